@@ -1,0 +1,14 @@
+//! The decisions of modelops-bundle.
+//!
+//! Bytes and facts come in as arguments, decisions go out as values. Nothing here reads a file, a clock, a socket or
+//! an environment, and nothing prints. The crate in `wit/` gives it the face of a WASM component; hosts may also call
+//! it natively for bulk work on bytes. Start at [`index`] for what a bundle is, at [`diff`] for how two sides
+//! compare, at [`plan`] for what is to be done about it.
+
+#![forbid(unsafe_code)]
+
+pub mod descriptor;
+pub mod digest;
+pub mod path;
+pub mod reference;
+pub mod snapshot;

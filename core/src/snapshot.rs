@@ -1,0 +1,149 @@
+//! What a host saw: plain facts about files, held sorted by path bytes so that every comparison is one merge.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::digest::Digest;
+use crate::path::BundlePath;
+
+/// One file, on either side of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct File {
+    /// Where it lies.
+    pub path: BundlePath,
+    /// The hash of its content.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub size: u64,
+    /// Whether its owner may run it; the only part of a mode that a bundle keeps.
+    pub executable: bool,
+}
+
+impl File {
+    /// Whether both have the same content and mode, wherever they lie.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.executable == other.executable
+    }
+}
+
+/// What a project knew of one file when it last agreed with its remote.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncedFile {
+    /// Where it lay.
+    pub path: BundlePath,
+    /// The hash of its content then.
+    pub digest: Digest,
+    /// Its mode then; unknown where a tool that records none wrote the state.
+    pub executable: Option<bool>,
+}
+
+/// What a scan does with symbolic links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SymlinkPolicy {
+    /// Reads a link whose target resolves inside the project as the file it points to, and refuses any other.
+    #[default]
+    Inside,
+    /// Refuses every link.
+    Never,
+    /// Reads whatever a link points to, also outside the project.
+    Always,
+}
+
+/// Facts by path: sorted by path bytes, each path once, and no path the folder of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByPath<T>(Vec<T>);
+
+/// Something that lies at a path.
+pub trait HasPath {
+    /// Where it lies.
+    fn path(&self) -> &BundlePath;
+}
+
+impl HasPath for File {
+    fn path(&self) -> &BundlePath {
+        &self.path
+    }
+}
+
+impl HasPath for SyncedFile {
+    fn path(&self) -> &BundlePath {
+        &self.path
+    }
+}
+
+impl HasPath for BundlePath {
+    fn path(&self) -> &BundlePath {
+        self
+    }
+}
+
+impl<T> Default for ByPath<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: HasPath> ByPath<T> {
+    /// Sorts `facts`; refuses a path that comes twice.
+    ///
+    /// What is already sorted costs one comparison a fact.
+    pub fn new(mut facts: Vec<T>) -> Result<Self, RepeatedPath> {
+        if !facts.is_sorted_by(|a, b| a.path() < b.path()) {
+            facts.sort_by(|a, b| a.path().cmp(b.path()));
+            if let Some(pair) = facts.windows(2).find(|pair| pair[0].path() == pair[1].path()) {
+                return Err(RepeatedPath { path: pair[0].path().clone() });
+            }
+        }
+        Ok(Self(facts))
+    }
+
+    /// The fact at `path`.
+    pub fn at(&self, path: &BundlePath) -> Option<&T> {
+        self.0.binary_search_by(|fact| fact.path().cmp(path)).ok().map(|at| &self.0[at])
+    }
+
+    /// The first pair of a path and another one that would have to be its folder, if there is one.
+    ///
+    /// Such a tree cannot lie on any disk: `a` is a file in it and `a/b` too.
+    pub fn nested(&self) -> Option<(&BundlePath, &BundlePath)> {
+        self.0.iter().map(HasPath::path).find_map(|path| {
+            path.folders().find_map(|folder| {
+                let at = self.0.binary_search_by(|fact| fact.path().as_str().cmp(folder)).ok()?;
+                Some((self.0[at].path(), path))
+            })
+        })
+    }
+}
+
+impl<T> ByPath<T> {
+    /// The facts as a plain list.
+    pub fn into_vec(self) -> Vec<T> {
+        self.0
+    }
+}
+
+impl<T> std::ops::Deref for ByPath<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<'a, T> IntoIterator for &'a ByPath<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// A list of facts names one path twice.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the path `{path}` comes twice")]
+pub struct RepeatedPath {
+    /// The path.
+    pub path: BundlePath,
+}

@@ -18,6 +18,12 @@ use thiserror::Error;
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// The digest of no bytes at all.
+    pub const EMPTY: Self = Self([
+        0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
+        0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+    ]);
+
     /// Hashes `content` in one go.
     pub fn of(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())
@@ -73,9 +79,9 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let Some(hex) = text.strip_prefix(PREFIX) else {
             return Err(match text.split_once(':') {
-                Some((algorithm, _)) if is_algorithm(algorithm) => {
-                    DigestError::UnknownAlgorithm { algorithm: algorithm.to_owned() }
-                }
+                Some((algorithm, _)) if is_algorithm(algorithm) => DigestError::UnknownAlgorithm {
+                    algorithm: algorithm.to_owned(),
+                },
                 _ => DigestError::NoAlgorithm,
             });
         };
@@ -91,7 +97,11 @@ impl FromStr for Digest {
 }
 
 fn is_algorithm(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+._-".contains(&b))
+    !text.is_empty()
+        && text.len() <= 32
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+._-".contains(&b))
 }
 
 fn nibble(digit: u8) -> Result<u8, DigestError> {
@@ -169,6 +179,75 @@ impl Hasher {
     }
 }
 
+/// What a remote's answer to "give me this manifest" is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The manifest's digest: the hash of the bytes that came.
+    pub digest: Digest,
+    /// What to log, where the remote sent no digest that could be checked.
+    pub warning: Option<String>,
+}
+
+/// Decides the digest of a manifest that came from a remote.
+///
+/// `actual` is the hash of the raw bytes, `declared` the header `Docker-Content-Digest` as it came, `pinned` the
+/// digest in the reference that was asked for.
+pub fn resolve(
+    actual: Digest,
+    declared: Option<&str>,
+    pinned: Option<Digest>,
+) -> Result<Resolved, ResolveError> {
+    if let Some(expected) = pinned.filter(|pinned| *pinned != actual) {
+        return Err(ResolveError::PinnedDiffers { expected, actual });
+    }
+    let warning = match declared.map(str::parse::<Digest>) {
+        Some(Ok(expected)) if expected == actual => None,
+        Some(Ok(expected)) => return Err(ResolveError::DeclaredDiffers { expected, actual }),
+        Some(Err(DigestError::UnknownAlgorithm { algorithm })) => Some(format!(
+            "the remote named the manifest by {algorithm}, which is not checked; {actual} is the hash of its bytes"
+        )),
+        Some(Err(_)) if declared.is_some_and(|text| !text.is_empty()) => {
+            return Err(ResolveError::Declared {
+                text: declared.unwrap_or_default().to_owned(),
+            });
+        }
+        _ => Some(format!(
+            "the remote sent no digest with the manifest; {actual} is the hash of its bytes"
+        )),
+    };
+    Ok(Resolved {
+        digest: actual,
+        warning,
+    })
+}
+
+/// Why a remote's answer must not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ResolveError {
+    /// The header is no digest.
+    #[error("the remote's digest `{}` is not one", text.escape_default())]
+    Declared {
+        /// The header as it came.
+        text: String,
+    },
+    /// The header names other bytes than those that came.
+    #[error("the remote says that the manifest is {expected}, but its bytes are {actual}")]
+    DeclaredDiffers {
+        /// What the header says.
+        expected: Digest,
+        /// The hash of the bytes.
+        actual: Digest,
+    },
+    /// The bytes are not those that the reference pins.
+    #[error("the reference names the manifest {expected}, but the remote sent {actual}")]
+    PinnedDiffers {
+        /// What the reference says.
+        expected: Digest,
+        /// The hash of the bytes.
+        actual: Digest,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -181,6 +260,7 @@ mod tests {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"").to_string(), empty);
+        assert_eq!(Digest::of(b""), Digest::EMPTY);
         assert_eq!(Digest::of(b"abc").to_string(), abc);
         assert_eq!(abc.parse(), Ok(Digest::of(b"abc")));
         assert_eq!(Digest::of(b"abc").short(), "ba7816bf8f01");
@@ -188,19 +268,61 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_digest() {
-        let upper = Digest::of(b"").to_string().to_uppercase().replace("SHA256", "sha256");
+        let upper = Digest::of(b"")
+            .to_string()
+            .to_uppercase()
+            .replace("SHA256", "sha256");
         for (text, fault) in [
             ("", DigestError::NoAlgorithm),
             ("e3b0c442", DigestError::NoAlgorithm),
             ("../x:abc", DigestError::NoAlgorithm),
-            ("sha512:00", DigestError::UnknownAlgorithm { algorithm: "sha512".to_owned() }),
+            (
+                "sha512:00",
+                DigestError::UnknownAlgorithm {
+                    algorithm: "sha512".to_owned(),
+                },
+            ),
             ("sha256:../../x", DigestError::Length { found: 7 }),
-            (&format!("sha256:{}", "0".repeat(63)), DigestError::Length { found: 63 }),
+            (
+                &format!("sha256:{}", "0".repeat(63)),
+                DigestError::Length { found: 63 },
+            ),
             (&format!("sha256:{}", "g".repeat(64)), DigestError::NotLowerHex),
             (&upper, DigestError::NotLowerHex),
         ] {
             assert_eq!(text.parse::<Digest>(), Err(fault), "{text}");
         }
+    }
+
+    #[test]
+    fn believes_only_what_the_bytes_prove() {
+        let (digest, other) = (Digest::of(b"a"), Digest::of(b"b"));
+        let (text, other_text) = (digest.to_string(), other.to_string());
+        assert_eq!(
+            resolve(digest, Some(&text), Some(digest)),
+            Ok(Resolved {
+                digest,
+                warning: None
+            })
+        );
+        for unchecked in [None, Some(""), Some("sha512:00")] {
+            assert!(
+                resolve(digest, unchecked, None).unwrap().warning.is_some(),
+                "{unchecked:?}"
+            );
+        }
+        assert!(matches!(
+            resolve(digest, Some(&other_text), None),
+            Err(ResolveError::DeclaredDiffers { .. })
+        ));
+        assert!(matches!(
+            resolve(digest, Some("junk"), None),
+            Err(ResolveError::Declared { .. })
+        ));
+        assert!(matches!(
+            resolve(digest, Some(&text), Some(other)),
+            Err(ResolveError::PinnedDiffers { .. })
+        ));
     }
 
     proptest! {

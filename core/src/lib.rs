@@ -7,8 +7,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod canonical;
 pub mod descriptor;
+pub mod diff;
 pub mod digest;
+pub mod ignore;
+pub mod index;
+pub mod manifest;
 pub mod path;
+pub mod plan;
 pub mod reference;
 pub mod snapshot;
+pub mod storage;
+pub mod tree;

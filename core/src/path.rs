@@ -44,7 +44,9 @@ impl BundlePath {
 
     /// Whether this path lies somewhere below the folder `folder`.
     pub fn is_below(&self, folder: &str) -> bool {
-        self.0.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+        self.0
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.starts_with('/'))
     }
 }
 
@@ -166,7 +168,10 @@ fn check(text: &str) -> Result<(), PathFault> {
     }
     // Folded, because on some file systems `.GIT` is `.git` (the lesson of CVE-2014-9390).
     let top = text.split('/').next().unwrap_or_default();
-    if RESERVED_FOLDERS.iter().any(|reserved| top.eq_ignore_ascii_case(reserved)) {
+    if RESERVED_FOLDERS
+        .iter()
+        .any(|reserved| top.eq_ignore_ascii_case(reserved))
+    {
         return Err(PathFault::Reserved);
     }
     Ok(())
@@ -183,7 +188,15 @@ mod tests {
 
     #[test]
     fn takes_ordinary_paths() {
-        for text in ["a", "src/model.py", "données/été.csv", ".gitignore", "a b/c", "x/.git/config", "…"] {
+        for text in [
+            "a",
+            "src/model.py",
+            "données/été.csv",
+            ".gitignore",
+            "a b/c",
+            "x/.git/config",
+            "…",
+        ] {
             assert_eq!(text.parse::<BundlePath>().unwrap().as_str(), text);
         }
     }

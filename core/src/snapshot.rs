@@ -92,7 +92,9 @@ impl<T: HasPath> ByPath<T> {
         if !facts.is_sorted_by(|a, b| a.path() < b.path()) {
             facts.sort_by(|a, b| a.path().cmp(b.path()));
             if let Some(pair) = facts.windows(2).find(|pair| pair[0].path() == pair[1].path()) {
-                return Err(RepeatedPath { path: pair[0].path().clone() });
+                return Err(RepeatedPath {
+                    path: pair[0].path().clone(),
+                });
             }
         }
         Ok(Self(facts))
@@ -100,16 +102,29 @@ impl<T: HasPath> ByPath<T> {
 
     /// The fact at `path`.
     pub fn at(&self, path: &BundlePath) -> Option<&T> {
-        self.0.binary_search_by(|fact| fact.path().cmp(path)).ok().map(|at| &self.0[at])
+        self.0
+            .binary_search_by(|fact| fact.path().cmp(path))
+            .ok()
+            .map(|at| &self.0[at])
     }
 
-    /// The first pair of a path and another one that would have to be its folder, if there is one.
+    /// Every pair of a path and another one that would have to be its folder.
     ///
     /// Such a tree cannot lie on any disk: `a` is a file in it and `a/b` too.
-    pub fn nested(&self) -> Option<(&BundlePath, &BundlePath)> {
-        self.0.iter().map(HasPath::path).find_map(|path| {
+    pub fn nested(&self) -> impl Iterator<Item = (&BundlePath, &BundlePath)> {
+        let mut last_folder = "";
+        self.0.iter().map(HasPath::path).filter_map(move |path| {
+            // Most neighbours share their folder, which then need not be looked up again.
+            let folder = path.folders().last().unwrap_or_default();
+            if folder == last_folder {
+                return None;
+            }
+            last_folder = folder;
             path.folders().find_map(|folder| {
-                let at = self.0.binary_search_by(|fact| fact.path().as_str().cmp(folder)).ok()?;
+                let at = self
+                    .0
+                    .binary_search_by(|fact| fact.path().as_str().cmp(folder))
+                    .ok()?;
                 Some((self.0[at].path(), path))
             })
         })

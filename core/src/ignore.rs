@@ -1,0 +1,286 @@
+//! Ignore rules: which untracked files a project does not offer to track.
+//!
+//! The syntax and its precedence are those of gitignore(5): the last pattern that matches decides, a pattern of a
+//! deeper folder comes after those above it, `!` takes back, and nothing below an ignored folder can be taken back.
+//! Reading the files that hold such rules is the host's part.
+
+use std::borrow::Cow;
+
+/// Patterns that always apply, before any file's.
+pub const DEFAULT_PATTERNS: &[&str] = &[
+    ".DS_Store",
+    ".cache/",
+    ".idea/",
+    ".ipynb_checkpoints/",
+    ".mypy_cache/",
+    ".pytest_cache/",
+    ".ruff_cache/",
+    ".tox/",
+    ".venv/",
+    ".vscode/",
+    "*.egg-info/",
+    "*.pyc",
+    "*.pyo",
+    "*.swp",
+    "*.tmp",
+    "*~",
+    "Thumbs.db",
+    "__pycache__/",
+    "node_modules/",
+    "venv/",
+];
+
+/// Files in which git or this tool keeps its own rules and settings; never offered for tracking by default.
+const OWN_FOLDERS: &[&str] = &[".git/", ".modelops-bundle/"];
+
+/// What lies at a path, as far as a pattern cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Anything but a folder.
+    File,
+    /// A folder; only these match a pattern that ends with a slash.
+    Folder,
+}
+
+/// An ordered list of rules, weakest first.
+#[derive(Clone, Debug, Default)]
+pub struct IgnoreRules {
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    /// The folder whose file holds the rule: empty at the top, else ending with a slash.
+    base: String,
+    pattern: Pattern,
+    anchored: bool,
+    folders_only: bool,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Debug)]
+enum Pattern {
+    /// No special characters: compared as it is.
+    Exact(String),
+    /// `*` and then no special characters.
+    Suffix(String),
+    /// Anything else, in the syntax of `fast_glob`.
+    Glob(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Ignore,
+    Keep,
+}
+
+impl IgnoreRules {
+    /// The rules that apply in every project.
+    pub fn defaults() -> Self {
+        let mut rules = Self::default();
+        for pattern in OWN_FOLDERS.iter().chain(DEFAULT_PATTERNS) {
+            rules.add(String::new(), pattern);
+        }
+        rules
+    }
+
+    /// Adds the rules in `text`, the content of an ignore file in the folder `folder` (empty for the top).
+    ///
+    /// Files are added from the top down, so that deeper ones win.
+    pub fn add_file(&mut self, folder: &str, text: &str) {
+        let base = if folder.is_empty() {
+            String::new()
+        } else {
+            format!("{folder}/")
+        };
+        for line in text.lines() {
+            self.add(base.clone(), line);
+        }
+    }
+
+    fn add(&mut self, base: String, line: &str) {
+        let Some(mut line) = content(line) else { return };
+        let mut verdict = Verdict::Ignore;
+        if let Some(rest) = line.strip_prefix('!') {
+            (line, verdict) = (rest, Verdict::Keep);
+        }
+        let folders_only = line.ends_with('/');
+        let line = line.strip_suffix('/').unwrap_or(line);
+        // A slash at the start or in the middle ties the pattern to the folder of its file.
+        let anchored = line.contains('/');
+        let line = line.strip_prefix('/').unwrap_or(line);
+        if line.is_empty() {
+            return;
+        }
+        self.rules.push(Rule {
+            base,
+            pattern: Pattern::new(line),
+            anchored,
+            folders_only,
+            verdict,
+        });
+    }
+
+    /// Whether the entry at `path` is ignored, itself or with a folder that it lies in.
+    pub fn is_ignored(&self, path: &str, kind: EntryKind) -> bool {
+        let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
+        folders
+            .map(|folder| (folder, EntryKind::Folder))
+            .chain([(path, kind)])
+            .any(|(p, k)| self.ignores(p, k))
+    }
+
+    /// Like [`Self::is_ignored`], for a walk that has already found the folders above `path` not ignored.
+    pub fn ignores(&self, path: &str, kind: EntryKind) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let last = self.rules.iter().rev().find(|rule| {
+            (kind == EntryKind::Folder || !rule.folders_only)
+                && path
+                    .strip_prefix(rule.base.as_str())
+                    .is_some_and(|below| rule.pattern.matches(if rule.anchored { below } else { name }))
+        });
+        last.is_some_and(|rule| rule.verdict == Verdict::Ignore)
+    }
+}
+
+/// What a line says, without trailing spaces that are not escaped; nothing for blank lines and comments.
+fn content(line: &str) -> Option<&str> {
+    let line = line.trim_end_matches('\r');
+    let bare = line.trim_end_matches([' ', '\t']);
+    let escaped = bare.ends_with('\\') && bare.len() < line.len();
+    let line = if escaped { &line[..=bare.len()] } else { bare };
+    (!line.is_empty() && !line.starts_with('#')).then_some(line)
+}
+
+impl Pattern {
+    fn new(text: &str) -> Self {
+        let special = |c: char| matches!(c, '*' | '?' | '[' | '\\' | '{' | '}');
+        if !text.contains(special) {
+            return Self::Exact(text.to_owned());
+        }
+        if let Some(rest) = text.strip_prefix('*')
+            && !rest.contains(special)
+            && !rest.contains('/')
+        {
+            return Self::Suffix(rest.to_owned());
+        }
+        Self::Glob(to_glob(text).into_owned())
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == text,
+            Self::Suffix(suffix) => text.ends_with(suffix.as_str()) && !text.contains('/'),
+            Self::Glob(glob) => fast_glob::glob_match(glob, text),
+        }
+    }
+}
+
+/// Braces mean nothing in gitignore, but do in a glob; a leading `!` was escaped if it is still there.
+fn to_glob(text: &str) -> Cow<'_, str> {
+    if !text.contains(['{', '}', '!']) {
+        return Cow::Borrowed(text);
+    }
+    let mut glob = String::with_capacity(text.len() + 4);
+    let mut characters = text.chars();
+    let mut is_first = true;
+    while let Some(c) = characters.next() {
+        if matches!(c, '{' | '}') || (is_first && c == '!') {
+            glob.push('\\');
+        }
+        glob.push(c);
+        if c == '\\' {
+            glob.extend(characters.next());
+        }
+        is_first = false;
+    }
+    Cow::Owned(glob)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(text: &str) -> IgnoreRules {
+        let mut rules = IgnoreRules::default();
+        rules.add_file("", text);
+        rules
+    }
+
+    /// What `git check-ignore --no-index` says of the same patterns and paths (git 2.39).
+    #[test]
+    fn agrees_with_git() {
+        for (text, path, ignored) in [
+            ("*.log", "a/b/x.log", true),
+            ("*.log", "x.logs", false),
+            ("/x.log", "a/x.log", false),
+            ("/x.log", "x.log", true),
+            ("build/", "build/x", true),
+            ("build/", "a/build/x", true),
+            ("build/", "build", false),
+            ("a/build", "b/a/build", false),
+            ("a/*/c", "a/b/c", true),
+            ("a/*/c", "a/b/b/c", false),
+            ("a/**/c", "a/c", true),
+            ("a/**/c", "a/b/b/c", true),
+            ("**/c", "a/b/c", true),
+            ("a/**", "a/b/c", true),
+            ("a/**", "a", false),
+            ("*.log\n!keep.log", "keep.log", false),
+            ("!keep.log\n*.log", "keep.log", true),
+            ("build/\n!build/keep", "build/keep", true),
+            ("# comment", "# comment", false),
+            ("\\#x", "#x", true),
+            ("\\!x", "!x", true),
+            ("trailing ", "trailing", true),
+            ("trailing\\ ", "trailing ", true),
+            ("x[0-9]", "x5", true),
+            ("x[!0-9]", "x5", false),
+            ("x?", "xé", false), // bytes, as git counts them
+            ("{a,b}", "a", false),
+            ("{a,b}", "{a,b}", true),
+            ("*", "a/b", true),
+        ] {
+            assert_eq!(
+                rules(text).is_ignored(path, EntryKind::File),
+                ignored,
+                "{text:?} on {path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn deeper_files_win() {
+        let mut rules = rules("*.csv");
+        rules.add_file("data", "!keep.csv\n/only-here");
+        assert!(rules.is_ignored("keep.csv", EntryKind::File));
+        assert!(!rules.is_ignored("data/keep.csv", EntryKind::File));
+        assert!(!rules.is_ignored("data/x/keep.csv", EntryKind::File));
+        assert!(rules.is_ignored("data/only-here", EntryKind::File));
+        assert!(!rules.is_ignored("data/x/only-here", EntryKind::File));
+        assert!(!rules.is_ignored("database/only-here", EntryKind::File));
+    }
+
+    #[test]
+    fn defaults_apply() {
+        let rules = IgnoreRules::defaults();
+        for path in [
+            "src/__pycache__/x.pyc",
+            ".venv/bin/python",
+            "a/.DS_Store",
+            ".modelops-bundle/env",
+            ".git/HEAD",
+        ] {
+            assert!(rules.is_ignored(path, EntryKind::File), "{path}");
+        }
+        for path in ["src/model.py", ".modelopsignore", ".gitignore", "data/pop.h5"] {
+            assert!(!rules.is_ignored(path, EntryKind::File), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_catastrophic_pattern_ends() {
+        let rules = rules(&format!("{}b", "*a".repeat(40)));
+        assert!(!rules.is_ignored(&"a".repeat(4000), EntryKind::File));
+    }
+}

@@ -1,0 +1,219 @@
+//! How a push makes the remote's bundle equal to the project.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diff::{Change, PathChange, Sides, compare};
+use crate::digest::Digest;
+use crate::path::BundlePath;
+use crate::tree::tree_digest;
+
+/// A blob smaller than this costs less to send than to ask about.
+const WORTH_ASKING: u64 = 64 * 1024;
+
+/// What a push does: first `blobs`, then what [`seal`](super::seal::seal) makes of them, then the tag.
+#[must_use = "a plan does nothing until a host carries it out"]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushPlan {
+    /// The paths of the new bundle: every file that the project tracks and has.
+    pub manifest: Vec<BundlePath>,
+    /// The paths whose content the remote's bundle does not have.
+    pub upload: Vec<BundlePath>,
+    /// The paths that the project deleted and the push drops.
+    pub delete: Vec<BundlePath>,
+    /// What others did to the remote since the project last agreed with it, and the push would undo.
+    pub overwrite: Vec<PathChange>,
+    /// Whether the user must say that he wants `overwrite` undone.
+    ///
+    /// A project that has agreed with its remote before knows what it builds on; one that never has is a new start,
+    /// of which the user is only told.
+    pub needs_force: bool,
+    /// The blobs behind `upload`, by digest.
+    pub blobs: Vec<Upload>,
+    /// Whether the new bundle differs from the remote's: if not, there is nothing to write.
+    pub changed: bool,
+    /// The tree digest of the new bundle.
+    pub tree: Digest,
+}
+
+/// A blob that a push brings to the remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// The hash of its bytes.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub size: u64,
+    /// A file that has these bytes.
+    pub path: BundlePath,
+    /// Whether asking first if the remote has it is likely to save more than the question costs.
+    pub ask_first: bool,
+}
+
+/// Plans a push of `sides.local`, the files on disk that the project tracks.
+pub fn plan_push(sides: Sides<'_>) -> PushPlan {
+    let held: BTreeSet<Digest> = sides.remote.iter().map(|file| file.digest).collect();
+    let mut delete = Vec::new();
+    let mut overwrite = Vec::new();
+    let mut changed = false;
+    for compared in compare(sides) {
+        changed |= match (compared.local, compared.remote) {
+            (Some(local), Some(remote)) => !local.is_same_as(remote),
+            (local, remote) => local.is_some() || remote.is_some(),
+        };
+        match compared.change {
+            Change::DeletedLocal => delete.push(compared.path.clone()),
+            // What the project itself untracked is its own news, not that of others.
+            Change::AddedRemote if is_base(&compared) => {}
+            Change::AddedRemote | Change::ModifiedRemote | Change::DeletedRemote | Change::Conflict => {
+                overwrite.push(PathChange {
+                    path: compared.path.clone(),
+                    change: compared.change,
+                });
+            }
+            Change::Unchanged | Change::AddedLocal | Change::ModifiedLocal => {}
+        }
+    }
+    let lacking = || sides.local.iter().filter(|file| !held.contains(&file.digest));
+    let blobs: BTreeMap<Digest, Upload> = lacking()
+        .filter(|file| file.size > 0)
+        .map(|file| {
+            let ask_first = file.size >= WORTH_ASKING;
+            (
+                file.digest,
+                Upload {
+                    digest: file.digest,
+                    size: file.size,
+                    path: file.path.clone(),
+                    ask_first,
+                },
+            )
+        })
+        .collect();
+    PushPlan {
+        manifest: sides.local.iter().map(|file| file.path.clone()).collect(),
+        upload: lacking().map(|file| file.path.clone()).collect(),
+        delete,
+        needs_force: !overwrite.is_empty() && !sides.base.is_empty(),
+        overwrite,
+        blobs: blobs.into_values().collect(),
+        changed,
+        tree: tree_digest(sides.local),
+    }
+}
+
+fn is_base(compared: &crate::diff::Compared<'_>) -> bool {
+    compared
+        .remote
+        .zip(compared.base)
+        .is_some_and(|(remote, base)| remote.digest == base.digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::diff::tests::{paths, synced};
+    use crate::snapshot::{ByPath, File};
+    use crate::tree::tests::any_tree;
+
+    fn tree(files: &[(&str, &str)]) -> ByPath<File> {
+        let file = |(path, content): &(&str, &str)| File {
+            path: path.parse().unwrap(),
+            digest: Digest::of(content.as_bytes()),
+            size: content.len() as u64,
+            executable: false,
+        };
+        ByPath::new(files.iter().map(file).collect()).unwrap()
+    }
+
+    fn texts(paths: &[BundlePath]) -> Vec<&str> {
+        paths.iter().map(BundlePath::as_str).collect()
+    }
+
+    #[test]
+    fn sends_only_what_the_remote_lacks() {
+        let remote = tree(&[("a", "1"), ("b", "2"), ("gone", "3")]);
+        let local = tree(&[
+            ("a", "1"),
+            ("b", "new"),
+            ("copy", "new"),
+            ("moved", "3"),
+            ("nil", ""),
+        ]);
+        let base = synced(&remote);
+        let tracked = ByPath::new(
+            ["a", "b", "copy", "gone", "moved", "nil"]
+                .map(|p| p.parse().unwrap())
+                .to_vec(),
+        );
+        let plan = plan_push(Sides {
+            local: &local,
+            remote: &remote,
+            base: &base,
+            tracked: &tracked.unwrap(),
+        });
+        assert_eq!(texts(&plan.manifest), ["a", "b", "copy", "moved", "nil"]);
+        assert_eq!(texts(&plan.upload), ["b", "copy", "nil"]);
+        assert_eq!(texts(&plan.delete), ["gone"]);
+        assert_eq!(
+            plan.blobs.len(),
+            1,
+            "one blob for two files of the same content, none for an empty file"
+        );
+        assert_eq!(plan.blobs[0].digest, Digest::of(b"new"));
+        assert!(plan.changed && plan.overwrite.is_empty());
+    }
+
+    #[test]
+    fn names_what_others_did() {
+        let base = tree(&[("mine", "1"), ("theirs", "1"), ("untracked", "1")]);
+        let remote = tree(&[("mine", "1"), ("theirs", "2"), ("untracked", "1"), ("new", "1")]);
+        let local = tree(&[("mine", "2"), ("theirs", "1")]);
+        let tracked = paths(&local);
+        let plan = plan_push(Sides {
+            local: &local,
+            remote: &remote,
+            base: &synced(&base),
+            tracked: &tracked,
+        });
+        let overwritten: Vec<_> = plan
+            .overwrite
+            .iter()
+            .map(|each| (each.path.as_str(), each.change))
+            .collect();
+        assert_eq!(
+            overwritten,
+            [("new", Change::AddedRemote), ("theirs", Change::ModifiedRemote)]
+        );
+        assert!(plan.needs_force);
+
+        let fresh = plan_push(Sides {
+            local: &local,
+            remote: &remote,
+            base: &ByPath::default(),
+            tracked: &tracked,
+        });
+        assert!(!fresh.overwrite.is_empty() && !fresh.needs_force);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_to_do_between_equal_trees(tree in any_tree(), base in any_tree()) {
+            let plan = plan_push(Sides { local: &tree, remote: &tree, base: &synced(&base), tracked: &paths(&tree) });
+            prop_assert!(!plan.changed && plan.upload.is_empty() && plan.blobs.is_empty());
+            prop_assert!(plan.overwrite.is_empty() && plan.delete.is_empty());
+        }
+
+        #[test]
+        fn what_it_does_makes_the_remote_equal(local in any_tree(), remote in any_tree(), base in any_tree()) {
+            let plan = plan_push(Sides { local: &local, remote: &remote, base: &synced(&base), tracked: &paths(&local) });
+            prop_assert_eq!(&plan.manifest, &paths(&local).into_vec());
+            prop_assert_eq!(plan.changed, local != remote);
+            for file in &local {
+                let is_sent = plan.blobs.iter().any(|blob| blob.digest == file.digest);
+                let is_held = remote.iter().any(|other| other.digest == file.digest);
+                prop_assert!(is_sent != is_held, "each blob is there in exactly one way");
+            }
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Sealing: from the files whose blobs lie on the remote to the exact bytes of index and manifest.
+
+use thiserror::Error;
+
+use crate::descriptor::{Annotations, Descriptor, EMPTY_CONTENT, media_type};
+use crate::digest::Digest;
+use crate::index::{BundleIndex, IndexError};
+use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, annotation};
+use crate::snapshot::{ByPath, File};
+use crate::tree::tree_digest;
+
+/// The most layers that are ever written; registries stop at 500.
+pub const MAX_LAYERS: usize = 400;
+
+/// In which form a bundle's files lie in its repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// One blob a file.
+    #[default]
+    Files,
+}
+
+/// Whether a remote takes a blob of no bytes; some refuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyBlob {
+    /// It does: empty files get their layer, for other tools' sake.
+    Taken,
+    /// It does not: empty files stand in the index alone.
+    Refused,
+}
+
+/// What a host reports once every blob of a push lies on the remote.
+#[derive(Clone, Debug)]
+pub struct SealRequest<'a> {
+    /// The files of the new bundle, as they were uploaded.
+    pub files: &'a ByPath<File>,
+    /// The index of the bundle that it replaces: what it says beyond files is carried over.
+    pub replaces: Option<&'a [u8]>,
+    /// The form to write.
+    pub layout: Layout,
+    /// The wall clock, as an RFC 3339 time in UTC such as `2026-11-22T07:03:21Z`.
+    pub created: &'a str,
+    /// The version that the bundle is published as, if it is one.
+    pub version: Option<&'a str>,
+    /// Name and version of the writing tool.
+    pub tool: &'a str,
+    /// Whether the remote takes an empty blob.
+    pub empty_blob: EmptyBlob,
+}
+
+/// The documents of a bundle, to be written in this order: extras, index, manifest; then the tag.
+#[must_use]
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sealed {
+    /// Blobs of no file that must be there too.
+    pub extras: Vec<Extra>,
+    /// The exact bytes of the index.
+    pub index: String,
+    /// Their media type, digest and size.
+    pub index_descriptor: Descriptor,
+    /// The exact bytes of the manifest.
+    pub manifest: String,
+    /// Their hash: the bundle's digest.
+    pub digest: Digest,
+    /// The tree digest.
+    pub tree: Digest,
+}
+
+/// A small blob that belongs to no file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extra {
+    /// Its media type, digest and size.
+    pub descriptor: Descriptor,
+    /// Its bytes, which are text.
+    pub content: &'static str,
+}
+
+/// Makes the documents of a bundle. The same files and layout give the same index bytes, whoever pushes.
+pub fn seal(request: &SealRequest<'_>) -> Result<Sealed, SealError> {
+    if !is_utc_time(request.created) {
+        return Err(SealError::Created {
+            text: request.created.to_owned(),
+        });
+    }
+    if let Some((folder, below)) = request.files.nested().next() {
+        return Err(SealError::Nested {
+            folder: folder.to_string(),
+            below: below.to_string(),
+        });
+    }
+    let replaced = request
+        .replaces
+        .map(BundleIndex::parse)
+        .transpose()?
+        .unwrap_or_default();
+    let index = replaced.with_files(request.files).to_json();
+    let index_descriptor = Descriptor::of(media_type::INDEX_V1, index.as_bytes());
+    let (layers, extras) = match request.layout {
+        Layout::Files => file_layers(request.files, request.empty_blob)?,
+    };
+    let tree = tree_digest(request.files);
+    let mut annotations = Annotations::from([
+        (annotation::CREATED.to_owned(), request.created.to_owned()),
+        (annotation::TOOL.to_owned(), request.tool.to_owned()),
+        (annotation::TREE.to_owned(), tree.to_string()),
+    ]);
+    if let Some(version) = request.version {
+        annotations.insert(annotation::VERSION.to_owned(), version.to_owned());
+    }
+    let artifact_type = Some(media_type::BUNDLE.to_owned());
+    let mut manifest = Manifest {
+        artifact_type,
+        config: index_descriptor.clone(),
+        layers,
+        annotations,
+    };
+    manifest.embed_index(index.as_bytes());
+    let manifest = manifest.to_json();
+    if manifest.len() > MAX_MANIFEST_BYTES {
+        return Err(SealError::ManifestTooLarge { size: manifest.len() });
+    }
+    let digest = Digest::of(manifest.as_bytes());
+    Ok(Sealed {
+        extras,
+        index,
+        index_descriptor,
+        manifest,
+        digest,
+        tree,
+    })
+}
+
+fn file_layers(
+    files: &ByPath<File>,
+    empty_blob: EmptyBlob,
+) -> Result<(Vec<Descriptor>, Vec<Extra>), SealError> {
+    let mut layers: Vec<Descriptor> = files
+        .iter()
+        .filter(|file| file.size > 0 || empty_blob == EmptyBlob::Taken)
+        .map(|file| {
+            let mut layer = Descriptor::new(media_type::FILE_LAYER, file.digest, file.size);
+            layer
+                .annotations
+                .insert(annotation::TITLE.to_owned(), file.path.to_string());
+            layer
+        })
+        .collect();
+    if layers.len() > MAX_LAYERS {
+        return Err(SealError::TooManyLayers { layers: layers.len() });
+    }
+    let mut extras = Vec::new();
+    if layers.iter().any(|layer| layer.size == 0) {
+        extras.push(Extra {
+            descriptor: Descriptor::new(media_type::FILE_LAYER, Digest::EMPTY, 0),
+            content: "",
+        });
+    }
+    if layers.is_empty() {
+        layers.push(Descriptor::empty());
+        let content = std::str::from_utf8(EMPTY_CONTENT).unwrap_or_default();
+        extras.push(Extra {
+            descriptor: Descriptor::empty(),
+            content,
+        });
+    }
+    Ok((layers, extras))
+}
+
+/// Whether `text` has the shape of an RFC 3339 time in UTC, `YYYY-MM-DDTHH:MM:SS[.fraction]Z`.
+fn is_utc_time(text: &str) -> bool {
+    let shape = |text: &str, shape: &str| {
+        text.len() == shape.len()
+            && text
+                .bytes()
+                .zip(shape.bytes())
+                .all(|(b, s)| if s == b'0' { b.is_ascii_digit() } else { b == s })
+    };
+    let Some(text) = text.strip_suffix('Z') else {
+        return false;
+    };
+    let (seconds, fraction) = text
+        .split_once('.')
+        .map_or((text, None), |(seconds, rest)| (seconds, Some(rest)));
+    let is_fraction = fraction
+        .is_none_or(|digits| (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()));
+    shape(seconds, "0000-00-00T00:00:00") && is_fraction
+}
+
+/// Why a bundle cannot be sealed.
+#[derive(Debug, Error)]
+pub enum SealError {
+    /// The clock was not given as RFC 3339 in UTC.
+    #[error("`{}` is not an RFC 3339 time in UTC", text.escape_default())]
+    Created {
+        /// What was given.
+        text: String,
+    },
+    /// The manifest would be larger than registries take.
+    #[error("the manifest would have {size} bytes, and registries stop at {MAX_MANIFEST_BYTES}")]
+    ManifestTooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// One path is the folder of another.
+    #[error("`{folder}` is a file, and `{below}` would need it to be a folder")]
+    Nested {
+        /// The file.
+        folder: String,
+        /// The path below it.
+        below: String,
+    },
+    /// The index that is replaced cannot be read.
+    #[error("the index of the bundle that is replaced cannot be read")]
+    Replaces(#[from] IndexError),
+    /// Registries would refuse so many layers.
+    #[error(
+        "layout `files` needs a layer for each of {layers} files, and registries take {MAX_LAYERS} safely"
+    )]
+    TooManyLayers {
+        /// How many it would need.
+        layers: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::index::check_layers;
+    use crate::tree::tests::any_tree;
+
+    fn request(files: &ByPath<File>) -> SealRequest<'_> {
+        SealRequest {
+            files,
+            replaces: None,
+            layout: Layout::Files,
+            created: "2026-11-22T07:03:21Z",
+            version: None,
+            tool: "modelops-bundle/0.0.0",
+            empty_blob: EmptyBlob::Taken,
+        }
+    }
+
+    fn file(path: &str, content: &[u8]) -> File {
+        let path = path.parse().unwrap();
+        File {
+            path,
+            digest: Digest::of(content),
+            size: content.len() as u64,
+            executable: false,
+        }
+    }
+
+    #[test]
+    fn an_empty_bundle_has_the_empty_layer() {
+        let sealed = seal(&request(&ByPath::default())).unwrap();
+        let manifest = Manifest::parse(sealed.manifest.as_bytes()).unwrap();
+        assert_eq!(manifest.layers, [Descriptor::empty()]);
+        assert_eq!(sealed.extras[0].content, "{}");
+    }
+
+    #[test]
+    fn an_empty_file_has_a_layer_where_the_remote_takes_one() {
+        let files = ByPath::new(vec![file("nil", b""), file("x", b"x")]).unwrap();
+        let taken = seal(&request(&files)).unwrap();
+        assert_eq!(
+            Manifest::parse(taken.manifest.as_bytes()).unwrap().layers.len(),
+            2
+        );
+        assert_eq!(taken.extras.len(), 1);
+        let refused = seal(&SealRequest {
+            empty_blob: EmptyBlob::Refused,
+            ..request(&files)
+        })
+        .unwrap();
+        assert_eq!(
+            Manifest::parse(refused.manifest.as_bytes()).unwrap().layers.len(),
+            1
+        );
+        assert_eq!((refused.extras.len(), &refused.index), (0, &taken.index));
+    }
+
+    #[test]
+    fn stops_before_registries_do() {
+        let files = |count| ByPath::new((0..count).map(|n| file(&format!("f{n}"), b"x")).collect()).unwrap();
+        assert!(seal(&request(&files(MAX_LAYERS))).is_ok());
+        assert!(matches!(
+            seal(&request(&files(MAX_LAYERS + 1))),
+            Err(SealError::TooManyLayers { layers: 401 })
+        ));
+    }
+
+    #[test]
+    fn wants_a_clock_in_utc() {
+        for (text, is_time) in [
+            ("2026-11-22T07:03:21Z", true),
+            ("2026-11-22T07:03:21.123456789Z", true),
+            ("2026-11-22T07:03:21.Z", false),
+            ("2026-11-22T07:03:21+01:00", false),
+            ("2026-11-22 07:03:21Z", false),
+            ("now", false),
+        ] {
+            assert_eq!(is_utc_time(text), is_time, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_sealed_bundle_opens(tree in any_tree()) {
+            let sealed = seal(&request(&tree)).unwrap();
+            let manifest = Manifest::parse(sealed.manifest.as_bytes()).unwrap();
+            prop_assert_eq!(manifest.embedded_index().unwrap().unwrap(), sealed.index.as_bytes());
+            let index = BundleIndex::parse(sealed.index.as_bytes()).unwrap();
+            prop_assert!(check_layers(&index.entries, &manifest.layers).is_ok());
+            prop_assert_eq!(index.files(), tree.clone());
+            prop_assert_eq!(manifest.annotations[annotation::TREE].clone(), tree_digest(&tree).to_string());
+
+            let again = SealRequest { replaces: Some(sealed.index.as_bytes()), created: "2027-01-01T00:00:00Z", ..request(&tree) };
+            prop_assert_eq!(seal(&again).unwrap().index, sealed.index, "no clock and no history in an index");
+        }
+    }
+}

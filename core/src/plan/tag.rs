@@ -1,0 +1,106 @@
+//! Whether a tag may be moved: decided just before it is written, from what it named when the plan was made.
+
+use crate::digest::Digest;
+use crate::reference::Tag;
+
+/// What a tag named at three moments.
+#[derive(Clone, Debug)]
+pub struct TagFacts {
+    /// The tag.
+    pub tag: Tag,
+    /// What it named when the plan was made.
+    pub planned: Option<Digest>,
+    /// What it names now.
+    pub current: Option<Digest>,
+    /// What it is to name.
+    pub target: Digest,
+    /// Whether the user said that it may move whatever it names.
+    pub force: bool,
+}
+
+/// Whether a tag may be written.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagDecision {
+    /// Write it.
+    Write,
+    /// It names the new bundle already.
+    AlreadyThere,
+    /// It moved since the plan was made: what it names now, if it still exists.
+    Moved(Option<Digest>),
+    /// It is a version that exists, and versions do not move: what it names.
+    Published(Digest),
+}
+
+/// Decides whether a tag may be written.
+pub fn decide_tag(facts: &TagFacts) -> TagDecision {
+    match facts.current {
+        Some(current) if current == facts.target => TagDecision::AlreadyThere,
+        _ if facts.force => TagDecision::Write,
+        current if current != facts.planned => TagDecision::Moved(current),
+        Some(current) if is_version(&facts.tag) => TagDecision::Published(current),
+        _ => TagDecision::Write,
+    }
+}
+
+/// Whether a tag is a version in full (<https://semver.org>), with or without a `v` in front.
+pub fn is_version(tag: &Tag) -> bool {
+    let text = tag.as_str();
+    semver::Version::parse(text.strip_prefix('v').unwrap_or(text)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moves_only_what_it_knows() {
+        let digest = |content: &str| Digest::of(content.as_bytes());
+        let (old, new, other) = (digest("old"), digest("new"), digest("other"));
+        for (tag, planned, current, force, expected) in [
+            ("latest", None, None, false, TagDecision::Write),
+            ("latest", Some(old), Some(old), false, TagDecision::Write),
+            ("latest", Some(old), Some(new), false, TagDecision::AlreadyThere),
+            (
+                "latest",
+                Some(old),
+                Some(other),
+                false,
+                TagDecision::Moved(Some(other)),
+            ),
+            ("latest", Some(old), None, false, TagDecision::Moved(None)),
+            (
+                "latest",
+                None,
+                Some(other),
+                false,
+                TagDecision::Moved(Some(other)),
+            ),
+            ("latest", None, Some(other), true, TagDecision::Write),
+            ("v1.2.3", None, None, false, TagDecision::Write),
+            ("v1.2.3", Some(old), Some(old), false, TagDecision::Published(old)),
+            (
+                "1.2.3-rc.1",
+                Some(old),
+                Some(old),
+                false,
+                TagDecision::Published(old),
+            ),
+            ("1.2.3", Some(old), Some(old), true, TagDecision::Write),
+            ("1.2", Some(old), Some(old), false, TagDecision::Write),
+        ] {
+            let facts = TagFacts {
+                tag: tag.parse().unwrap(),
+                planned,
+                current,
+                target: new,
+                force,
+            };
+            assert_eq!(
+                decide_tag(&facts),
+                expected,
+                "{tag} {planned:?} {current:?} {force}"
+            );
+        }
+    }
+}

@@ -61,13 +61,7 @@ impl Descriptor {
 
     /// Describes a blob of which digest and size are known.
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
-        Self {
-            media_type: media_type.to_owned(),
-            digest,
-            size,
-            annotations: Annotations::new(),
-            data: None,
-        }
+        Self { media_type: media_type.to_owned(), digest, size, annotations: Annotations::new(), data: None }
     }
 
     /// The OCI empty descriptor, which stands where a list of layers may not be empty.

@@ -88,10 +88,7 @@ pub(crate) struct Compared<'a> {
 #[must_use]
 pub fn diff(sides: Sides<'_>) -> Vec<PathChange> {
     compare(sides)
-        .map(|compared| PathChange {
-            path: compared.path.clone(),
-            change: compared.change,
-        })
+        .map(|compared| PathChange { path: compared.path.clone(), change: compared.change })
         .collect()
 }
 
@@ -103,24 +100,12 @@ pub(crate) fn compare(sides: Sides<'_>) -> impl Iterator<Item = Compared<'_>> {
     let mut tracked = Cursor(sides.tracked);
     std::iter::from_fn(move || {
         loop {
-            let path = [local.path(), remote.path(), base.path(), tracked.path()]
-                .into_iter()
-                .flatten()
-                .min()?;
+            let path =
+                [local.path(), remote.path(), base.path(), tracked.path()].into_iter().flatten().min()?;
             let (local, remote, base) = (local.take(path), remote.take(path), base.take(path));
-            let standing = if tracked.take(path).is_some() {
-                Standing::Tracked
-            } else {
-                Standing::Untracked
-            };
+            let standing = if tracked.take(path).is_some() { Standing::Tracked } else { Standing::Untracked };
             if let Some(change) = classify(local, remote, base, standing) {
-                return Some(Compared {
-                    path,
-                    change,
-                    local,
-                    remote,
-                    base,
-                });
+                return Some(Compared { path, change, local, remote, base });
             }
         }
     })
@@ -159,9 +144,7 @@ fn classify(
     let is_base = |file: &File| {
         base.is_some_and(|base| {
             base.digest == file.digest
-                && base
-                    .executable
-                    .is_none_or(|executable| executable == file.executable)
+                && base.executable.is_none_or(|executable| executable == file.executable)
         })
     };
     Some(match (local, remote) {
@@ -244,26 +227,16 @@ pub(crate) mod tests {
                 digest: base.digest,
                 executable: Some(base.executable),
             });
-            assert_eq!(
-                classify(local.as_ref(), remote.as_ref(), base.as_ref(), standing),
-                change
-            );
+            assert_eq!(classify(local.as_ref(), remote.as_ref(), base.as_ref(), standing), change);
         }
     }
 
     #[test]
     fn a_mode_is_a_change() {
         let plain = file("a");
-        let executable = File {
-            executable: true,
-            ..plain.clone()
-        };
+        let executable = File { executable: true, ..plain.clone() };
         let change = |last: Option<bool>| {
-            let base = SyncedFile {
-                path: plain.path.clone(),
-                digest: plain.digest,
-                executable: last,
-            };
+            let base = SyncedFile { path: plain.path.clone(), digest: plain.digest, executable: last };
             classify(Some(&executable), Some(&plain), Some(&base), Standing::Tracked)
         };
         assert_eq!(change(Some(false)), Some(Change::ModifiedLocal));

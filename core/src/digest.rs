@@ -79,9 +79,9 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let Some(hex) = text.strip_prefix(PREFIX) else {
             return Err(match text.split_once(':') {
-                Some((algorithm, _)) if is_algorithm(algorithm) => DigestError::UnknownAlgorithm {
-                    algorithm: algorithm.to_owned(),
-                },
+                Some((algorithm, _)) if is_algorithm(algorithm) => {
+                    DigestError::UnknownAlgorithm { algorithm: algorithm.to_owned() }
+                }
                 _ => DigestError::NoAlgorithm,
             });
         };
@@ -90,7 +90,12 @@ impl FromStr for Digest {
         }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+            // Checked once a byte, because an index holds many thousands of these.
+            if high | low > 15 {
+                return Err(DigestError::NotLowerHex);
+            }
+            *byte = high << 4 | low;
         }
         Ok(Self(bytes))
     }
@@ -99,18 +104,19 @@ impl FromStr for Digest {
 fn is_algorithm(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 32
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"+._-".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+._-".contains(&b))
 }
 
-fn nibble(digit: u8) -> Result<u8, DigestError> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(DigestError::NotLowerHex),
+/// What each byte stands for as a hex digit; more than 15 where it is none.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [u8::MAX; 256];
+    let mut value: u8 = 0;
+    while value < 16 {
+        nibbles[HEX[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    nibbles
+};
 
 impl TryFrom<String> for Digest {
     type Error = DigestError;
@@ -207,18 +213,11 @@ pub fn resolve(
             "the remote named the manifest by {algorithm}, which is not checked; {actual} is the hash of its bytes"
         )),
         Some(Err(_)) if declared.is_some_and(|text| !text.is_empty()) => {
-            return Err(ResolveError::Declared {
-                text: declared.unwrap_or_default().to_owned(),
-            });
+            return Err(ResolveError::Declared { text: declared.unwrap_or_default().to_owned() });
         }
-        _ => Some(format!(
-            "the remote sent no digest with the manifest; {actual} is the hash of its bytes"
-        )),
+        _ => Some(format!("the remote sent no digest with the manifest; {actual} is the hash of its bytes")),
     };
-    Ok(Resolved {
-        digest: actual,
-        warning,
-    })
+    Ok(Resolved { digest: actual, warning })
 }
 
 /// Why a remote's answer must not be used.
@@ -268,25 +267,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_digest() {
-        let upper = Digest::of(b"")
-            .to_string()
-            .to_uppercase()
-            .replace("SHA256", "sha256");
+        let upper = Digest::of(b"").to_string().to_uppercase().replace("SHA256", "sha256");
         for (text, fault) in [
             ("", DigestError::NoAlgorithm),
             ("e3b0c442", DigestError::NoAlgorithm),
             ("../x:abc", DigestError::NoAlgorithm),
-            (
-                "sha512:00",
-                DigestError::UnknownAlgorithm {
-                    algorithm: "sha512".to_owned(),
-                },
-            ),
+            ("sha512:00", DigestError::UnknownAlgorithm { algorithm: "sha512".to_owned() }),
             ("sha256:../../x", DigestError::Length { found: 7 }),
-            (
-                &format!("sha256:{}", "0".repeat(63)),
-                DigestError::Length { found: 63 },
-            ),
+            (&format!("sha256:{}", "0".repeat(63)), DigestError::Length { found: 63 }),
             (&format!("sha256:{}", "g".repeat(64)), DigestError::NotLowerHex),
             (&upper, DigestError::NotLowerHex),
         ] {
@@ -298,31 +286,16 @@ mod tests {
     fn believes_only_what_the_bytes_prove() {
         let (digest, other) = (Digest::of(b"a"), Digest::of(b"b"));
         let (text, other_text) = (digest.to_string(), other.to_string());
-        assert_eq!(
-            resolve(digest, Some(&text), Some(digest)),
-            Ok(Resolved {
-                digest,
-                warning: None
-            })
-        );
+        assert_eq!(resolve(digest, Some(&text), Some(digest)), Ok(Resolved { digest, warning: None }));
         for unchecked in [None, Some(""), Some("sha512:00")] {
-            assert!(
-                resolve(digest, unchecked, None).unwrap().warning.is_some(),
-                "{unchecked:?}"
-            );
+            assert!(resolve(digest, unchecked, None).unwrap().warning.is_some(), "{unchecked:?}");
         }
         assert!(matches!(
             resolve(digest, Some(&other_text), None),
             Err(ResolveError::DeclaredDiffers { .. })
         ));
-        assert!(matches!(
-            resolve(digest, Some("junk"), None),
-            Err(ResolveError::Declared { .. })
-        ));
-        assert!(matches!(
-            resolve(digest, Some(&text), Some(other)),
-            Err(ResolveError::PinnedDiffers { .. })
-        ));
+        assert!(matches!(resolve(digest, Some("junk"), None), Err(ResolveError::Declared { .. })));
+        assert!(matches!(resolve(digest, Some(&text), Some(other)), Err(ResolveError::PinnedDiffers { .. })));
     }
 
     proptest! {

@@ -88,11 +88,7 @@ impl IgnoreRules {
     ///
     /// Files are added from the top down, so that deeper ones win.
     pub fn add_file(&mut self, folder: &str, text: &str) {
-        let base = if folder.is_empty() {
-            String::new()
-        } else {
-            format!("{folder}/")
-        };
+        let base = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         for line in text.lines() {
             self.add(base.clone(), line);
         }
@@ -112,13 +108,7 @@ impl IgnoreRules {
         if line.is_empty() {
             return;
         }
-        self.rules.push(Rule {
-            base,
-            pattern: Pattern::new(line),
-            anchored,
-            folders_only,
-            verdict,
-        });
+        self.rules.push(Rule { base, pattern: Pattern::new(line), anchored, folders_only, verdict });
     }
 
     /// Whether the entry at `path` is ignored, itself or with a folder that it lies in.
@@ -241,11 +231,7 @@ mod tests {
             ("{a,b}", "{a,b}", true),
             ("*", "a/b", true),
         ] {
-            assert_eq!(
-                rules(text).is_ignored(path, EntryKind::File),
-                ignored,
-                "{text:?} on {path:?}"
-            );
+            assert_eq!(rules(text).is_ignored(path, EntryKind::File), ignored, "{text:?} on {path:?}");
         }
     }
 
@@ -264,13 +250,9 @@ mod tests {
     #[test]
     fn defaults_apply() {
         let rules = IgnoreRules::defaults();
-        for path in [
-            "src/__pycache__/x.pyc",
-            ".venv/bin/python",
-            "a/.DS_Store",
-            ".modelops-bundle/env",
-            ".git/HEAD",
-        ] {
+        for path in
+            ["src/__pycache__/x.pyc", ".venv/bin/python", "a/.DS_Store", ".modelops-bundle/env", ".git/HEAD"]
+        {
             assert!(rules.is_ignored(path, EntryKind::File), "{path}");
         }
         for path in ["src/model.py", ".modelopsignore", ".gitignore", "data/pop.h5"] {

@@ -60,21 +60,12 @@ impl BundleIndex {
     pub fn with_files(&self, files: &ByPath<File>) -> Self {
         let entries = files.iter().map(|file| {
             // What another tool said of a file's content does not hold for new content.
-            let known = self
-                .entries
-                .at(&file.path)
-                .filter(|entry| entry.file.digest == file.digest);
-            Entry {
-                file: file.clone(),
-                other: known.map(|entry| entry.other.clone()).unwrap_or_default(),
-            }
+            let known = self.entries.at(&file.path).filter(|entry| entry.file.digest == file.digest);
+            Entry { file: file.clone(), other: known.map(|entry| entry.other.clone()).unwrap_or_default() }
         });
         // `files` is sorted and free of repetitions, so its entries are.
         let entries = ByPath::new(entries.collect()).unwrap_or_default();
-        Self {
-            entries,
-            other: self.other.clone(),
-        }
+        Self { entries, other: self.other.clone() }
     }
 
     /// Reads an index from its exact bytes.
@@ -150,22 +141,9 @@ impl BundleIndex {
 
 impl Entry {
     fn write(&self, json: &mut String) {
-        const KNOWN: [&str; 7] = [
-            "blobRef",
-            "digest",
-            "executable",
-            "mediaType",
-            "path",
-            "size",
-            "storage",
-        ];
+        const KNOWN: [&str; 7] = ["blobRef", "digest", "executable", "mediaType", "path", "size", "storage"];
         let mut keys: Vec<&str> = KNOWN.to_vec();
-        keys.extend(
-            self.other
-                .keys()
-                .map(String::as_str)
-                .filter(|key| !KNOWN.contains(key)),
-        );
+        keys.extend(self.other.keys().map(String::as_str).filter(|key| !KNOWN.contains(key)));
         keys.sort_by(|a, b| key_order(a, b));
         let mut object = ObjectWriter::open(json);
         for key in keys {
@@ -197,9 +175,7 @@ pub fn check_layers(entries: &ByPath<Entry>, layers: &[Descriptor]) -> Result<()
         .map(|entry| &entry.file)
         .find(|file| file.size > 0 && sizes.get(&file.digest) != Some(&file.size));
     match lost {
-        Some(file) => Err(IndexError::NotInLayers {
-            path: file.path.clone(),
-        }),
+        Some(file) => Err(IndexError::NotInLayers { path: file.path.clone() }),
         None => Ok(()),
     }
 }
@@ -326,25 +302,17 @@ struct RawEntry {
 impl RawIndex {
     fn check(self) -> Result<BundleIndex, IndexError> {
         if self.version != "1" && !self.version.starts_with("1.") {
-            return Err(IndexError::Version {
-                version: self.version,
-            });
+            return Err(IndexError::Version { version: self.version });
         }
-        let entries = self
-            .files
-            .into_iter()
-            .map(|(key, entry)| entry.check(key))
-            .collect::<Result<_, _>>()?;
+        let entries =
+            self.files.into_iter().map(|(key, entry)| entry.check(key)).collect::<Result<_, _>>()?;
         // The keys were read once each, and each is its path.
         let entries: ByPath<Entry> = ByPath::new(entries).map_err(|repeated| IndexError::KeyDiffers {
             key: repeated.path.to_string(),
             path: repeated.path.to_string(),
         })?;
         if let Some((folder, below)) = entries.nested().next() {
-            return Err(IndexError::Nested {
-                folder: folder.clone(),
-                below: below.clone(),
-            });
+            return Err(IndexError::Nested { folder: folder.clone(), below: below.clone() });
         }
         let mut sizes = BTreeMap::new();
         for Entry { file, .. } in &entries {
@@ -352,19 +320,13 @@ impl RawIndex {
                 return Err(IndexError::TwoSizes { digest: file.digest });
             }
         }
-        Ok(BundleIndex {
-            entries,
-            other: self.other,
-        })
+        Ok(BundleIndex { entries, other: self.other })
     }
 }
 
 impl RawEntry {
     fn check(self, key: String) -> Result<Entry, IndexError> {
-        let missing = |field| IndexError::Missing {
-            key: key.clone(),
-            field,
-        };
+        let missing = |field| IndexError::Missing { key: key.clone(), field };
         let digest = self.digest.ok_or_else(|| missing("digest"))?;
         let size = self.size.ok_or_else(|| missing("size"))?;
         let storage = self.storage.ok_or_else(|| missing("storage"))?;
@@ -391,15 +353,7 @@ impl RawEntry {
             return Err(IndexError::Storage { path, storage });
         }
         let executable = self.executable.unwrap_or(false);
-        Ok(Entry {
-            file: File {
-                path,
-                digest,
-                size,
-                executable,
-            },
-            other: self.other,
-        })
+        Ok(Entry { file: File { path, digest, size, executable }, other: self.other })
     }
 }
 
@@ -614,15 +568,9 @@ mod tests {
         assert_eq!(again.other["metadata"]["who"], "me");
         assert_eq!(again.entries[0].other["new"]["x"][0], 1);
 
-        let changed = File {
-            digest: Digest::of(b"y"),
-            ..index.entries[0].file.clone()
-        };
+        let changed = File { digest: Digest::of(b"y"), ..index.entries[0].file.clone() };
         let changed = index.with_files(&ByPath::new(vec![changed]).unwrap());
-        assert!(
-            changed.entries[0].other.is_empty(),
-            "what was said of the old content"
-        );
+        assert!(changed.entries[0].other.is_empty(), "what was said of the old content");
         assert_eq!(changed.other["later"], true);
     }
 
@@ -631,9 +579,7 @@ mod tests {
         let digest = Digest::of(b"x");
         let with = |fields: &str| format!(r#""a":{{{fields}}}"#);
         let full = |digest: &str, size: &str, storage: &str| {
-            with(&format!(
-                r#""path":"a","digest":"{digest}","size":{size},"storage":"{storage}""#
-            ))
+            with(&format!(r#""path":"a","digest":"{digest}","size":{size},"storage":"{storage}""#))
         };
         let good = digest.to_string();
         for (files, expected) in [
@@ -642,27 +588,14 @@ mod tests {
             (entry("a\\\\b"), "cannot be in a bundle"),
             (entry(".git/config"), "cannot be in a bundle"),
             (format!("{},{}", entry("a"), entry("a")), "not the JSON of one"),
+            (format!("{},{}", entry("a"), entry("a/b")), "would need it to be a folder"),
+            (format!("{},{},{}", entry("a"), entry("a-b"), entry("a/b")), "would need it to be a folder"),
             (
-                format!("{},{}", entry("a"), entry("a/b")),
-                "would need it to be a folder",
-            ),
-            (
-                format!("{},{},{}", entry("a"), entry("a-b"), entry("a/b")),
-                "would need it to be a folder",
-            ),
-            (
-                with(&format!(
-                    r#""path":"b","digest":"{digest}","size":1,"storage":"oci""#
-                )),
+                with(&format!(r#""path":"b","digest":"{digest}","size":1,"storage":"oci""#)),
                 "stands under the key",
             ),
             (with(r#""path":"a","size":1,"storage":"oci""#), "has no `digest`"),
-            (
-                with(&format!(
-                    r#""path":"a","digest":"{digest}","size":1,"size":1,"storage":"oci""#
-                )),
-                "JSON",
-            ),
+            (with(&format!(r#""path":"a","digest":"{digest}","size":1,"size":1,"storage":"oci""#)), "JSON"),
             (full("sha256:../../x", "1", "oci"), "digest of `a` is not one"),
             (full(&good.to_uppercase(), "1", "oci"), "digest of `a` is not one"),
             (full("md5:00", "1", "oci"), "digest of `a` is not one"),
@@ -685,16 +618,10 @@ mod tests {
             r#"{"version":"10.0","files":{}}"#,
             r#"{"version":"","files":{}}"#,
         ] {
-            assert!(matches!(
-                BundleIndex::parse(json.as_bytes()),
-                Err(IndexError::Version { .. })
-            ));
+            assert!(matches!(BundleIndex::parse(json.as_bytes()), Err(IndexError::Version { .. })));
         }
         let nested = format!(r#"{{"version":"1.0","files":{{}},"x":{}"#, "[".repeat(10_000_000));
-        assert!(matches!(
-            BundleIndex::parse(nested.as_bytes()),
-            Err(IndexError::Json(_))
-        ));
+        assert!(matches!(BundleIndex::parse(nested.as_bytes()), Err(IndexError::Json(_))));
     }
 
     #[test]
@@ -702,14 +629,8 @@ mod tests {
         let index = index_of(&entry("a")).unwrap();
         let layer = |size| Descriptor::new("x", Digest::of(b"x"), size);
         assert!(check_layers(&index.entries, &[layer(1)]).is_ok());
-        assert!(matches!(
-            check_layers(&index.entries, &[]),
-            Err(IndexError::NotInLayers { .. })
-        ));
-        assert!(matches!(
-            check_layers(&index.entries, &[layer(2)]),
-            Err(IndexError::NotInLayers { .. })
-        ));
+        assert!(matches!(check_layers(&index.entries, &[]), Err(IndexError::NotInLayers { .. })));
+        assert!(matches!(check_layers(&index.entries, &[layer(2)]), Err(IndexError::NotInLayers { .. })));
         assert!(matches!(
             check_layers(&index.entries, &[layer(1), layer(2)]),
             Err(IndexError::TwoSizes { .. })

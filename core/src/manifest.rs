@@ -59,10 +59,7 @@ impl Manifest {
             return Err(ManifestError::ImageIndex);
         }
         if field("schemaVersion").and_then(Value::as_u64) != Some(2) {
-            return Err(ManifestError::Field {
-                field: "schemaVersion",
-                reason: "it is not 2".to_owned(),
-            });
+            return Err(ManifestError::Field { field: "schemaVersion", reason: "it is not 2".to_owned() });
         }
         if let Some(found) = field("mediaType")
             && found != media_type::MANIFEST
@@ -70,10 +67,7 @@ impl Manifest {
             if found == media_type::IMAGE_INDEX {
                 return Err(ManifestError::ImageIndex);
             }
-            return Err(ManifestError::Field {
-                field: "mediaType",
-                reason: format!("it is {found}"),
-            });
+            return Err(ManifestError::Field { field: "mediaType", reason: format!("it is {found}") });
         }
         let manifest = Self {
             artifact_type: read(field("artifactType"), "artifactType")?,
@@ -92,14 +86,10 @@ impl Manifest {
         match self.config.media_type.as_str() {
             media_type::INDEX_V1 => {}
             media_type::INDEX_V2 => {
-                return Err(ManifestError::Unsupported {
-                    media_type: self.config.media_type.clone(),
-                });
+                return Err(ManifestError::Unsupported { media_type: self.config.media_type.clone() });
             }
             _ => {
-                return Err(ManifestError::NotABundle {
-                    media_type: self.config.media_type.clone(),
-                });
+                return Err(ManifestError::NotABundle { media_type: self.config.media_type.clone() });
             }
         }
         let mut sizes = BTreeMap::new();
@@ -122,9 +112,7 @@ impl Manifest {
         let Some(data) = &self.config.data else {
             return Ok(None);
         };
-        let fault = || ManifestError::IndexData {
-            digest: self.config.digest,
-        };
+        let fault = || ManifestError::IndexData { digest: self.config.digest };
         let index = BASE64.decode(data).map_err(|_| fault())?;
         if index.len() as u64 != self.config.size || Digest::of(&index) != self.config.digest {
             return Err(fault());
@@ -162,10 +150,7 @@ fn read<'a, T: Deserialize<'a>>(
     value
         .map(T::deserialize)
         .transpose()
-        .map_err(|error| ManifestError::Field {
-            field,
-            reason: error.to_string(),
-        })
+        .map_err(|error| ManifestError::Field { field, reason: error.to_string() })
 }
 
 fn descriptor_json(descriptor: &Descriptor) -> Value {
@@ -263,19 +248,13 @@ mod tests {
         let json = manifest.to_json();
         assert_eq!(Manifest::parse(json.as_bytes()).unwrap(), manifest);
         assert_eq!(manifest.embedded_index().unwrap().unwrap(), b"{}");
-        assert_eq!(
-            canonical::to_string(&canonical::parse(json.as_bytes()).unwrap()),
-            json
-        );
+        assert_eq!(canonical::to_string(&canonical::parse(json.as_bytes()).unwrap()), json);
     }
 
     #[test]
     fn a_large_index_does_not_travel_inside() {
         let index = vec![b' '; MAX_EMBEDDED_INDEX_BYTES + 1];
-        let mut manifest = Manifest {
-            config: Descriptor::of(media_type::INDEX_V1, &index),
-            ..manifest()
-        };
+        let mut manifest = Manifest { config: Descriptor::of(media_type::INDEX_V1, &index), ..manifest() };
         manifest.embed_index(&index);
         assert_eq!(manifest.config.data, None);
     }
@@ -285,31 +264,20 @@ mod tests {
         let edit = |change: fn(&mut Value)| {
             let mut value: Value = serde_json::from_str(&manifest().to_json()).unwrap();
             change(&mut value);
-            Manifest::parse(value.to_string().as_bytes())
-                .unwrap_err()
-                .to_string()
+            Manifest::parse(value.to_string().as_bytes()).unwrap_err().to_string()
         };
         for (error, expected) in [
             (edit(|m| m["schemaVersion"] = 1.into()), "schemaVersion"),
             (edit(|m| m["mediaType"] = "text/html".into()), "mediaType"),
-            (
-                edit(|m| m["mediaType"] = media_type::IMAGE_INDEX.into()),
-                "image index",
-            ),
+            (edit(|m| m["mediaType"] = media_type::IMAGE_INDEX.into()), "image index"),
             (edit(|m| m["manifests"] = json!([])), "image index"),
             (edit(|m| m["config"] = Value::Null), "config"),
             (
                 edit(|m| m["config"]["mediaType"] = "application/vnd.oci.image.config.v1+json".into()),
                 "no bundle",
             ),
-            (
-                edit(|m| m["config"]["mediaType"] = media_type::INDEX_V2.into()),
-                "does not read",
-            ),
-            (
-                edit(|m| m["config"]["digest"] = "sha256:../../x".into()),
-                "config",
-            ),
+            (edit(|m| m["config"]["mediaType"] = media_type::INDEX_V2.into()), "does not read"),
+            (edit(|m| m["config"]["digest"] = "sha256:../../x".into()), "config"),
             (edit(|m| m["config"]["size"] = (1u64 << 60).into()), "size"),
             (edit(|m| m["layers"][0]["size"] = 3.into()), "two sizes"),
             (edit(|m| m["layers"][0]["size"] = (-1).into()), "layers"),
@@ -328,10 +296,7 @@ mod tests {
         let mut manifest = manifest();
         for data in ["e30", "e31=", "!", "e30ge30="] {
             manifest.config.data = Some(data.to_owned());
-            assert!(
-                matches!(manifest.embedded_index(), Err(ManifestError::IndexData { .. })),
-                "{data}"
-            );
+            assert!(matches!(manifest.embedded_index(), Err(ManifestError::IndexData { .. })), "{data}");
         }
     }
 }

@@ -83,21 +83,13 @@ impl Reference {
     /// The same place, without tag and digest.
     #[must_use]
     pub fn without_version(&self) -> Self {
-        Self {
-            place: self.place.clone(),
-            tag: None,
-            digest: None,
-        }
+        Self { place: self.place.clone(), tag: None, digest: None }
     }
 
     /// The same place with this tag and no digest.
     #[must_use]
     pub fn with_tag(&self, tag: Tag) -> Self {
-        Self {
-            place: self.place.clone(),
-            tag: Some(tag),
-            digest: None,
-        }
+        Self { place: self.place.clone(), tag: Some(tag), digest: None }
     }
 }
 
@@ -139,29 +131,17 @@ impl FromStr for Reference {
         };
         if let Some(rest) = text.strip_prefix("oci:") {
             let (directory, tag) = split_file_tag(rest)?;
-            return Ok(Self {
-                place: Place::Layout { directory },
-                tag,
-                digest,
-            });
+            return Ok(Self { place: Place::Layout { directory }, tag, digest });
         }
         if let Some(rest) = text.strip_prefix("oci-archive:") {
             let (file, tag) = split_file_tag(rest)?;
-            return Ok(Self {
-                place: Place::Archive { file },
-                tag,
-                digest,
-            });
+            return Ok(Self { place: Place::Archive { file }, tag, digest });
         }
         if let Some((scheme, _)) = text.split_once("://") {
-            return Err(ReferenceError::Scheme {
-                scheme: scheme.to_owned(),
-            });
+            return Err(ReferenceError::Scheme { scheme: scheme.to_owned() });
         }
         let Some((host, rest)) = text.split_once('/') else {
-            return Err(ReferenceError::NoHost {
-                text: text.to_owned(),
-            });
+            return Err(ReferenceError::NoHost { text: text.to_owned() });
         };
         check_host(host)?;
         let (name, tag) = match rest.rsplit_once(':') {
@@ -169,14 +149,7 @@ impl FromStr for Reference {
             None => (rest, None),
         };
         check_repository(name)?;
-        Ok(Self {
-            place: Place::Repository {
-                host: host.to_owned(),
-                name: name.to_owned(),
-            },
-            tag,
-            digest,
-        })
+        Ok(Self { place: Place::Repository { host: host.to_owned(), name: name.to_owned() }, tag, digest })
     }
 }
 
@@ -193,9 +166,7 @@ fn split_file_tag(text: &str) -> Result<(String, Option<Tag>), ReferenceError> {
 }
 
 fn check_host(host: &str) -> Result<(), ReferenceError> {
-    let fault = || ReferenceError::Host {
-        host: host.to_owned(),
-    };
+    let fault = || ReferenceError::Host { host: host.to_owned() };
     let (name, port) = match host.rsplit_once(':') {
         // An IPv6 address stands in brackets: its own colons are no port's.
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
@@ -214,11 +185,7 @@ fn check_host(host: &str) -> Result<(), ReferenceError> {
             && !label.ends_with('-')
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    if is_ipv6 || name.split('.').all(is_label) {
-        Ok(())
-    } else {
-        Err(fault())
-    }
+    if is_ipv6 || name.split('.').all(is_label) { Ok(()) } else { Err(fault()) }
 }
 
 /// The grammar of a repository name in the distribution-spec:
@@ -226,9 +193,7 @@ fn check_host(host: &str) -> Result<(), ReferenceError> {
 fn check_repository(name: &str) -> Result<(), ReferenceError> {
     let is_part = |part: &str| {
         let ends = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let inner = part
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
+        let inner = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
         // Separators are one dot, one or two underscores, or hyphens, and never of two kinds.
         let separators = part.split(|c: char| c.is_ascii_alphanumeric()).all(|separator| {
             matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-')
@@ -238,9 +203,7 @@ fn check_repository(name: &str) -> Result<(), ReferenceError> {
     if name.len() <= 255 && name.split('/').all(is_part) {
         return Ok(());
     }
-    Err(ReferenceError::Repository {
-        name: name.to_owned(),
-    })
+    Err(ReferenceError::Repository { name: name.to_owned() })
 }
 
 /// Why a text names no bundle.
@@ -317,18 +280,8 @@ mod tests {
             assert_eq!(parse(&text).to_string(), text);
         }
         assert_eq!(parse("oci:/abs/dir:v1").tag.unwrap().as_str(), "v1");
-        assert_eq!(
-            parse("oci:C:\\bundles").place,
-            Place::Layout {
-                directory: "C:\\bundles".to_owned()
-            }
-        );
-        assert_eq!(
-            parse("oci:me@home/dir").place,
-            Place::Layout {
-                directory: "me@home/dir".to_owned()
-            }
-        );
+        assert_eq!(parse("oci:C:\\bundles").place, Place::Layout { directory: "C:\\bundles".to_owned() });
+        assert_eq!(parse("oci:me@home/dir").place, Place::Layout { directory: "me@home/dir".to_owned() });
         assert_eq!(parse("localhost:5000/pyproj").tag, None);
     }
 

@@ -92,9 +92,7 @@ impl<T: HasPath> ByPath<T> {
         if !facts.is_sorted_by(|a, b| a.path() < b.path()) {
             facts.sort_by(|a, b| a.path().cmp(b.path()));
             if let Some(pair) = facts.windows(2).find(|pair| pair[0].path() == pair[1].path()) {
-                return Err(RepeatedPath {
-                    path: pair[0].path().clone(),
-                });
+                return Err(RepeatedPath { path: pair[0].path().clone() });
             }
         }
         Ok(Self(facts))
@@ -102,10 +100,7 @@ impl<T: HasPath> ByPath<T> {
 
     /// The fact at `path`.
     pub fn at(&self, path: &BundlePath) -> Option<&T> {
-        self.0
-            .binary_search_by(|fact| fact.path().cmp(path))
-            .ok()
-            .map(|at| &self.0[at])
+        self.0.binary_search_by(|fact| fact.path().cmp(path)).ok().map(|at| &self.0[at])
     }
 
     /// Every pair of a path and another one that would have to be its folder.
@@ -121,10 +116,7 @@ impl<T: HasPath> ByPath<T> {
             }
             last_folder = folder;
             path.folders().find_map(|folder| {
-                let at = self
-                    .0
-                    .binary_search_by(|fact| fact.path().as_str().cmp(folder))
-                    .ok()?;
+                let at = self.0.binary_search_by(|fact| fact.path().as_str().cmp(folder)).ok()?;
                 Some((self.0[at].path(), path))
             })
         })

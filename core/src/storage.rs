@@ -70,11 +70,7 @@ impl StoragePolicy {
     /// Decides where the file at `path` with `size` bytes goes.
     #[must_use]
     pub fn place(&self, path: &BundlePath, size: u64) -> Storage {
-        let matches = |globs: &[String]| {
-            globs
-                .iter()
-                .any(|glob| fast_glob::glob_match(glob, path.as_str()))
-        };
+        let matches = |globs: &[String]| globs.iter().any(|glob| fast_glob::glob_match(glob, path.as_str()));
         let goes_out = match self.mode {
             StorageMode::OciOnly => false,
             StorageMode::BlobOnly => true,
@@ -111,15 +107,9 @@ mod tests {
             assert_eq!(policy.place(&path.parse().unwrap(), size), storage, "{path}");
         }
         let path = "data/a.h5".parse().unwrap();
-        let without_store = StoragePolicy {
-            provider: String::new(),
-            ..policy.clone()
-        };
+        let without_store = StoragePolicy { provider: String::new(), ..policy.clone() };
         assert_eq!(without_store.place(&path, 1), Storage::OciForWantOfStore);
-        let inline = StoragePolicy {
-            mode: StorageMode::OciOnly,
-            ..policy
-        };
+        let inline = StoragePolicy { mode: StorageMode::OciOnly, ..policy };
         assert_eq!(inline.place(&path, u64::MAX), Storage::Oci);
     }
 }

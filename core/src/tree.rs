@@ -32,12 +32,7 @@ pub(crate) mod tests {
                 let path: BundlePath = path.parse().unwrap();
                 // A file that is a folder too lies on no disk.
                 if tree.iter().all(|file| !path.is_below(file.path.as_str())) {
-                    tree.push(File {
-                        path,
-                        digest: Digest::of(&[content]),
-                        size: 1,
-                        executable,
-                    });
+                    tree.push(File { path, digest: Digest::of(&[content]), size: 1, executable });
                 }
             }
             ByPath::new(tree).unwrap()
@@ -53,11 +48,7 @@ pub(crate) mod tests {
             executable,
         };
         let files = ByPath::new(vec![file("run.sh", b"abc", true), file("README.md", b"", false)]).unwrap();
-        let records = format!(
-            "README.md\0-\00\0{}\nrun.sh\0x\03\0{}\n",
-            Digest::of(b""),
-            Digest::of(b"abc")
-        );
+        let records = format!("README.md\0-\00\0{}\nrun.sh\0x\03\0{}\n", Digest::of(b""), Digest::of(b"abc"));
         assert_eq!(tree_digest(&files), Digest::of(records.as_bytes()));
         assert_eq!(tree_digest(&ByPath::default()), Digest::of(b""));
     }

@@ -1,1 +1,40 @@
-//! (in the making)
+//! The harness of the tests that cross crates; the tests themselves are in `tests/it/`.
+//!
+//! | what a test wants | where it is |
+//! |---|---|
+//! | a project folder and the program run in it | [`TestProject`] |
+//! | the program alone, with a time limit or killed on the way | [`BundleCommand`], [`RunningCommand`] |
+//! | its exit code and output, checked | [`CommandOutput`] |
+//! | a real registry | [`Registry`], after [`can_connect_to_registry`] |
+//! | to count, delay or break what goes over the wire | [`Proxy`] |
+//! | to compare folders, or unpack real input | [`Tree`] |
+//! | a folder on a web server | [`WebServer`] |
+//! | another program: Python, node, a browser | [`tools`] |
+//!
+//! What a test cannot set up is a panic with a sentence that says why; nothing here returns an error.
+//! Servers listen on loopback alone and end with the value that stands for them.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stderr,
+    reason = "what a test prints is shown when it fails, or says that it skipped"
+)]
+
+mod bin;
+mod command;
+mod http;
+mod project;
+mod proxy;
+mod registry;
+pub mod tools;
+mod tree;
+mod web_server;
+
+pub use bin::bundle_binary;
+pub use command::{BundleCommand, CommandOutput, RunningCommand};
+pub use http::{Request, Response};
+pub use project::TestProject;
+pub use proxy::{Fault, Matching, Proxy, Seen};
+pub use registry::{PASSWORD, Registry, RegistryClient, USER, can_connect_to_registry};
+pub use tree::{Entry, Tree};
+pub use web_server::WebServer;

@@ -69,10 +69,7 @@ pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath
             (Step::Write, Some(file)) => written.push(file),
             (Step::Delete, _) => plan.delete.push(compared.path.clone()),
             (Step::Block, _) => {
-                plan.blocked.push(PathChange {
-                    path: compared.path.clone(),
-                    change: compared.change,
-                });
+                plan.blocked.push(PathChange { path: compared.path.clone(), change: compared.change });
             }
             (Step::Leave | Step::Write, _) => {
                 if compared.local.is_some() {
@@ -83,10 +80,7 @@ pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath
     }
     block_what_cannot_stand(&mut plan, &written, standing);
     if !plan.blocked.is_empty() {
-        return PullPlan {
-            blocked: plan.blocked,
-            ..PullPlan::default()
-        };
+        return PullPlan { blocked: plan.blocked, ..PullPlan::default() };
     }
     plan.write = written.iter().map(|file| file.path.clone()).collect();
     plan.sources = sources(&written, sides.local);
@@ -112,14 +106,9 @@ fn block_what_cannot_stand(plan: &mut PullPlan, written: &[&File], mut standing:
     let Ok(standing) = ByPath::new(standing) else {
         return;
     };
-    let in_the_way: BTreeSet<&BundlePath> = standing
-        .nested()
-        .flat_map(|(folder, below)| [folder, below])
-        .collect();
-    let conflict = |path: &BundlePath| PathChange {
-        path: path.clone(),
-        change: Change::Conflict,
-    };
+    let in_the_way: BTreeSet<&BundlePath> =
+        standing.nested().flat_map(|(folder, below)| [folder, below]).collect();
+    let conflict = |path: &BundlePath| PathChange { path: path.clone(), change: Change::Conflict };
     plan.blocked.extend(in_the_way.into_iter().map(conflict));
     plan.blocked.sort_by(|a, b| a.path.cmp(&b.path));
 }
@@ -128,16 +117,7 @@ fn sources(written: &[&File], local: &ByPath<File>) -> Vec<Source> {
     let mut sources: BTreeMap<Digest, Source> = written
         .iter()
         .filter(|file| file.size > 0)
-        .map(|file| {
-            (
-                file.digest,
-                Source {
-                    digest: file.digest,
-                    size: file.size,
-                    local: None,
-                },
-            )
-        })
+        .map(|file| (file.digest, Source { digest: file.digest, size: file.size, local: None }))
         .collect();
     if sources.is_empty() {
         return Vec::new();
@@ -161,10 +141,7 @@ mod tests {
 
     /// What carrying out `plan` makes of `local`: the reference that hosts are held to.
     fn apply(plan: &PullPlan, local: &ByPath<File>, remote: &ByPath<File>) -> ByPath<File> {
-        let mut files: BTreeMap<_, _> = local
-            .iter()
-            .map(|file| (file.path.clone(), file.clone()))
-            .collect();
+        let mut files: BTreeMap<_, _> = local.iter().map(|file| (file.path.clone(), file.clone())).collect();
         for path in &plan.delete {
             files.remove(path);
         }
@@ -207,12 +184,7 @@ mod tests {
             (&none, &a, &base_a, &tracked, DeletedLocal, " ww"),
             (&none, &none, &base_a, &tracked, DeletedLocal, "   "),
         ] {
-            let sides = Sides {
-                local,
-                remote,
-                base,
-                tracked,
-            };
+            let sides = Sides { local, remote, base, tracked };
             assert_eq!(crate::diff::diff(sides)[0].change, change);
             for (mode, expected) in [PullMode::Safe, PullMode::RestoreDeleted, PullMode::Overwrite]
                 .into_iter()
@@ -233,12 +205,8 @@ mod tests {
     #[test]
     fn obstacles_block_in_every_mode() {
         let (local, remote) = (ByPath::default(), one("a"));
-        let sides = Sides {
-            local: &local,
-            remote: &remote,
-            base: &ByPath::default(),
-            tracked: &ByPath::default(),
-        };
+        let sides =
+            Sides { local: &local, remote: &remote, base: &ByPath::default(), tracked: &ByPath::default() };
         for mode in [PullMode::Safe, PullMode::RestoreDeleted, PullMode::Overwrite] {
             let plan = plan_pull(sides, mode, &paths(&remote));
             assert!(plan.write.is_empty() && plan.blocked.len() == 1);
@@ -248,18 +216,10 @@ mod tests {
     #[test]
     fn content_that_is_here_is_not_fetched() {
         let local = one("a");
-        let moved = File {
-            path: "q".parse().unwrap(),
-            ..local[0].clone()
-        };
+        let moved = File { path: "q".parse().unwrap(), ..local[0].clone() };
         let remote = ByPath::new(vec![local[0].clone(), moved]).unwrap();
         let plan = plan_pull(
-            Sides {
-                local: &local,
-                remote: &remote,
-                base: &synced(&local),
-                tracked: &paths(&local),
-            },
+            Sides { local: &local, remote: &remote, base: &synced(&local), tracked: &paths(&local) },
             PullMode::Safe,
             &ByPath::default(),
         );

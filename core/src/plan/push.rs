@@ -64,10 +64,7 @@ pub fn plan_push(sides: Sides<'_>) -> PushPlan {
             // What the project itself untracked is its own news, not that of others.
             Change::AddedRemote if is_base(&compared) => {}
             Change::AddedRemote | Change::ModifiedRemote | Change::DeletedRemote | Change::Conflict => {
-                overwrite.push(PathChange {
-                    path: compared.path.clone(),
-                    change: compared.change,
-                });
+                overwrite.push(PathChange { path: compared.path.clone(), change: compared.change });
             }
             Change::Unchanged | Change::AddedLocal | Change::ModifiedLocal => {}
         }
@@ -77,15 +74,7 @@ pub fn plan_push(sides: Sides<'_>) -> PushPlan {
         .filter(|file| file.size > 0)
         .map(|file| {
             let ask_first = file.size >= WORTH_ASKING;
-            (
-                file.digest,
-                Upload {
-                    digest: file.digest,
-                    size: file.size,
-                    path: file.path.clone(),
-                    ask_first,
-                },
-            )
+            (file.digest, Upload { digest: file.digest, size: file.size, path: file.path.clone(), ask_first })
         })
         .collect();
     PushPlan {
@@ -101,10 +90,7 @@ pub fn plan_push(sides: Sides<'_>) -> PushPlan {
 }
 
 fn is_base(compared: &crate::diff::Compared<'_>) -> bool {
-    compared
-        .remote
-        .zip(compared.base)
-        .is_some_and(|(remote, base)| remote.digest == base.digest)
+    compared.remote.zip(compared.base).is_some_and(|(remote, base)| remote.digest == base.digest)
 }
 
 #[cfg(test)]
@@ -133,33 +119,16 @@ mod tests {
     #[test]
     fn sends_only_what_the_remote_lacks() {
         let remote = tree(&[("a", "1"), ("b", "2"), ("gone", "3")]);
-        let local = tree(&[
-            ("a", "1"),
-            ("b", "new"),
-            ("copy", "new"),
-            ("moved", "3"),
-            ("nil", ""),
-        ]);
+        let local = tree(&[("a", "1"), ("b", "new"), ("copy", "new"), ("moved", "3"), ("nil", "")]);
         let base = synced(&remote);
-        let tracked = ByPath::new(
-            ["a", "b", "copy", "gone", "moved", "nil"]
-                .map(|p| p.parse().unwrap())
-                .to_vec(),
-        );
-        let plan = plan_push(Sides {
-            local: &local,
-            remote: &remote,
-            base: &base,
-            tracked: &tracked.unwrap(),
-        });
+        let tracked =
+            ByPath::new(["a", "b", "copy", "gone", "moved", "nil"].map(|p| p.parse().unwrap()).to_vec());
+        let plan =
+            plan_push(Sides { local: &local, remote: &remote, base: &base, tracked: &tracked.unwrap() });
         assert_eq!(texts(&plan.manifest), ["a", "b", "copy", "moved", "nil"]);
         assert_eq!(texts(&plan.upload), ["b", "copy", "nil"]);
         assert_eq!(texts(&plan.delete), ["gone"]);
-        assert_eq!(
-            plan.blobs.len(),
-            1,
-            "one blob for two files of the same content, none for an empty file"
-        );
+        assert_eq!(plan.blobs.len(), 1, "one blob for two files of the same content, none for an empty file");
         assert_eq!(plan.blobs[0].digest, Digest::of(b"new"));
         assert!(plan.changed && plan.overwrite.is_empty());
     }
@@ -170,29 +139,15 @@ mod tests {
         let remote = tree(&[("mine", "1"), ("theirs", "2"), ("untracked", "1"), ("new", "1")]);
         let local = tree(&[("mine", "2"), ("theirs", "1")]);
         let tracked = paths(&local);
-        let plan = plan_push(Sides {
-            local: &local,
-            remote: &remote,
-            base: &synced(&base),
-            tracked: &tracked,
-        });
-        let overwritten: Vec<_> = plan
-            .overwrite
-            .iter()
-            .map(|each| (each.path.as_str(), each.change))
-            .collect();
-        assert_eq!(
-            overwritten,
-            [("new", Change::AddedRemote), ("theirs", Change::ModifiedRemote)]
-        );
+        let plan =
+            plan_push(Sides { local: &local, remote: &remote, base: &synced(&base), tracked: &tracked });
+        let overwritten: Vec<_> =
+            plan.overwrite.iter().map(|each| (each.path.as_str(), each.change)).collect();
+        assert_eq!(overwritten, [("new", Change::AddedRemote), ("theirs", Change::ModifiedRemote)]);
         assert!(plan.needs_force);
 
-        let fresh = plan_push(Sides {
-            local: &local,
-            remote: &remote,
-            base: &ByPath::default(),
-            tracked: &tracked,
-        });
+        let fresh =
+            plan_push(Sides { local: &local, remote: &remote, base: &ByPath::default(), tracked: &tracked });
         assert!(!fresh.overwrite.is_empty() && !fresh.needs_force);
     }
 

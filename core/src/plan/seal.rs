@@ -72,27 +72,18 @@ pub struct Extra {
     /// Its media type, digest and size.
     pub descriptor: Descriptor,
     /// Its bytes, which are text.
-    pub content: &'static str,
+    pub content: String,
 }
 
 /// Makes the documents of a bundle. The same files and layout give the same index bytes, whoever pushes.
 pub fn seal(request: &SealRequest<'_>) -> Result<Sealed, SealError> {
     if !is_utc_time(request.created) {
-        return Err(SealError::Created {
-            text: request.created.to_owned(),
-        });
+        return Err(SealError::Created { text: request.created.to_owned() });
     }
     if let Some((folder, below)) = request.files.nested().next() {
-        return Err(SealError::Nested {
-            folder: folder.to_string(),
-            below: below.to_string(),
-        });
+        return Err(SealError::Nested { folder: folder.to_string(), below: below.to_string() });
     }
-    let replaced = request
-        .replaces
-        .map(BundleIndex::parse)
-        .transpose()?
-        .unwrap_or_default();
+    let replaced = request.replaces.map(BundleIndex::parse).transpose()?.unwrap_or_default();
     let index = replaced.with_files(request.files).to_json();
     let index_descriptor = Descriptor::of(media_type::INDEX_V1, index.as_bytes());
     let (layers, extras) = match request.layout {
@@ -108,26 +99,14 @@ pub fn seal(request: &SealRequest<'_>) -> Result<Sealed, SealError> {
         annotations.insert(annotation::VERSION.to_owned(), version.to_owned());
     }
     let artifact_type = Some(media_type::BUNDLE.to_owned());
-    let mut manifest = Manifest {
-        artifact_type,
-        config: index_descriptor.clone(),
-        layers,
-        annotations,
-    };
+    let mut manifest = Manifest { artifact_type, config: index_descriptor.clone(), layers, annotations };
     manifest.embed_index(index.as_bytes());
     let manifest = manifest.to_json();
     if manifest.len() > MAX_MANIFEST_BYTES {
         return Err(SealError::ManifestTooLarge { size: manifest.len() });
     }
     let digest = Digest::of(manifest.as_bytes());
-    Ok(Sealed {
-        extras,
-        index,
-        index_descriptor,
-        manifest,
-        digest,
-        tree,
-    })
+    Ok(Sealed { extras, index, index_descriptor, manifest, digest, tree })
 }
 
 fn file_layers(
@@ -139,9 +118,7 @@ fn file_layers(
         .filter(|file| file.size > 0 || empty_blob == EmptyBlob::Taken)
         .map(|file| {
             let mut layer = Descriptor::new(media_type::FILE_LAYER, file.digest, file.size);
-            layer
-                .annotations
-                .insert(annotation::TITLE.to_owned(), file.path.to_string());
+            layer.annotations.insert(annotation::TITLE.to_owned(), file.path.to_string());
             layer
         })
         .collect();
@@ -152,16 +129,13 @@ fn file_layers(
     if layers.iter().any(|layer| layer.size == 0) {
         extras.push(Extra {
             descriptor: Descriptor::new(media_type::FILE_LAYER, Digest::EMPTY, 0),
-            content: "",
+            content: String::new(),
         });
     }
     if layers.is_empty() {
         layers.push(Descriptor::empty());
-        let content = std::str::from_utf8(EMPTY_CONTENT).unwrap_or_default();
-        extras.push(Extra {
-            descriptor: Descriptor::empty(),
-            content,
-        });
+        let content = String::from_utf8_lossy(EMPTY_CONTENT).into_owned();
+        extras.push(Extra { descriptor: Descriptor::empty(), content });
     }
     Ok((layers, extras))
 }
@@ -178,9 +152,8 @@ fn is_utc_time(text: &str) -> bool {
     let Some(text) = text.strip_suffix('Z') else {
         return false;
     };
-    let (seconds, fraction) = text
-        .split_once('.')
-        .map_or((text, None), |(seconds, rest)| (seconds, Some(rest)));
+    let (seconds, fraction) =
+        text.split_once('.').map_or((text, None), |(seconds, rest)| (seconds, Some(rest)));
     let is_fraction = fraction
         .is_none_or(|digits| (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()));
     shape(seconds, "0000-00-00T00:00:00") && is_fraction
@@ -244,12 +217,7 @@ mod tests {
 
     fn file(path: &str, content: &[u8]) -> File {
         let path = path.parse().unwrap();
-        File {
-            path,
-            digest: Digest::of(content),
-            size: content.len() as u64,
-            executable: false,
-        }
+        File { path, digest: Digest::of(content), size: content.len() as u64, executable: false }
     }
 
     #[test]
@@ -264,20 +232,10 @@ mod tests {
     fn an_empty_file_has_a_layer_where_the_remote_takes_one() {
         let files = ByPath::new(vec![file("nil", b""), file("x", b"x")]).unwrap();
         let taken = seal(&request(&files)).unwrap();
-        assert_eq!(
-            Manifest::parse(taken.manifest.as_bytes()).unwrap().layers.len(),
-            2
-        );
+        assert_eq!(Manifest::parse(taken.manifest.as_bytes()).unwrap().layers.len(), 2);
         assert_eq!(taken.extras.len(), 1);
-        let refused = seal(&SealRequest {
-            empty_blob: EmptyBlob::Refused,
-            ..request(&files)
-        })
-        .unwrap();
-        assert_eq!(
-            Manifest::parse(refused.manifest.as_bytes()).unwrap().layers.len(),
-            1
-        );
+        let refused = seal(&SealRequest { empty_blob: EmptyBlob::Refused, ..request(&files) }).unwrap();
+        assert_eq!(Manifest::parse(refused.manifest.as_bytes()).unwrap().layers.len(), 1);
         assert_eq!((refused.extras.len(), &refused.index), (0, &taken.index));
     }
 

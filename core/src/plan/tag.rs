@@ -61,46 +61,18 @@ mod tests {
             ("latest", None, None, false, TagDecision::Write),
             ("latest", Some(old), Some(old), false, TagDecision::Write),
             ("latest", Some(old), Some(new), false, TagDecision::AlreadyThere),
-            (
-                "latest",
-                Some(old),
-                Some(other),
-                false,
-                TagDecision::Moved(Some(other)),
-            ),
+            ("latest", Some(old), Some(other), false, TagDecision::Moved(Some(other))),
             ("latest", Some(old), None, false, TagDecision::Moved(None)),
-            (
-                "latest",
-                None,
-                Some(other),
-                false,
-                TagDecision::Moved(Some(other)),
-            ),
+            ("latest", None, Some(other), false, TagDecision::Moved(Some(other))),
             ("latest", None, Some(other), true, TagDecision::Write),
             ("v1.2.3", None, None, false, TagDecision::Write),
             ("v1.2.3", Some(old), Some(old), false, TagDecision::Published(old)),
-            (
-                "1.2.3-rc.1",
-                Some(old),
-                Some(old),
-                false,
-                TagDecision::Published(old),
-            ),
+            ("1.2.3-rc.1", Some(old), Some(old), false, TagDecision::Published(old)),
             ("1.2.3", Some(old), Some(old), true, TagDecision::Write),
             ("1.2", Some(old), Some(old), false, TagDecision::Write),
         ] {
-            let facts = TagFacts {
-                tag: tag.parse().unwrap(),
-                planned,
-                current,
-                target: new,
-                force,
-            };
-            assert_eq!(
-                decide_tag(&facts),
-                expected,
-                "{tag} {planned:?} {current:?} {force}"
-            );
+            let facts = TagFacts { tag: tag.parse().unwrap(), planned, current, target: new, force };
+            assert_eq!(decide_tag(&facts), expected, "{tag} {planned:?} {current:?} {force}");
         }
     }
 }

@@ -1,0 +1,122 @@
+//! A bundle on a remote, opened: its documents as exact bytes, and the views that the core has of them.
+
+use bundle_core::descriptor::Descriptor;
+use bundle_core::digest::Digest;
+use bundle_core::path::BundlePath;
+use bundle_core::snapshot::{ByPath, File};
+use bytes::Bytes;
+use thiserror::Error;
+use tracing::warn;
+
+use crate::component::Core;
+use crate::component::answers::{IndexError, IndexView, ManifestError, ManifestView, ResolveError};
+use crate::remote::{FetchedManifest, Remote, RemoteError, Version, read_small_blob};
+
+/// The largest index that is fetched, in bytes; the core reads none that is larger.
+const MAX_INDEX_BYTES: u64 = bundle_core::index::MAX_INDEX_BYTES as u64;
+
+/// Who decides, and whom to ask.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// What decides.
+    pub core: &'a Core,
+    /// Where bundles lie.
+    pub remote: &'a dyn Remote,
+    /// How many transfers run at the same time.
+    pub concurrency: usize,
+}
+
+/// A bundle whose documents are here; its files' content is not.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// Its digest: the hash of its manifest.
+    pub digest: Digest,
+    /// The manifest's exact bytes.
+    pub manifest: Bytes,
+    /// The index's exact bytes.
+    pub index: String,
+    /// What the manifest says.
+    pub manifest_view: ManifestView,
+    /// What the index says.
+    pub index_view: IndexView,
+}
+
+impl Bundle {
+    /// Its files.
+    pub fn files(&self) -> &ByPath<File> {
+        &self.index_view.files
+    }
+
+    /// The blob that is the content of its file at `path`.
+    pub fn layer_of(&self, path: &BundlePath) -> Option<Descriptor> {
+        let file = self.files().at(path)?;
+        let layer = self.manifest_view.layers.iter().find(|layer| layer.digest == file.digest);
+        layer.cloned()
+    }
+}
+
+/// Opens the bundle that `version` names; `None` where there is none.
+///
+/// # Errors
+///
+/// Refuses whatever is not exactly what was asked for or said, and whatever is no bundle.
+pub async fn open(context: Context<'_>, version: &Version) -> Result<Option<Bundle>, OpenError> {
+    let Some(fetched) = context.remote.manifest(version).await? else { return Ok(None) };
+    let digest = resolve(context.core, version, &fetched)?;
+    let text = text_of(&fetched.bytes, digest)?;
+    let manifest_view = context.core.read_manifest(text)?;
+    let index = match &manifest_view.index_data {
+        Some(index) => index.clone(),
+        None => {
+            let bytes = read_small_blob(context.remote, &manifest_view.index, MAX_INDEX_BYTES).await?;
+            text_of(&bytes, manifest_view.index.digest)?.to_owned()
+        }
+    };
+    // Both ways of getting it here have checked its digest and size.
+    let index_view = context.core.read_verified_index(&index, &manifest_view.layers)?;
+    Ok(Some(Bundle { digest, manifest: fetched.bytes, index, manifest_view, index_view }))
+}
+
+/// The digest of a manifest that came, when it may be believed.
+pub(crate) fn resolve(
+    core: &Core,
+    version: &Version,
+    fetched: &FetchedManifest,
+) -> Result<Digest, OpenError> {
+    let pinned = match version {
+        Version::Digest(digest) => Some(*digest),
+        Version::Tag(_) => None,
+    };
+    let resolved = core.resolve(fetched.digest, fetched.declared_digest.as_deref(), pinned)?;
+    if let Some(warning) = resolved.warning {
+        warn!("{warning}");
+    }
+    Ok(resolved.digest)
+}
+
+fn text_of(bytes: &[u8], digest: Digest) -> Result<&str, OpenError> {
+    std::str::from_utf8(bytes).map_err(|_| OpenError::NotText { digest })
+}
+
+/// Why a bundle could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The index cannot be taken.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The manifest cannot be taken.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A document is not UTF-8.
+    #[error("{digest} is no JSON: it is not UTF-8")]
+    NotText {
+        /// The document.
+        digest: Digest,
+    },
+    /// The remote failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The remote's answer is not what was asked for.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+}

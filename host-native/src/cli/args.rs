@@ -1,0 +1,89 @@
+//! The command line: what may be said, and the help that goes with it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::commands::{add, completions, core, diff, init, manifest, pull, push, remove, status};
+
+/// Packs a project's code and data into one OCI artifact and moves it between people, registries and workers.
+#[derive(Debug, Parser)]
+#[command(name = "modelops-bundle", version, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// Work as if started in DIR
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    pub(crate) directory: Option<PathBuf>,
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more about what is done; twice or three times for requests and their answers
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// How many transfers run at the same time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256), global = true)]
+    pub(crate) concurrency: u16,
+    /// How often a request is repeated that may succeed later
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=100), global = true)]
+    pub(crate) retries: u32,
+    /// How many seconds to wait without a byte moving
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400), global = true)]
+    pub(crate) timeout: u64,
+    /// Talk plain HTTP to the registry; this machine itself is always spoken to in it
+    #[arg(long, global = true)]
+    pub(crate) plain_http: bool,
+    /// Let the WASM component in FILE decide instead of the one inside this program
+    #[arg(long = "core", value_name = "FILE", global = true)]
+    pub(crate) core_file: Option<PathBuf>,
+}
+
+/// Whether a command does what it plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Execution {
+    /// It does.
+    Apply,
+    /// It shows the plan and leaves everything as it is.
+    DryRun,
+}
+
+impl Execution {
+    pub(crate) fn of(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Apply }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::InitArgs),
+    Add(add::AddArgs),
+    Remove(remove::RemoveArgs),
+    Status(status::StatusArgs),
+    Diff(diff::DiffArgs),
+    Push(push::PushArgs),
+    Pull(pull::PullArgs),
+    Manifest(manifest::ManifestArgs),
+    Core(core::CoreArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// The layouts that `init` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutArg {
+    /// Whichever is better for the files at hand
+    Auto,
+    /// One blob a file
+    Files,
+}

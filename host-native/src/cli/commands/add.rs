@@ -1,0 +1,91 @@
+//! `add`: has a project track files.
+
+use std::io::{self, Write};
+
+use bundle_core::snapshot::ByPath;
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::args::Execution;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::session::Session;
+use crate::cli::ui::{Report, counted, shown};
+use crate::project::tracked::write_tracked;
+use crate::scan::{Force, select_on_disk};
+
+/// Track files
+///
+/// Folders are taken with all that lies below them; globs may hold `**` and `{a,b}` and may be quoted. What ignore
+/// rules cover is skipped and counted.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// Files, folders and globs
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
+    /// Take ignored files too
+    #[arg(short, long)]
+    force: bool,
+    /// Show what would be tracked, and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct AddReport {
+    /// Paths that were not tracked before.
+    added: Vec<String>,
+    /// How many of the files named were tracked already.
+    already_tracked: usize,
+    /// How many were skipped because of an ignore rule.
+    ignored: u64,
+    dry_run: bool,
+}
+
+impl Report for AddReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let verb = if self.dry_run { "would track" } else { "tracking" };
+        for path in &self.added {
+            writeln!(out, "{verb} {}", shown(path))?;
+        }
+        writeln!(
+            out,
+            "{} added, {} already tracked",
+            counted(self.added.len(), "file"),
+            self.already_tracked
+        )?;
+        if self.ignored > 0 {
+            writeln!(out, "{} ignored by ignore rules (.modelopsignore + defaults)", self.ignored)?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &AddArgs) -> Result<(), CliError> {
+    let (_lock, workspace) = session.locked_workspace("add")?;
+    let force = if args.force { Force::EvenIgnored } else { Force::No };
+    let selection =
+        select_on_disk(&workspace.project, &session.cwd, &args.paths, force, workspace.config.symlinks)?;
+    if !selection.unmatched.is_empty() {
+        return Err(CliError::new(Exit::NotFound, "nothing on disk matches").paths(selection.unmatched).hint(
+            "check the spelling; quote a glob to have it matched here instead of by the shell; nothing was tracked",
+        ));
+    }
+    for refused in &selection.refused {
+        session.ui.warning(format_args!("{} cannot be tracked: {}", shown(&refused.path), refused.reason));
+    }
+    let is_new = |path: &&_| workspace.tracked.at(path).is_none();
+    let added: Vec<_> = selection.paths.iter().filter(is_new).cloned().collect();
+    let report = AddReport {
+        added: added.iter().map(ToString::to_string).collect(),
+        already_tracked: selection.paths.len() - added.len(),
+        ignored: selection.ignored,
+        dry_run: args.dry_run,
+    };
+    if Execution::of(args.dry_run) == Execution::Apply && !added.is_empty() {
+        let mut tracked = workspace.tracked.into_vec();
+        tracked.extend(added);
+        // Neither list holds a path of the other.
+        write_tracked(&workspace.project, &ByPath::new(tracked).unwrap_or_default())?;
+    }
+    session.ui.report(&report)
+}

@@ -1,0 +1,144 @@
+//! `core`: the component inside this program, for those who want to load it elsewhere or call it from a script.
+
+use std::fs;
+use std::io::{self, Read as _, Write};
+use std::path::PathBuf;
+
+use bundle_core::digest::Digest;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::session::Session;
+use crate::cli::ui::Report;
+use crate::component::{Core, FunctionInfo};
+
+/// The longest document that `core call` reads, in bytes.
+const MAX_INPUT: u64 = 1 << 30;
+
+/// Show, extract or call the component that decides
+///
+/// Every decision of this program is made by a WASM component that imports nothing. Any host that runs components can
+/// load it and gets the same answers.
+#[derive(Debug, Args)]
+pub(crate) struct CoreArgs {
+    #[command(subcommand)]
+    command: CoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CoreCommand {
+    /// Show the component's digest, its contract and its functions
+    Info,
+    /// Write the component to a file
+    Extract {
+        /// The file
+        file: PathBuf,
+    },
+    /// Call one of its functions: one JSON object in on standard input, one out on standard output
+    Call {
+        /// The function, such as `diff`, `plan-push` or `plan-pull`
+        name: String,
+    },
+}
+
+/// The document of `core info`.
+#[derive(Serialize)]
+struct InfoReport {
+    /// The component's digest; that of the file where --core names one.
+    digest: Digest,
+    /// Its size in bytes.
+    size: u64,
+    /// The contract that this program speaks.
+    contract: String,
+    functions: Vec<FunctionReport>,
+}
+
+#[derive(Serialize)]
+struct FunctionReport {
+    interface: String,
+    name: String,
+    signature: String,
+}
+
+impl Report for InfoReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "component {} ({} bytes)", self.digest, self.size)?;
+        writeln!(out, "contract  {}", self.contract)?;
+        writeln!(out, "imports   none")?;
+        let mut interface = "";
+        for function in &self.functions {
+            if function.interface != interface {
+                interface = &function.interface;
+                writeln!(out, "\n{interface}")?;
+            }
+            writeln!(out, "  {}: {}", function.name, function.signature)?;
+        }
+        Ok(())
+    }
+}
+
+/// The document of `core extract`.
+#[derive(Serialize)]
+struct ExtractReport {
+    file: PathBuf,
+    digest: Digest,
+    size: u64,
+}
+
+impl Report for ExtractReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "wrote {} ({} bytes)\n  {}", self.file.display(), self.size, self.digest)
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &CoreArgs) -> Result<(), CliError> {
+    match &args.command {
+        CoreCommand::Info => info(session),
+        CoreCommand::Extract { file } => extract(session, file),
+        CoreCommand::Call { name } => call(session, name),
+    }
+}
+
+fn info(session: &Session<'_>) -> Result<(), CliError> {
+    let component = session.component_bytes()?;
+    let core = session.core()?;
+    let functions = core.functions().into_iter();
+    session.ui.report(&InfoReport {
+        digest: core.digest(),
+        size: component.len() as u64,
+        contract: core.contract(),
+        functions: functions
+            .map(|FunctionInfo { interface, name, signature }| FunctionReport { interface, name, signature })
+            .collect(),
+    })
+}
+
+fn extract(session: &Session<'_>, file: &PathBuf) -> Result<(), CliError> {
+    let target = session.cwd.join(file);
+    let component = session.component_bytes()?;
+    fs::write(&target, &component).map_err(|error| {
+        CliError::new(Exit::Failure, format_args!("cannot write {}: {error}", target.display()))
+    })?;
+    session.ui.report(&ExtractReport {
+        file: file.clone(),
+        digest: Digest::of(&component),
+        size: component.len() as u64,
+    })
+}
+
+fn call(session: &Session<'_>, name: &str) -> Result<(), CliError> {
+    let mut json = Vec::new();
+    io::stdin().lock().take(MAX_INPUT).read_to_end(&mut json)?;
+    let input: Value = bundle_core::canonical::parse(&json).map_err(|error| {
+        CliError::new(Exit::Usage, format_args!("standard input is no JSON that can be taken: {error}")).hint(
+            "give one JSON object, such as {\"local\": [], \"remote\": [], \"base\": [], \"tracked\": []}",
+        )
+    })?;
+    let core: Core = session.core()?;
+    let output = core.call_json(name, input)?;
+    let mut text = serde_json::to_vec(&output).map_err(io::Error::from)?;
+    text.push(b'\n');
+    session.ui.raw(&text)
+}

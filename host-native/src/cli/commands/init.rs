@@ -1,0 +1,249 @@
+//! `init`: makes a folder a project.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bundle_core::digest::Digest;
+use bundle_core::reference::{Place, Reference, Tag};
+use clap::Args;
+use etcetera::BaseStrategy as _;
+use serde::Serialize;
+
+use crate::cli::args::LayoutArg;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::session::Session;
+use crate::cli::ui::Report;
+use crate::project::folder::PROJECT_FOLDER;
+use crate::project::{Config, Project, ProjectLock};
+use crate::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
+
+/// Make a folder a project
+///
+/// Creates `.modelops-bundle/` with the project's settings, and has git ignore it. Run again, it changes only what is
+/// asked for. Without --ref the remote is an OCI image layout in the user's data folder, which needs no server.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The folder; the current one by default
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// The remote: HOST/NAME, or oci:DIR for a folder
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+    /// The tag that counts where none is named
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// How pushes lay out files in the repository
+    #[arg(long, value_name = "LAYOUT")]
+    layout: Option<LayoutArg>,
+    /// The size from which a file goes to external storage, in bytes or with K, M or G
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    threshold: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct InitReport {
+    root: PathBuf,
+    #[serde(rename = "ref")]
+    reference: String,
+    tag: String,
+    /// Whether the folder was a project before.
+    existed: bool,
+    /// Whether `.gitignore` was created or changed.
+    gitignore_changed: bool,
+}
+
+impl Report for InitReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let what = if self.existed { "Project" } else { "New project" };
+        writeln!(out, "{what} in {}", self.root.display())?;
+        writeln!(out, "Remote {}, tag {}", self.reference, self.tag)
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError> {
+    let folder = args.folder.as_ref().map_or_else(|| session.cwd.clone(), |folder| session.cwd.join(folder));
+    // Everything that can be wrong with the arguments is found before anything is created.
+    let reference = args.reference.as_deref().map(|text| parse_remote(text, &session.cwd)).transpose()?;
+    let tag = args.tag.as_deref().map(str::parse::<Tag>).transpose()?;
+    let existed = folder.join(PROJECT_FOLDER).is_dir();
+    let (_lock, workspace) = create(session, &folder)?;
+    let mut config = workspace.config;
+    settle(&mut config, &workspace.project, reference, tag.as_ref(), args)?;
+    config.write(&workspace.project)?;
+    let gitignore_changed = ignore_in_git(workspace.project.root())?;
+    let remote = config.registry_ref.as_ref().map(Reference::without_version);
+    session.ui.report(&InitReport {
+        root: workspace.project.root().to_owned(),
+        reference: remote.map(|remote| remote.to_string()).unwrap_or_default(),
+        tag: config.default_tag.to_string(),
+        existed,
+        gitignore_changed,
+    })
+}
+
+/// Makes `folder` a project whose remote is at the place of `reference`.
+pub(crate) fn make_project(
+    session: &Session<'_>,
+    folder: &Path,
+    reference: &Reference,
+) -> Result<(ProjectLock, Workspace), CliError> {
+    let (lock, mut workspace) = create(session, folder)?;
+    workspace.config.set_value("registry_ref", reference.without_version().to_string().into())?;
+    let tag = reference.tag.as_ref().unwrap_or(&workspace.config.default_tag).to_string();
+    workspace.config.set_value("default_tag", tag.into())?;
+    workspace.config.write(&workspace.project)?;
+    ignore_in_git(workspace.root())?;
+    session.ui.note(format_args!("new project in {}", workspace.root().display()));
+    Ok((lock, workspace))
+}
+
+fn create(session: &Session<'_>, folder: &Path) -> Result<(ProjectLock, Workspace), CliError> {
+    let project = Project::create(folder).map_err(|error| {
+        CliError::new(Exit::Failure, format_args!("cannot create {}: {error}", folder.display()))
+    })?;
+    session.lock(project, "init")
+}
+
+fn parse_remote(text: &str, cwd: &Path) -> Result<Reference, CliError> {
+    let reference = absolute(text.parse()?, cwd)?;
+    if reference.digest.is_some() {
+        return Err(CliError::new(Exit::Usage, "a project's remote is a place, and a digest never changes")
+            .hint("leave out the part from `@` on"));
+    }
+    Ok(reference)
+}
+
+/// Makes the folder or file of a reference absolute, so that it means the same from everywhere.
+pub(crate) fn absolute(mut reference: Reference, cwd: &Path) -> Result<Reference, CliError> {
+    if let Place::Layout { directory: path } | Place::Archive { file: path } = &mut reference.place {
+        let absolute = cwd.join(&*path);
+        *path = absolute.to_str().map(str::to_owned).ok_or_else(|| {
+            CliError::new(Exit::Usage, format_args!("the path {} is not UTF-8", absolute.display()))
+        })?;
+    }
+    Ok(reference)
+}
+
+fn settle(
+    config: &mut Config,
+    project: &Project,
+    reference: Option<Reference>,
+    tag: Option<&Tag>,
+    args: &InitArgs,
+) -> Result<(), CliError> {
+    let reference = match (reference, &config.registry_ref) {
+        (Some(reference), _) => Some(reference),
+        (None, Some(_)) => None,
+        (None, None) => Some(own_layout(project)?),
+    };
+    if let Some(reference) = reference {
+        config.set_value("registry_ref", reference.without_version().to_string().into())?;
+        if let Some(tag) = &reference.tag {
+            config.set_value("default_tag", tag.as_str().into())?;
+        }
+    }
+    let default_tag = tag.map_or_else(|| config.default_tag.to_string(), Tag::to_string);
+    config.set_value("default_tag", default_tag.into())?;
+    match args.layout {
+        Some(LayoutArg::Auto) => config.set_value("layout", "auto".into())?,
+        Some(LayoutArg::Files) => config.set_value("layout", "files".into())?,
+        None => {}
+    }
+    if let Some(threshold) = args.threshold {
+        config.set_value("storage.threshold_bytes", threshold.into())?;
+    }
+    Ok(())
+}
+
+/// The layout of a project that names no remote: in the user's data folder, one for each project folder.
+fn own_layout(project: &Project) -> Result<Reference, CliError> {
+    let no_home = || {
+        CliError::new(Exit::Usage, "there is no data folder for a remote of the project's own")
+            .hint("name a remote with --ref HOST/NAME or --ref oci:DIR, or set HOME")
+    };
+    let data = etcetera::choose_base_strategy().map_err(|_| no_home())?.data_dir();
+    let root = project.root().to_string_lossy();
+    let name = project.root().file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy());
+    let directory =
+        data.join("modelops-bundle").join(format!("{name}-{}", Digest::of(root.as_bytes()).short()));
+    let directory = directory.to_str().ok_or_else(no_home)?.to_owned();
+    Ok(Reference { place: Place::Layout { directory }, tag: None, digest: None })
+}
+
+/// Makes sure that git ignores the project's own folder; says whether that changed anything.
+fn ignore_in_git(root: &Path) -> Result<bool, CliError> {
+    let file = root.join(GITIGNORE);
+    let fault = |error: io::Error| {
+        CliError::new(Exit::Failure, format_args!("cannot change {}: {error}", file.display()))
+    };
+    let text = match fs::read(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(fault(error)),
+    };
+    if String::from_utf8_lossy(&text).lines().any(covers_project_folder) {
+        return Ok(false);
+    }
+    let mut added = fs::OpenOptions::new().create(true).append(true).open(&file).map_err(fault)?;
+    let separator = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
+    write!(added, "{separator}{GENERATED_GITIGNORE}").map_err(fault)?;
+    Ok(true)
+}
+
+/// Whether a line of `.gitignore` names the project's own folder, however it is spelled.
+fn covers_project_folder(line: &str) -> bool {
+    let pattern = line.trim_end().trim_start_matches("**/").trim_start_matches('/');
+    let pattern = pattern.trim_end_matches("/**").trim_end_matches("/*").trim_end_matches('/');
+    pattern == PROJECT_FOLDER
+}
+
+/// Reads a size such as `512`, `64K`, `50M`, `50MiB` or `2G`, in powers of 1024.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match text[digits.len()..].to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
+        "" => 1,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        "t" => 1 << 40,
+        _ => return Err("expected a number of bytes, with K, M, G or T behind it if you like".to_owned()),
+    };
+    let number: u64 = digits.trim().parse().map_err(|_| "expected a number of bytes".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "that is more than there can be".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_the_entry_is_known() {
+        for line in [
+            ".modelops-bundle",
+            ".modelops-bundle/",
+            "/.modelops-bundle/",
+            "**/.modelops-bundle",
+            ".modelops-bundle/*",
+            ".modelops-bundle/** ",
+        ] {
+            assert!(covers_project_folder(line), "{line}");
+        }
+        for line in
+            ["# .modelops-bundle/", "!.modelops-bundle/", ".modelops-bundle/cache", "x/.modelops-bundle", ""]
+        {
+            assert!(!covers_project_folder(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, size) in [("0", 0), ("512", 512), ("64K", 65536), ("50MiB", 52_428_800), ("2gb", 2 << 30)]
+        {
+            assert_eq!(parse_size(text), Ok(size), "{text}");
+        }
+        for text in ["", "M", "-1", "1.5G", "5X", "99999999999T"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+}

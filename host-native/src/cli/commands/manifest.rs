@@ -1,0 +1,218 @@
+//! `manifest`: which bundles a place has, and which tags name them.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use bundle_core::digest::Digest;
+use bundle_core::manifest::annotation;
+use bundle_core::reference::{Reference, Tag};
+use clap::Args;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+
+use crate::bundle::{Context, OpenError, resolve};
+use crate::cli::error::CliError;
+use crate::cli::session::{Session, configured, understand};
+use crate::cli::ui::{Report, bytes, counted, shown};
+use crate::remote::Version;
+
+/// As many bundles are listed where nothing else is said.
+const LISTED: usize = 20;
+
+/// List the bundles of a remote and the tags that name them
+///
+/// Newest first; tags of one bundle stand together. Costs one request a tag, and several run at the same time.
+#[derive(Debug, Args)]
+pub(crate) struct ManifestArgs {
+    /// The place, or one bundle: a reference, or a tag or digest of the project's own remote
+    #[arg(value_name = "REF")]
+    reference: Option<String>,
+    /// List the names of the tags alone, with a single request
+    #[arg(long)]
+    tags_only: bool,
+    /// Show whole digests and every annotation
+    #[arg(long)]
+    full: bool,
+    /// List them all
+    #[arg(long)]
+    all: bool,
+    /// List at most N bundles
+    #[arg(short = 'n', value_name = "N", default_value_t = LISTED)]
+    limit: usize,
+}
+
+/// The document of `manifest`.
+#[derive(Serialize)]
+struct ManifestsReport {
+    #[serde(rename = "ref")]
+    reference: String,
+    manifests: Vec<ManifestReport>,
+    /// How many bundles there are beyond those that are listed.
+    more: usize,
+    /// HTTP requests made.
+    requests: u64,
+    #[serde(skip)]
+    full: bool,
+}
+
+/// One bundle.
+#[derive(Serialize)]
+struct ManifestReport {
+    digest: Digest,
+    tags: Vec<String>,
+    /// When it was made, as it says itself.
+    created: Option<String>,
+    /// How many files it has; absent where it is no bundle.
+    files: Option<usize>,
+    /// Their bytes in all.
+    size: Option<u64>,
+    /// Its tree digest, as it says itself.
+    tree: Option<String>,
+    /// Why it cannot be read, where it is no bundle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+    #[serde(skip)]
+    annotations: Vec<(String, String)>,
+}
+
+/// The document of `manifest --tags-only`.
+#[derive(Serialize)]
+struct TagsReport {
+    #[serde(rename = "ref")]
+    reference: String,
+    tags: Vec<String>,
+    /// HTTP requests made.
+    requests: u64,
+}
+
+impl Report for TagsReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.tags.iter().try_for_each(|tag| writeln!(out, "{tag}"))
+    }
+}
+
+impl Report for ManifestsReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.manifests.is_empty() {
+            return writeln!(out, "{} has no bundles", self.reference);
+        }
+        for manifest in &self.manifests {
+            let digest = if self.full { manifest.digest.to_string() } else { manifest.digest.short() };
+            write!(out, "{digest}  {}", manifest.tags.join(", "))?;
+            match (&manifest.fault, manifest.files, manifest.size) {
+                (Some(fault), ..) => writeln!(out, "  {}", shown(fault))?,
+                (None, files, size) => {
+                    let created = manifest.created.as_deref().unwrap_or("-");
+                    let files = counted(files.unwrap_or_default(), "file");
+                    writeln!(out, "  {}  {files}, {}", shown(created), bytes(size.unwrap_or_default()))?;
+                }
+            }
+            if self.full {
+                for (key, value) in &manifest.annotations {
+                    writeln!(out, "    {}: {}", shown(key), shown(value))?;
+                }
+            }
+        }
+        if self.more > 0 {
+            writeln!(out, "and {} more: see --all or -n", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &ManifestArgs) -> Result<(), CliError> {
+    let (reference, wanted) = place(session, args.reference.as_deref())?;
+    let core = session.core()?;
+    let remote = session.remote(&reference)?;
+    let context = session.context(&core, remote.as_ref());
+    let name = reference.without_version().to_string();
+    session.runtime()?.block_on(async {
+        let versions = match wanted {
+            Some(version) => vec![version],
+            None => remote.tags().await?.into_iter().map(Version::Tag).collect(),
+        };
+        if args.tags_only {
+            let tags = versions.iter().map(ToString::to_string).collect();
+            return session.ui.report(&TagsReport { reference: name, tags, requests: remote.requests() });
+        }
+        let mut manifests = list(context, versions).await?;
+        let limit = if args.all { usize::MAX } else { args.limit };
+        let more = manifests.len().saturating_sub(limit);
+        manifests.truncate(limit);
+        let requests = remote.requests();
+        session.ui.report(&ManifestsReport { reference: name, manifests, more, requests, full: args.full })
+    })
+}
+
+/// The place to list, and the one version of it if one is named.
+fn place(session: &Session<'_>, text: Option<&str>) -> Result<(Reference, Option<Version>), CliError> {
+    let Some(text) = text else {
+        return Ok((configured(&session.workspace()?)?, None));
+    };
+    // A whole reference needs no project.
+    let default = session.workspace().ok().and_then(|workspace| workspace.default_reference());
+    let reference = understand(text, default.as_ref())?;
+    let wanted = match (&reference.digest, &reference.tag) {
+        (Some(digest), _) => Some(Version::Digest(*digest)),
+        (None, Some(tag)) => Some(Version::Tag(tag.clone())),
+        (None, None) => None,
+    };
+    Ok((reference, wanted))
+}
+
+/// Reads the manifests of `versions`, one request each, and groups them; newest first.
+async fn list(context: Context<'_>, versions: Vec<Version>) -> Result<Vec<ManifestReport>, CliError> {
+    let read: Vec<Option<(Version, ManifestReport)>> = stream::iter(versions)
+        .map(async |version| {
+            let report = read(context, &version).await?;
+            Ok::<_, CliError>(report.map(|report| (version, report)))
+        })
+        .buffered(context.concurrency)
+        .try_collect()
+        .await?;
+    let mut grouped: BTreeMap<Digest, ManifestReport> = BTreeMap::new();
+    for (version, report) in read.into_iter().flatten() {
+        let manifest = grouped.entry(report.digest).or_insert(report);
+        if let Version::Tag(tag) = version {
+            manifest.tags.push(Tag::to_string(&tag));
+        }
+    }
+    let mut manifests: Vec<_> = grouped.into_values().collect();
+    manifests.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.tags.cmp(&b.tags)));
+    Ok(manifests)
+}
+
+/// Reads one manifest; none where its tag was deleted meanwhile.
+async fn read(context: Context<'_>, version: &Version) -> Result<Option<ManifestReport>, CliError> {
+    let Some(fetched) = context.remote.manifest(version).await? else { return Ok(None) };
+    let digest = resolve(context.core, version, &fetched)?;
+    let mut report = ManifestReport {
+        digest,
+        tags: Vec::new(),
+        created: None,
+        files: None,
+        size: None,
+        tree: None,
+        fault: None,
+        annotations: Vec::new(),
+    };
+    // What is no bundle is listed as such: one of them must not hide the others.
+    let view = match std::str::from_utf8(&fetched.bytes) {
+        Ok(text) => context.core.read_manifest(text).map_err(OpenError::from),
+        Err(_) => Err(OpenError::NotText { digest }),
+    };
+    match view {
+        Ok(view) => {
+            let annotation = |key: &str| view.annotations.get(key).cloned();
+            let titled =
+                || view.layers.iter().filter(|layer| layer.annotations.contains_key(annotation::TITLE));
+            report.created = annotation(annotation::CREATED);
+            report.tree = annotation(annotation::TREE);
+            report.files = Some(titled().count());
+            report.size = Some(titled().map(|layer| layer.size).sum());
+            report.annotations = view.annotations.into_iter().collect();
+        }
+        Err(error) => report.fault = Some(CliError::from(error).message().to_owned()),
+    }
+    Ok(Some(report))
+}

@@ -1,0 +1,12 @@
+//! One file a command: its arguments, whose text is the help, and what it does with the library.
+
+pub(crate) mod add;
+pub(crate) mod completions;
+pub(crate) mod core;
+pub(crate) mod diff;
+pub(crate) mod init;
+pub(crate) mod manifest;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod remove;
+pub(crate) mod status;

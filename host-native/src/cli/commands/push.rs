@@ -1,0 +1,200 @@
+//! `push`: makes the remote's bundle equal to the project.
+
+use std::io::{self, Write};
+
+use bundle_core::digest::Digest;
+use bundle_core::reference::Tag;
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::args::Execution;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::session::{Session, configured, scan_options};
+use crate::cli::ui::{Report, bytes, counted, shown};
+use crate::clock::creation_time;
+use crate::push::{Force, PreparedPush, Pushed, apply, prepare};
+use crate::scan::{Silent, Untracked, scan};
+
+/// Make the remote's bundle equal to the project
+///
+/// Sends what the remote lacks, then moves the tag, if it still names what it named when the push began. Files that
+/// were deleted here are dropped there.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// The tag to push to, once or several times; the project's default tag otherwise
+    #[arg(short, long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Undo what others changed, and move tags whatever they name
+    #[arg(short, long)]
+    force: bool,
+    /// Show what would be pushed, and send nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// The document of `push`.
+#[derive(Serialize)]
+struct PushReport {
+    #[serde(rename = "ref")]
+    reference: String,
+    /// The bundle's digest; absent on a dry run that would make a new one.
+    digest: Option<Digest>,
+    /// The index's digest; absent likewise.
+    index: Option<Digest>,
+    tree: Digest,
+    tags: Vec<String>,
+    /// Whether anything was, or would be, written.
+    changed: bool,
+    uploaded: UploadedReport,
+    /// Paths that the push drops because they were deleted here.
+    deleted: Vec<String>,
+    /// Paths where it undoes what others did.
+    overwritten: Vec<String>,
+    /// HTTP requests made.
+    requests: u64,
+    dry_run: bool,
+    /// Paths whose content is, or would be, sent.
+    upload: Vec<String>,
+}
+
+/// What was, or on a dry run would be, sent of the project's files.
+#[derive(Serialize)]
+struct UploadedReport {
+    files: usize,
+    blobs: u64,
+    bytes: u64,
+}
+
+impl Report for PushReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let tags = self.tags.join(", ");
+        if !self.changed {
+            writeln!(out, "Nothing to push: {} has this tree already, as {tags}", self.reference)?;
+        } else if self.dry_run {
+            for path in &self.upload {
+                writeln!(out, "would send {}", shown(path))?;
+            }
+            for path in &self.deleted {
+                writeln!(out, "would drop {}", shown(path))?;
+            }
+            writeln!(out, "Would push to {}, tag {tags}: {}", self.reference, self.uploaded)?;
+        } else {
+            for path in &self.deleted {
+                writeln!(out, "dropped {}", shown(path))?;
+            }
+            writeln!(out, "Pushed to {}, tag {tags}: {}", self.reference, self.uploaded)?;
+        }
+        if let Some(digest) = self.digest {
+            writeln!(out, "  bundle {digest}")?;
+        }
+        writeln!(out, "  tree   {}", self.tree)
+    }
+}
+
+impl std::fmt::Display for UploadedReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} in {}, {}",
+            counted(self.files, "file"),
+            counted(self.blobs as usize, "blob"),
+            bytes(self.bytes)
+        )
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError> {
+    let (_lock, mut workspace) = session.locked_workspace("push")?;
+    let reference = configured(&workspace)?;
+    let tags = tags(args, reference.tag.as_ref())?;
+    if workspace.tracked.is_empty() && workspace.state.last_synced.is_empty() {
+        return Err(CliError::new(Exit::Usage, "nothing is tracked, so there is nothing to push")
+            .hint("track files with `modelops-bundle add PATH`"));
+    }
+    let source_date_epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
+    let created = creation_time(source_date_epoch.as_deref())
+        .map_err(|error| CliError::new(Exit::Usage, format_args!("SOURCE_DATE_EPOCH: {error}")))?;
+    let core = session.core()?;
+    let remote = session.remote(&reference)?;
+    let context = session.context(&core, remote.as_ref());
+    let force = if args.force { Force::Yes } else { Force::No };
+    let found = scan(
+        &workspace.project,
+        &workspace.tracked,
+        &[],
+        scan_options(&workspace, Untracked::Skip),
+        &Silent,
+    )?;
+    let report = session.runtime()?.block_on(async {
+        let prepared = prepare(context, &workspace, &reference, &tags, found).await?;
+        warn_of_what_is_undone(session, &prepared, force);
+        let mut report = planned(&reference.without_version().to_string(), &prepared);
+        if Execution::of(args.dry_run) == Execution::Apply {
+            let pushed = apply(context, &mut workspace, &reference, prepared, &created, force).await?;
+            done(&mut report, pushed);
+        }
+        report.requests = remote.requests();
+        Ok::<_, CliError>(report)
+    })?;
+    session.ui.report(&report)
+}
+
+fn tags(args: &PushArgs, default: Option<&Tag>) -> Result<Vec<Tag>, CliError> {
+    let mut tags: Vec<Tag> = args.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+    if tags.is_empty() {
+        tags.extend(default.cloned());
+    }
+    Ok(tags)
+}
+
+/// A project that has never agreed with its remote replaces it; its user should know what.
+fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush, force: Force) {
+    let plan = &prepared.plan;
+    if plan.overwrite.is_empty() || (plan.needs_force && force == Force::No) {
+        return;
+    }
+    let before = prepared.replaces.as_ref().map(|bundle| bundle.digest.to_string()).unwrap_or_default();
+    session.ui.warning(format_args!(
+        "this replaces {} that the remote has and this project has not seen; the bundle before stays at {before}",
+        counted(plan.overwrite.len(), "file")
+    ));
+}
+
+fn planned(reference: &str, prepared: &PreparedPush) -> PushReport {
+    let plan = &prepared.plan;
+    let replaces = prepared.replaces.as_ref();
+    let stays = replaces.filter(|_| !plan.changed);
+    // A further tag that names something else is to be written even where the tree is the same.
+    let moves_a_tag =
+        stays.is_none_or(|bundle| prepared.tags.iter().any(|(_, planned)| *planned != Some(bundle.digest)));
+    PushReport {
+        reference: reference.to_owned(),
+        digest: stays.map(|bundle| bundle.digest),
+        index: stays.map(|bundle| bundle.manifest_view.index.digest),
+        tree: plan.tree,
+        tags: prepared.tags.iter().map(|(tag, _)| tag.to_string()).collect(),
+        changed: plan.changed || moves_a_tag,
+        uploaded: UploadedReport {
+            files: plan.upload.len(),
+            blobs: plan.blobs.len() as u64,
+            bytes: plan.blobs.iter().map(|blob| blob.size).sum(),
+        },
+        deleted: plan.delete.iter().map(ToString::to_string).collect(),
+        overwritten: plan.overwrite.iter().map(|each| each.path.to_string()).collect(),
+        requests: 0,
+        dry_run: true,
+        upload: plan.upload.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn done(report: &mut PushReport, pushed: Pushed) {
+    report.digest = Some(pushed.digest);
+    report.index = Some(pushed.index);
+    report.changed = pushed.changed;
+    report.uploaded = UploadedReport {
+        files: pushed.uploaded_files,
+        blobs: pushed.uploaded.blobs,
+        bytes: pushed.uploaded.bytes,
+    };
+    report.dry_run = false;
+}

@@ -1,0 +1,343 @@
+//! `status`: how the project and its remote compare.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use bundle_core::diff::{Change, PathChange, Sides};
+use bundle_core::digest::Digest;
+use bundle_core::reference::Reference;
+use bundle_core::snapshot::{ByPath, File};
+use clap::Args;
+use serde::Serialize;
+
+use crate::bundle::{Bundle, Context, OpenError, open};
+use crate::cli::error::CliError;
+use crate::cli::session::{Session, configured, scan_options, version_of};
+use crate::cli::ui::{Report, counted, shown};
+use crate::remote::{RemoteError, RemoteErrorKind};
+use crate::scan::{Scan, Silent, Untracked, scan};
+use crate::workspace::Workspace;
+
+/// As many unchanged paths are named, not only counted.
+const NAMED_UNCHANGED: usize = 10;
+
+/// Show what differs between the project and its remote
+///
+/// Compares the files on disk with the remote's bundle and with what both last agreed on. An unreachable remote is
+/// named, and the comparison is then with what was last agreed on.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// List every tracked file, unchanged ones too
+    #[arg(long)]
+    files: bool,
+    /// List untracked files
+    #[arg(long)]
+    untracked: bool,
+    /// Show digests and sizes
+    #[arg(long)]
+    details: bool,
+    /// Do not ask the remote; compare with what was last agreed on
+    #[arg(long)]
+    offline: bool,
+}
+
+/// What is known of the remote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum RemoteState {
+    /// It answered, and has the bundle.
+    Available,
+    /// It answered, and has no such bundle.
+    Empty,
+    /// It was not asked.
+    Offline,
+    /// It did not answer.
+    Unreachable,
+    /// It wants to know who asks, or refuses.
+    AuthFailed,
+    /// Something else went wrong.
+    UnknownError,
+}
+
+impl RemoteState {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Empty => "empty",
+            Self::Offline => "not asked",
+            Self::Unreachable => "unreachable",
+            Self::AuthFailed => "auth failed",
+            Self::UnknownError => "unknown error",
+        }
+    }
+}
+
+/// The document of `status`.
+#[derive(Serialize)]
+struct StatusReport {
+    #[serde(rename = "ref")]
+    reference: String,
+    tag: String,
+    remote: RemoteReport,
+    /// How many paths there are of each change.
+    summary: BTreeMap<&'static str, usize>,
+    /// Every path that is not the same on both sides.
+    changes: Vec<ChangeReport>,
+    /// Up to ten paths that are.
+    unchanged: Vec<String>,
+    /// Files that are neither tracked nor ignored.
+    untracked: Vec<String>,
+    #[serde(skip)]
+    shows: Shows,
+}
+
+#[derive(Serialize)]
+struct RemoteReport {
+    state: RemoteState,
+    /// The bundle's digest, where it is known.
+    digest: Option<Digest>,
+    /// What went wrong, where something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+/// One path that differs.
+#[derive(Serialize)]
+pub(crate) struct ChangeReport {
+    pub(crate) path: String,
+    pub(crate) change: &'static str,
+    /// The project's file.
+    pub(crate) local: Option<FileReport>,
+    /// The remote's file; its size is unknown where only what was last agreed on is.
+    pub(crate) remote: Option<FileReport>,
+}
+
+/// One side's file.
+#[derive(Serialize)]
+pub(crate) struct FileReport {
+    pub(crate) digest: Digest,
+    pub(crate) size: Option<u64>,
+    pub(crate) executable: bool,
+}
+
+/// What a person asked to see.
+#[derive(Default)]
+struct Shows {
+    details: bool,
+    untracked: bool,
+    /// Every unchanged path, where they were asked for.
+    unchanged: Vec<String>,
+}
+
+impl Report for StatusReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(out, "Remote {}, tag {}: {}", self.reference, self.tag, self.remote.state.words())?;
+        match self.remote.digest {
+            Some(digest) => writeln!(out, ", {digest}")?,
+            None => writeln!(out)?,
+        }
+        if let Some(message) = &self.remote.message {
+            writeln!(out, "  {}", shown(message))?;
+        }
+        if !self.changes.is_empty() {
+            writeln!(out, "\nChanges:")?;
+        }
+        for change in &self.changes {
+            change.write_text(out, self.shows.details)?;
+        }
+        let unchanged = self.summary.get(Change::Unchanged.name()).copied().unwrap_or_default();
+        if unchanged > 0 {
+            let named = if self.shows.unchanged.is_empty() { &self.unchanged } else { &self.shows.unchanged };
+            let more = if named.len() < unchanged { ", …" } else { "" };
+            if self.shows.unchanged.is_empty() {
+                let named: Vec<_> = named.iter().map(|path| shown(path).to_string()).collect();
+                writeln!(out, "\n{unchanged} unchanged: {}{more}", named.join(", "))?;
+            } else {
+                writeln!(out, "\nUnchanged:")?;
+                for path in named {
+                    writeln!(out, "  {}", shown(path))?;
+                }
+            }
+        }
+        if !self.untracked.is_empty() {
+            if self.shows.untracked {
+                writeln!(out, "\nUntracked:")?;
+                for path in &self.untracked {
+                    writeln!(out, "  {}", shown(path))?;
+                }
+            } else {
+                let files = counted(self.untracked.len(), "untracked file");
+                writeln!(out, "\n{files}: see --untracked, or track with `modelops-bundle add`")?;
+            }
+        }
+        if self.changes.is_empty() && unchanged == 0 {
+            writeln!(out, "\nNothing is tracked yet: `modelops-bundle add PATH`")?;
+        }
+        Ok(())
+    }
+}
+
+impl ChangeReport {
+    pub(crate) fn new(
+        change: &PathChange,
+        local: &ByPath<File>,
+        remote: &ByPath<File>,
+        sizes: Sizes,
+    ) -> Self {
+        let report = |file: &File, sizes| FileReport {
+            digest: file.digest,
+            size: (sizes == Sizes::Known).then_some(file.size),
+            executable: file.executable,
+        };
+        Self {
+            path: change.path.to_string(),
+            change: change.change.name(),
+            local: local.at(&change.path).map(|file| report(file, Sizes::Known)),
+            remote: remote.at(&change.path).map(|file| report(file, sizes)),
+        }
+    }
+
+    fn write_text(&self, out: &mut dyn Write, details: bool) -> io::Result<()> {
+        writeln!(out, "  {:<16} {}", self.change, shown(&self.path))?;
+        if details {
+            for (side, file) in [("local", &self.local), ("remote", &self.remote)] {
+                if let Some(FileReport { digest, size, executable }) = file {
+                    let size = size.map_or_else(|| "?".to_owned(), |size| size.to_string());
+                    let mode = if *executable { ", executable" } else { "" };
+                    writeln!(out, "    {side:<6} {digest}, {size} bytes{mode}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the remote's sizes are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sizes {
+    Known,
+    Unknown,
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliError> {
+    let workspace = session.workspace()?;
+    let reference = configured(&workspace)?;
+    let core = session.core()?;
+    let untracked = Untracked::List;
+    let look =
+        || scan(&workspace.project, &workspace.tracked, &[], scan_options(&workspace, untracked), &Silent);
+    let (found, answer) = if args.offline {
+        (look()?, None)
+    } else {
+        let remote = session.remote(&reference)?;
+        let context = session.context(&core, remote.as_ref());
+        let (found, answer) = std::thread::scope(|scope| {
+            let looking = scope.spawn(look);
+            let answer = ask(session, context, &reference);
+            (looking.join(), answer)
+        });
+        let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        (found, Some(answer?))
+    };
+    let (remote, files, sizes) = weigh(&workspace, &found, answer);
+    let base = &workspace.state.last_synced;
+    let sides = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
+    let changes = core.diff(sides)?;
+    session.ui.report(&report(&reference, remote, &changes, &found, &files, sizes, args))
+}
+
+fn ask(
+    session: &Session<'_>,
+    context: Context<'_>,
+    reference: &Reference,
+) -> Result<Result<Option<Bundle>, OpenError>, CliError> {
+    let version = version_of(reference)?;
+    Ok(session.runtime()?.block_on(open(context, &version)))
+}
+
+/// What the answer says of the remote, and the files to compare with.
+fn weigh(
+    workspace: &Workspace,
+    found: &Scan,
+    answer: Option<Result<Option<Bundle>, OpenError>>,
+) -> (RemoteReport, ByPath<File>, Sizes) {
+    let (state, error) = match answer {
+        Some(Ok(Some(bundle))) => {
+            let remote =
+                RemoteReport { state: RemoteState::Available, digest: Some(bundle.digest), message: None };
+            return (remote, bundle.index_view.files, Sizes::Known);
+        }
+        Some(Ok(None)) => {
+            let remote = RemoteReport { state: RemoteState::Empty, digest: None, message: None };
+            return (remote, ByPath::default(), Sizes::Known);
+        }
+        Some(Err(error)) => (state_of(&error), Some(CliError::from(error).message().to_owned())),
+        None => (RemoteState::Offline, None),
+    };
+    (RemoteReport { state, digest: None, message: error }, last_agreed(workspace, found), Sizes::Unknown)
+}
+
+fn state_of(error: &OpenError) -> RemoteState {
+    match error {
+        OpenError::Remote(error) => match error.kind() {
+            RemoteErrorKind::Authentication => RemoteState::AuthFailed,
+            RemoteErrorKind::Network if !matches!(error, RemoteError::NotARegistry { .. }) => {
+                RemoteState::Unreachable
+            }
+            _ => RemoteState::UnknownError,
+        },
+        OpenError::Index(_) | OpenError::Manifest(_) | OpenError::NotText { .. } | OpenError::Resolve(_) => {
+            RemoteState::UnknownError
+        }
+    }
+}
+
+/// The files that both sides last agreed on, standing in for a remote that was not asked.
+fn last_agreed(workspace: &Workspace, found: &Scan) -> ByPath<File> {
+    let files = workspace.state.last_synced.iter().map(|synced| {
+        let local = found.files.at(&synced.path);
+        File {
+            path: synced.path.clone(),
+            digest: synced.digest,
+            size: 0,
+            // A state without modes cannot show that one changed.
+            executable: synced.executable.unwrap_or_else(|| local.is_some_and(|file| file.executable)),
+        }
+    });
+    ByPath::new(files.collect()).unwrap_or_default()
+}
+
+fn report(
+    reference: &Reference,
+    remote: RemoteReport,
+    changes: &[PathChange],
+    found: &Scan,
+    files: &ByPath<File>,
+    sizes: Sizes,
+    args: &StatusArgs,
+) -> StatusReport {
+    let mut summary = BTreeMap::new();
+    for change in changes {
+        *summary.entry(change.change.name()).or_default() += 1;
+    }
+    let unchanged =
+        || changes.iter().filter(|each| each.change == Change::Unchanged).map(|each| each.path.to_string());
+    StatusReport {
+        reference: reference.without_version().to_string(),
+        tag: reference.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
+        remote,
+        summary,
+        changes: changes
+            .iter()
+            .filter(|each| each.change != Change::Unchanged)
+            .map(|each| ChangeReport::new(each, &found.files, files, sizes))
+            .collect(),
+        unchanged: unchanged().take(NAMED_UNCHANGED).collect(),
+        untracked: found.untracked.iter().map(ToString::to_string).collect(),
+        shows: Shows {
+            details: args.details,
+            untracked: args.untracked,
+            unchanged: if args.files { unchanged().collect() } else { Vec::new() },
+        },
+    }
+}

@@ -1,0 +1,587 @@
+//! What a command says when it fails: what, why and what next, and the exit code that goes with it.
+//!
+//! Help is written here and nowhere else. Each error of the library is matched in full, so that a new one asks for
+//! its words.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use bundle_core::diff::PathChange;
+use bundle_core::reference::ReferenceError;
+use serde::Serialize;
+
+use super::ui::shown;
+use crate::bundle::OpenError;
+use crate::component::answers::{FactsError, IndexError, ManifestError, ResolveError, SealError};
+use crate::component::{self, CallError, CoreError};
+use crate::project::config::ConfigError;
+use crate::project::disk_path::DiskPathError;
+use crate::project::folder::FindError;
+use crate::project::journal::PrepareError;
+use crate::project::lock::LockError;
+use crate::project::recovery::{ApplyError, RecoverError};
+use crate::project::state::StateError;
+use crate::project::tracked::TrackedError;
+use crate::pull::PullError;
+use crate::push::PushError;
+use crate::remote::{RemoteError, RemoteErrorKind};
+use crate::scan::select::SelectError;
+use crate::scan::{Refused, ScanError};
+use crate::transfer::{DownloadError, TagError, UploadError};
+use crate::workspace::LoadError;
+
+/// How a command ended. The numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Anything that has no number of its own.
+    Failure = 1,
+    /// The command line or an input cannot be understood.
+    Usage = 2,
+    /// Something would be lost; nothing was changed.
+    Conflict = 3,
+    /// The tag moved, or a version exists.
+    Moved = 4,
+    /// Who asks is not known or not allowed to.
+    Authentication = 5,
+    /// There is no such bundle, project or file.
+    NotFound = 6,
+    /// No useful answer from the network.
+    Network = 7,
+    /// Bytes are not what they should be.
+    Integrity = 8,
+}
+
+impl Exit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Usage => "usage",
+            Self::Conflict => "conflict",
+            Self::Moved => "tag_moved",
+            Self::Authentication => "authentication",
+            Self::NotFound => "not_found",
+            Self::Network => "network",
+            Self::Integrity => "integrity",
+        }
+    }
+}
+
+/// A failure, in words.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    pub(crate) exit: Exit,
+    message: String,
+    hint: Option<String>,
+    paths: Vec<String>,
+}
+
+/// The document that `--json` prints of a failure.
+#[derive(Serialize)]
+pub(crate) struct ErrorDocument<'a> {
+    error: ErrorFields<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorFields<'a> {
+    /// A name for the kind of failure; the exit code says the same.
+    code: &'static str,
+    /// What failed, and why.
+    message: &'a str,
+    /// What to do next.
+    hint: Option<&'a str>,
+    /// The paths that it is about.
+    paths: &'a [String],
+}
+
+/// More paths than these are counted, not listed, where people read.
+const LISTED_PATHS: usize = 20;
+
+impl CliError {
+    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: message.to_string(), hint: None, paths: Vec::new() }
+    }
+
+    /// The message of `error` with all that lies behind it.
+    fn of(exit: Exit, error: &dyn Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Some errors repeat what they come from.
+            if !message.ends_with(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            source = cause.source();
+        }
+        Self::new(exit, message)
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn paths(mut self, paths: impl IntoIterator<Item = String>) -> Self {
+        self.paths = paths.into_iter().collect();
+        self
+    }
+
+    fn changes(self, changes: &[PathChange]) -> Self {
+        self.paths(changes.iter().map(|each| each.path.to_string()))
+    }
+
+    fn refused(self, refused: &[Refused]) -> Self {
+        let text = Self { message: self.message.clone(), ..Self::new(self.exit, "") };
+        let reasons: Vec<String> = refused
+            .iter()
+            .take(LISTED_PATHS)
+            .map(|one| format!("{}: {}", shown(&one.path), one.reason))
+            .collect();
+        Self { message: format!("{}: {}", text.message, reasons.join("; ")), ..self }
+            .paths(refused.iter().map(|one| one.path.clone()))
+    }
+
+    pub(crate) fn document(&self) -> ErrorDocument<'_> {
+        let Self { exit, message, hint, paths } = self;
+        ErrorDocument { error: ErrorFields { code: exit.name(), message, hint: hint.as_deref(), paths } }
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", shown(&self.message))?;
+        for path in self.paths.iter().take(LISTED_PATHS) {
+            writeln!(f, "  {}", shown(path))?;
+        }
+        if let Some(more) = self.paths.len().checked_sub(LISTED_PATHS).filter(|more| *more > 0) {
+            writeln!(f, "  and {more} more")?;
+        }
+        if let Some(hint) = &self.hint {
+            writeln!(f, "hint: {}", shown(hint))?;
+        }
+        Ok(())
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        Self::of(Exit::Failure, &error)
+    }
+}
+
+const AFTER_INTERRUPTION: &str = "nothing is lost: run the command again once that is mended";
+
+impl CliError {
+    /// The message, without hint and paths.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl From<ReferenceError> for CliError {
+    fn from(error: ReferenceError) -> Self {
+        let hint = match &error {
+            ReferenceError::Scheme { .. } => "write HOST/NAME; plain HTTP is asked for with --plain-http",
+            ReferenceError::Repository { .. } => "repository names are written in lower case",
+            ReferenceError::Tag { .. } => "choose another tag",
+            ReferenceError::Digest(_) => "a digest is `sha256:` and 64 lower-case hex digits",
+            ReferenceError::ControlCharacter
+            | ReferenceError::Host { .. }
+            | ReferenceError::NoDirectory
+            | ReferenceError::NoHost { .. } => {
+                "a reference is HOST[:PORT]/NAME[:TAG][@DIGEST], oci:DIR[:TAG] or oci-archive:FILE[:TAG]"
+            }
+        };
+        Self::of(Exit::Usage, &error).hint(hint)
+    }
+}
+
+impl From<RemoteError> for CliError {
+    fn from(error: RemoteError) -> Self {
+        let exit = match error.kind() {
+            RemoteErrorKind::Authentication => Exit::Authentication,
+            RemoteErrorKind::Integrity => Exit::Integrity,
+            RemoteErrorKind::Moved => Exit::Moved,
+            RemoteErrorKind::Network => Exit::Network,
+            RemoteErrorKind::NotFound => Exit::NotFound,
+            RemoteErrorKind::Other => Exit::Failure,
+        };
+        let hint = match &error {
+            RemoteError::Unauthorized { .. } => "this registry wants a login that this program was not given",
+            RemoteError::Denied { .. } => "ask the registry's owner for the right to this repository",
+            RemoteError::Unreachable { .. } => {
+                "check the host's name, the port and the network; a registry without TLS needs --plain-http"
+            }
+            RemoteError::Stalled { .. } => "try again, or wait longer with --timeout SECONDS",
+            RemoteError::NotARegistry { .. } => {
+                "check the host's name and port; a proxy or a web page may be answering"
+            }
+            RemoteError::Status { status, .. } if *status >= 500 || *status == 429 => {
+                "the registry is busy or unwell: try again later, or with more --retries"
+            }
+            RemoteError::Status { .. } | RemoteError::Protocol { .. } => {
+                "-vv shows the requests and their answers"
+            }
+            RemoteError::Digest { .. }
+            | RemoteError::Size { .. }
+            | RemoteError::ContentRange { .. }
+            | RemoteError::Encoding { .. } => {
+                "what came is not what was stored: it was damaged or tampered with, and was not used"
+            }
+            RemoteError::TooLarge { .. } => "nothing of it was used",
+            RemoteError::ConditionFailed { .. } => "pull, look at what changed, and push again",
+            RemoteError::ChangedWhileRead { .. } => {
+                "run the command again when the file is no longer being written"
+            }
+            RemoteError::Missing { .. } => "the registry may have collected it: push it again",
+            RemoteError::Io { .. } => "check the path, its permissions and the free space",
+            RemoteError::NotALayout { .. } => "name another folder, or an empty one",
+            RemoteError::OutsideLayout { .. } => {
+                "a layout holds regular files only; copy it again from its source"
+            }
+            RemoteError::Unsupported { .. } => "use a registry or an `oci:` folder",
+        };
+        Self::of(exit, &error).hint(hint)
+    }
+}
+
+impl From<CoreError> for CliError {
+    fn from(error: CoreError) -> Self {
+        Self::of(Exit::Failure, &error)
+            .hint("this is a fault of the component: compare `modelops-bundle core info`")
+    }
+}
+
+impl From<component::LoadError> for CliError {
+    fn from(error: component::LoadError) -> Self {
+        let hint = match &error {
+            component::LoadError::Engine { .. } => {
+                "this system does not let the program run compiled components"
+            }
+            component::LoadError::Contract { .. }
+            | component::LoadError::Imports { .. }
+            | component::LoadError::NoComponent { .. } => {
+                "name a component that `modelops-bundle core extract` wrote, or another that fulfils its contract"
+            }
+            component::LoadError::Read { .. } => "check the path that --core names",
+        };
+        Self::of(Exit::Failure, &error).hint(hint)
+    }
+}
+
+impl From<CallError> for CliError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Core(error) => error.into(),
+            CallError::Input(_) | CallError::Refused(_) => Self::of(Exit::Usage, &error),
+            CallError::UnknownFunction { .. } => {
+                Self::of(Exit::Usage, &error).hint("`modelops-bundle core info` lists the functions")
+            }
+        }
+    }
+}
+
+impl From<FactsError> for CliError {
+    fn from(error: FactsError) -> Self {
+        match error {
+            FactsError::Core(error) => error.into(),
+            FactsError::Nested { .. } => Self::of(Exit::Failure, &error)
+                .hint("one of them has to go: untrack it with `modelops-bundle remove`"),
+            FactsError::Digest(_)
+            | FactsError::Other(_)
+            | FactsError::Path(_)
+            | FactsError::Repeated { .. }
+            | FactsError::Size { .. } => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+const UNTOUCHED: &str = "the bundle is damaged, or means harm; nothing of it was used";
+
+impl From<ManifestError> for CliError {
+    fn from(error: ManifestError) -> Self {
+        match error {
+            ManifestError::Core(error) => error.into(),
+            ManifestError::ImageIndex | ManifestError::NotABundle { .. } => Self::of(Exit::Failure, &error)
+                .hint("name a repository and tag that `modelops-bundle push` wrote"),
+            ManifestError::Unsupported { .. } => {
+                Self::of(Exit::Failure, &error).hint("get a later version of this program")
+            }
+            ManifestError::Field(_)
+            | ManifestError::IndexData(_)
+            | ManifestError::Json(_)
+            | ManifestError::Other(_)
+            | ManifestError::TooLarge { .. } => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
+        }
+    }
+}
+
+impl From<IndexError> for CliError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Core(error) => error.into(),
+            IndexError::Storage(_) | IndexError::Version { .. } => Self::of(Exit::Failure, &error)
+                .hint("get a later version of this program; nothing was changed"),
+            IndexError::Content(_)
+            | IndexError::Field(_)
+            | IndexError::Json(_)
+            | IndexError::Nested { .. }
+            | IndexError::NotInLayers { .. }
+            | IndexError::Other(_)
+            | IndexError::Path(_)
+            | IndexError::TooLarge { .. }
+            | IndexError::TwoSizes { .. } => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
+        }
+    }
+}
+
+impl From<SealError> for CliError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Core(error) => error.into(),
+            SealError::Facts(error) => error.into(),
+            SealError::TooManyLayers { .. } | SealError::ManifestTooLarge { .. } => Self::of(
+                Exit::Failure,
+                &error,
+            )
+            .hint(
+                "a layout for so many files is not there yet: track fewer files, or several bundles of them",
+            ),
+            SealError::Created(_) | SealError::Other(_) | SealError::Replaces(_) => {
+                Self::of(Exit::Failure, &error)
+            }
+        }
+    }
+}
+
+impl From<ResolveError> for CliError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Core(error) => error.into(),
+            ResolveError::Declared { .. }
+            | ResolveError::DeclaredDiffers { .. }
+            | ResolveError::Other(_)
+            | ResolveError::PinnedDiffers { .. } => Self::of(Exit::Integrity, &error)
+                .hint("the registry, or something before it, does not tell the truth"),
+        }
+    }
+}
+
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Index(error) => error.into(),
+            OpenError::Manifest(error) => error.into(),
+            OpenError::NotText { .. } => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
+            OpenError::Remote(error) => error.into(),
+            OpenError::Resolve(error) => error.into(),
+        }
+    }
+}
+
+impl From<UploadError> for CliError {
+    fn from(error: UploadError) -> Self {
+        let UploadError { path, source } = error;
+        let cause = Self::from(source);
+        Self { message: format!("cannot send `{path}`: {}", cause.message), paths: vec![path], ..cause }
+    }
+}
+
+impl From<DownloadError> for CliError {
+    fn from(error: DownloadError) -> Self {
+        match error {
+            DownloadError::Fetch { path, source } => {
+                let cause = Self::from(source);
+                let message = format!("cannot fetch `{path}`: {}; nothing was changed", cause.message);
+                Self { message, paths: vec![path], ..cause }
+            }
+            DownloadError::NoBlob { .. } => Self::of(Exit::Integrity, &error),
+            DownloadError::Staging { .. } => {
+                Self::of(Exit::Failure, &error).hint("check permissions and free space; nothing was changed")
+            }
+        }
+    }
+}
+
+impl From<TagError> for CliError {
+    fn from(error: TagError) -> Self {
+        match error {
+            TagError::Core(error) => error.into(),
+            TagError::Moved { .. } => Self::of(Exit::Moved, &error).hint(
+                "someone else pushed: pull, look at what changed, and push again; the tag was left alone",
+            ),
+            TagError::Overtaken { pushed, .. } => Self::of(Exit::Moved, &error).hint(format!(
+                "your bundle is there as {pushed}; pull, look at what changed, and push again"
+            )),
+            TagError::Published { .. } => Self::of(Exit::Moved, &error)
+                .hint("choose a new version; a published one is moved only with --force"),
+            TagError::Open(error) => error.into(),
+        }
+    }
+}
+
+impl From<PushError> for CliError {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Core(error) => error.into(),
+            PushError::Facts(error) => error.into(),
+            PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
+            PushError::Open(error) => error.into(),
+            PushError::Remote(error) => error.into(),
+            PushError::Seal(error) => error.into(),
+            PushError::State(_) => {
+                Self::of(Exit::Failure, &error).hint("check permissions and free space, and push again")
+            }
+            PushError::Tag(error) => error.into(),
+            PushError::Unseen { ref changes } => Self::of(Exit::Conflict, &error)
+                .changes(changes)
+                .hint("pull first, or undo them with --force; nothing was sent"),
+            PushError::Upload(error) => error.into(),
+        }
+    }
+}
+
+impl From<PullError> for CliError {
+    fn from(error: PullError) -> Self {
+        match error {
+            PullError::Apply(_) => Self::of(Exit::Failure, &error).hint(AFTER_INTERRUPTION),
+            PullError::Blocked { ref changes } => Self::of(Exit::Conflict, &error).changes(changes).hint(
+                "push or move your versions away first, or let the remote win with --overwrite; \
+                 a folder in the way has to be moved by you",
+            ),
+            PullError::Facts(error) => error.into(),
+            PullError::Download(error) => error.into(),
+            PullError::Prepare(error) => error.into(),
+            PullError::State { .. } => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<PrepareError> for CliError {
+    fn from(error: PrepareError) -> Self {
+        match &error {
+            PrepareError::Changed { paths } => {
+                let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
+                Self::new(
+                    Exit::Conflict,
+                    "files changed while the pull was under way; nothing was changed by it",
+                )
+                .paths(paths)
+                .hint("pull again when nothing else writes to the project")
+            }
+            PrepareError::Format { .. }
+            | PrepareError::Journal { .. }
+            | PrepareError::Look { .. }
+            | PrepareError::NotStaged { .. }
+            | PrepareError::Root { .. }
+            | PrepareError::Staging { .. } => {
+                Self::of(Exit::Failure, &error).hint("check permissions and free space; nothing was changed")
+            }
+            PrepareError::Parent { .. } => Self::of(Exit::Conflict, &error)
+                .hint("a link or a file stands where a folder has to be: move it away; nothing was changed"),
+        }
+    }
+}
+
+impl From<ApplyError> for CliError {
+    fn from(error: ApplyError) -> Self {
+        Self::of(Exit::Failure, &error).hint(AFTER_INTERRUPTION)
+    }
+}
+
+impl From<RecoverError> for CliError {
+    fn from(error: RecoverError) -> Self {
+        Self::of(Exit::Failure, &error).hint(AFTER_INTERRUPTION)
+    }
+}
+
+impl From<LockError> for CliError {
+    fn from(error: LockError) -> Self {
+        let hint = match &error {
+            LockError::Held { .. } => "wait until it has ended; the lock goes with its process",
+            LockError::File { .. } => "check the permissions of `.modelops-bundle/`",
+        };
+        Self::of(Exit::Failure, &error).hint(hint)
+    }
+}
+
+impl From<FindError> for CliError {
+    fn from(error: FindError) -> Self {
+        Self::of(Exit::NotFound, &error)
+            .hint("make one with `modelops-bundle init`, or get a bundle with `modelops-bundle pull REF`")
+    }
+}
+
+impl From<LoadError> for CliError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Config(error) => error.into(),
+            LoadError::State(error) => error.into(),
+            LoadError::Tracked(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::of(Exit::Failure, &error)
+            .hint("mend the file by hand, or set the value anew with `modelops-bundle init`")
+    }
+}
+
+impl From<StateError> for CliError {
+    fn from(error: StateError) -> Self {
+        Self::of(Exit::Failure, &error).hint(
+            "move the file away to start without a memory of what was synced; your files are not touched",
+        )
+    }
+}
+
+impl From<TrackedError> for CliError {
+    fn from(error: TrackedError) -> Self {
+        Self::of(Exit::Failure, &error).hint("mend the list by hand: one relative path a line")
+    }
+}
+
+impl From<crate::project::config::SetError> for CliError {
+    fn from(error: crate::project::config::SetError) -> Self {
+        Self::of(Exit::Usage, &error)
+    }
+}
+
+impl From<ScanError> for CliError {
+    fn from(error: ScanError) -> Self {
+        match &error {
+            ScanError::Refused { refused } => Self::new(Exit::Failure, "tracked files cannot be read")
+                .refused(refused)
+                .hint("untrack them with `modelops-bundle remove`, or put files in their place"),
+            ScanError::Hash { .. }
+            | ScanError::Obstacle { .. }
+            | ScanError::Repeated { .. }
+            | ScanError::Walk { .. } => Self::of(Exit::Failure, &error)
+                .hint("check permissions, and whether something writes to the project"),
+        }
+    }
+}
+
+impl From<SelectError> for CliError {
+    fn from(error: SelectError) -> Self {
+        match &error {
+            SelectError::Glob { .. } | SelectError::Path { .. } => Self::of(Exit::Usage, &error),
+            SelectError::Refused { refused } => Self::new(Exit::Failure, "these cannot be tracked")
+                .refused(refused)
+                .hint("links may point to files inside the project, by the setting `symlinks`; nothing was tracked"),
+            SelectError::IgnoreFile { .. } | SelectError::Walk { .. } => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<DiskPathError> for CliError {
+    fn from(error: DiskPathError) -> Self {
+        Self::of(Exit::Usage, &error)
+    }
+}

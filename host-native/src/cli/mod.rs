@@ -1,0 +1,85 @@
+//! The program: a command line over the library. It gathers, has decided, carries out and reports.
+
+mod args;
+mod commands;
+mod error;
+mod session;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use self::args::{Cli, Command};
+use self::commands::{add, completions, core, diff, init, manifest, pull, push, remove, status};
+use self::error::{CliError, Exit};
+use self::session::Session;
+use self::ui::{Format, Talk, Ui};
+
+/// Runs the program with the arguments of its process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let format = if cli.global.json { Format::Json } else { Format::Text };
+    let talk = if cli.global.quiet { Talk::Quiet } else { Talk::Normal };
+    let ui = Ui::new(format, talk);
+    log_to_standard_error(cli.global.verbose);
+    match run(&ui, &cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui.error(&error);
+            ExitCode::from(error.exit as u8)
+        }
+    }
+}
+
+fn run(ui: &Ui, cli: &Cli) -> Result<(), CliError> {
+    if let Command::Completions(args) = &cli.command {
+        return completions::run(ui, args);
+    }
+    let session = Session::new(ui, &cli.global)?;
+    match &cli.command {
+        Command::Init(args) => init::run(&session, args),
+        Command::Add(args) => add::run(&session, args),
+        Command::Remove(args) => remove::run(&session, args),
+        Command::Status(args) => status::run(&session, args),
+        Command::Diff(args) => diff::run(&session, args),
+        Command::Push(args) => push::run(&session, args),
+        Command::Pull(args) => pull::run(&session, args),
+        Command::Manifest(args) => manifest::run(&session, args),
+        Command::Core(args) => core::run(&session, args),
+        Command::Completions(args) => completions::run(ui, args),
+    }
+}
+
+/// Help and version are results; a command line that cannot be understood is a failure, in JSON where that is wanted.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let is_result = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if !is_result && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let message = text.trim().strip_prefix("error: ").unwrap_or(&text).to_owned();
+        Ui::new(Format::Json, Talk::Normal).error(&CliError::new(Exit::Usage, message));
+        return ExitCode::from(Exit::Usage as u8);
+    }
+    // Nobody is there to be told that the terminal is closed.
+    let _ = error.print();
+    if is_result { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage as u8) }
+}
+
+fn log_to_standard_error(verbosity: u8) {
+    let level = match verbosity {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .init();
+}

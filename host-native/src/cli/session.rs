@@ -1,0 +1,162 @@
+//! What every command needs, made when it is first needed: the core, a remote, the runtime, the project in order.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bundle_core::digest::Digest;
+use bundle_core::reference::{Reference, Tag};
+
+use super::args::GlobalArgs;
+use super::error::{CliError, Exit};
+use super::ui::Ui;
+use crate::bundle::Context;
+use crate::component::Core;
+use crate::project::recovery::{Applied, Recovery, recover, recover_locked};
+use crate::project::{Project, ProjectLock};
+use crate::remote::{Remote, RemoteOptions, Transport, Version, open};
+use crate::scan::{ScanOptions, Untracked};
+use crate::workspace::Workspace;
+
+/// How long a command waits for another one that is changing the project.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The tag that counts where neither the user nor the project names one.
+pub(crate) const DEFAULT_TAG: &str = "latest";
+
+/// One run of the program.
+pub(crate) struct Session<'a> {
+    pub(crate) ui: &'a Ui,
+    global: &'a GlobalArgs,
+    /// The folder that the user is in, free of links.
+    pub(crate) cwd: PathBuf,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(ui: &'a Ui, global: &'a GlobalArgs) -> Result<Self, CliError> {
+        let start = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+        let cwd = start.canonicalize().map_err(|error| {
+            CliError::new(Exit::NotFound, format_args!("cannot enter {}: {error}", start.display()))
+        })?;
+        Ok(Self { ui, global, cwd })
+    }
+
+    /// What decides.
+    pub(crate) fn core(&self) -> Result<Core, CliError> {
+        let core = match &self.global.core_file {
+            Some(file) => Core::from_file(file),
+            None => Core::embedded(),
+        };
+        Ok(core?)
+    }
+
+    /// The bytes of what decides.
+    pub(crate) fn component_bytes(&self) -> Result<Cow<'static, [u8]>, CliError> {
+        let Some(file) = &self.global.core_file else { return Ok(Cow::Borrowed(Core::embedded_bytes())) };
+        let bytes = std::fs::read(file).map_err(|error| {
+            CliError::new(Exit::NotFound, format_args!("cannot read {}: {error}", file.display()))
+        })?;
+        Ok(Cow::Owned(bytes))
+    }
+
+    /// The project that the user is in, after a crash put in order, and what its folder says.
+    pub(crate) fn workspace(&self) -> Result<Workspace, CliError> {
+        let project = Project::find(&self.cwd)?;
+        self.tell(recover(&project, PATIENCE)?);
+        Ok(Workspace::load(project)?)
+    }
+
+    /// The same for a command that changes the project: holds its lock until that is dropped.
+    pub(crate) fn locked_workspace(&self, command: &str) -> Result<(ProjectLock, Workspace), CliError> {
+        let project = Project::find(&self.cwd)?;
+        self.lock(project, command)
+    }
+
+    /// Locks a project that was found or made.
+    pub(crate) fn lock(&self, project: Project, command: &str) -> Result<(ProjectLock, Workspace), CliError> {
+        let lock = ProjectLock::acquire(&project, command, PATIENCE)?;
+        self.tell(recover_locked(&lock)?);
+        Ok((lock, Workspace::load(project)?))
+    }
+
+    fn tell(&self, recovery: Recovery) {
+        match recovery {
+            Recovery::NothingToDo | Recovery::DiscardedStaging => {}
+            Recovery::Finished(applied) => {
+                self.ui.note("finished a pull that had been broken off");
+                self.tell_applied(&applied);
+            }
+        }
+    }
+
+    /// Says what a commit could not leave where it was.
+    pub(crate) fn tell_applied(&self, applied: &Applied) {
+        for rescued in &applied.rescued {
+            self.ui.warning(format_args!(
+                "{} had been edited meanwhile; your version is kept at {}",
+                super::ui::shown(&rescued.path),
+                rescued.now_at.display()
+            ));
+        }
+        for path in &applied.lost {
+            self.ui.warning(format_args!(
+                "{path} could not be put in place: its staged content is gone; pull again"
+            ));
+        }
+    }
+
+    /// The remote at the place of `reference`.
+    pub(crate) fn remote(&self, reference: &Reference) -> Result<Box<dyn Remote>, CliError> {
+        let options = RemoteOptions {
+            retries: self.global.retries,
+            timeout: Duration::from_secs(self.global.timeout),
+            transport: if self.global.plain_http { Transport::PlainHttp } else { Transport::Secure },
+            ..RemoteOptions::default()
+        };
+        Ok(open(&reference.place, &options)?)
+    }
+
+    pub(crate) fn context<'b>(&self, core: &'b Core, remote: &'b dyn Remote) -> Context<'b> {
+        Context { core, remote, concurrency: usize::from(self.global.concurrency) }
+    }
+
+    /// What transfers run on.
+    pub(crate) fn runtime(&self) -> Result<tokio::runtime::Runtime, CliError> {
+        Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    }
+}
+
+/// Understands a reference as the user writes it: whole, or as a tag or digest at the project's own place.
+pub(crate) fn understand(text: &str, default: Option<&Reference>) -> Result<Reference, CliError> {
+    if let Some(default) = default {
+        if let Ok(tag) = text.strip_prefix(':').unwrap_or(text).parse::<Tag>() {
+            return Ok(default.with_tag(tag));
+        }
+        if let Ok(digest) = text.strip_prefix('@').unwrap_or(text).parse::<Digest>() {
+            return Ok(Reference { digest: Some(digest), ..default.without_version() });
+        }
+    }
+    Ok(text.parse()?)
+}
+
+/// A reference's version, its tag `latest` where it names none.
+pub(crate) fn version_of(reference: &Reference) -> Result<Version, CliError> {
+    match (&reference.digest, &reference.tag) {
+        (Some(digest), _) => Ok(Version::Digest(*digest)),
+        (None, Some(tag)) => Ok(Version::Tag(tag.clone())),
+        (None, None) => Ok(Version::Tag(DEFAULT_TAG.parse()?)),
+    }
+}
+
+/// The configured reference, or the words for there being none.
+pub(crate) fn configured(workspace: &Workspace) -> Result<Reference, CliError> {
+    workspace.default_reference().ok_or_else(|| {
+        CliError::new(Exit::Usage, "the project has no remote")
+            .hint("set one with `modelops-bundle init --ref HOST/NAME`, or name it on the command line")
+    })
+}
+
+/// How a project's files are looked at.
+pub(crate) fn scan_options(workspace: &Workspace, untracked: Untracked) -> ScanOptions {
+    ScanOptions { symlinks: workspace.config.symlinks, untracked }
+}

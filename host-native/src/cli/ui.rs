@@ -1,0 +1,150 @@
+//! Where words go: results to standard output, everything else to standard error. The only file that prints.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::error::CliError;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// How much is said besides results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// What a person wants to know.
+    Normal,
+    /// Nothing but errors.
+    Quiet,
+}
+
+/// A command's voice.
+#[derive(Debug)]
+pub(crate) struct Ui {
+    format: Format,
+    talk: Talk,
+}
+
+/// What a command found or did: one value for people and for machines.
+pub(crate) trait Report: Serialize {
+    /// Writes it for people.
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()>;
+}
+
+impl Ui {
+    pub(crate) fn new(format: Format, talk: Talk) -> Self {
+        Self { format, talk }
+    }
+
+    /// Prints a command's result.
+    pub(crate) fn report(&self, report: &impl Report) -> Result<(), CliError> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        match self.format {
+            Format::Text => report.write_text(&mut out),
+            Format::Json => serde_json::to_writer_pretty(&mut out, report)
+                .map_err(io::Error::from)
+                .and_then(|()| writeln!(out)),
+        }
+        .and_then(|()| out.flush())
+        .or_else(|error| closed_is_fine(error).map_err(CliError::from))
+    }
+
+    /// Prints text or bytes that are a result as they are.
+    pub(crate) fn raw(&self, content: &[u8]) -> Result<(), CliError> {
+        let mut out = io::stdout().lock();
+        out.write_all(content)
+            .and_then(|()| out.flush())
+            .or_else(|error| closed_is_fine(error).map_err(CliError::from))
+    }
+
+    /// Says what goes on.
+    pub(crate) fn note(&self, text: impl Display) {
+        if self.talk == Talk::Normal {
+            // Nobody is there to be told that standard error is closed.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// Says what the user should know although all went well.
+    pub(crate) fn warning(&self, text: impl Display) {
+        self.note(format_args!("warning: {text}"));
+    }
+
+    /// Says why a command failed.
+    pub(crate) fn error(&self, error: &CliError) {
+        match self.format {
+            Format::Text => {
+                let _ = write!(io::stderr(), "{error}");
+            }
+            Format::Json => {
+                let mut out = io::stdout().lock();
+                let _ = serde_json::to_writer_pretty(&mut out, &error.document()).map_err(io::Error::from);
+                let _ = writeln!(out);
+            }
+        }
+    }
+}
+
+/// A reader that has seen enough, such as `head`, is no failure.
+fn closed_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
+
+/// Makes text from elsewhere fit for a terminal: control characters are shown, not obeyed.
+pub(crate) fn shown(text: &str) -> impl Display + '_ {
+    struct Shown<'a>(&'a str);
+    impl Display for Shown<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            for c in self.0.chars() {
+                if c.is_control() { write!(f, "{}", c.escape_unicode())? } else { write!(f, "{c}")? }
+            }
+            Ok(())
+        }
+    }
+    Shown(text)
+}
+
+/// A number of bytes for people, in powers of 1024.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let unit = (count.ilog2() / 10).min(6) as usize;
+    // Beyond 2^53 a digit of a rounded figure is lost, which nobody sees.
+    let figure = count as f64 / (1u64 << (10 * unit)) as f64;
+    format!("{figure:.1} {}", UNITS[unit - 1])
+}
+
+/// A count and its noun, `1 file` or `2 files`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_for_people() {
+        for (count, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1 << 30, "1.0 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(bytes(count), text);
+        }
+        assert_eq!((counted(1, "file"), counted(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
+        assert_eq!(shown("a\u{1b}[31m").to_string(), "a\\u{1b}[31m");
+    }
+}

@@ -1,0 +1,476 @@
+//! The core as a component, and the only place that knows what runs one.
+//!
+//! [`Core`] offers each function of the contract over the core crate's own types; generated types stay in here.
+//! Nothing is shared between two calls: each runs in an instance of its own, so a call that ends in a trap leaves
+//! nothing behind that the next one could enter. To instantiate costs some 10 µs.
+
+pub mod answers;
+mod convert;
+mod json;
+mod signature;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use bundle_core::descriptor::Descriptor;
+use bundle_core::diff::{PathChange, Sides};
+use bundle_core::digest::{Digest, Resolved};
+use bundle_core::path::BundlePath;
+use bundle_core::plan::pull::{PullMode, PullPlan};
+use bundle_core::plan::push::PushPlan;
+use bundle_core::plan::seal::{SealRequest, Sealed};
+use bundle_core::plan::tag::{TagDecision, TagFacts};
+use bundle_core::snapshot::{ByPath, File};
+use serde_json::Value;
+use thiserror::Error;
+use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
+use wasmtime::component::{Component, Linker, Val};
+use wasmtime::{Engine, Store, Trap};
+
+use answers::{FactsError, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError};
+use convert::{FactTexts, Facts, Texts};
+use generated::CorePre;
+pub use json::InputError;
+use signature::NamedTypes;
+
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "core",
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}
+
+/// A core, ready to be called. A clone is cheap and the same core.
+#[derive(Clone)]
+pub struct Core {
+    bindings: CorePre<()>,
+    component: Component,
+    /// Of its bytes, unless they are those that this program carries.
+    digest: Option<Digest>,
+}
+
+/// One function of a core, as a person wants to read of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionInfo {
+    /// The interface that exports it, as `modelops:bundle/diff@1.0.0`.
+    pub interface: String,
+    /// Its name, as `plan-push`.
+    pub name: String,
+    /// Its parameters and result as WIT writes them.
+    pub signature: String,
+}
+
+// A core from its bytes.
+
+impl Core {
+    /// The core that this program carries. It is made ready by the first caller.
+    pub fn embedded() -> Result<Self, LoadError> {
+        static CORE: OnceLock<Core> = OnceLock::new();
+        if let Some(core) = CORE.get() {
+            return Ok(core.clone());
+        }
+        let engine = Engine::new(&modelops_bundle_component::config()).map_err(LoadError::engine)?;
+        // SAFETY: the bytes come from the build script, which compiled them with this very version of the runtime;
+        // nobody else can have written them.
+        #[expect(unsafe_code, reason = "compiled code has to be believed")]
+        let component = unsafe { Component::deserialize(&engine, modelops_bundle_component::PRECOMPILED) };
+        let component = component.map_err(LoadError::engine)?;
+        let core = Self::from_component(component, None)?;
+        Ok(CORE.get_or_init(|| core).clone())
+    }
+
+    /// The embedded core as any other host can load it.
+    pub fn embedded_bytes() -> &'static [u8] {
+        modelops_bundle_component::WASM
+    }
+
+    /// The core in a file, which holds a component; it is compiled here and now.
+    pub fn from_file(path: &Path) -> Result<Self, LoadError> {
+        let bytes =
+            std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        Self::from_bytes(&bytes)
+    }
+
+    /// The core in `bytes`, which hold a component; it is compiled here and now.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
+        let engine = Engine::new(&modelops_bundle_component::config()).map_err(LoadError::engine)?;
+        let component = Component::from_binary(&engine, bytes)
+            .map_err(|source| LoadError::NoComponent { source: source.into() })?;
+        Self::from_component(component, Some(Digest::of(bytes)))
+    }
+
+    fn from_component(component: Component, digest: Option<Digest>) -> Result<Self, LoadError> {
+        let engine = component.engine();
+        let imports: Vec<_> =
+            component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
+        if !imports.is_empty() {
+            return Err(LoadError::Imports { imports });
+        }
+        let instance = Linker::new(engine).instantiate_pre(&component).map_err(LoadError::engine)?;
+        let bindings =
+            CorePre::new(instance).map_err(|source| LoadError::Contract { source: source.into() })?;
+        Ok(Self { bindings, component, digest })
+    }
+
+    /// The digest of its bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest.unwrap_or_else(|| Digest::of(Self::embedded_bytes()))
+    }
+
+    /// Name and version of the contract that it fulfils, as `modelops:bundle@1.0.0`.
+    pub fn contract(&self) -> String {
+        let names = self.component.component_type();
+        let name = names.exports(self.engine()).map(|(name, _)| name).next().unwrap_or_default();
+        let (package, version) = (name.split('/').next().unwrap_or_default(), name.split_once('@'));
+        version.map_or(package.to_owned(), |(_, version)| format!("{package}@{version}"))
+    }
+
+    fn engine(&self) -> &Engine {
+        self.component.engine()
+    }
+}
+
+/// Why there is no core to call.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// It does not export what the contract asks for.
+    #[error("the component does not fulfil the contract {}", modelops_bundle_component::CONTRACT)]
+    Contract {
+        /// What is missing.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The system does not let components run.
+    #[error("components cannot be run here")]
+    Engine {
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It would reach for the world outside.
+    #[error("a core imports nothing, but this component imports {}", imports.join(", "))]
+    Imports {
+        /// What it imports.
+        imports: Vec<String>,
+    },
+    /// The bytes are no component.
+    #[error("it is not a WASM component")]
+    NoComponent {
+        /// What is wrong with them.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl LoadError {
+    fn engine(source: wasmtime::Error) -> Self {
+        Self::Engine { source: source.into() }
+    }
+}
+
+// Typed calls.
+
+/// A core gave no answer that can be used.
+#[derive(Debug, Error)]
+pub enum CoreError {
+    /// It answered something that the contract excludes.
+    #[error("the core's answer breaks its contract: {reason}")]
+    Answer {
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// It stopped before it answered.
+    #[error("the core stopped in `{function}`: {reason}")]
+    Stopped {
+        /// The function that was called.
+        function: String,
+        /// Why it stopped.
+        reason: String,
+    },
+}
+
+impl Core {
+    /// Compares the sides: one change for every path that any of them still has, by path.
+    pub fn diff(&self, sides: Sides<'_>) -> Result<Vec<PathChange>, FactsError> {
+        let texts = FactTexts::of(sides);
+        let Facts { local, remote, base, tracked } = Facts::new(sides, &texts);
+        let answer = self.call("diff", |core, store| {
+            core.modelops_bundle_diff().call_diff(store, &local, &remote, &base, &tracked)
+        })?;
+        Ok(convert::changes(answer?.changes)?)
+    }
+
+    /// Plans a push of `sides.local`, the files on disk that the project tracks.
+    pub fn plan_push(&self, sides: Sides<'_>) -> Result<PushPlan, FactsError> {
+        let texts = FactTexts::of(sides);
+        let Facts { local, remote, base, tracked } = Facts::new(sides, &texts);
+        let answer = self.call("plan-push", |core, store| {
+            core.modelops_bundle_plan().call_plan_push(store, &local, &remote, &base, &tracked)
+        })?;
+        Ok(convert::push_plan(answer?)?)
+    }
+
+    /// Plans a pull; `obstacles` are paths of the remote's where something lies that is no readable file, or that
+    /// need a folder where there is none.
+    pub fn plan_pull(
+        &self,
+        sides: Sides<'_>,
+        mode: PullMode,
+        obstacles: &ByPath<BundlePath>,
+    ) -> Result<PullPlan, FactsError> {
+        let texts = FactTexts::of(sides);
+        let Facts { local, remote, base, tracked } = Facts::new(sides, &texts);
+        let obstacles = convert::paths(obstacles);
+        let answer = self.call("plan-pull", |core, store| {
+            let plan = core.modelops_bundle_plan();
+            plan.call_plan_pull(store, &local, &remote, &base, &tracked, mode.into(), Some(&obstacles))
+        })?;
+        Ok(convert::pull_plan(answer?)?)
+    }
+
+    /// Makes the documents of a bundle whose blobs are in place.
+    ///
+    /// The descriptors of extra blobs say their digests and sizes; their media types stand in the manifest.
+    pub fn seal(&self, request: &SealRequest<'_>) -> Result<Sealed, SealError> {
+        let texts = Texts::of(request.files.iter().map(|file| &file.digest));
+        let files = convert::files(request.files, &texts);
+        let request = convert::seal_request(request, &files)?;
+        let answer =
+            self.call("seal", |core, store| core.modelops_bundle_plan().call_seal(store, request))?;
+        Ok(convert::sealed(answer?)?)
+    }
+
+    /// Decides, just before a tag is written, whether it may be.
+    pub fn decide_tag(&self, facts: &TagFacts) -> Result<TagDecision, CoreError> {
+        let [planned, current] =
+            [facts.planned, facts.current].map(|digest| digest.map(|digest| digest.to_string()));
+        let target = facts.target.to_string();
+        let facts = generated::exports::modelops::bundle::plan::TagFacts {
+            tag: facts.tag.as_str(),
+            planned: planned.as_deref(),
+            current: current.as_deref(),
+            target: &target,
+            force: facts.force,
+        };
+        let answer =
+            self.call("decide-tag", |core, store| core.modelops_bundle_plan().call_decide_tag(store, facts))?;
+        // Typed facts cannot be refused.
+        let decision = answer.map_err(|fault| CoreError::Answer { reason: fault.reason })?;
+        convert::tag_decision(decision)
+    }
+
+    /// Reads a manifest from its exact bytes.
+    pub fn read_manifest(&self, manifest: &str) -> Result<ManifestView, ManifestError> {
+        let answer = self.call("read-manifest", |core, store| {
+            core.modelops_bundle_bundle().call_read_manifest(store, manifest)
+        })?;
+        Ok(convert::manifest_view(answer?)?)
+    }
+
+    /// Reads an index from its exact bytes, and checks it against its descriptor and the manifest's `layers`.
+    pub fn read_index(
+        &self,
+        index: &str,
+        descriptor: &Descriptor,
+        layers: &[Descriptor],
+    ) -> Result<IndexView, IndexError> {
+        let (digest, texts) = (descriptor.digest.to_string(), descriptor_digests(layers));
+        let descriptor = convert::descriptor_param(descriptor, &digest);
+        let layers = convert::descriptors(layers, &texts);
+        let answer = self.call("read-index", |core, store| {
+            core.modelops_bundle_bundle().call_read_index(store, index, descriptor, &layers)
+        })?;
+        Ok(convert::index_view(answer?)?)
+    }
+
+    /// Like [`Self::read_index`], for a caller that has itself checked digest and size of the bytes: hashing in here
+    /// is several times slower.
+    pub fn read_verified_index(&self, index: &str, layers: &[Descriptor]) -> Result<IndexView, IndexError> {
+        let texts = descriptor_digests(layers);
+        let layers = convert::descriptors(layers, &texts);
+        let answer = self.call("read-verified-index", |core, store| {
+            core.modelops_bundle_bundle().call_read_verified_index(store, index, &layers)
+        })?;
+        Ok(convert::index_view(answer?)?)
+    }
+
+    /// Decides the digest of a manifest that came from a remote: `actual` is the hash of the raw bytes, `declared`
+    /// the header `Docker-Content-Digest` as it came, `pinned` the digest that was asked for.
+    pub fn resolve(
+        &self,
+        actual: Digest,
+        declared: Option<&str>,
+        pinned: Option<Digest>,
+    ) -> Result<Resolved, ResolveError> {
+        let (actual, pinned) = (actual.to_string(), pinned.map(|digest| digest.to_string()));
+        let answer = self.call("resolve", |core, store| {
+            core.modelops_bundle_digest().call_resolve(store, &actual, declared, pinned.as_deref())
+        })?;
+        Ok(convert::resolved(answer.map_err(convert::resolve_error)?)?)
+    }
+
+    /// The tree digest of `files`.
+    pub fn tree(&self, files: &ByPath<File>) -> Result<Digest, FactsError> {
+        let texts = Texts::of(files.iter().map(|file| &file.digest));
+        let files = convert::files(files, &texts);
+        let answer =
+            self.call("tree", |core, store| core.modelops_bundle_digest().call_tree(store, &files))?;
+        Ok(convert::digest(&answer?)?)
+    }
+
+    /// The SHA-256 of `content`, which should be small: natively it is several times as fast.
+    pub fn sha256(&self, content: &[u8]) -> Result<Digest, CoreError> {
+        let answer =
+            self.call("sha256", |core, store| core.modelops_bundle_digest().call_sha256(store, content))?;
+        convert::digest(&answer)
+    }
+
+    /// A JSON document in canonical form (RFC 8785), or why it is no JSON that bundles take.
+    pub fn canonicalize(&self, json: &str) -> Result<Result<String, String>, CoreError> {
+        self.call("canonicalize", |core, store| core.modelops_bundle_bundle().call_canonicalize(store, json))
+    }
+
+    fn call<T>(
+        &self,
+        function: &str,
+        call: impl FnOnce(&generated::Core, &mut Store<()>) -> wasmtime::Result<T>,
+    ) -> Result<T, CoreError> {
+        let mut store = self.store();
+        let outcome = self.bindings.instantiate(&mut store).and_then(|core| call(&core, &mut store));
+        outcome.map_err(|error| stopped(function, &error))
+    }
+
+    fn store(&self) -> Store<()> {
+        let mut store = Store::new(self.engine(), ());
+        // The limit is for guests that are not trusted with the host's memory.
+        store.set_hostcall_fuel(usize::MAX);
+        store
+    }
+}
+
+fn descriptor_digests(descriptors: &[Descriptor]) -> Texts {
+    Texts::of(descriptors.iter().map(|descriptor| &descriptor.digest))
+}
+
+fn stopped(function: &str, error: &wasmtime::Error) -> CoreError {
+    let reason = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    CoreError::Stopped { function: function.to_owned(), reason }
+}
+
+// Calls by name.
+
+/// A call by name gave no answer.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// The core failed.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// The input is not what the function takes.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The function refuses what it was given: its error, as JSON.
+    #[error("the core refuses it: {0}")]
+    Refused(Value),
+    /// No interface exports such a function.
+    #[error("the core has no function `{}`, only {}", name.escape_debug(), known.join(", "))]
+    UnknownFunction {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+}
+
+impl Core {
+    /// Every function of every interface that the core exports, in the order of the contract.
+    pub fn functions(&self) -> Vec<FunctionInfo> {
+        let mut functions = Vec::new();
+        for (interface, instance) in self.interfaces() {
+            let items: Vec<_> = instance.exports(self.engine()).collect();
+            let named = items.iter().filter_map(|(name, item)| match &item.ty {
+                ComponentItem::Type(ty) => Some((*name, ty.clone())),
+                _ => None,
+            });
+            let types = NamedTypes(named.collect());
+            for (name, item) in &items {
+                if let ComponentItem::ComponentFunc(function) = &item.ty {
+                    functions.push(FunctionInfo {
+                        interface: interface.clone(),
+                        name: (*name).to_owned(),
+                        signature: types.signature(function),
+                    });
+                }
+            }
+        }
+        functions
+    }
+
+    /// Calls the function `name`, in the WIT's spelling or in snake_case, of whichever interface exports it.
+    ///
+    /// `input` is an object of the function's parameters; see `json` for how values are spelled. A record that
+    /// comes back is that object, anything else stands under `result`.
+    pub fn call_json(&self, name: &str, input: Value) -> Result<Value, CallError> {
+        let Some((interface, name, function)) = self.function(name) else {
+            let known = self.functions().into_iter().map(|function| function.name).collect();
+            return Err(CallError::UnknownFunction { name: name.to_owned(), known });
+        };
+        let parameters: Vec<_> = function.params().collect();
+        let arguments = json::arguments(&parameters, input)?;
+        let mut results = vec![Val::Bool(false); function.results().len()];
+        self.call_values(&interface, &name, &arguments, &mut results)
+            .map_err(|error| stopped(&name, &error))?;
+        json::write_outcome(results.pop()).map_err(CallError::Refused)
+    }
+
+    fn call_values(
+        &self,
+        interface: &str,
+        name: &str,
+        arguments: &[Val],
+        results: &mut [Val],
+    ) -> wasmtime::Result<()> {
+        let mut store = self.store();
+        let instance = self.bindings.instance_pre().instantiate(&mut store)?;
+        let interface = instance.get_export_index(&mut store, None, interface);
+        let index = instance.get_export_index(&mut store, interface.as_ref(), name);
+        let function = index.and_then(|index| instance.get_func(&mut store, index));
+        function
+            .ok_or_else(|| wasmtime::Error::msg("it is not exported"))?
+            .call(&mut store, arguments, results)
+    }
+
+    /// Interface, name and type of a function.
+    fn function(&self, name: &str) -> Option<(String, String, ComponentFunc)> {
+        let wanted = name.replace('_', "-");
+        self.interfaces().into_iter().find_map(|(interface, instance)| {
+            match instance.get_export(self.engine(), &wanted)?.ty {
+                ComponentItem::ComponentFunc(function) => Some((interface, wanted.clone(), function)),
+                _ => None,
+            }
+        })
+    }
+
+    fn interfaces(&self) -> Vec<(String, ComponentInstance)> {
+        let component = self.component.component_type();
+        let exports = component.exports(self.engine());
+        exports
+            .filter_map(|(name, item)| match item.ty {
+                ComponentItem::ComponentInstance(instance) => Some((name.to_owned(), instance)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,385 @@
+//! The core's types to the generated ones and back, as the host needs them.
+//!
+//! What goes in is borrowed. What comes out is checked: a core from a file may answer anything.
+
+use std::collections::BTreeMap;
+
+use bundle_core::descriptor::Descriptor;
+use bundle_core::diff::{Change, PathChange, Sides};
+use bundle_core::digest::{Digest, Resolved};
+use bundle_core::manifest::annotation;
+use bundle_core::path::BundlePath;
+use bundle_core::plan::pull::{self, PullMode, PullPlan};
+use bundle_core::plan::push::{self, PushPlan};
+use bundle_core::plan::seal::{self, EmptyBlob, Layout, SealRequest, Sealed};
+use bundle_core::plan::tag::TagDecision;
+use bundle_core::snapshot::{ByPath, File, SyncedFile};
+
+use super::CoreError;
+use super::answers::{
+    Blob, FactsError, Fault, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError,
+};
+use super::generated::exports::modelops::bundle::{bundle, diff, digest, plan, types};
+
+type Answer<T> = Result<T, CoreError>;
+
+/// Digests as texts, one after the other: they all have the same length.
+pub(super) struct Texts(String);
+
+impl Texts {
+    const LENGTH: usize = 71;
+
+    pub(super) fn of<'a>(digests: impl ExactSizeIterator<Item = &'a Digest>) -> Self {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut texts = String::with_capacity(Self::LENGTH * digests.len());
+        for digest in digests {
+            let mut hex = [0; 64];
+            for (pair, byte) in hex.chunks_exact_mut(2).zip(digest.as_bytes()) {
+                pair[0] = HEX[usize::from(byte >> 4)];
+                pair[1] = HEX[usize::from(byte & 15)];
+            }
+            texts.push_str("sha256:");
+            texts.push_str(std::str::from_utf8(&hex).unwrap_or_default());
+        }
+        Self(texts)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.0.len() / Self::LENGTH).map(|at| &self.0[Self::LENGTH * at..][..Self::LENGTH])
+    }
+}
+
+/// The digests of a comparison as texts, for [`Facts`] to borrow.
+pub(super) struct FactTexts {
+    local: Texts,
+    remote: Texts,
+    base: Texts,
+}
+
+impl FactTexts {
+    pub(super) fn of(sides: Sides<'_>) -> Self {
+        Self {
+            local: Texts::of(sides.local.iter().map(|file| &file.digest)),
+            remote: Texts::of(sides.remote.iter().map(|file| &file.digest)),
+            base: Texts::of(sides.base.iter().map(|file| &file.digest)),
+        }
+    }
+}
+
+/// The facts of a comparison, as the component takes them.
+pub(super) struct Facts<'a> {
+    pub(super) local: Vec<types::FileParam<'a>>,
+    pub(super) remote: Vec<types::FileParam<'a>>,
+    pub(super) base: Vec<types::SyncedFile<'a>>,
+    pub(super) tracked: Vec<&'a str>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(sides: Sides<'a>, texts: &'a FactTexts) -> Self {
+        let synced = |(file, digest): (&'a SyncedFile, &'a str)| types::SyncedFile {
+            path: file.path.as_str(),
+            digest,
+            executable: file.executable,
+        };
+        Self {
+            local: files(sides.local, &texts.local),
+            remote: files(sides.remote, &texts.remote),
+            base: sides.base.iter().zip(texts.base.iter()).map(synced).collect(),
+            tracked: paths(sides.tracked),
+        }
+    }
+}
+
+pub(super) fn files<'a>(files: &'a ByPath<File>, digests: &'a Texts) -> Vec<types::FileParam<'a>> {
+    let file = |(file, digest): (&'a File, &'a str)| types::FileParam {
+        path: file.path.as_str(),
+        digest,
+        size: file.size,
+        executable: file.executable,
+    };
+    files.iter().zip(digests.iter()).map(file).collect()
+}
+
+pub(super) fn paths(paths: &ByPath<BundlePath>) -> Vec<&str> {
+    paths.iter().map(BundlePath::as_str).collect()
+}
+
+pub(super) fn descriptor_param<'a>(
+    descriptor: &'a Descriptor,
+    digest: &'a str,
+) -> bundle::DescriptorParam<'a> {
+    bundle::DescriptorParam {
+        media_type: &descriptor.media_type,
+        digest,
+        size: descriptor.size,
+        title: descriptor.annotations.get(annotation::TITLE).map(String::as_str),
+    }
+}
+
+pub(super) fn descriptors<'a>(
+    list: &'a [Descriptor],
+    digests: &'a Texts,
+) -> Vec<bundle::DescriptorParam<'a>> {
+    list.iter().zip(digests.iter()).map(|(descriptor, digest)| descriptor_param(descriptor, digest)).collect()
+}
+
+pub(super) fn seal_request<'a>(
+    request: &SealRequest<'a>,
+    files: &'a [types::FileParam<'a>],
+) -> Result<plan::SealRequest<'a>, SealError> {
+    let replaces = request.replaces.map(std::str::from_utf8).transpose();
+    Ok(plan::SealRequest {
+        files,
+        replaces: replaces.map_err(|error| SealError::Replaces(error.to_string()))?,
+        layout: match request.layout {
+            Layout::Files => plan::Layout::Files,
+        },
+        created: request.created,
+        version: request.version,
+        tool: request.tool,
+        empty_blob: request.empty_blob == EmptyBlob::Taken,
+    })
+}
+
+impl From<PullMode> for plan::PullMode {
+    fn from(mode: PullMode) -> Self {
+        match mode {
+            PullMode::Safe => Self::Safe,
+            PullMode::RestoreDeleted => Self::RestoreDeleted,
+            PullMode::Overwrite => Self::Overwrite,
+        }
+    }
+}
+
+// Answers.
+
+fn path(path: String) -> Answer<BundlePath> {
+    BundlePath::try_from(path).map_err(|fault| CoreError::Answer { reason: format!("of a path, {fault}") })
+}
+
+fn optional_path(path: Option<String>) -> Answer<Option<BundlePath>> {
+    path.map(self::path).transpose()
+}
+
+pub(super) fn digest(digest: &str) -> Answer<Digest> {
+    digest.parse().map_err(|fault| CoreError::Answer { reason: format!("of a digest, {fault}") })
+}
+
+fn each<T, U>(list: Vec<T>, convert: impl Fn(T) -> Answer<U>) -> Answer<Vec<U>> {
+    list.into_iter().map(convert).collect()
+}
+
+pub(super) fn changes(list: Vec<diff::PathChange>) -> Answer<Vec<PathChange>> {
+    each(list, |item| Ok(PathChange { path: path(item.path)?, change: item.change.into() }))
+}
+
+impl From<diff::Change> for Change {
+    fn from(change: diff::Change) -> Self {
+        match change {
+            diff::Change::Unchanged => Self::Unchanged,
+            diff::Change::AddedLocal => Self::AddedLocal,
+            diff::Change::AddedRemote => Self::AddedRemote,
+            diff::Change::ModifiedLocal => Self::ModifiedLocal,
+            diff::Change::ModifiedRemote => Self::ModifiedRemote,
+            diff::Change::DeletedLocal => Self::DeletedLocal,
+            diff::Change::DeletedRemote => Self::DeletedRemote,
+            diff::Change::Conflict => Self::Conflict,
+        }
+    }
+}
+
+pub(super) fn push_plan(plan: plan::PushPlan) -> Answer<PushPlan> {
+    let upload = |upload: plan::Upload| {
+        Ok(push::Upload {
+            digest: digest(&upload.digest)?,
+            size: upload.size,
+            path: path(upload.path)?,
+            ask_first: upload.ask_first,
+        })
+    };
+    Ok(PushPlan {
+        manifest: each(plan.manifest, path)?,
+        upload: each(plan.upload, path)?,
+        delete: each(plan.delete, path)?,
+        needs_force: plan.needs_force,
+        overwrite: changes(plan.overwrite)?,
+        blobs: each(plan.blobs, upload)?,
+        changed: plan.changed,
+        tree: digest(&plan.tree)?,
+    })
+}
+
+pub(super) fn pull_plan(plan: plan::PullPlan) -> Answer<PullPlan> {
+    let source = |source: plan::Source| {
+        Ok(pull::Source {
+            digest: digest(&source.digest)?,
+            size: source.size,
+            local: optional_path(source.local)?,
+        })
+    };
+    Ok(PullPlan {
+        write: each(plan.write, path)?,
+        delete: each(plan.delete, path)?,
+        blocked: changes(plan.blocked)?,
+        sources: each(plan.sources, source)?,
+    })
+}
+
+pub(super) fn sealed(sealed: plan::Sealed) -> Answer<Sealed> {
+    let extra = |extra: plan::Extra| {
+        let digest = digest(&extra.digest)?;
+        let descriptor = Descriptor::new(BYTES, digest, extra.content.len() as u64);
+        Ok(seal::Extra { descriptor, content: extra.content })
+    };
+    let index_digest = digest(&sealed.index_digest)?;
+    Ok(Sealed {
+        extras: each(sealed.extras, extra)?,
+        index_descriptor: Descriptor::new(&sealed.index_type, index_digest, sealed.index.len() as u64),
+        index: sealed.index,
+        manifest: sealed.manifest,
+        digest: digest(&sealed.manifest_digest)?,
+        tree: digest(&sealed.tree)?,
+    })
+}
+
+/// The contract does not say what an extra blob is: it is only to be there.
+const BYTES: &str = "application/octet-stream";
+
+pub(super) fn tag_decision(decision: plan::TagDecision) -> Answer<TagDecision> {
+    Ok(match decision {
+        plan::TagDecision::Write => TagDecision::Write,
+        plan::TagDecision::AlreadyThere => TagDecision::AlreadyThere,
+        plan::TagDecision::Moved(now) => TagDecision::Moved(now.as_deref().map(digest).transpose()?),
+        plan::TagDecision::Published(named) => TagDecision::Published(digest(&named)?),
+    })
+}
+
+pub(super) fn resolved(resolved: digest::Resolved) -> Answer<Resolved> {
+    Ok(Resolved { digest: digest(&resolved.digest)?, warning: resolved.warning })
+}
+
+pub(super) fn manifest_view(view: bundle::ManifestView) -> Answer<ManifestView> {
+    Ok(ManifestView {
+        artifact_type: view.artifact_type,
+        index: descriptor(view.index)?,
+        index_data: view.index_data,
+        layers: each(view.layers, descriptor)?,
+        annotations: view.annotations.into_iter().map(|item| (item.key, item.value)).collect(),
+    })
+}
+
+fn descriptor(descriptor: bundle::DescriptorResult) -> Answer<Descriptor> {
+    let mut described = Descriptor::new(&descriptor.media_type, digest(&descriptor.digest)?, descriptor.size);
+    described.annotations.extend(descriptor.title.map(|title| (annotation::TITLE.to_owned(), title)));
+    Ok(described)
+}
+
+pub(super) fn index_view(view: bundle::IndexView) -> Answer<IndexView> {
+    let file = |file: types::FileResult| {
+        Ok(File {
+            path: path(file.path)?,
+            digest: digest(&file.digest)?,
+            size: file.size,
+            executable: file.executable,
+        })
+    };
+    let groups = |list: Vec<bundle::Group>| -> BTreeMap<_, _> {
+        list.into_iter().map(|group| (group.name, group.members)).collect()
+    };
+    let files = ByPath::new(each(view.files, file)?);
+    Ok(IndexView {
+        version: view.version,
+        files: files.map_err(|repeated| CoreError::Answer { reason: repeated.to_string() })?,
+        tree: digest(&view.tree)?,
+        total_size: view.total_size,
+        blobs: each(view.blobs, |blob| Ok(Blob { digest: digest(&blob.digest)?, size: blob.size }))?,
+        layers: groups(view.layers),
+        roles: groups(view.roles),
+    })
+}
+
+// Refusals.
+
+impl From<types::Fault> for Fault {
+    fn from(fault: types::Fault) -> Self {
+        Self { text: fault.text, reason: fault.reason }
+    }
+}
+
+impl From<types::FactsError> for FactsError {
+    fn from(error: types::FactsError) -> Self {
+        match error {
+            types::FactsError::Path(fault) => Self::Path(fault.into()),
+            types::FactsError::Digest(fault) => Self::Digest(fault.into()),
+            types::FactsError::Size(path) => Self::Size { path },
+            types::FactsError::Repeated(path) => Self::Repeated { path },
+            types::FactsError::Nested((folder, below)) => Self::Nested { folder, below },
+            types::FactsError::Other(reason) => Self::Other(reason),
+        }
+    }
+}
+
+impl From<bundle::ManifestError> for ManifestError {
+    fn from(error: bundle::ManifestError) -> Self {
+        match error {
+            bundle::ManifestError::Json(reason) => Self::Json(reason),
+            bundle::ManifestError::TooLarge(size) => Self::TooLarge { size },
+            bundle::ManifestError::ImageIndex => Self::ImageIndex,
+            bundle::ManifestError::Field(fault) => Self::Field(fault.into()),
+            bundle::ManifestError::NotABundle(media_type) => Self::NotABundle { media_type },
+            bundle::ManifestError::Unsupported(media_type) => Self::Unsupported { media_type },
+            bundle::ManifestError::IndexData(reason) => Self::IndexData(reason),
+            bundle::ManifestError::Other(reason) => Self::Other(reason),
+        }
+    }
+}
+
+impl From<bundle::IndexError> for IndexError {
+    fn from(error: bundle::IndexError) -> Self {
+        match error {
+            bundle::IndexError::Json(reason) => Self::Json(reason),
+            bundle::IndexError::TooLarge(size) => Self::TooLarge { size },
+            bundle::IndexError::Content(reason) => Self::Content(reason),
+            bundle::IndexError::Field(fault) => Self::Field(fault.into()),
+            bundle::IndexError::Path(fault) => Self::Path(fault.into()),
+            bundle::IndexError::Nested((folder, below)) => Self::Nested { folder, below },
+            bundle::IndexError::TwoSizes(digest) => Self::TwoSizes { digest },
+            bundle::IndexError::Version(version) => Self::Version { version },
+            bundle::IndexError::Storage(fault) => Self::Storage(fault.into()),
+            bundle::IndexError::NotInLayers(path) => Self::NotInLayers { path },
+            bundle::IndexError::Other(reason) => Self::Other(reason),
+        }
+    }
+}
+
+impl From<plan::SealError> for SealError {
+    fn from(error: plan::SealError) -> Self {
+        match error {
+            plan::SealError::Facts(error) => Self::Facts(error.into()),
+            plan::SealError::Replaces(reason) => Self::Replaces(reason),
+            plan::SealError::TooManyLayers((layers, limit)) => Self::TooManyLayers { layers, limit },
+            plan::SealError::ManifestTooLarge((size, limit)) => Self::ManifestTooLarge { size, limit },
+            plan::SealError::Created(fault) => Self::Created(fault.into()),
+            plan::SealError::Other(reason) => Self::Other(reason),
+        }
+    }
+}
+
+pub(super) fn resolve_error(error: digest::ResolveError) -> ResolveError {
+    let differing =
+        |differing: digest::Differing| Ok((digest(&differing.expected)?, digest(&differing.actual)?));
+    match error {
+        digest::ResolveError::Declared(text) => ResolveError::Declared { text },
+        digest::ResolveError::DeclaredDiffers(digests) => match differing(digests) {
+            Ok((expected, actual)) => ResolveError::DeclaredDiffers { expected, actual },
+            Err(error) => ResolveError::Core(error),
+        },
+        digest::ResolveError::PinnedDiffers(digests) => match differing(digests) {
+            Ok((expected, actual)) => ResolveError::PinnedDiffers { expected, actual },
+            Err(error) => ResolveError::Core(error),
+        },
+        digest::ResolveError::Actual(reason)
+        | digest::ResolveError::Pinned(reason)
+        | digest::ResolveError::Other(reason) => ResolveError::Other(reason),
+    }
+}

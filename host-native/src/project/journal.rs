@@ -1,0 +1,365 @@
+//! The commit of a pull: all of its changes, or none of them.
+//!
+//! [`Commit::prepare`] checks that nothing has changed since the project was scanned, then writes down what is to be
+//! done; from then on it will be done, by [`Commit::apply`] or, after a crash, by [`super::recovery`], which is the
+//! same code. Every step may be repeated. What to change is decided elsewhere.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bundle_core::path::BundlePath;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::apply::{Applied, ApplyError, apply};
+use super::atomic::write_atomically;
+use super::folder::Project;
+use super::lock::ProjectLock;
+use super::parents::{Missing, ParentError, Parents, split};
+use super::staging::{Staging, sync_files};
+use super::stamp::Stamp;
+use super::tracked::tracked_file;
+
+const VERSION: u32 = 1;
+const STAGED_STATE: &str = "state";
+const STAGED_TRACKED: &str = "tracked";
+
+/// What lay at a path when the project was scanned, itself and not what a link points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Before {
+    /// Nothing, or a folder.
+    Absent,
+    /// Anything else.
+    Present(Stamp),
+}
+
+/// A file to put in place.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Where it goes.
+    pub path: BundlePath,
+    /// The staged file, from [`Staging::stage_file`], with its mode.
+    pub staged: PathBuf,
+    /// What it replaces.
+    pub expected_before: Before,
+}
+
+/// A file to remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delete {
+    /// Where it lies.
+    pub path: BundlePath,
+    /// What it is.
+    pub expected_before: Before,
+}
+
+/// What the project's own files are to hold once everything else is in place.
+#[derive(Clone, Debug)]
+pub struct StateAfter {
+    /// The content of the state file; see [`super::State::to_json`].
+    pub state: Vec<u8>,
+    /// The content of the list of tracked files; see [`super::tracked::format_tracked`].
+    pub tracked: Vec<u8>,
+}
+
+/// A promise: what is written here happens.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Journal {
+    version: u32,
+    pub(crate) deletes: Vec<Delete>,
+    /// By path.
+    pub(crate) writes: Vec<Promise>,
+    /// Names in the staging folder, and where each goes in the project's folder.
+    pub(crate) own_files: Vec<(String, String)>,
+}
+
+/// A write that was promised.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Promise {
+    pub(crate) path: BundlePath,
+    /// The file's name in the staging folder.
+    pub(crate) staged: String,
+    pub(crate) before: Before,
+    pub(crate) after: Stamp,
+}
+
+/// A commit that has been written down and not yet carried out.
+#[derive(Debug)]
+#[must_use = "a prepared commit happens at the latest when the next command starts"]
+pub struct Commit<'a> {
+    lock: &'a ProjectLock,
+    journal: Journal,
+}
+
+impl<'a> Commit<'a> {
+    /// Checks the targets, makes everything staged last, and writes the journal.
+    ///
+    /// After an error nothing has changed, and nothing will. The staging folder belongs to the commit from here on.
+    pub fn prepare(
+        lock: &'a ProjectLock,
+        staging: &Staging,
+        mut writes: Vec<Write>,
+        mut deletes: Vec<Delete>,
+        then: &StateAfter,
+    ) -> Result<Self, PrepareError> {
+        let project = lock.project();
+        writes.sort_by(|a, b| a.path.cmp(&b.path));
+        deletes.sort_by(|a, b| a.path.cmp(&b.path));
+        check_targets(project, &writes, &deletes)?;
+        let own_files = stage_own_files(project, staging, then)?;
+        let files: Vec<&Path> = writes.iter().map(|write| write.staged.as_path()).collect();
+        let fault = |source| PrepareError::Staging { folder: staging.folder().to_owned(), source };
+        sync_files(staging.folder(), files.into_iter()).map_err(fault)?;
+
+        let writes = writes.into_iter().map(|write| promise(staging, write)).collect::<Result<_, _>>()?;
+        let journal = Journal { version: VERSION, deletes, writes, own_files };
+        let json = serde_json::to_vec(&journal).map_err(|source| PrepareError::Format { source })?;
+        let path = project.journal_file();
+        if let Err(source) = write_atomically(&path, &json) {
+            // It may have its name already: a promise that was reported as broken must not be kept.
+            let _ = std::fs::remove_file(&path);
+            return Err(PrepareError::Journal { path, source });
+        }
+        Ok(Self { lock, journal })
+    }
+
+    /// Carries the commit out.
+    ///
+    /// After an error the journal is still there, so that the next command tries again.
+    pub fn apply(self) -> Result<Applied, ApplyError> {
+        apply(self.lock.project(), &self.journal, &mut |_| Ok(()))
+    }
+}
+
+impl Journal {
+    /// Whether new files go into `folder`.
+    pub(crate) fn writes_below(&self, folder: &str) -> bool {
+        let below = format!("{folder}/");
+        let at = self.writes.partition_point(|write| write.path.as_str() < below.as_str());
+        self.writes.get(at).is_some_and(|write| write.path.as_str().starts_with(&below))
+    }
+
+    /// The names of all files that it moves.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        let own = self.own_files.iter().flat_map(|(staged, name)| [staged, name]);
+        self.writes.iter().map(|write| &write.staged).chain(own)
+    }
+
+    /// Reads the journal of `project`, if there is one.
+    pub(crate) fn read(project: &Project) -> Result<Option<Self>, JournalError> {
+        let path = project.journal_file();
+        let json = match std::fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(JournalError::Read { path, source }),
+        };
+        let journal: Self = match serde_json::from_slice(&json) {
+            Ok(journal) => journal,
+            Err(source) => return Err(JournalError::Parse { path, source }),
+        };
+        if journal.version != VERSION {
+            return Err(JournalError::Version { path, found: journal.version });
+        }
+        let foreign = journal.names().find(|name| !is_plain_name(name)).cloned();
+        match foreign {
+            Some(name) => Err(JournalError::Name { path, name }),
+            None => Ok(Some(journal)),
+        }
+    }
+}
+
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && !name.starts_with("..")
+}
+
+fn promise(staging: &Staging, write: Write) -> Result<Promise, PrepareError> {
+    let fault = |source| PrepareError::Staging { folder: write.staged.clone(), source };
+    let after = Stamp::of(&write.staged.symlink_metadata().map_err(fault)?);
+    let name = write.staged.strip_prefix(staging.folder()).ok().and_then(Path::to_str);
+    match name.filter(|name| is_plain_name(name)) {
+        Some(name) => {
+            Ok(Promise { staged: name.to_owned(), path: write.path, before: write.expected_before, after })
+        }
+        None => Err(PrepareError::NotStaged { path: write.path, staged: write.staged }),
+    }
+}
+
+fn stage_own_files(
+    project: &Project,
+    staging: &Staging,
+    then: &StateAfter,
+) -> Result<Vec<(String, String)>, PrepareError> {
+    let tracked = tracked_file(project);
+    let tracked = tracked.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for (name, content) in [(STAGED_STATE, &then.state), (STAGED_TRACKED, &then.tracked)] {
+        let path = staging.folder().join(name);
+        write_atomically(&path, content).map_err(|source| PrepareError::Staging { folder: path, source })?;
+    }
+    Ok(vec![(STAGED_STATE.to_owned(), "state.json".to_owned()), (STAGED_TRACKED.to_owned(), tracked)])
+}
+
+/// Refuses when anything is not as the scan saw it, or stands where a folder has to be.
+fn check_targets(project: &Project, writes: &[Write], deletes: &[Delete]) -> Result<(), PrepareError> {
+    let is_deleted = |path: &str| deletes.binary_search_by(|delete| delete.path.as_str().cmp(path)).is_ok();
+    let fault = |path: &BundlePath| {
+        let path = path.clone();
+        |source| PrepareError::Look { path, source }
+    };
+    let root = project.root();
+    let mut parents =
+        Parents::new(root).map_err(|source| PrepareError::Root { root: root.to_owned(), source })?;
+    let mut changed = Vec::new();
+    let targets = writes.iter().map(|write| (&write.path, &write.expected_before));
+    for (path, before) in targets.chain(deletes.iter().map(|delete| (&delete.path, &delete.expected_before)))
+    {
+        let found = match parents.of(path, Missing::Leave) {
+            Ok(None) => None,
+            Ok(Some(parent)) => match parent.symlink_metadata(split(path.as_str()).1) {
+                Ok(found) => Some(found),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(fault(path)(error)),
+            },
+            Err(error) if error.obstacle().is_some_and(is_deleted) => None,
+            Err(source) => {
+                return Err(PrepareError::Parent { path: path.clone(), source });
+            }
+        };
+        let as_expected = match (before, &found) {
+            (Before::Absent, None) => true,
+            (Before::Absent, Some(found)) if found.is_dir() => {
+                has_only_deleted(root, path.as_str(), &is_deleted).map_err(fault(path))?
+            }
+            (Before::Present(stamp), Some(found)) => !found.is_dir() && *stamp == Stamp::of_entry(found),
+            (Before::Present(_), None) | (Before::Absent, Some(_)) => false,
+        };
+        if !as_expected {
+            changed.push(path.clone());
+        }
+    }
+    if changed.is_empty() { Ok(()) } else { Err(PrepareError::Changed { paths: changed }) }
+}
+
+/// Whether the folder `folder` will be empty once the deletes are done.
+fn has_only_deleted(root: &Path, folder: &str, is_deleted: &dyn Fn(&str) -> bool) -> io::Result<bool> {
+    for entry in std::fs::read_dir(root.join(folder))? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            return Ok(false);
+        };
+        let path = format!("{folder}/{name}");
+        let goes = if entry.file_type()?.is_dir() {
+            has_only_deleted(root, &path, is_deleted)?
+        } else {
+            is_deleted(&path)
+        };
+        if !goes {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Why a commit was not begun; nothing was changed.
+#[derive(Debug, Error)]
+pub enum PrepareError {
+    /// Files changed after the project was scanned.
+    #[error("{} changed since the project was scanned", .paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", "))]
+    Changed {
+        /// These.
+        paths: Vec<BundlePath>,
+    },
+    /// The journal cannot be put into JSON.
+    #[error("cannot write the journal as JSON")]
+    Format {
+        /// What the serializer said.
+        source: serde_json::Error,
+    },
+    /// The journal cannot be written.
+    #[error("cannot write {}", path.display())]
+    Journal {
+        /// The journal's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A target cannot be looked at.
+    #[error("cannot look at `{path}`")]
+    Look {
+        /// The target.
+        path: BundlePath,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file to write was not staged.
+    #[error("{} was to become `{path}`, but does not lie in the staging folder", staged.display())]
+    NotStaged {
+        /// The target.
+        path: BundlePath,
+        /// What was to be put there.
+        staged: PathBuf,
+    },
+    /// The folder of a target is none to write in.
+    #[error("cannot write `{path}`")]
+    Parent {
+        /// The target.
+        path: BundlePath,
+        /// What is wrong with its folder.
+        source: ParentError,
+    },
+    /// The project's top folder cannot be opened.
+    #[error("cannot open {}", root.display())]
+    Root {
+        /// The top folder.
+        root: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Staged files cannot be written or synced.
+    #[error("cannot make {} ready", folder.display())]
+    Staging {
+        /// The file or folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why a journal could not be read.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// It names a file that is not in the folder where it should be.
+    #[error("{} names a file `{}`, which no journal does", path.display(), name.escape_debug())]
+    Name {
+        /// The journal's file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// It does not hold a journal.
+    #[error("{} is damaged", path.display())]
+    Parse {
+        /// The journal's file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// The system would not let it be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The journal's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another release wrote it.
+    #[error("{} is of version {found}, this program knows version {VERSION}", path.display())]
+    Version {
+        /// The journal's file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+}

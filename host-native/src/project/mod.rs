@@ -1,0 +1,28 @@
+//! A project on disk: its folder, its settings, what it tracks, what it last agreed on, and how it changes safely.
+//!
+//! What lies in the project besides its own folder is the matter of [`crate::scan`]; what is to be done with it is
+//! decided in `bundle_core`. Nothing here talks to a registry.
+
+mod apply;
+pub(crate) mod atomic;
+pub mod config;
+pub mod disk_path;
+pub mod folder;
+pub mod ignore_file;
+pub mod journal;
+pub mod lock;
+mod parents;
+pub mod recovery;
+mod rescue;
+mod settings;
+pub mod staging;
+pub mod stamp;
+pub mod state;
+pub mod tracked;
+
+pub use config::Config;
+pub use folder::Project;
+pub use lock::ProjectLock;
+pub use parents::ParentError;
+pub use rescue::Rescued;
+pub use state::State;

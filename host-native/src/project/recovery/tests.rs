@@ -1,0 +1,391 @@
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use bundle_core::path::BundlePath;
+use tempfile::TempDir;
+
+use super::*;
+use crate::project::journal::{Before, Commit, Delete, PrepareError, StateAfter, Write};
+use crate::project::staging::{Mode, Staging};
+use crate::project::stamp::Stamp;
+
+/// The tree before the commit: paths, contents.
+const OLD: &[(&str, &str)] = &[
+    ("dir/deep/gone.txt", "gone"),
+    ("fold/x.txt", "x"),
+    ("keep.txt", "keep"),
+    ("kept/gone.txt", "gone"),
+    ("kept/stays.txt", "stays"),
+    ("mod.txt", "old"),
+    ("swap", "a file"),
+];
+const DELETES: &[&str] = &["dir/deep/gone.txt", "fold/x.txt", "kept/gone.txt", "swap"];
+const WRITES: &[(&str, &str)] =
+    &[("fold", "now a file"), ("mod.txt", "newer"), ("new/deep/run.sh", "run"), ("swap/new.txt", "below")];
+const NEW: &[(&str, &str)] = &[
+    ("fold", "now a file"),
+    ("keep.txt", "keep"),
+    ("kept/stays.txt", "stays"),
+    ("mod.txt", "newer"),
+    ("new/deep/run.sh", "run"),
+    ("swap/new.txt", "below"),
+];
+
+struct Fixture {
+    _folder: TempDir,
+    project: Project,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let project = Project::create(&folder.path().join("p")).unwrap();
+        let fixture = Self { _folder: folder, project };
+        for (path, content) in OLD {
+            fixture.put(path, content);
+        }
+        std::fs::write(fixture.project.state_file(), "old state").unwrap();
+        std::fs::write(fixture.project.in_folder("tracked.txt"), "old tracked").unwrap();
+        fixture
+    }
+
+    fn put(&self, path: &str, content: &str) {
+        let disk = self.project.root().join(path);
+        std::fs::create_dir_all(disk.parent().unwrap()).unwrap();
+        std::fs::write(disk, content).unwrap();
+    }
+
+    fn lock(&self) -> ProjectLock {
+        ProjectLock::acquire(&self.project, "pull", Duration::ZERO).unwrap()
+    }
+
+    fn before(&self, path: &str) -> Before {
+        match self.project.root().join(path).symlink_metadata() {
+            Ok(metadata) if !metadata.is_dir() => Before::Present(Stamp::of(&metadata)),
+            _ => Before::Absent,
+        }
+    }
+
+    fn prepare<'a>(&self, lock: &'a ProjectLock) -> Result<Commit<'a>, PrepareError> {
+        self.prepare_these(lock, WRITES, DELETES)
+    }
+
+    fn prepare_these<'a>(
+        &self,
+        lock: &'a ProjectLock,
+        writes: &[(&str, &str)],
+        deletes: &[&str],
+    ) -> Result<Commit<'a>, PrepareError> {
+        let staging = Staging::create(lock).unwrap();
+        let write = |(path, content): &(&str, &str)| {
+            let (staged, mut file) = staging.stage_file(Mode::of(path.ends_with(".sh"))).unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            Write { path: path.parse().unwrap(), staged, expected_before: self.before(path) }
+        };
+        let delete = |path: &&str| Delete { path: path.parse().unwrap(), expected_before: self.before(path) };
+        let then = StateAfter { state: b"new state".to_vec(), tracked: b"new tracked".to_vec() };
+        Commit::prepare(
+            lock,
+            &staging,
+            writes.iter().map(write).collect(),
+            deletes.iter().map(delete).collect(),
+            &then,
+        )
+    }
+
+    /// Applies the journal, but dies before the step number `step`; says whether it came that far.
+    fn die_before(&self, step: usize) -> bool {
+        let journal = Journal::read(&self.project).unwrap().unwrap();
+        let mut steps = 0;
+        let outcome = apply(&self.project, &journal, &mut |_| {
+            steps += 1;
+            if steps > step { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
+        });
+        outcome.is_err()
+    }
+
+    fn tree(&self) -> BTreeMap<String, String> {
+        let mut tree = BTreeMap::new();
+        read_tree(self.project.root(), "", &mut tree);
+        tree
+    }
+
+    fn assert_new(&self) {
+        assert_eq!(self.tree(), tree_of(NEW));
+        assert!(!self.project.root().join("dir").exists());
+        let mode = self.project.root().join("new/deep/run.sh").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o100, 0o100);
+        assert_eq!(std::fs::read(self.project.state_file()).unwrap(), b"new state");
+        assert_eq!(std::fs::read(self.project.in_folder("tracked.txt")).unwrap(), b"new tracked");
+        assert!(!self.project.journal_file().exists() && !self.project.staging_folder().exists());
+        assert_eq!(recover(&self.project, Duration::ZERO).unwrap(), Recovery::NothingToDo);
+    }
+
+    fn assert_old(&self) {
+        assert_eq!(self.tree(), tree_of(OLD));
+        assert_eq!(std::fs::read(self.project.state_file()).unwrap(), b"old state");
+    }
+}
+
+fn tree_of(files: &[(&str, &str)]) -> BTreeMap<String, String> {
+    files.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned())).collect()
+}
+
+fn read_tree(folder: &Path, prefix: &str, tree: &mut BTreeMap<String, String>) {
+    for entry in folder.read_dir().unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if name == ".modelops-bundle" {
+            continue;
+        }
+        let path = format!("{prefix}{name}");
+        if entry.file_type().unwrap().is_dir() {
+            read_tree(&entry.path(), &format!("{path}/"), tree);
+        } else {
+            tree.insert(path, std::fs::read_to_string(entry.path()).unwrap_or_default());
+        }
+    }
+}
+
+#[test]
+fn a_commit_changes_everything_at_once() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let applied = fixture.prepare(&lock).unwrap().apply().unwrap();
+    assert_eq!(applied, Applied::default());
+    drop(lock);
+    fixture.assert_new();
+}
+
+#[test]
+fn a_crash_before_any_step_is_made_good() {
+    let mut step = 0;
+    loop {
+        let fixture = Fixture::new();
+        let lock = fixture.lock();
+        let _ = fixture.prepare(&lock).unwrap();
+        drop(lock);
+        let has_died = fixture.die_before(step);
+        if has_died && fixture.project.journal_file().exists() {
+            let recovery = recover(&fixture.project, Duration::ZERO).unwrap();
+            assert_eq!(recovery, Recovery::Finished(Applied::default()), "step {step}");
+        } else if has_died {
+            assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::DiscardedStaging);
+        }
+        fixture.assert_new();
+        if !has_died {
+            break;
+        }
+        step += 1;
+    }
+    assert!(step > 12, "only {step} steps");
+}
+
+#[test]
+fn a_crash_in_the_recovery_is_made_good_too() {
+    for first in 0..8 {
+        for second in 0..8 {
+            let fixture = Fixture::new();
+            let lock = fixture.lock();
+            let _ = fixture.prepare(&lock).unwrap();
+            drop(lock);
+            assert!(fixture.die_before(first) && fixture.die_before(second));
+            let recovery = recover(&fixture.project, Duration::ZERO).unwrap();
+            assert_eq!(recovery, Recovery::Finished(Applied::default()), "steps {first}, {second}");
+            fixture.assert_new();
+        }
+    }
+}
+
+#[test]
+fn what_was_never_promised_is_cleared_away() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let staging = Staging::create(&lock).unwrap();
+    staging.stage_file(Mode::Plain).unwrap();
+    // The pull is still alive.
+    assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::NothingToDo);
+    assert!(fixture.project.staging_folder().exists());
+    drop(lock);
+    assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::DiscardedStaging);
+    assert!(!fixture.project.staging_folder().exists());
+    fixture.assert_old();
+}
+
+#[test]
+fn a_reader_waits_for_a_commit_and_then_says_who_is_at_it() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let _ = fixture.prepare(&lock).unwrap();
+    // And nobody clears away what was promised.
+    assert_eq!(Staging::create(&lock).unwrap_err().kind(), ErrorKind::ResourceBusy);
+    let error = recover(&fixture.project, Duration::from_millis(20)).unwrap_err();
+    assert!(matches!(error, RecoverError::Lock { source: LockError::Held { .. } }), "{error}");
+}
+
+#[test]
+fn what_the_user_did_after_the_crash_is_kept_aside() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let _ = fixture.prepare(&lock).unwrap();
+    drop(lock);
+    fixture.put("mod.txt", "edited by hand");
+    fixture.put("kept/gone.txt", "edited too");
+    fixture.put("fold/mine.txt", "mine");
+    fixture.put("new", "a file where a folder will be");
+    let recovery = recover(&fixture.project, Duration::ZERO).unwrap();
+    let Recovery::Finished(applied) = recovery else { panic!("{recovery:?}") };
+    assert_eq!(applied.lost, []);
+    let rescued: Vec<_> = applied.rescued.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(rescued, ["kept/gone.txt", "fold", "mod.txt", "new"]);
+    let read = |path: &str| std::fs::read_to_string(fixture.project.rescued_folder().join(path)).unwrap();
+    assert_eq!(read("mod.txt"), "edited by hand");
+    assert_eq!(read("kept/gone.txt"), "edited too");
+    assert_eq!(read("fold/mine.txt"), "mine");
+    assert_eq!(read("new"), "a file where a folder will be");
+}
+
+#[test]
+fn an_edit_of_a_file_that_is_in_place_already_stays_there() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let _ = fixture.prepare_these(&lock, &[("mod.txt", "newer"), ("z", "z")], &[]).unwrap();
+    drop(lock);
+    assert!(fixture.die_before(1));
+    assert_eq!(fixture.tree()["mod.txt"], "newer");
+    fixture.put("mod.txt", "edited by hand");
+    assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::Finished(Applied::default()));
+    assert_eq!((fixture.tree()["mod.txt"].as_str(), fixture.tree()["z"].as_str()), ("edited by hand", "z"));
+}
+
+#[test]
+fn two_rescues_of_one_name_keep_both() {
+    let fixture = Fixture::new();
+    for content in ["first edit", "the second"] {
+        fixture.put("mod.txt", "old");
+        let lock = fixture.lock();
+        let _ = fixture.prepare_these(&lock, &[("mod.txt", "newer")], &[]).unwrap();
+        drop(lock);
+        fixture.put("mod.txt", content);
+        assert!(matches!(recover(&fixture.project, Duration::ZERO), Ok(Recovery::Finished(_))));
+    }
+    let rescued = fixture.project.rescued_folder();
+    assert_eq!(std::fs::read_to_string(rescued.join("mod.txt")).unwrap(), "first edit");
+    assert_eq!(std::fs::read_to_string(rescued.join("again-1/mod.txt")).unwrap(), "the second");
+}
+
+#[test]
+fn staged_files_that_somebody_took_are_named_and_the_state_stays() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let _ = fixture.prepare(&lock).unwrap();
+    drop(lock);
+    std::fs::remove_dir_all(fixture.project.staging_folder()).unwrap();
+    let Recovery::Finished(applied) = recover(&fixture.project, Duration::ZERO).unwrap() else { panic!() };
+    assert_eq!(applied.lost.len(), WRITES.len());
+    assert_eq!(std::fs::read(fixture.project.state_file()).unwrap(), b"old state");
+    assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::NothingToDo);
+}
+
+#[test]
+fn changes_since_the_scan_stop_a_commit_before_it_begins() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let staging = Staging::create(&lock).unwrap();
+    let before = fixture.before("mod.txt");
+    fixture.put("mod.txt", "edited by hand");
+    fixture.put("new.txt", "in the way");
+    let write = |path: &str, expected_before| {
+        let (staged, _) = staging.stage_file(Mode::Plain).unwrap();
+        Write { path: path.parse().unwrap(), staged, expected_before }
+    };
+    let writes = vec![
+        write("mod.txt", before),
+        write("new.txt", Before::Absent),
+        write("kept", Before::Absent),
+        write("ok", Before::Absent),
+    ];
+    let then = StateAfter { state: Vec::new(), tracked: Vec::new() };
+    let error = Commit::prepare(&lock, &staging, writes, Vec::new(), &then).unwrap_err();
+    let PrepareError::Changed { paths } = error else { panic!("{error}") };
+    assert_eq!(paths.iter().map(BundlePath::as_str).collect::<Vec<_>>(), ["kept", "mod.txt", "new.txt"]);
+    assert!(!fixture.project.journal_file().exists());
+    assert_eq!(fixture.tree()["mod.txt"], "edited by hand");
+}
+
+#[test]
+fn no_link_leads_a_commit_out_of_the_project() {
+    let fixture = Fixture::new();
+    let root = fixture.project.root();
+    let outside = root.parent().unwrap().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("precious"), "precious").unwrap();
+    symlink(&outside, root.join("out")).unwrap();
+    symlink(".modelops-bundle", root.join("own")).unwrap();
+    let lock = fixture.lock();
+    for path in ["out/new.txt", "out/precious", "own/config.yaml"] {
+        let error = fixture.prepare_these(&lock, &[(path, "x")], &[]).unwrap_err();
+        assert!(matches!(error, PrepareError::Parent { .. }), "{path}: {error}");
+        let error = fixture.prepare_these(&lock, &[], &[path]).unwrap_err();
+        assert!(matches!(error, PrepareError::Parent { .. }), "{path}: {error}");
+    }
+    // A target that is itself a link is replaced or removed, never what it points to.
+    symlink(outside.join("precious"), root.join("link")).unwrap();
+    symlink(outside.join("precious"), root.join("link2")).unwrap();
+    fixture.prepare_these(&lock, &[("link", "new")], &["link2"]).unwrap().apply().unwrap();
+    assert!(root.join("link").symlink_metadata().unwrap().is_file());
+    assert!(root.join("link2").symlink_metadata().is_err());
+    assert_eq!(std::fs::read_to_string(outside.join("precious")).unwrap(), "precious");
+    assert_eq!(outside.read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn a_folder_that_became_a_link_outwards_after_the_crash_is_moved_aside() {
+    let fixture = Fixture::new();
+    let root = fixture.project.root();
+    let outside = root.parent().unwrap().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    let lock = fixture.lock();
+    let _ = fixture.prepare_these(&lock, &[("new/run.sh", "run")], &[]).unwrap();
+    drop(lock);
+    symlink(&outside, root.join("new")).unwrap();
+    let Recovery::Finished(applied) = recover(&fixture.project, Duration::ZERO).unwrap() else { panic!() };
+    assert_eq!(applied.rescued[0].path, "new");
+    assert_eq!(fixture.tree()["new/run.sh"], "run");
+    assert_eq!(outside.read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn a_commit_goes_through_a_link_that_stays_inside() {
+    let fixture = Fixture::new();
+    symlink(fixture.project.root().join("kept"), fixture.project.root().join("alias")).unwrap();
+    let lock = fixture.lock();
+    fixture.prepare_these(&lock, &[("alias/new.txt", "x")], &[]).unwrap().apply().unwrap();
+    assert_eq!(fixture.tree()["kept/new.txt"], "x");
+}
+
+#[test]
+fn a_journal_that_is_none_of_ours_is_refused() {
+    let fixture = Fixture::new();
+    for journal in [
+        "{",
+        r#"{"version":2,"deletes":[],"writes":[],"own_files":[]}"#,
+        r#"{"version":1,"deletes":[],"writes":[],"own_files":[["state","../../x"]]}"#,
+    ] {
+        std::fs::write(fixture.project.journal_file(), journal).unwrap();
+        let error = recover(&fixture.project, Duration::ZERO).unwrap_err();
+        assert!(matches!(error, RecoverError::Journal { .. }), "{error}");
+    }
+    fixture.assert_old();
+}
+
+#[test]
+fn many_files_are_synced_at_once() {
+    let fixture = Fixture::new();
+    let paths: Vec<String> = (0..200).map(|n| format!("many/{n}/file")).collect();
+    let writes: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "x")).collect();
+    let lock = fixture.lock();
+    fixture.prepare_these(&lock, &writes, &[]).unwrap().apply().unwrap();
+    assert_eq!(fixture.tree().len(), OLD.len() + 200);
+}

@@ -1,0 +1,144 @@
+//! Files that are being made ready: on the project's file system, but not part of the project yet.
+//!
+//! A crash leaves them behind without harm; [`super::recovery`] clears them away. How they become part of the
+//! project: [`super::journal`].
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::lock::ProjectLock;
+
+/// From how many files on one sync of the whole file system is cheaper than one for each.
+#[cfg(target_os = "linux")]
+const SYNC_AT_ONCE_ABOVE: usize = 64;
+
+/// What a file's mode is to be, as far as a bundle knows modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Whoever may read it may run it.
+    Executable,
+    /// Nobody may run it.
+    Plain,
+}
+
+impl Mode {
+    /// The mode of a file that is `executable`.
+    pub fn of(executable: bool) -> Self {
+        if executable { Self::Executable } else { Self::Plain }
+    }
+}
+
+/// A folder of staged files, empty at first.
+#[derive(Debug)]
+pub struct Staging {
+    folder: PathBuf,
+    next: AtomicU64,
+}
+
+impl Staging {
+    /// Clears what an earlier one left behind and starts anew; the lock shows that no other is at work.
+    ///
+    /// Refuses where a commit is unfinished, whose files these may be: see [`super::recovery`].
+    pub fn create(lock: &ProjectLock) -> io::Result<Self> {
+        if lock.project().journal_file().exists() {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "an earlier change is unfinished"));
+        }
+        let folder = lock.project().staging_folder();
+        clear(&folder)?;
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self { folder, next: AtomicU64::new(0) })
+    }
+
+    /// The folder in which the staged files lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Creates an empty file, open for writing, with the permissions that the umask gives.
+    ///
+    /// It need not be synced: [`super::journal::Commit::prepare`] does that for all files at once.
+    pub fn stage_file(&self, mode: Mode) -> io::Result<(PathBuf, File)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(number.to_string());
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        if mode == Mode::Executable {
+            make_executable(&file)?;
+        }
+        Ok((path, file))
+    }
+
+    /// Removes the staged files.
+    pub fn discard(self) -> io::Result<()> {
+        clear(&self.folder)
+    }
+}
+
+/// Removes a staging folder and all that is in it; that there is none is fine.
+pub(crate) fn clear(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes `files`, all of them in `folder`, survive a power cut.
+pub(crate) fn sync_files<'a>(
+    folder: &Path,
+    files: impl ExactSizeIterator<Item = &'a Path>,
+) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if files.len() > SYNC_AT_ONCE_ABOVE {
+        return Ok(rustix::fs::syncfs(File::open(folder)?)?);
+    }
+    for file in files {
+        // Windows syncs only what is open for writing.
+        OpenOptions::new().read(true).write(cfg!(windows)).open(file)?.sync_all()?;
+    }
+    super::atomic::sync_folder(folder)
+}
+
+fn make_executable(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mut permissions = file.metadata()?.permissions();
+        let mode = permissions.mode();
+        permissions.set_mode(mode | (mode & 0o444) >> 2);
+        file.set_permissions(permissions)?;
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::project::Project;
+
+    #[test]
+    #[cfg(unix)]
+    fn whoever_may_read_an_executable_may_run_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = TempDir::new().unwrap();
+        let project = Project::create(folder.path()).unwrap();
+        let lock = ProjectLock::acquire(&project, "test", Duration::ZERO).unwrap();
+        let staging = Staging::create(&lock).unwrap();
+        let mode =
+            |mode| staging.stage_file(mode).unwrap().0.metadata().unwrap().permissions().mode() & 0o777;
+        let plain = mode(Mode::Plain);
+        assert_eq!(plain & 0o111, 0);
+        assert_eq!(mode(Mode::Executable), plain | (plain & 0o444) >> 2);
+        staging.discard().unwrap();
+        assert!(!project.staging_folder().exists());
+    }
+}

@@ -1,0 +1,270 @@
+//! What the project and its remote last agreed on: `state.json`, as the Python tool writes it and a little more.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use bundle_core::digest::Digest;
+use bundle_core::path::BundlePath;
+use bundle_core::reference::Reference;
+use bundle_core::snapshot::{ByPath, SyncedFile};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::atomic::write_atomically;
+use super::folder::Project;
+
+/// What was last synced, and when.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// The manifest of the last push.
+    pub last_push_digest: Option<Digest>,
+    /// The manifest of the last pull.
+    pub last_pull_digest: Option<Digest>,
+    /// Every file as it was then.
+    pub last_synced: ByPath<SyncedFile>,
+    /// When that was, in seconds since 1970.
+    pub timestamp: f64,
+    /// Where it was synced with; unknown where a tool that does not record it wrote the state.
+    pub synced_ref: Option<Reference>,
+    /// Fields that other tools have put there, kept as they are.
+    pub other: Map<String, Value>,
+}
+
+impl State {
+    /// Reads the state of `project`; one that was never synced has an empty one.
+    pub fn read(project: &Project) -> Result<Self, StateError> {
+        let file = project.state_file();
+        match std::fs::read(&file) {
+            Ok(bytes) => Self::from_json(&bytes).map_err(|source| StateError::Parse { file, source }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(StateError::Read { file, source }),
+        }
+    }
+
+    /// Replaces the state of `project`.
+    pub fn write(&self, project: &Project) -> Result<(), StateError> {
+        let file = project.state_file();
+        let json = self.to_json().map_err(|source| StateError::Format { source })?;
+        write_atomically(&file, &json).map_err(|source| StateError::Write { file, source })
+    }
+
+    /// The state in the text of its file.
+    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let state = reader.deserialize_map(StateVisitor)?;
+        reader.end()?;
+        Ok(state)
+    }
+
+    /// The state as its file holds it.
+    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut json = serde_json::to_vec_pretty(&Fields(self))?;
+        json.push(b'\n');
+        Ok(json)
+    }
+}
+
+struct StateVisitor;
+
+impl<'de> Visitor<'de> for StateVisitor {
+    type Value = State;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<State, A::Error> {
+        let mut state = State::default();
+        let mut files = Vec::new();
+        let mut executable: Option<Vec<BundlePath>> = None;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            match key.as_ref() {
+                "last_push_digest" => state.last_push_digest = map.next_value()?,
+                "last_pull_digest" => state.last_pull_digest = map.next_value()?,
+                "last_synced_files" => files = map.next_value_seed(Files)?,
+                "last_synced_executable" => executable = map.next_value()?,
+                "synced_ref" => {
+                    let text: Option<String> = map.next_value()?;
+                    state.synced_ref = text.map(|text| text.parse()).transpose().map_err(A::Error::custom)?;
+                }
+                "timestamp" => state.timestamp = map.next_value::<Option<f64>>()?.unwrap_or_default(),
+                _ => {
+                    state.other.insert(key.into_owned(), map.next_value()?);
+                }
+            }
+        }
+        if let Some(mut executable) = executable {
+            executable.sort_unstable();
+            for file in &mut files {
+                file.executable = Some(executable.binary_search(&file.path).is_ok());
+            }
+        }
+        state.last_synced = ByPath::new(files).map_err(A::Error::custom)?;
+        Ok(state)
+    }
+}
+
+/// Reads `{path: digest}` straight into a list: a map of its own would cost more than all the rest.
+struct Files;
+
+impl<'de> DeserializeSeed<'de> for Files {
+    type Value = Vec<SyncedFile>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<SyncedFile>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Files {
+    type Value = Vec<SyncedFile>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of paths and digests")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<SyncedFile>, A::Error> {
+        let mut files = Vec::new();
+        while let Some((Text(path), Text(digest))) = map.next_entry::<Text<'de>, Text<'de>>()? {
+            let fault = |fault: &dyn fmt::Display| A::Error::custom(format_args!("`{path}`: {fault}"));
+            files.push(SyncedFile {
+                path: path.parse().map_err(|error| fault(&error))?,
+                digest: digest.parse().map_err(|error| fault(&error))?,
+                executable: None,
+            });
+        }
+        Ok(files)
+    }
+}
+
+/// A string that borrows from the input where it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Fields<'a>(&'a State);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(state) = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("last_push_digest", &state.last_push_digest)?;
+        map.serialize_entry("last_pull_digest", &state.last_pull_digest)?;
+        map.serialize_entry("last_synced_files", &Digests(&state.last_synced))?;
+        // Absent means unknown, so it is written only when every mode is known.
+        if state.last_synced.iter().all(|file| file.executable.is_some()) {
+            let executable = state.last_synced.iter().filter(|file| file.executable == Some(true));
+            map.serialize_entry(
+                "last_synced_executable",
+                &executable.map(|file| &file.path).collect::<Vec<_>>(),
+            )?;
+        }
+        if let Some(reference) = &state.synced_ref {
+            map.serialize_entry("synced_ref", &reference.to_string())?;
+        }
+        map.serialize_entry("timestamp", &state.timestamp)?;
+        for (key, value) in &state.other {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+struct Digests<'a>(&'a ByPath<SyncedFile>);
+
+impl Serialize for Digests<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|file| (file.path.as_str(), file.digest)))
+    }
+}
+
+/// Why the state could not be read or written.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// The state cannot be put into JSON.
+    #[error("cannot write the project's state as JSON")]
+    Format {
+        /// What the serializer said.
+        source: serde_json::Error,
+    },
+    /// The file does not hold what it should.
+    #[error("{} does not hold a project's state", file.display())]
+    Parse {
+        /// The state's file.
+        file: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {}", file.display())]
+    Read {
+        /// The state's file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {}", file.display())]
+    Write {
+        /// The state's file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PYTHON: &str = r#"{
+  "last_push_digest": "sha256:60315ee70cedb35cdf231e1affe5636cf21948561753dd3568a6f5d425e3c572",
+  "last_pull_digest": null,
+  "last_synced_files": {
+    "src/model.py": "sha256:c7bf06e43fd6b1fa1a49982a18afa5c871885126d8623ab2cdfb12b2d134be98",
+    "README.md": "sha256:60bbe1764c805f6e18cf09d3ba5ffeda4fe8da31a908298f08c68a1527afd7dc"
+  },
+  "later": {"x": [1]},
+  "timestamp": 1795331001.8492029
+}"#;
+
+    #[test]
+    fn reads_and_rewrites_what_the_python_tool_wrote() {
+        let mut state = State::from_json(PYTHON.as_bytes()).unwrap();
+        assert_eq!(
+            state.last_synced.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(),
+            ["README.md", "src/model.py"]
+        );
+        assert!(state.last_synced.iter().all(|file| file.executable.is_none()));
+        assert_eq!((state.last_pull_digest, state.timestamp), (None, 1_795_331_001.849_202_9));
+        assert_eq!(State::from_json(&state.to_json().unwrap()).unwrap(), state);
+        assert!(!String::from_utf8(state.to_json().unwrap()).unwrap().contains("executable"));
+
+        let mut files = std::mem::take(&mut state.last_synced).into_vec();
+        for file in &mut files {
+            file.executable = Some(file.path.as_str() == "src/model.py");
+        }
+        state.last_synced = ByPath::new(files).unwrap();
+        state.synced_ref = Some("localhost:5000/pyproj:v1".parse().unwrap());
+        let again = State::from_json(&state.to_json().unwrap()).unwrap();
+        assert_eq!(again, state);
+        assert_eq!(again.other["later"]["x"][0], 1);
+    }
+
+    #[test]
+    fn refuses_what_is_no_state() {
+        for (json, fault) in [
+            ("[]", "an object"),
+            (r#"{"last_synced_files": {"../x": "sha256:0"}}"#, "`../x`: a part of it is `..`"),
+            (r#"{"last_synced_files": {"x": "md5"}}"#, "`x`: a digest starts with"),
+            (r#"{"last_push_digest": 7}"#, "a string"),
+            ("{} x", "trailing"),
+        ] {
+            let error = State::from_json(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(fault), "{json}: {error}");
+        }
+    }
+}

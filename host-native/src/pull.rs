@@ -1,0 +1,152 @@
+//! Pull: makes the project equal to the remote's bundle, all or nothing. [`prepare`] has it decided; [`apply`] stages
+//! every byte, verified, and then commits.
+
+use bundle_core::diff::{PathChange, Sides};
+use bundle_core::path::BundlePath;
+use bundle_core::plan::pull::{PullMode, PullPlan};
+use bundle_core::reference::Reference;
+use bundle_core::snapshot::{ByPath, SyncedFile};
+use thiserror::Error;
+
+use crate::bundle::{Bundle, Context};
+use crate::component::answers::FactsError;
+use crate::project::ProjectLock;
+use crate::project::journal::{Commit, Delete, PrepareError, StateAfter, Write};
+use crate::project::recovery::{Applied, ApplyError};
+use crate::project::staging::Staging;
+use crate::project::tracked::format_tracked;
+use crate::scan::Scan;
+use crate::transfer::{DownloadError, Downloaded, download};
+use crate::workspace::Workspace;
+
+/// A pull that has been decided and not yet carried out.
+#[derive(Debug)]
+#[must_use = "nothing changes before the pull is applied"]
+pub struct PreparedPull {
+    /// What to do.
+    pub plan: PullPlan,
+    /// The bundle that comes.
+    pub bundle: Bundle,
+    /// What the project holds.
+    pub scan: Scan,
+}
+
+/// What a pull came to.
+#[derive(Debug)]
+pub struct Pulled {
+    /// What really came from the remote.
+    pub downloaded: Downloaded,
+    /// What happened to the project's files.
+    pub applied: Applied,
+}
+
+/// Finds out what pulling `bundle` would do; `scan` is of the tracked files and of whatever lies at the bundle's paths.
+pub fn prepare(
+    context: Context<'_>,
+    workspace: &Workspace,
+    bundle: Bundle,
+    scan: Scan,
+    mode: PullMode,
+) -> Result<PreparedPull, PullError> {
+    let base = workspace.base_for_pull();
+    let sides =
+        Sides { local: &scan.files, remote: bundle.files(), base: &base, tracked: &workspace.tracked };
+    // A scan lists each obstacle once.
+    let obstacles = ByPath::new(scan.obstacles.clone()).unwrap_or_default();
+    let plan = context.core.plan_pull(sides, mode, &obstacles)?;
+    Ok(PreparedPull { plan, bundle, scan })
+}
+
+/// Carries out `prepared` in the project that `lock` holds; the bundle came from `reference`.
+pub async fn apply(
+    context: Context<'_>,
+    workspace: &Workspace,
+    lock: &ProjectLock,
+    reference: &Reference,
+    prepared: &PreparedPull,
+) -> Result<Pulled, PullError> {
+    let PreparedPull { plan, bundle, scan } = prepared;
+    if !plan.blocked.is_empty() {
+        return Err(PullError::Blocked { changes: plan.blocked.clone() });
+    }
+    let staging = Staging::create(lock)
+        .map_err(|source| DownloadError::Staging { folder: lock.project().staging_folder(), source })?;
+    let (staged, downloaded) = match download(context, &workspace.project, &staging, bundle, plan).await {
+        Ok(downloaded) => downloaded,
+        Err(error) => {
+            // What went wrong first is what counts; the next command clears what stays.
+            let _ = staging.discard();
+            return Err(error.into());
+        }
+    };
+    let writes = plan.write.iter().zip(staged).map(|(path, staged)| Write {
+        path: path.clone(),
+        staged,
+        expected_before: scan.before(path),
+    });
+    let deletes =
+        plan.delete.iter().map(|path| Delete { path: path.clone(), expected_before: scan.before(path) });
+    let after = after(workspace, reference, prepared)?;
+    let commit = Commit::prepare(lock, &staging, writes.collect(), deletes.collect(), &after)?;
+    let applied = commit.apply()?;
+    Ok(Pulled { downloaded, applied })
+}
+
+/// What the project's own folder is to say once the files are in place.
+fn after(
+    workspace: &Workspace,
+    reference: &Reference,
+    prepared: &PreparedPull,
+) -> Result<StateAfter, PullError> {
+    let files = prepared.bundle.files();
+    let synced = files.iter().map(|file| SyncedFile {
+        path: file.path.clone(),
+        digest: file.digest,
+        executable: Some(file.executable),
+    });
+    let mut state = workspace.state.clone();
+    state.last_pull_digest = Some(prepared.bundle.digest);
+    // The files are sorted and free of repetitions, and so is what follows from them.
+    state.last_synced = ByPath::new(synced.collect()).unwrap_or_default();
+    state.synced_ref = Some(reference.clone());
+    state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
+
+    let is_deleted = |path: &BundlePath| prepared.plan.delete.binary_search(path).is_ok();
+    let mut tracked: Vec<BundlePath> =
+        workspace.tracked.iter().filter(|path| !is_deleted(path)).cloned().collect();
+    tracked.extend(files.iter().map(|file| file.path.clone()));
+    tracked.sort();
+    tracked.dedup();
+    let tracked = format_tracked(&ByPath::new(tracked).unwrap_or_default());
+    let state = state.to_json().map_err(|source| PullError::State { source })?;
+    Ok(StateAfter { state, tracked })
+}
+
+/// Why a pull failed.
+#[derive(Debug, Error)]
+pub enum PullError {
+    /// The commit broke off; the next command finishes it.
+    #[error("the pull was broken off while files were put in place")]
+    Apply(#[from] ApplyError),
+    /// The project would lose something; nothing was changed.
+    #[error("the project has changes that the pull would undo; nothing was changed")]
+    Blocked {
+        /// What stands in the way.
+        changes: Vec<PathChange>,
+    },
+    /// The core refuses the files.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+    /// The content is not here; nothing was changed.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+    /// The commit was not begun; nothing was changed.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// What was synced cannot be put into JSON.
+    #[error("cannot write down what was pulled")]
+    State {
+        /// What the serializer says.
+        source: serde_json::Error,
+    },
+}

@@ -1,0 +1,287 @@
+//! Push: makes the remote's bundle equal to the project, in two steps. [`prepare`] gathers facts and has them decided;
+//! [`apply`] carries the decision out and changes nothing that was not decided.
+
+use bundle_core::descriptor::media_type;
+use bundle_core::diff::{PathChange, Sides};
+use bundle_core::digest::Digest;
+use bundle_core::plan::push::PushPlan;
+use bundle_core::plan::seal::{EmptyBlob, Layout, SealRequest, Sealed};
+use bundle_core::plan::tag::{TagDecision, TagFacts};
+use bundle_core::reference::{Reference, Tag};
+use bundle_core::snapshot::{ByPath, File, SyncedFile};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use thiserror::Error;
+
+use crate::bundle::{Bundle, Context, OpenError, open};
+use crate::component::CoreError;
+use crate::component::answers::{FactsError, SealError};
+use crate::project::state::StateError;
+use crate::remote::{BlobSource, RemoteError, RemoteErrorKind, Version};
+use crate::scan::Scan;
+use crate::transfer::{TagError, UploadError, Uploaded, move_tag, tag_digest, upload};
+use crate::workspace::Workspace;
+
+/// Name and version of this program, as bundles record it.
+pub const TOOL: &str = concat!("modelops-bundle/", env!("CARGO_PKG_VERSION"));
+
+/// What a user may say about what others did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Force {
+    /// It stays.
+    #[default]
+    No,
+    /// It may be overwritten.
+    Yes,
+}
+
+/// A push that has been decided and not yet carried out.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before the push is applied"]
+pub struct PreparedPush {
+    /// What to do.
+    pub plan: PushPlan,
+    /// The bundle that the new one replaces, if there is one.
+    pub replaces: Option<Bundle>,
+    /// The files of the new bundle.
+    pub files: ByPath<File>,
+    /// Each tag to write, and what it named when the plan was made.
+    pub tags: Vec<(Tag, Option<Digest>)>,
+}
+
+/// What a push came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The bundle's digest.
+    pub digest: Digest,
+    /// The index's digest.
+    pub index: Digest,
+    /// The tree digest.
+    pub tree: Digest,
+    /// Whether anything was written.
+    pub changed: bool,
+    /// What was sent of the project's files.
+    pub uploaded: Uploaded,
+    /// How many files' content was among that.
+    pub uploaded_files: usize,
+}
+
+/// Finds out what a push to `tags` of the place of `reference` would do.
+///
+/// `scan` is of the tracked files. The first tag names the bundle that is compared with.
+pub async fn prepare(
+    context: Context<'_>,
+    workspace: &Workspace,
+    reference: &Reference,
+    tags: &[Tag],
+    scan: Scan,
+) -> Result<PreparedPush, PushError> {
+    let Some((first, others)) = tags.split_first() else { return Err(PushError::NoTag) };
+    let replaces = open(context, &Version::Tag(first.clone())).await?;
+    let others: Vec<(Tag, Option<Digest>)> = stream::iter(others)
+        .map(async |tag| Ok::<_, OpenError>((tag.clone(), tag_digest(context, tag).await?)))
+        .buffered(context.concurrency)
+        .try_collect()
+        .await?;
+    // Without a bundle under that tag there is nothing that both could have agreed on.
+    let base = replaces.as_ref().map(|_| workspace.base_with(reference, first)).unwrap_or_default();
+    let nothing = ByPath::default();
+    let remote = replaces.as_ref().map_or(&nothing, Bundle::files);
+    let sides = Sides { local: &scan.files, remote, base: &base, tracked: &workspace.tracked };
+    let plan = context.core.plan_push(sides)?;
+    let mut tags = vec![(first.clone(), replaces.as_ref().map(|bundle| bundle.digest))];
+    tags.extend(others);
+    Ok(PreparedPush { plan, replaces, files: scan.files, tags })
+}
+
+/// Carries out `prepared`; `created` is the wall clock, an RFC 3339 time in UTC.
+///
+/// Blobs go first, then the index, the manifest, and last the tags, so that a tag never names what is not there.
+pub async fn apply(
+    context: Context<'_>,
+    workspace: &mut Workspace,
+    reference: &Reference,
+    prepared: PreparedPush,
+    created: &str,
+    force: Force,
+) -> Result<Pushed, PushError> {
+    let plan = &prepared.plan;
+    if plan.needs_force && force == Force::No {
+        return Err(PushError::Unseen { changes: plan.overwrite.clone() });
+    }
+    let (documents, uploaded) = match &prepared.replaces {
+        Some(bundle) if !plan.changed => (Documents::of(bundle), Uploaded::default()),
+        _ => {
+            refuse_published(context, &prepared, force)?;
+            let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
+            (write_documents(context, &prepared, created).await?, uploaded)
+        }
+    };
+    let mut changed = plan.changed;
+    for (tag, planned) in &prepared.tags {
+        if !plan.changed && *planned == Some(documents.digest) {
+            continue;
+        }
+        let facts = TagFacts {
+            tag: tag.clone(),
+            planned: *planned,
+            current: None,
+            target: documents.digest,
+            force: force == Force::Yes,
+        };
+        move_tag(context, facts, documents.manifest.clone()).await?;
+        changed = true;
+    }
+    remember(workspace, reference, &prepared, documents.digest)?;
+    let uploaded_files = if uploaded.blobs == 0 { 0 } else { plan.upload.len() };
+    Ok(Pushed {
+        digest: documents.digest,
+        index: documents.index,
+        tree: plan.tree,
+        changed,
+        uploaded,
+        uploaded_files,
+    })
+}
+
+/// The documents of a bundle that lie on the remote.
+struct Documents {
+    digest: Digest,
+    index: Digest,
+    manifest: Bytes,
+}
+
+impl Documents {
+    fn of(bundle: &Bundle) -> Self {
+        let index = bundle.manifest_view.index.digest;
+        Self { digest: bundle.digest, index, manifest: bundle.manifest.clone() }
+    }
+}
+
+/// Stops before the first byte is sent where a version is in the way.
+fn refuse_published(context: Context<'_>, prepared: &PreparedPush, force: Force) -> Result<(), PushError> {
+    for (tag, planned) in &prepared.tags {
+        let facts = TagFacts {
+            tag: tag.clone(),
+            planned: *planned,
+            current: *planned,
+            // The new bundle has no digest yet; its tree's is none that a manifest has.
+            target: prepared.plan.tree,
+            force: force == Force::Yes,
+        };
+        if let TagDecision::Published(found) = context.core.decide_tag(&facts)? {
+            return Err(TagError::Published { tag: tag.clone(), found }.into());
+        }
+    }
+    Ok(())
+}
+
+async fn write_documents(
+    context: Context<'_>,
+    prepared: &PreparedPush,
+    created: &str,
+) -> Result<Documents, PushError> {
+    let mut sealed = seal(context, prepared, created, EmptyBlob::Taken)?;
+    if !send_extras(context, &sealed).await? {
+        sealed = seal(context, prepared, created, EmptyBlob::Refused)?;
+        send_extras(context, &sealed).await?;
+    }
+    let manifest = Bytes::from(sealed.manifest);
+    context.remote.push_blob(&sealed.index_descriptor, BlobSource::bytes(sealed.index)).await?;
+    let version = Version::Digest(sealed.digest);
+    let condition = crate::remote::Condition::Any;
+    context.remote.push_manifest(&version, media_type::MANIFEST, manifest.clone(), condition).await?;
+    Ok(Documents { digest: sealed.digest, index: sealed.index_descriptor.digest, manifest })
+}
+
+fn seal(
+    context: Context<'_>,
+    prepared: &PreparedPush,
+    created: &str,
+    empty_blob: EmptyBlob,
+) -> Result<Sealed, SealError> {
+    let version =
+        prepared.tags.iter().map(|(tag, _)| tag).find(|tag| bundle_core::plan::tag::is_version(tag));
+    context.core.seal(&SealRequest {
+        files: &prepared.files,
+        replaces: prepared.replaces.as_ref().map(|bundle| bundle.index.as_bytes()),
+        layout: Layout::Files,
+        created,
+        version: version.map(Tag::as_str),
+        tool: TOOL,
+        empty_blob,
+    })
+}
+
+/// Sends the blobs that belong to no file; false where the remote refuses the empty one.
+async fn send_extras(context: Context<'_>, sealed: &Sealed) -> Result<bool, PushError> {
+    for extra in &sealed.extras {
+        let source = BlobSource::bytes(extra.content.clone());
+        match context.remote.push_blob(&extra.descriptor, source).await {
+            Err(error) if extra.descriptor.size == 0 && error.kind() == RemoteErrorKind::Other => {
+                return Ok(false);
+            }
+            result => result?,
+        }
+    }
+    Ok(true)
+}
+
+/// Writes down what the project and its remote agree on now.
+fn remember(
+    workspace: &mut Workspace,
+    reference: &Reference,
+    prepared: &PreparedPush,
+    digest: Digest,
+) -> Result<(), StateError> {
+    let synced = prepared.files.iter().map(|file| SyncedFile {
+        path: file.path.clone(),
+        digest: file.digest,
+        executable: Some(file.executable),
+    });
+    let state = &mut workspace.state;
+    state.last_push_digest = Some(digest);
+    // The files are sorted and free of repetitions.
+    state.last_synced = ByPath::new(synced.collect()).unwrap_or_default();
+    state.synced_ref = prepared.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
+    state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
+    state.write(&workspace.project)
+}
+
+/// Why a push failed.
+#[derive(Debug, Error)]
+pub enum PushError {
+    /// The core could not be asked.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// The core refuses the files.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+    /// No tag to push to.
+    #[error("no tag to push to")]
+    NoTag,
+    /// The remote's bundle cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The remote failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The bundle cannot be written in this form.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// All was pushed, and it could not be written down.
+    #[error("pushed, but the project's state could not be written")]
+    State(#[from] StateError),
+    /// A tag was not written.
+    #[error(transparent)]
+    Tag(#[from] TagError),
+    /// Others changed the remote since the project last agreed with it.
+    #[error("the remote has changes that this project has not seen, and the push would undo them")]
+    Unseen {
+        /// What they did.
+        changes: Vec<PathChange>,
+    },
+    /// A blob was not sent.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+}

@@ -1,0 +1,260 @@
+//! What can go wrong at a remote, as facts.
+//!
+//! Hints for people are written where people are spoken to; [`RemoteError::kind`] is what an exit code is made of.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bundle_core::digest::Digest;
+use thiserror::Error;
+
+/// Why a remote did not do what it was asked.
+///
+/// No variant ever holds a credential, a query string or a control character of a registry's answer.
+#[derive(Debug, Error)]
+pub enum RemoteError {
+    /// The answer to a request for a part of a blob is about another part.
+    #[error("{what} was asked for from byte {expected} on and answered with `{found}`")]
+    ContentRange {
+        /// The blob.
+        what: String,
+        /// The first byte that was asked for.
+        expected: u64,
+        /// What the answer says it holds.
+        found: String,
+    },
+    /// The file is not, or no longer, what its descriptor says.
+    #[error("`{}` changed while it was read", path.display())]
+    ChangedWhileRead {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What a tag points to is not what the writer took for granted; nothing was changed.
+    #[error("the tag `{tag}` does not point to what was expected")]
+    ConditionFailed {
+        /// The tag.
+        tag: String,
+        /// What it points to, where the remote says so.
+        found: Option<Digest>,
+    },
+    /// The registry knows who asks and refuses.
+    #[error("{host} denies access{}", said(message))]
+    Denied {
+        /// The registry.
+        host: String,
+        /// What it says itself, made harmless; may be empty.
+        message: String,
+    },
+    /// Bytes do not have the digest by which they were asked for.
+    #[error("{what} should be {expected} and is {actual}")]
+    Digest {
+        /// What the bytes are of.
+        what: String,
+        /// The digest that was asked for or declared.
+        expected: Digest,
+        /// The digest of the bytes.
+        actual: Digest,
+    },
+    /// An answer came in a content encoding that nobody asked for.
+    #[error("{what} came in the content encoding `{encoding}`")]
+    Encoding {
+        /// What was asked for.
+        what: String,
+        /// The encoding's name.
+        encoding: String,
+    },
+    /// A file of a layout, or one to be sent, could not be read or written.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// A plain verb: `read`, `write`, `lock`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// What was asked for by digest is not there.
+    #[error("{what} is not there")]
+    Missing {
+        /// What was asked for.
+        what: String,
+    },
+    /// Something answered that does not speak the distribution API.
+    #[error("{host} does not answer like a registry")]
+    NotARegistry {
+        /// The host.
+        host: String,
+    },
+    /// The directory is there and is no OCI image layout.
+    #[error("`{}` holds files and is not an OCI image layout", path.display())]
+    NotALayout {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file in a layout lies, through a link, somewhere else, or is not a regular file.
+    #[error("`{}` is not a regular file inside its layout", path.display())]
+    OutsideLayout {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The other side broke the rules of the API or of the layout.
+    #[error("{what}: {fault}")]
+    Protocol {
+        /// What was asked of whom.
+        what: String,
+        /// Which rule.
+        fault: String,
+    },
+    /// Bytes are fewer or more than announced.
+    #[error("{what} should have {expected} bytes and has {actual}{}", if *actual > *expected { " or more" } else { "" })]
+    Size {
+        /// What the bytes are of.
+        what: String,
+        /// How many were announced.
+        expected: u64,
+        /// How many came; reading stops soon after the announced size.
+        actual: u64,
+    },
+    /// No byte moved for a while.
+    #[error("nothing came from {host} for {} s", after.as_secs_f32())]
+    Stalled {
+        /// The host.
+        host: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The registry answered with a status that is an error.
+    #[error("{what}: {host} answered {status}{}", said(message))]
+    Status {
+        /// The registry.
+        host: String,
+        /// What was asked for.
+        what: String,
+        /// The HTTP status code.
+        status: u16,
+        /// The registry's own error codes, as the distribution-spec lists them.
+        codes: Vec<String>,
+        /// What it says itself, made harmless; may be empty.
+        message: String,
+    },
+    /// More bytes than this program takes for such a thing.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// What was asked for.
+        what: String,
+        /// The most that is taken.
+        limit: u64,
+    },
+    /// No connection, or one that broke.
+    #[error("cannot talk to {host}")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// What the network says; holds no URL.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The registry wants to know who asks, and was not told or does not believe it.
+    #[error("{host} wants a login{}", said(message))]
+    Unauthorized {
+        /// The registry.
+        host: String,
+        /// What it says itself, made harmless; may be empty.
+        message: String,
+    },
+    /// This kind of place cannot do this.
+    #[error("{what} is not supported")]
+    Unsupported {
+        /// What.
+        what: String,
+    },
+}
+
+/// The kinds of failure that a caller tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RemoteErrorKind {
+    /// Who asks is unknown or not allowed to.
+    Authentication,
+    /// Bytes or sizes are not what they should be.
+    Integrity,
+    /// A tag points elsewhere than expected.
+    Moved,
+    /// No useful answer: unreachable, stalled, failing, or not a registry at all.
+    Network,
+    /// What was asked for does not exist.
+    NotFound,
+    /// Anything else, mostly on this side.
+    Other,
+}
+
+impl RemoteError {
+    /// Sorts the error into the kinds that a caller tells apart.
+    pub fn kind(&self) -> RemoteErrorKind {
+        match self {
+            Self::Denied { .. } | Self::Unauthorized { .. } => RemoteErrorKind::Authentication,
+            Self::ContentRange { .. }
+            | Self::Digest { .. }
+            | Self::Encoding { .. }
+            | Self::OutsideLayout { .. }
+            | Self::Size { .. }
+            | Self::TooLarge { .. } => RemoteErrorKind::Integrity,
+            Self::ConditionFailed { .. } => RemoteErrorKind::Moved,
+            Self::NotARegistry { .. } | Self::Stalled { .. } | Self::Unreachable { .. } => {
+                RemoteErrorKind::Network
+            }
+            Self::Status { status, .. } if is_passing(*status) => RemoteErrorKind::Network,
+            Self::Missing { .. } => RemoteErrorKind::NotFound,
+            Self::ChangedWhileRead { .. }
+            | Self::Io { .. }
+            | Self::NotALayout { .. }
+            | Self::Protocol { .. }
+            | Self::Status { .. }
+            | Self::Unsupported { .. } => RemoteErrorKind::Other,
+        }
+    }
+}
+
+/// Whether a status may be another one a moment later.
+pub(super) fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+fn said(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+/// Makes foreign text fit for a terminal and a log: no control characters, one line, at most 300 characters.
+pub(super) fn harmless(text: &str) -> String {
+    let reorders =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|c| if c.is_control() || reorders(c) { ' ' } else { c })
+        .take(300)
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_made_harmless() {
+        assert_eq!(harmless("a\u{1b}[31mb\r\nc\u{202e}"), "a [31mb  c");
+        assert_eq!(harmless(&"x".repeat(1000)).len(), 300);
+    }
+
+    #[test]
+    fn only_a_passing_status_is_the_network() {
+        let status = |status| RemoteError::Status {
+            host: "h".to_owned(),
+            what: "w".to_owned(),
+            status,
+            codes: Vec::new(),
+            message: String::new(),
+        };
+        assert_eq!(status(503).kind(), RemoteErrorKind::Network);
+        assert_eq!(status(400).kind(), RemoteErrorKind::Other);
+    }
+}

@@ -1,0 +1,158 @@
+//! `index.json`: which manifests a layout holds and what they are called.
+//!
+//! It is kept as the JSON that it is, so that whatever other tools wrote there survives.
+
+use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::digest::Digest;
+use bundle_core::reference::Tag;
+use serde_json::{Map, Value, json};
+
+use super::files::{Directory, INDEX_FILE};
+use crate::remote::RemoteError;
+
+/// The annotation that holds a tag.
+const NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The content of `index.json`.
+#[derive(Debug)]
+pub(super) struct Index {
+    document: Map<String, Value>,
+}
+
+/// What the index says of a tag.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) digest: Digest,
+    pub(super) media_type: Option<String>,
+}
+
+impl Index {
+    /// Reads the index; an empty one where there is none.
+    pub(super) fn read(directory: &Directory) -> Result<Self, RemoteError> {
+        match directory.read_index()? {
+            Some(content) => Self::parse(&content),
+            None => Ok(Self::empty()),
+        }
+    }
+
+    fn empty() -> Self {
+        let document = [
+            ("schemaVersion".to_owned(), json!(2)),
+            ("mediaType".to_owned(), json!(media_type::IMAGE_INDEX)),
+            ("manifests".to_owned(), json!([])),
+        ];
+        Self { document: document.into_iter().collect() }
+    }
+
+    fn parse(content: &[u8]) -> Result<Self, RemoteError> {
+        let fault =
+            |fault: &str| RemoteError::Protocol { what: INDEX_FILE.to_owned(), fault: fault.to_owned() };
+        let document: Value = serde_json::from_slice(content).map_err(|error| fault(&error.to_string()))?;
+        match document {
+            Value::Object(document) if document.get("manifests").is_some_and(Value::is_array) => {
+                Ok(Self { document })
+            }
+            _ => Err(fault("it is no object with a list `manifests`")),
+        }
+    }
+
+    fn manifests(&self) -> impl DoubleEndedIterator<Item = &Value> {
+        self.document.get("manifests").and_then(Value::as_array).into_iter().flatten()
+    }
+
+    /// What `tag` points to. Of two entries with one name the later counts.
+    pub(super) fn find(&self, tag: &Tag) -> Result<Option<Entry>, RemoteError> {
+        let Some(entry) = self.manifests().rfind(|entry| name(entry) == Some(tag.as_str())) else {
+            return Ok(None);
+        };
+        let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
+        let digest = digest.parse().map_err(|fault| RemoteError::Protocol {
+            what: format!("tag {tag} in {INDEX_FILE}"),
+            fault: format!("{fault}"),
+        })?;
+        let media_type = entry.get("mediaType").and_then(Value::as_str).map(str::to_owned);
+        Ok(Some(Entry { digest, media_type }))
+    }
+
+    /// The tags, sorted, each once.
+    pub(super) fn tags(&self) -> Vec<Tag> {
+        let mut tags: Vec<Tag> =
+            self.manifests().filter_map(name).filter_map(|name| name.parse().ok()).collect();
+        tags.sort();
+        tags.dedup();
+        tags
+    }
+
+    /// Makes `tag` point to a manifest, and nothing else.
+    pub(super) fn point(&mut self, tag: &Tag, manifest: &Descriptor, artifact_type: Option<String>) {
+        let mut entry = json!({
+            "mediaType": manifest.media_type,
+            "digest": manifest.digest,
+            "size": manifest.size,
+            "annotations": { NAME: tag.as_str() },
+        });
+        if let Some(artifact_type) = artifact_type {
+            entry["artifactType"] = Value::String(artifact_type);
+        }
+        if let Some(manifests) = self.document.get_mut("manifests").and_then(Value::as_array_mut) {
+            manifests.retain(|entry| name(entry) != Some(tag.as_str()));
+            manifests.push(entry);
+        }
+    }
+
+    /// Puts the index in place of the one on disk. The caller holds the layout's lock.
+    pub(super) fn write(&self, directory: &Directory) -> Result<(), RemoteError> {
+        directory.write_index(Value::Object(self.document.clone()).to_string().as_bytes())
+    }
+}
+
+fn name(entry: &Value) -> Option<&str> {
+    entry.get("annotations")?.get(NAME)?.as_str()
+}
+
+/// A field at the top of a JSON object, where it is a text.
+pub(super) fn text_field(document: &[u8], field: &str) -> Option<String> {
+    let document: Value = serde_json::from_slice(document).ok()?;
+    document.get(field)?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_survives() {
+        let other = format!(
+            r#"{{"schemaVersion":2,"annotations":{{"a":"b"}},"x":1,"manifests":[
+                {{"mediaType":"m","digest":"sha512:00","size":1,"platform":{{"os":"linux"}}}},
+                {{"mediaType":"m","digest":"{0}","size":1,"annotations":{{"{NAME}":"old"}},"urls":["u"]}},
+                {{"mediaType":"m","digest":"{0}","size":1,"annotations":{{"{NAME}":"v1"}}}}]}}"#,
+            Digest::of(b"x")
+        );
+        let mut index = Index::parse(other.as_bytes()).unwrap();
+        let descriptor = Descriptor::of("m", b"new");
+        index.point(&"v1".parse().unwrap(), &descriptor, Some("t".to_owned()));
+        assert_eq!(index.find(&"v1".parse().unwrap()).unwrap().unwrap().digest, descriptor.digest);
+        assert_eq!(index.tags().iter().map(Tag::as_str).collect::<Vec<_>>(), ["old", "v1"]);
+        let before: Value = serde_json::from_str(&other).unwrap();
+        for kept in ["schemaVersion", "annotations", "x"] {
+            assert_eq!(index.document[kept], before[kept]);
+        }
+        let manifests = index.document["manifests"].as_array().unwrap();
+        assert_eq!(manifests[..2], before["manifests"].as_array().unwrap()[..2]);
+        assert_eq!(manifests[2]["artifactType"], "t");
+        assert_eq!(manifests.len(), 3);
+    }
+
+    #[test]
+    fn refuses_what_is_no_index() {
+        for text in ["", "[]", "{}", r#"{"manifests":{}}"#, "null"] {
+            assert!(Index::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        let odd = r#"{"manifests":[null,1,{"annotations":[]},{"annotations":{"org.opencontainers.image.ref.name":"../x"}}]}"#;
+        assert_eq!(Index::parse(odd.as_bytes()).unwrap().tags(), []);
+        let foreign =
+            format!(r#"{{"manifests":[{{"digest":"sha256:../x","annotations":{{"{NAME}":"v1"}}}}]}}"#);
+        assert!(Index::parse(foreign.as_bytes()).unwrap().find(&"v1".parse().unwrap()).is_err());
+    }
+}

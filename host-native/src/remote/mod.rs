@@ -1,0 +1,240 @@
+//! Two remotes behind one trait: a repository on a registry, and an OCI image layout in a directory.
+//!
+//! What is moved and in which order is not decided here; a remote obeys one request at a time and says what
+//! happened. [`open`] picks the remote for a place, [`read_blob`] reads a blob and verifies it, [`RemoteError`] is
+//! what may go wrong.
+
+pub mod blob;
+pub mod error;
+pub mod layout;
+pub mod registry;
+
+use std::fmt;
+use std::time::Duration;
+
+use bundle_core::descriptor::Descriptor;
+use bundle_core::digest::Digest;
+use bundle_core::reference::{Place, Tag};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+pub use self::blob::{BlobContent, BlobSource, BlobStream, Silent, Transferred, read_blob, read_small_blob};
+pub use self::error::{RemoteError, RemoteErrorKind};
+use self::layout::Layout;
+use self::registry::Registry;
+
+/// The largest manifest that is read or written: what registries commonly take.
+pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+
+/// A place that holds tags, manifests and blobs.
+pub trait Remote: Send + Sync {
+    /// Reads a manifest; `None` where there is none of that name.
+    ///
+    /// Its bytes are hashed, and an error when they are not what was asked for by digest or what the remote itself
+    /// declares.
+    fn manifest<'a>(
+        &'a self,
+        which: &'a Version,
+    ) -> BoxFuture<'a, Result<Option<FetchedManifest>, RemoteError>>;
+
+    /// Streams a blob's bytes as they come, **not verified**: [`read_blob`] is the one caller.
+    fn blob_unverified<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+    ) -> BoxFuture<'a, Result<BlobStream, RemoteError>>;
+
+    /// Whether the blob is there already, with the size it should have.
+    fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>>;
+
+    /// Stores a blob; `source` is hashed on the way, and nothing is stored when it is not what `descriptor` says.
+    fn push_blob<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+        source: BlobSource,
+    ) -> BoxFuture<'a, Result<(), RemoteError>>;
+
+    /// Stores a manifest, by its digest alone or under a tag.
+    ///
+    /// A layout honours `condition`; a registry is told of it and may ignore it, so that the tag is to be read
+    /// before and after. [`RemoteError::ConditionFailed`] where it was honoured and does not hold.
+    fn push_manifest<'a>(
+        &'a self,
+        which: &'a Version,
+        media_type: &'a str,
+        bytes: Bytes,
+        condition: Condition,
+    ) -> BoxFuture<'a, Result<(), RemoteError>>;
+
+    /// Lists the tags, sorted; none where the place does not exist yet. What is no valid tag is left out.
+    fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>>;
+
+    /// How many HTTP requests were made so far.
+    fn requests(&self) -> u64;
+}
+
+/// Which manifest of a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The one with this digest.
+    Digest(Digest),
+    /// The one that this tag points to now.
+    Tag(Tag),
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Digest(digest) => digest.fmt(f),
+            Self::Tag(tag) => tag.fmt(f),
+        }
+    }
+}
+
+/// What must hold for a tag to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// There is no such tag.
+    Absent,
+    /// Nothing.
+    Any,
+    /// It points to this manifest.
+    Is(Digest),
+}
+
+/// A manifest, and what the remote said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedManifest {
+    /// As it was stored, byte for byte.
+    pub bytes: Bytes,
+    /// The hash of [`bytes`](Self::bytes), computed here.
+    pub digest: Digest,
+    /// The digest that the remote declared; where it is a SHA-256, it is that of the bytes.
+    pub declared_digest: Option<String>,
+    /// The media type that the remote declared.
+    pub media_type: Option<String>,
+}
+
+impl FetchedManifest {
+    /// Hashes `bytes` and compares with what was asked for and what was declared.
+    fn check(
+        which: &Version,
+        bytes: Bytes,
+        declared_digest: Option<String>,
+        media_type: Option<String>,
+    ) -> Result<Self, RemoteError> {
+        let digest = Digest::of(&bytes);
+        let declared_digest = declared_digest.filter(|text| !text.is_empty());
+        // A digest of another algorithm cannot be compared; one that is not well formed declares nothing.
+        let declared = declared_digest.as_deref().and_then(|text| text.parse().ok());
+        let asked_for = match which {
+            Version::Digest(digest) => Some(*digest),
+            Version::Tag(_) => None,
+        };
+        for expected in [asked_for, declared].into_iter().flatten() {
+            if expected != digest {
+                return Err(RemoteError::Digest {
+                    what: format!("manifest {which}"),
+                    expected,
+                    actual: digest,
+                });
+            }
+        }
+        Ok(Self { bytes, digest, declared_digest, media_type })
+    }
+}
+
+/// How a registry is talked to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// HTTPS, except to this machine itself.
+    #[default]
+    Secure,
+    /// Plain HTTP, whatever the host: the user said so.
+    PlainHttp,
+}
+
+/// Who asks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user's name.
+    pub user: String,
+    /// The password, or a token in its place.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// How to reach a remote; the defaults suit a person at a terminal.
+#[derive(Clone, Debug)]
+pub struct RemoteOptions {
+    /// Who asks; anonymous by default. Only ever told to the registry's own host.
+    pub credentials: Option<Credentials>,
+    /// How often a request is repeated that may succeed later; 4 by default.
+    pub retries: u32,
+    /// How long to wait without a byte moving; 30 seconds by default.
+    pub timeout: Duration,
+    /// Whether plain HTTP is allowed.
+    pub transport: Transport,
+    /// What the program calls itself.
+    pub user_agent: String,
+}
+
+impl Default for RemoteOptions {
+    fn default() -> Self {
+        Self {
+            credentials: None,
+            retries: 4,
+            timeout: Duration::from_secs(30),
+            transport: Transport::default(),
+            user_agent: concat!("modelops-bundle/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// Picks the remote for a place; asks it nothing yet.
+///
+/// # Errors
+///
+/// [`RemoteError::Unsupported`] for an archive, which is written and read as a whole; [`RemoteError::Protocol`] for a
+/// registry name that makes no URL.
+pub fn open(place: &Place, options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteError> {
+    match place {
+        Place::Repository { host, name } => Ok(Box::new(Registry::new(host, name, options)?)),
+        Place::Layout { directory } => Ok(Box::new(Layout::new(directory))),
+        Place::Archive { .. } => Err(RemoteError::Unsupported {
+            what: "pushing to or pulling from an archive directly".to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_what_was_asked_for_and_declared() {
+        let bytes = Bytes::from_static(b"{}");
+        let (right, wrong) = (Digest::of(b"{}"), Digest::of(b"[]"));
+        let tag = Version::Tag("v1".parse().unwrap());
+        let check = |which: &Version, declared: &str| {
+            FetchedManifest::check(which, bytes.clone(), Some(declared.to_owned()), None)
+        };
+        for declared in ["", "sha512:00", "nonsense", &right.to_string()] {
+            assert_eq!(check(&tag, declared).unwrap().digest, right, "{declared}");
+            assert!(check(&Version::Digest(wrong), declared).is_err());
+        }
+        assert!(matches!(check(&tag, &wrong.to_string()), Err(RemoteError::Digest { .. })));
+        assert_eq!(check(&tag, "").unwrap().declared_digest, None);
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let credentials = Credentials { user: "me".to_owned(), password: "secret".to_owned() };
+        let options = RemoteOptions { credentials: Some(credentials), ..RemoteOptions::default() };
+        assert!(!format!("{options:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,121 @@
+//! A request, and what its answer says: headers, and a registry's own words where it is an error.
+//!
+//! Nothing is sent here.
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+
+use super::upload::Outgoing;
+use crate::remote::RemoteError;
+use crate::remote::error::harmless;
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload<'a>,
+    /// Statuses besides 2xx that are an answer and no error.
+    pub(super) accepted: &'static [u16],
+    /// What an error calls it.
+    pub(super) what: String,
+}
+
+/// What a request carries.
+#[derive(Debug)]
+pub(super) enum Payload<'a> {
+    Nothing,
+    Bytes(Bytes),
+    Blob(&'a Outgoing),
+}
+
+impl Call<'_> {
+    pub(super) fn new(method: Method, url: Url, what: impl Into<String>) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            payload: Payload::Nothing,
+            accepted: &[],
+            what: what.into(),
+        }
+    }
+
+    /// Adds a header whose value is known to be one.
+    pub(super) fn with_header(mut self, name: HeaderName, value: &str) -> Result<Self, RemoteError> {
+        let value = HeaderValue::from_str(value).map_err(|_| RemoteError::Protocol {
+            what: self.what.clone(),
+            fault: format!("the header `{name}` cannot hold that value"),
+        })?;
+        self.headers.insert(name, value);
+        Ok(self)
+    }
+
+    /// The other side broke a rule.
+    pub(super) fn fault(&self, fault: &str) -> RemoteError {
+        RemoteError::Protocol { what: self.what.clone(), fault: fault.to_owned() }
+    }
+}
+
+/// A header's value, where it is text.
+pub(super) fn text(headers: &HeaderMap, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Fails on bytes that would have to be decoded first.
+pub(super) fn check_encoding(call: &Call<'_>, headers: &HeaderMap) -> Result<(), RemoteError> {
+    match text(headers, CONTENT_ENCODING) {
+        None | Some("" | "identity") => Ok(()),
+        Some(encoding) => {
+            Err(RemoteError::Encoding { what: call.what.clone(), encoding: harmless(encoding) })
+        }
+    }
+}
+
+/// The network's own words, without the URL.
+pub(super) fn unreachable(host: &str, error: reqwest::Error) -> RemoteError {
+    // A URL may hold a signature.
+    RemoteError::Unreachable { host: host.to_owned(), source: Box::new(error.without_url()) }
+}
+
+/// A registry's own words.
+pub(super) struct Said {
+    pub(super) codes: Vec<String>,
+    pub(super) message: String,
+}
+
+/// Reads a registry's own words from the body of an error.
+pub(super) fn said(body: &[u8]) -> Said {
+    #[derive(Deserialize)]
+    struct Errors {
+        errors: Vec<OneError>,
+    }
+    #[derive(Deserialize)]
+    struct OneError {
+        #[serde(default)]
+        code: String,
+        message: Option<String>,
+    }
+    let errors = serde_json::from_slice::<Errors>(body).map(|errors| errors.errors).unwrap_or_default();
+    let messages: Vec<&str> = errors.iter().filter_map(|error| error.message.as_deref()).take(3).collect();
+    let codes = errors.iter().take(10).map(|error| harmless(&error.code)).collect();
+    Said { codes, message: harmless(&messages.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_registrys_own_words() {
+        let body = br#"{"errors":[{"code":"DENIED","message":"no\u001b[1m","detail":{}},{"code":"X"}]}"#;
+        let Said { codes, message } = said(body);
+        assert_eq!((codes, &*message), (vec!["DENIED".to_owned(), "X".to_owned()], "no [1m"));
+        for body in [&b"<html>"[..], b"", b"{}", br#"{"errors":null}"#, br#"{"errors":{"code":1}}"#] {
+            assert!(said(body).codes.is_empty());
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! One request after another to one registry: login, redirects, time limits, repetitions, errors.
+//!
+//! What the requests are for is not known here.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use reqwest::{Body, Method, Response, StatusCode, Url};
+
+use super::address::{self, Repository};
+use super::auth::{self, Answer, Auth};
+use super::call::{Call, Payload, Said, check_encoding, said, text, unreachable};
+use super::retry::{self, Budget, Failure};
+use crate::remote::{RemoteError, RemoteOptions};
+
+/// How many redirects a download follows.
+const MAX_REDIRECTS: u32 = 5;
+
+/// The most of an error's body that is read.
+const MAX_ERROR_BYTES: u64 = 64 << 10;
+
+/// The largest token that is taken.
+const MAX_TOKEN_BYTES: u64 = 1 << 20;
+
+/// The connection to a registry, for one repository.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) repository: Repository,
+    http: reqwest::Client,
+    auth: Auth,
+    retries: u32,
+    timeout: Duration,
+    requests: AtomicU64,
+}
+
+impl Client {
+    pub(super) fn new(repository: Repository, options: &RemoteOptions) -> Result<Self, RemoteError> {
+        // Fails where the program has chosen a provider already, which then serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .user_agent(&options.user_agent)
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .connect_timeout(options.timeout)
+                .http1_only();
+            // What is meant for this machine is nothing for a proxy.
+            if address::is_loopback(repository.base()) { builder.no_proxy() } else { builder }
+        };
+        let http = match builder().build() {
+            // A machine without any certificate can still talk to a registry that needs none.
+            Err(_) if repository.base().scheme() == "http" => builder().tls_certs_only([]).build(),
+            built => built,
+        };
+        let http = http.map_err(|error| unreachable(&repository.host, error))?;
+        let auth = Auth::new(&repository, options.credentials.clone(), options.transport);
+        let (retries, timeout) = (options.retries, options.timeout);
+        Ok(Self { repository, http, auth, retries, timeout, requests: AtomicU64::new(0) })
+    }
+
+    /// How many requests were made, redirects and logins included.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// A fresh count of tries.
+    pub(super) fn budget(&self) -> Budget {
+        Budget::new(self.retries)
+    }
+
+    /// Makes a request, again where it fails and may succeed later.
+    pub(super) async fn send(&self, call: &Call<'_>) -> Result<Response, RemoteError> {
+        let mut budget = self.budget();
+        loop {
+            match self.attempt(call).await {
+                Ok(response) => return Ok(response),
+                Err(failure) => budget.spend(failure).await?,
+            }
+        }
+    }
+
+    /// Makes a request once: logs in where asked to, and follows redirects of downloads.
+    pub(super) async fn attempt(&self, call: &Call<'_>) -> Result<Response, Failure> {
+        let mut url = call.url.clone();
+        let mut logins = 0;
+        let mut redirects = 0;
+        loop {
+            let response = self.exchange(call, &url).await?;
+            let status = response.status();
+            if status == StatusCode::UNAUTHORIZED
+                && logins == 0
+                && self.log_in(&url, response.headers()).await?
+            {
+                logins += 1;
+                continue;
+            }
+            if let Some(target) = self.redirect(call, &url, &response)? {
+                redirects += 1;
+                if redirects > MAX_REDIRECTS {
+                    return Err(call.fault("it is redirected again and again").into());
+                }
+                url = target;
+                continue;
+            }
+            if status.is_success() {
+                check_encoding(call, response.headers())?;
+                return Ok(response);
+            }
+            if call.accepted.contains(&status.as_u16()) {
+                return Ok(response);
+            }
+            return Err(self.failure(call, &url, response).await);
+        }
+    }
+
+    /// Makes a single HTTP request and waits for the head of the answer.
+    async fn exchange(&self, call: &Call<'_>, url: &Url) -> Result<Response, RemoteError> {
+        let mut request = self
+            .http
+            .request(call.method.clone(), url.clone())
+            .headers(call.headers.clone())
+            .header(ACCEPT_ENCODING, "identity");
+        if let Some(authorization) = self.auth.header(url) {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        match &call.payload {
+            Payload::Nothing => {}
+            Payload::Bytes(bytes) => request = request.body(bytes.clone()),
+            Payload::Blob(outgoing) => request = request.body(Body::wrap_stream(outgoing.open().await?)),
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(method = %call.method, url = address::redacted(url), "request");
+        let answer = tokio::select! {
+            answer = request.send() => answer.map_err(|error| unreachable(&address::authority(url), error)),
+            () = self.stall(&call.payload) => Err(self.stalled(url)),
+        };
+        // What broke the body explains more than the broken connection.
+        match &call.payload {
+            Payload::Blob(outgoing) => answer.map_err(|error| outgoing.take_fault().unwrap_or(error)),
+            _ => answer,
+        }
+    }
+
+    /// Comes back when nothing has moved for too long.
+    async fn stall(&self, payload: &Payload<'_>) {
+        let Payload::Blob(outgoing) = payload else {
+            return tokio::time::sleep(self.timeout).await;
+        };
+        loop {
+            let before = outgoing.sent();
+            tokio::time::sleep(self.timeout).await;
+            if outgoing.sent() == before {
+                return tokio::time::sleep(outgoing.commit_time()).await;
+            }
+        }
+    }
+
+    fn stalled(&self, url: &Url) -> RemoteError {
+        RemoteError::Stalled { host: address::authority(url), after: self.timeout }
+    }
+
+    /// The next piece of an answer's body; `None` at its end.
+    pub(super) async fn piece(&self, response: &mut Response) -> Result<Option<Bytes>, RemoteError> {
+        match tokio::time::timeout(self.timeout, response.chunk()).await {
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(error)) => Err(unreachable(&address::authority(response.url()), error)),
+            Err(_) => Err(self.stalled(response.url())),
+        }
+    }
+
+    /// The whole body of an answer, if it has no more than `limit` bytes.
+    pub(super) async fn body(
+        &self,
+        mut response: Response,
+        limit: u64,
+        what: &str,
+    ) -> Result<Bytes, RemoteError> {
+        let too_large = || RemoteError::TooLarge { what: what.to_owned(), limit };
+        if response.content_length().is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::new();
+        while let Some(piece) = self.piece(&mut response).await? {
+            body.extend_from_slice(&piece);
+            if body.len() as u64 > limit {
+                return Err(too_large());
+            }
+        }
+        Ok(body.freeze())
+    }
+
+    /// Makes a request for a document and reads its body; repeats both together.
+    pub(super) async fn document(
+        &self,
+        call: &Call<'_>,
+        limit: u64,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), RemoteError> {
+        let mut budget = self.budget();
+        loop {
+            let tried = async {
+                let response = self.attempt(call).await?;
+                self.refuse_web_page(response.headers())?;
+                let (status, headers) = (response.status(), response.headers().clone());
+                Ok::<_, Failure>((status, headers, self.body(response, limit, &call.what).await?))
+            };
+            match tried.await {
+                Ok(document) => return Ok(document),
+                Err(failure) => budget.spend(failure).await?,
+            }
+        }
+    }
+
+    /// Fails on an answer in HTML, which no registry gives: a web server or a login page of the network.
+    pub(super) fn refuse_web_page(&self, headers: &HeaderMap) -> Result<(), RemoteError> {
+        let content_type = text(headers, CONTENT_TYPE).unwrap_or_default();
+        if content_type.trim_start().to_ascii_lowercase().starts_with("text/html") {
+            return Err(RemoteError::NotARegistry { host: self.repository.host.clone() });
+        }
+        Ok(())
+    }
+
+    /// Answers a challenge; whether another try makes sense.
+    async fn log_in(&self, url: &Url, headers: &HeaderMap) -> Result<bool, RemoteError> {
+        let challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let header = match self.auth.answer(url, challenges) {
+            None => return Ok(false),
+            // It was sent already and did not help.
+            Some(Answer::Header(header)) if self.auth.header(url).as_ref() == Some(&header) => {
+                return Ok(false);
+            }
+            Some(Answer::Header(header)) => header,
+            Some(Answer::Token { url, authorization }) => self.token(&url, authorization).await?,
+        };
+        self.auth.keep(header);
+        Ok(true)
+    }
+
+    async fn token(&self, url: &Url, authorization: Option<HeaderValue>) -> Result<HeaderValue, RemoteError> {
+        let host = address::authority(url);
+        let mut request = self.http.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let response = tokio::time::timeout(self.timeout, request.send())
+            .await
+            .map_err(|_| self.stalled(url))?
+            .map_err(|error| unreachable(&host, error))?;
+        let what = "a token";
+        if !response.status().is_success() {
+            return Err(self.failure(&Call::new(Method::GET, url.clone(), what), url, response).await.error);
+        }
+        auth::bearer(&self.body(response, MAX_TOKEN_BYTES, what).await?, &host)
+    }
+
+    /// Where a download goes on, if it is redirected.
+    fn redirect(
+        &self,
+        call: &Call<'_>,
+        asked: &Url,
+        response: &Response,
+    ) -> Result<Option<Url>, RemoteError> {
+        let moves = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+        if !moves || !matches!(call.method, Method::GET | Method::HEAD) {
+            return Ok(None);
+        }
+        let location =
+            text(response.headers(), LOCATION).ok_or_else(|| call.fault("a redirect leads nowhere"))?;
+        address::resolve(asked, location).map(Some).map_err(|fault| call.fault(fault))
+    }
+
+    /// What an answer that is an error means.
+    async fn failure(&self, call: &Call<'_>, url: &Url, response: Response) -> Failure {
+        let (host, status) = (address::authority(url), response.status().as_u16());
+        let asked_wait = text(response.headers(), RETRY_AFTER)
+            .and_then(|header| retry::retry_after(header, SystemTime::now()));
+        let body = self.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
+        let Said { codes, message } = said(&body);
+        let error = match status {
+            401 => RemoteError::Unauthorized { host, message },
+            403 => RemoteError::Denied { host, message },
+            404 => RemoteError::Missing { what: call.what.clone() },
+            _ => RemoteError::Status { host, what: call.what.clone(), status, codes, message },
+        };
+        Failure { error, asked_wait }
+    }
+}

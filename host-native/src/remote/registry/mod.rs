@@ -1,0 +1,219 @@
+//! A remote that is a repository on a registry, over the distribution API.
+//!
+//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md>. How a request gets there is in
+//! `client.rs`, which `Authorization` it carries in `auth.rs`; blobs go through `upload.rs` and `download.rs`.
+
+mod address;
+mod auth;
+mod call;
+mod client;
+mod download;
+mod retry;
+mod upload;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::digest::Digest;
+use bundle_core::reference::Tag;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, IF_MATCH, IF_NONE_MATCH, LINK};
+use reqwest::{Method, Url};
+use serde::Deserialize;
+
+use self::address::Repository;
+use self::call::{Call, Payload, text};
+use self::client::Client;
+use super::error::harmless;
+use super::{
+    BlobSource, BlobStream, Condition, FetchedManifest, MAX_MANIFEST_BYTES, Remote, RemoteError,
+    RemoteOptions, Version,
+};
+
+/// The manifests that we know by name; a registry may answer with another type where none of them is given.
+const MANIFEST_TYPES: [&str; 4] = [
+    media_type::MANIFEST,
+    media_type::IMAGE_INDEX,
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+
+const CONTENT_DIGEST: &str = "docker-content-digest";
+
+/// How many tags are asked for at a time.
+const TAGS_PER_PAGE: u32 = 1000;
+
+/// How many pages of tags are read at most.
+const MAX_TAG_PAGES: usize = 1000;
+
+/// The largest page of tags.
+const MAX_TAG_PAGE_BYTES: u64 = 4 << 20;
+
+/// A repository on a registry.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    client: Arc<Client>,
+}
+
+impl Registry {
+    /// Names a repository; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError::Protocol`] where host and name make no URL, [`RemoteError::Unreachable`] where this machine cannot
+    /// make connections, for example for want of any trusted certificate.
+    pub fn new(host: &str, name: &str, options: &RemoteOptions) -> Result<Self, RemoteError> {
+        let repository = Repository::new(host, name, options.transport)?;
+        Ok(Self { client: Arc::new(Client::new(repository, options)?) })
+    }
+
+    async fn fetch_manifest(&self, which: &Version) -> Result<Option<FetchedManifest>, RemoteError> {
+        let mut call =
+            Call::new(Method::GET, self.client.repository.manifest(which), format!("manifest {which}"))
+                .with_header(ACCEPT, &MANIFEST_TYPES.join(", "))?;
+        call.accepted = &[404];
+        let (status, headers, bytes) = self.client.document(&call, MAX_MANIFEST_BYTES).await?;
+        if status.as_u16() == 404 {
+            return Ok(None);
+        }
+        let declared = text(&headers, CONTENT_DIGEST).map(str::to_owned);
+        let media_type = text(&headers, CONTENT_TYPE).map(|value| {
+            let (media_type, _parameters) = value.split_once(';').unwrap_or((value, ""));
+            harmless(media_type)
+        });
+        FetchedManifest::check(which, bytes, declared, media_type).map(Some)
+    }
+
+    async fn put_manifest(
+        &self,
+        which: &Version,
+        media_type: &str,
+        bytes: Bytes,
+        condition: Condition,
+    ) -> Result<(), RemoteError> {
+        let (actual, what) = (Digest::of(&bytes), format!("manifest {which}"));
+        if let Version::Digest(expected) = *which
+            && expected != actual
+        {
+            return Err(RemoteError::Digest { what, expected, actual });
+        }
+        let mut call = Call::new(Method::PUT, self.client.repository.manifest(which), what.clone())
+            .with_header(CONTENT_TYPE, media_type)?;
+        call = match condition {
+            Condition::Absent => call.with_header(IF_NONE_MATCH, "*")?,
+            Condition::Any => call,
+            Condition::Is(digest) => call.with_header(IF_MATCH, &format!("\"{digest}\""))?,
+        };
+        call.payload = Payload::Bytes(bytes);
+        call.accepted = &[412];
+        let response = self.client.send(&call).await?;
+        if response.status().as_u16() == 412 {
+            return Err(RemoteError::ConditionFailed { tag: which.to_string(), found: None });
+        }
+        let declared = text(response.headers(), CONTENT_DIGEST).and_then(|text| text.parse().ok());
+        match declared {
+            Some(declared) if declared != actual => {
+                Err(RemoteError::Digest { what, expected: actual, actual: declared })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn list_tags(&self) -> Result<Vec<Tag>, RemoteError> {
+        let mut tags = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut next = Some(self.client.repository.tags(TAGS_PER_PAGE));
+        while let Some(url) = next {
+            let mut call = Call::new(Method::GET, url.clone(), "the list of tags");
+            call.accepted = &[404];
+            if !seen.insert(url.to_string()) || seen.len() > MAX_TAG_PAGES {
+                return Err(call.fault("its pages have no end"));
+            }
+            let (status, headers, body) = self.client.document(&call, MAX_TAG_PAGE_BYTES).await?;
+            if status.as_u16() == 404 {
+                break;
+            }
+            for name in page(&body).ok_or_else(|| call.fault("it is not the JSON that it should be"))? {
+                match name.parse() {
+                    Ok(tag) => drop(tags.insert(tag)),
+                    Err(_) => tracing::warn!(tag = harmless(&name), "left out a name that is no tag"),
+                }
+            }
+            next = next_page(&call, &url, &headers)?;
+        }
+        Ok(tags.into_iter().collect())
+    }
+}
+
+/// Reads a page of tags; a repository without any has `null` for a list.
+fn page(body: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Page {
+        tags: Option<Vec<String>>,
+    }
+    serde_json::from_slice::<Page>(body).ok().map(|page| page.tags.unwrap_or_default())
+}
+
+fn next_page(call: &Call<'_>, asked: &Url, headers: &HeaderMap) -> Result<Option<Url>, RemoteError> {
+    let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    let Some(link) = links.filter_map(address::next_link).next() else {
+        return Ok(None);
+    };
+    let url = address::resolve(asked, link).map_err(|fault| call.fault(fault))?;
+    if !address::same_origin(asked, &url) {
+        return Err(call.fault("its next page is on another host"));
+    }
+    Ok(Some(url))
+}
+
+impl Remote for Registry {
+    fn manifest<'a>(
+        &'a self,
+        which: &'a Version,
+    ) -> BoxFuture<'a, Result<Option<FetchedManifest>, RemoteError>> {
+        self.fetch_manifest(which).boxed()
+    }
+
+    fn blob_unverified<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+    ) -> BoxFuture<'a, Result<BlobStream, RemoteError>> {
+        download::start(Arc::clone(&self.client), descriptor).boxed()
+    }
+
+    fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>> {
+        download::find(&self.client, descriptor).boxed()
+    }
+
+    fn push_blob<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+        source: BlobSource,
+    ) -> BoxFuture<'a, Result<(), RemoteError>> {
+        upload::push(&self.client, descriptor, source).boxed()
+    }
+
+    fn push_manifest<'a>(
+        &'a self,
+        which: &'a Version,
+        media_type: &'a str,
+        bytes: Bytes,
+        condition: Condition,
+    ) -> BoxFuture<'a, Result<(), RemoteError>> {
+        self.put_manifest(which, media_type, bytes, condition).boxed()
+    }
+
+    fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>> {
+        self.list_tags().boxed()
+    }
+
+    fn requests(&self) -> u64 {
+        self.client.requests()
+    }
+}
+
+#[cfg(test)]
+mod tests;

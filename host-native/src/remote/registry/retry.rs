@@ -1,0 +1,144 @@
+//! When to try again: which failures pass, how long to wait, and how long to believe that bytes still move.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::{Duration, SystemTime};
+
+use crate::remote::RemoteError;
+use crate::remote::error::is_passing;
+
+/// The wait before the first repetition; each next one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+
+/// The longest wait of our own choice.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// The longest wait that a registry may ask for.
+const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(60);
+
+/// A failed try: why, and whether another one makes sense.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: RemoteError,
+    /// How long the registry asked to wait.
+    pub(super) asked_wait: Option<Duration>,
+}
+
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Self {
+        Self { error, asked_wait: None }
+    }
+}
+
+/// How many more tries there are.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    retries: u32,
+    used: u32,
+}
+
+impl Budget {
+    pub(super) fn new(retries: u32) -> Self {
+        Self { retries, used: 0 }
+    }
+
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    ///
+    /// Gives the failure's error back where it will not pass or there are no more tries.
+    pub(super) async fn spend(&mut self, failure: Failure) -> Result<(), RemoteError> {
+        if self.used >= self.retries || !passes(&failure.error) {
+            return Err(failure.error);
+        }
+        let wait = wait(self.used, failure.asked_wait, random_share());
+        self.used += 1;
+        tracing::debug!(error = %failure.error, ?wait, "trying again");
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Starts over, since something was achieved.
+    pub(super) fn refill(&mut self) {
+        self.used = 0;
+    }
+}
+
+fn passes(error: &RemoteError) -> bool {
+    match error {
+        RemoteError::Stalled { .. } => true,
+        RemoteError::Unreachable { source, .. } => !is_certificate_fault(&**source),
+        RemoteError::Status { status, .. } => is_passing(*status),
+        _ => false,
+    }
+}
+
+/// A certificate that is not trusted now will not be in a second either.
+fn is_certificate_fault(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An `io::Error` hides what it wraps from `source`.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = wrapped
+            .and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>())
+            .or_else(|| error.downcast_ref::<rustls::Error>());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// The wait before repetition `used`, given a `share` between 0 and 1 that differs from client to client.
+fn wait(used: u32, asked: Option<Duration>, share: f64) -> Duration {
+    let own = FIRST_WAIT.saturating_mul(1 << used.min(16)).min(LONGEST_WAIT).mul_f64(0.5 + share / 2.0);
+    own.max(asked.unwrap_or_default().min(LONGEST_ASKED_WAIT))
+}
+
+fn random_share() -> f64 {
+    // The standard library seeds this from the system's randomness, which is more than a jitter needs.
+    f64::from(RandomState::new().build_hasher().finish() as u32) / f64::from(u32::MAX)
+}
+
+/// Reads a `Retry-After` header: seconds or a date.
+pub(super) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = header.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(header.trim()).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_retry_after() {
+        let now = httpdate::parse_http_date("Fri, 31 Dec 1999 23:59:00 GMT").unwrap();
+        for (header, wait) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("1000000000", Some(1_000_000_000)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", Some(59)),
+            ("Thu, 31 Dec 1998 23:59:59 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(header, now), wait.map(Duration::from_secs), "{header}");
+        }
+    }
+
+    #[test]
+    fn waits_grow_and_stay_bounded() {
+        assert_eq!(wait(0, None, 1.0), FIRST_WAIT);
+        assert_eq!(wait(0, None, 0.0), FIRST_WAIT / 2);
+        assert_eq!(wait(2, None, 1.0), FIRST_WAIT * 4);
+        assert_eq!(wait(u32::MAX, None, 1.0), LONGEST_WAIT);
+        assert_eq!(wait(0, Some(Duration::from_secs(7)), 1.0), Duration::from_secs(7));
+        assert_eq!(wait(0, Some(Duration::from_secs(1_000_000_000)), 1.0), LONGEST_ASKED_WAIT);
+        assert!((0.0..=1.0).contains(&random_share()));
+    }
+}

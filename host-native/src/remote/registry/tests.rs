@@ -1,0 +1,315 @@
+mod server;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use self::server::{Asked, Server, raw, reply};
+use super::*;
+use crate::remote::{Credentials, RemoteErrorKind, Transferred, read_small_blob};
+
+impl Server {
+    fn remote(&self) -> Registry {
+        self.remote_with(RemoteOptions::default())
+    }
+
+    fn remote_with(&self, options: RemoteOptions) -> Registry {
+        let timeout = Duration::from_millis(500);
+        Registry::new(&self.host, "a/b", &RemoteOptions { retries: 2, timeout, ..options }).unwrap()
+    }
+}
+
+fn login() -> RemoteOptions {
+    let credentials = Credentials { user: "me".to_owned(), password: "pw".to_owned() };
+    RemoteOptions { credentials: Some(credentials), ..RemoteOptions::default() }
+}
+
+fn tag() -> Version {
+    Version::Tag("v1".parse().unwrap())
+}
+
+fn chain(error: &RemoteError) -> String {
+    let mut text = format!("{error:?} {error}");
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        text += &format!(": {source:?} {source}");
+        next = source.source();
+    }
+    text
+}
+
+const CONTENT: &[u8] = b"0123456789";
+
+fn descriptor() -> Descriptor {
+    Descriptor::of("x/y", CONTENT)
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_port_carries_no_login() {
+    let storage = Server::new(|_, _| reply(200, &[], CONTENT)).await;
+    let location = format!("location: http://{}/bucket?sig=secret", storage.host);
+    let registry = Server::new(move |asked, _| {
+        if asked.logs_in() {
+            reply(307, &[&location], b"")
+        } else {
+            reply(401, &["www-authenticate: Basic realm=x"], b"")
+        }
+    })
+    .await;
+    let remote = registry.remote_with(login());
+    assert_eq!(read_small_blob(&remote, &descriptor(), 100).await.unwrap(), CONTENT);
+    assert_eq!(registry.asked().iter().map(Asked::logs_in).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(storage.asked().iter().map(Asked::logs_in).collect::<Vec<_>>(), [false]);
+    assert_eq!(remote.requests(), 3);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_sent_once() {
+    let registry = Server::new(|_, _| reply(401, &["www-authenticate: Basic realm=x"], b"")).await;
+    let error = registry.remote_with(login()).manifest(&tag()).await.unwrap_err();
+    assert_eq!(error.kind(), RemoteErrorKind::Authentication);
+    assert_eq!(registry.asked().len(), 2);
+    assert!(!chain(&error).contains("pw"));
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_and_kept() {
+    let registry = Server::new(|asked, _| {
+        let realm = asked.head.split("host: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+        match &*asked.target {
+            target if target.starts_with("/token?") => reply(200, &[], br#"{"token":"T0"}"#),
+            _ if asked.head.contains("authorization: bearer t0") => reply(404, &[], b""),
+            _ => {
+                let challenge =
+                    format!("www-authenticate: Bearer realm=\"http://{realm}/token\",service=\"s\"");
+                reply(401, &[&challenge], b"")
+            }
+        }
+    })
+    .await;
+    let remote = registry.remote();
+    assert_eq!(remote.manifest(&tag()).await.unwrap(), None);
+    assert!(!remote.has_blob(&descriptor()).await.unwrap());
+    assert_eq!(remote.requests(), 4);
+    assert!(registry.asked()[1].target.contains("service=s&scope=repository%3Aa%2Fb%3Apull"));
+}
+
+#[tokio::test]
+async fn a_broken_download_goes_on_where_it_stopped() {
+    for honours_ranges in [true, false] {
+        let registry = Server::new(move |asked, before| match before {
+            0 => raw(200, &["content-length: 10"], &CONTENT[..4]),
+            _ if honours_ranges => {
+                assert!(asked.head.contains("range: bytes=4-\r\n"));
+                reply(206, &["content-range: bytes 4-9/10"], &CONTENT[4..])
+            }
+            _ => reply(200, &[], CONTENT),
+        })
+        .await;
+        let content = read_small_blob(&registry.remote(), &descriptor(), 100).await.unwrap();
+        assert_eq!(content, CONTENT);
+        assert_eq!(registry.asked().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn another_part_than_asked_for_is_refused() {
+    for answer in [
+        reply(206, &["content-range: bytes 0-9/10"], CONTENT),
+        reply(206, &[], &CONTENT[4..]),
+        reply(416, &["content-range: bytes */4"], b""),
+    ] {
+        let registry = Server::new(move |_, before| {
+            if before == 0 { raw(200, &["content-length: 10"], &CONTENT[..4]) } else { answer.clone() }
+        })
+        .await;
+        let error = read_small_blob(&registry.remote(), &descriptor(), 100).await.unwrap_err();
+        assert!(matches!(error, RemoteError::ContentRange { expected: 4, .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn tries_again_and_gives_up() {
+    let registry = Server::new(|_, before| match before {
+        0 => reply(429, &["retry-after: 0"], b""),
+        1 => b"HTTP/1.1 2".to_vec(),
+        _ => reply(200, &[], b"{}"),
+    })
+    .await;
+    assert!(registry.remote().manifest(&tag()).await.unwrap().is_some());
+    assert_eq!(registry.asked().len(), 3);
+
+    let body = br#"{"errors":[{"code":"UNAVAILABLE","message":"tired\u001b"}]}"#;
+    let registry = Server::new(|_, _| reply(503, &[], body)).await;
+    let error = registry.remote().manifest(&tag()).await.unwrap_err();
+    assert_eq!(error.kind(), RemoteErrorKind::Network);
+    assert!(error.to_string().ends_with("answered 503: tired"), "{error}");
+    assert_eq!(registry.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn silence_is_noticed() {
+    let registry = Server::new(|_, _| Vec::new()).await;
+    let error = registry.remote().manifest(&tag()).await.unwrap_err();
+    assert!(matches!(error, RemoteError::Stalled { .. }), "{error}");
+    assert_eq!(registry.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_manifest_has_a_limit() {
+    let head = format!("content-length: {}", MAX_MANIFEST_BYTES + 1);
+    let announced = raw(200, &[&head], b"");
+    let endless = raw(200, &[], &vec![b' '; 5 << 20]);
+    for answer in [announced, endless] {
+        let registry = Server::new(move |_, _| answer.clone()).await;
+        let error = registry.remote().manifest(&tag()).await.unwrap_err();
+        assert!(matches!(error, RemoteError::TooLarge { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_lie_are_refused() {
+    let lie = format!("docker-content-digest: {}", Digest::of(b"other"));
+    for (headers, kind) in [
+        (&[&*lie][..], RemoteErrorKind::Integrity),
+        (&["content-encoding: gzip"], RemoteErrorKind::Integrity),
+        (&["content-type: text/html; charset=utf-8"], RemoteErrorKind::Network),
+    ] {
+        let answer = reply(200, headers, b"{}");
+        let registry = Server::new(move |_, _| answer.clone()).await;
+        assert_eq!(registry.remote().manifest(&tag()).await.unwrap_err().kind(), kind);
+    }
+    let registry = Server::new(|_, _| reply(200, &[], b"{}")).await;
+    let pinned = Version::Digest(Digest::of(b"other"));
+    let error = registry.remote().manifest(&pinned).await.unwrap_err();
+    assert!(matches!(error, RemoteError::Digest { .. }));
+}
+
+#[tokio::test]
+async fn no_signature_gets_into_an_error() {
+    for location in ["http://127.0.0.1:1/x?sig=secret", "ftp://h/?sig=secret", "http://me:secret@h/"] {
+        let answer = reply(302, &[&format!("location: {location}")], b"");
+        let registry = Server::new(move |_, _| answer.clone()).await;
+        let error = registry.remote().has_blob(&descriptor()).await.unwrap_err();
+        assert!(!chain(&error).contains("secret"), "{}", chain(&error));
+    }
+    let registry = Server::new(|asked, _| reply(307, &[&format!("location: {}", asked.target)], b"")).await;
+    assert!(registry.remote().has_blob(&descriptor()).await.is_err());
+    assert_eq!(registry.asked().len(), 6);
+}
+
+#[derive(Default)]
+struct Counter(AtomicU64);
+
+impl Transferred for Counter {
+    fn bytes(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_opened_put_and_counted_once() {
+    let registry = Server::new(|asked, before| match (&*asked.method, before) {
+        ("POST", _) => reply(202, &["location: uploads/id?_state=a%2Bb"], b""),
+        ("PUT", 1) => reply(500, &[], b""),
+        ("HEAD", _) => reply(404, &[], b""),
+        _ => reply(201, &[], b""),
+    })
+    .await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    let content = vec![1; 1_300_000];
+    std::fs::write(&file, &content).unwrap();
+    let counter = Arc::new(Counter::default());
+    let source = BlobSource::file(&file).counted_by(Arc::clone(&counter) as Arc<dyn Transferred>);
+    let descriptor = Descriptor::of("x/y", &content);
+    registry.remote().push_blob(&descriptor, source).await.unwrap();
+    let asked = registry.asked();
+    let put = asked.last().unwrap();
+    let hex = descriptor.digest.hex();
+    assert_eq!(put.target, format!("/v2/a/b/blobs/uploads/uploads/id?_state=a%2Bb&digest=sha256%3A{hex}"));
+    assert_eq!(put.body, content);
+    assert_eq!(asked.len(), 5);
+    assert_eq!(counter.0.load(Ordering::Relaxed), content.len() as u64);
+}
+
+#[tokio::test]
+async fn an_upload_elsewhere_carries_no_login() {
+    let storage = Server::new(|_, _| reply(201, &[], b"")).await;
+    let location = format!("location: http://{}/upload?sig=secret", storage.host);
+    let registry = Server::new(move |asked, _| {
+        if asked.logs_in() {
+            reply(202, &[&location], b"")
+        } else {
+            reply(401, &["www-authenticate: basic"], b"")
+        }
+    })
+    .await;
+    let remote = registry.remote_with(login());
+    remote.push_blob(&descriptor(), BlobSource::bytes(CONTENT)).await.unwrap();
+    let asked = storage.asked();
+    assert!(!asked[0].logs_in());
+    assert_eq!(asked[0].body, CONTENT);
+}
+
+#[tokio::test]
+async fn a_file_that_changed_is_never_stored() {
+    let registry = Server::new(|asked, _| match &*asked.method {
+        "POST" => reply(202, &["location: /u"], b""),
+        _ => reply(201, &[], b""),
+    })
+    .await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"012345678X").unwrap();
+    let error = registry.remote().push_blob(&descriptor(), BlobSource::file(&file)).await.unwrap_err();
+    assert!(matches!(error, RemoteError::ChangedWhileRead { .. }), "{error}");
+    std::fs::write(&file, b"01234").unwrap();
+    let error = registry.remote().push_blob(&descriptor(), BlobSource::file(&file)).await.unwrap_err();
+    assert!(matches!(error, RemoteError::ChangedWhileRead { .. }), "{error}");
+    assert!(registry.asked().iter().all(|asked| asked.body.len() < CONTENT.len()));
+}
+
+#[tokio::test]
+async fn a_condition_goes_with_the_manifest() {
+    let registry = Server::new(|_, before| reply(if before == 0 { 201 } else { 412 }, &[], b"")).await;
+    let remote = registry.remote();
+    let push = |condition| {
+        let remote = remote.clone();
+        async move {
+            remote.push_manifest(&tag(), media_type::MANIFEST, Bytes::from_static(b"{}"), condition).await
+        }
+    };
+    push(Condition::Absent).await.unwrap();
+    let digest = Digest::of(b"x");
+    let error = push(Condition::Is(digest)).await.unwrap_err();
+    assert!(matches!(error, RemoteError::ConditionFailed { found: None, .. }));
+    let asked = registry.asked();
+    assert!(asked[0].head.contains("if-none-match: *\r\n"));
+    assert!(asked[1].head.contains(&format!("if-match: \"{digest}\"\r\n")));
+    assert_eq!(asked[0].body, b"{}");
+}
+
+#[tokio::test]
+async fn tags_come_page_by_page_from_one_host() {
+    let registry = Server::new(|asked, _| match &*asked.target {
+        "/v2/a/b/tags/list?n=1000" => {
+            reply(200, &[r#"link: </v2/a/b/tags/list?last=b>; rel="next""#], br#"{"tags":["b","../x","a"]}"#)
+        }
+        _ => reply(200, &[], br#"{"tags":["c","a"]}"#),
+    })
+    .await;
+    let tags = registry.remote().tags().await.unwrap();
+    assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["a", "b", "c"]);
+
+    for link in ["/v2/a/b/tags/list?n=1000", "http://127.0.0.1:1/x", "ftp://h/"] {
+        let answer = reply(200, &[&format!("link: <{link}>; rel=next")], br#"{"tags":null}"#);
+        let registry = Server::new(move |_, _| answer.clone()).await;
+        assert!(registry.remote().tags().await.is_err(), "{link}");
+        assert_eq!(registry.asked().iter().map(|asked| &asked.target).collect::<HashSet<_>>().len(), 1);
+    }
+    let nothing = Server::new(|_, _| reply(404, &[], b"")).await;
+    assert_eq!(nothing.remote().tags().await.unwrap(), []);
+}

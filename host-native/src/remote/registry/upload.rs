@@ -1,0 +1,205 @@
+//! Sends a blob: opens an upload, then puts all of it in one request.
+//!
+//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#post-then-put>
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bundle_core::descriptor::Descriptor;
+use bundle_core::digest::Hasher;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, stream};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use reqwest::{Method, Url};
+use tokio_util::io::ReaderStream;
+
+use super::address;
+use super::call::{Call, Payload, text};
+use super::client::Client;
+use super::download;
+use super::retry::Failure;
+use crate::remote::{BlobContent, BlobSource, RemoteError, blob};
+
+/// How much of a file is read and sent at a time.
+const PIECE_BYTES: usize = 512 << 10;
+
+/// How many bytes a second a registry is trusted to check and store once it has them all.
+const COMMIT_BYTES_PER_SECOND: u64 = 8 << 20;
+
+/// Sends a blob, again from the start where it fails and may succeed later.
+pub(super) async fn push(
+    client: &Client,
+    descriptor: &Descriptor,
+    source: BlobSource,
+) -> Result<(), RemoteError> {
+    let outgoing = Outgoing::new(descriptor.clone(), source);
+    let mut budget = client.budget();
+    loop {
+        match put(client, &outgoing).await {
+            Ok(()) => return Ok(()),
+            Err(failure) => budget.spend(failure).await?,
+        }
+        // With all bytes sent, perhaps only the answer got lost.
+        let all_sent = outgoing.sent() == outgoing.descriptor.size;
+        if all_sent && download::find(client, &outgoing.descriptor).await.unwrap_or(false) {
+            return Ok(());
+        }
+    }
+}
+
+async fn put(client: &Client, outgoing: &Outgoing) -> Result<(), Failure> {
+    let what = format!("the upload of {}", blob::name(&outgoing.descriptor));
+    let call = Call::new(Method::POST, client.repository.uploads(), what.clone())
+        .with_header(CONTENT_LENGTH, "0")?;
+    let opened = client.attempt(&call).await?;
+    if opened.status().as_u16() != 202 {
+        return Err(call.fault("the registry does not open one").into());
+    }
+    let location = text(opened.headers(), LOCATION).ok_or_else(|| call.fault("it leads nowhere"))?;
+    let mut url: Url = address::resolve(&call.url, location).map_err(|fault| call.fault(fault))?;
+    // What else the query holds is the registry's own state and goes back as it came.
+    url.query_pairs_mut().append_pair("digest", &outgoing.descriptor.digest.to_string());
+
+    let mut call = Call::new(Method::PUT, url, what)
+        .with_header(CONTENT_TYPE, "application/octet-stream")?
+        .with_header(CONTENT_LENGTH, &outgoing.descriptor.size.to_string())?;
+    call.payload = Payload::Blob(outgoing);
+    let stored = client.attempt(&call).await?;
+    if stored.status().as_u16() == 202 {
+        return Err(call.fault("the registry does not finish it").into());
+    }
+    Ok(())
+}
+
+/// A blob on its way out.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    descriptor: Descriptor,
+    source: BlobSource,
+    progress: Arc<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Bytes sent in this try.
+    sent: AtomicU64,
+    /// The most bytes sent in any try.
+    reported: AtomicU64,
+    /// Why the body broke off.
+    fault: Mutex<Option<RemoteError>>,
+}
+
+impl Outgoing {
+    pub(super) fn new(descriptor: Descriptor, source: BlobSource) -> Self {
+        Self { descriptor, source, progress: Arc::default() }
+    }
+
+    /// How many bytes this try has sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.progress.sent.load(Ordering::Relaxed)
+    }
+
+    /// How much longer the registry may be silent: it has something to do once it has all bytes.
+    pub(super) fn commit_time(&self) -> Duration {
+        let complete = self.sent() >= self.descriptor.size;
+        Duration::from_secs(if complete { self.descriptor.size / COMMIT_BYTES_PER_SECOND } else { 0 })
+    }
+
+    /// Why the body broke off, if the fault was on this side.
+    pub(super) fn take_fault(&self) -> Option<RemoteError> {
+        self.progress.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Opens the source from the start. The stream breaks off before its last piece where the bytes are not what the
+    /// descriptor says, so that they never become a complete request.
+    pub(super) async fn open(
+        &self,
+    ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, RemoteError> {
+        self.progress.sent.store(0, Ordering::Relaxed);
+        let pieces = match &self.source.content {
+            BlobContent::Bytes(bytes) => {
+                blob::check_bytes(bytes, &self.descriptor)?;
+                in_pieces(bytes.clone())
+            }
+            BlobContent::File(path) => {
+                let cannot_read = |source| RemoteError::Io { action: "read", path: path.clone(), source };
+                let file = tokio::fs::File::open(path).await.map_err(cannot_read)?;
+                if file.metadata().await.map_err(cannot_read)?.len() != self.descriptor.size {
+                    return Err(RemoteError::ChangedWhileRead { path: path.clone() });
+                }
+                ReaderStream::with_capacity(file, PIECE_BYTES).boxed()
+            }
+        };
+        let reading = Reading {
+            pieces,
+            hasher: Hasher::new(),
+            descriptor: self.descriptor.clone(),
+            source: self.source.clone(),
+            progress: Arc::clone(&self.progress),
+        };
+        Ok(stream::try_unfold(reading, Reading::next).boxed())
+    }
+}
+
+fn in_pieces(mut bytes: Bytes) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
+    let pieces = std::iter::from_fn(move || {
+        (!bytes.is_empty()).then(|| Ok(bytes.split_to(bytes.len().min(PIECE_BYTES))))
+    });
+    stream::iter(pieces).boxed()
+}
+
+struct Reading {
+    pieces: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    hasher: Hasher,
+    descriptor: Descriptor,
+    source: BlobSource,
+    progress: Arc<Progress>,
+}
+
+impl Reading {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, std::io::Error> {
+        let piece = match self.pieces.next().await {
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) => return Err(self.broken(error)),
+            None if self.hasher.length() == self.descriptor.size => return Ok(None),
+            None => return Err(self.changed()),
+        };
+        self.hasher.update(&piece);
+        let length = self.hasher.length();
+        if length >= self.descriptor.size {
+            let is_last = self.pieces.next().await.is_none();
+            if !is_last
+                || length > self.descriptor.size
+                || self.hasher.clone().finish() != self.descriptor.digest
+            {
+                return Err(self.changed());
+            }
+        }
+        self.progress.sent.store(length, Ordering::Relaxed);
+        let reported = self.progress.reported.fetch_max(length, Ordering::Relaxed);
+        if length > reported {
+            self.source.transferred.bytes(length - reported);
+        }
+        Ok(Some((piece, self)))
+    }
+
+    fn changed(&self) -> std::io::Error {
+        if let BlobContent::File(path) = &self.source.content {
+            self.keep(RemoteError::ChangedWhileRead { path: path.clone() });
+        }
+        std::io::Error::other("the content changed")
+    }
+
+    fn broken(&self, source: std::io::Error) -> std::io::Error {
+        if let BlobContent::File(path) = &self.source.content {
+            self.keep(RemoteError::Io { action: "read", path: path.clone(), source });
+        }
+        std::io::Error::other("the content cannot be read")
+    }
+
+    fn keep(&self, fault: RemoteError) {
+        *self.progress.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+}

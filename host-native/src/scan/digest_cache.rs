@@ -1,0 +1,238 @@
+//! Digests of files as they were last read, so that an unchanged file need not be read again.
+//!
+//! Only a cache: a missing, damaged or foreign one is empty, and that one cannot be written is no fault. The format is
+//! flat, for speed: a header with a checksum, then one record a file, sorted by path.
+
+use std::path::Path;
+
+use bundle_core::digest::Digest;
+use tempfile::NamedTempFile;
+
+use super::walk::device;
+use crate::project::Project;
+use crate::project::atomic::write_unsynced;
+use crate::project::stamp::Stamp;
+
+/// The name of the format, and its version as the last byte.
+const MAGIC: [u8; 8] = *b"mobdigs\x01";
+const HEADER: usize = MAGIC.len() + 4;
+const STAMP: usize = 32;
+const DIGEST: usize = 32;
+/// A larger file is no cache of ours.
+const MAX_BYTES: u64 = 4 << 30;
+
+/// On another file system than the cache, times may be as coarse as two seconds and set by another clock.
+const FOREIGN_MARGIN_NS: i64 = 60_000_000_000;
+
+/// What the cache held when it was read.
+#[derive(Debug, Default)]
+pub struct DigestCache {
+    bytes: Vec<u8>,
+}
+
+impl DigestCache {
+    /// Reads the cache of `project`.
+    pub fn read(project: &Project) -> Self {
+        let path = project.digest_cache_file();
+        let is_ours = path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_BYTES);
+        let bytes = if is_ours { std::fs::read(&path).unwrap_or_default() } else { Vec::new() };
+        let is_whole = bytes.get(..MAGIC.len()) == Some(&MAGIC)
+            && bytes.get(MAGIC.len()..HEADER) == Some(&checksum(bytes.get(HEADER..).unwrap_or_default()));
+        Self { bytes: if is_whole { bytes } else { Vec::new() } }
+    }
+
+    /// Goes through the cache alongside paths that are asked for in order.
+    pub fn in_order(&self) -> Cursor<'_> {
+        Cursor { rest: self.bytes.get(HEADER..).unwrap_or_default(), record: None }
+    }
+}
+
+/// A place in the cache that only moves forward.
+#[derive(Debug)]
+pub struct Cursor<'a> {
+    rest: &'a [u8],
+    record: Option<Record<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Record<'a> {
+    path: &'a [u8],
+    stamp: Stamp,
+    digest: Digest,
+}
+
+impl Cursor<'_> {
+    /// The digest of the file at `path`, if its facts are still `stamp`.
+    ///
+    /// Every path must sort after the one before.
+    pub fn digest(&mut self, path: &str, stamp: &Stamp) -> Option<Digest> {
+        while self.record.is_none_or(|record| record.path < path.as_bytes()) {
+            self.record = Some(next_record(&mut self.rest)?);
+        }
+        self.record
+            .filter(|record| record.path == path.as_bytes() && record.stamp == *stamp)
+            .map(|record| record.digest)
+    }
+}
+
+fn next_record<'a>(rest: &mut &'a [u8]) -> Option<Record<'a>> {
+    let (length, after) = rest.split_first_chunk::<2>()?;
+    let (path, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+    let (stamp, after) = after.split_first_chunk::<STAMP>()?;
+    let (digest, after) = after.split_first_chunk::<DIGEST>()?;
+    *rest = after;
+    Some(Record { path, stamp: stamp_from(stamp), digest: Digest::from_sha256(*digest) })
+}
+
+/// Makes the next cache; records must come in order.
+#[derive(Debug)]
+pub struct NewCache {
+    records: Vec<u8>,
+}
+
+impl NewCache {
+    /// An empty one, with room for `files`.
+    pub fn with_room_for(files: usize) -> Self {
+        Self { records: Vec::with_capacity(files * 128) }
+    }
+
+    /// Adds what is known of the file at `path`.
+    pub fn add(&mut self, path: &str, stamp: &Stamp, digest: &Digest) {
+        // No path of a bundle is longer; see `bundle_core::path::MAX_PATH_BYTES`.
+        let Ok(length) = u16::try_from(path.len()) else {
+            return;
+        };
+        self.records.extend_from_slice(&length.to_le_bytes());
+        self.records.extend_from_slice(path.as_bytes());
+        self.records.extend_from_slice(&stamp_bytes(stamp));
+        self.records.extend_from_slice(digest.as_bytes());
+    }
+
+    /// Puts it in the place of the old one, if that can be.
+    pub fn write(self, project: &Project) {
+        let pieces: [&[u8]; 3] = [&MAGIC, &checksum(&self.records), &self.records];
+        if let Err(error) = write_unsynced(&project.digest_cache_file(), &pieces) {
+            tracing::debug!(%error, "the digest cache cannot be written");
+        }
+    }
+}
+
+/// A moment on the clock that stamps the project's files.
+///
+/// A file that changes after this moment gets a later stamp than one that was last changed before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tick {
+    ns: i64,
+    device: u64,
+}
+
+impl Tick {
+    /// Reads the clock, by way of a new file in the cache folder of `project`; none where that cannot be written.
+    pub fn now(project: &Project) -> Option<Self> {
+        let folder = project.cache_folder();
+        let file = new_file(&folder)?;
+        let metadata = file.as_file().metadata().ok()?;
+        Some(Self { ns: Stamp::of(&metadata).modified_ns, device: device(&metadata) })
+    }
+
+    /// Whether a later change of a file is sure to show in its stamp, which now is `stamp`.
+    pub fn is_after(&self, stamp: &Stamp, on_device: u64) -> bool {
+        let margin = if on_device == self.device { 0 } else { FOREIGN_MARGIN_NS };
+        let before = self.ns.saturating_sub(margin);
+        stamp.modified_ns < before && stamp.changed_ns < before
+    }
+}
+
+fn new_file(folder: &Path) -> Option<NamedTempFile> {
+    tempfile::Builder::new().prefix(".tick-").tempfile_in(folder).ok().or_else(|| {
+        std::fs::create_dir(folder).ok()?;
+        tempfile::Builder::new().prefix(".tick-").tempfile_in(folder).ok()
+    })
+}
+
+fn checksum(records: &[u8]) -> [u8; 4] {
+    crc32fast::hash(records).to_le_bytes()
+}
+
+fn stamp_bytes(stamp: &Stamp) -> [u8; STAMP] {
+    let mut bytes = [0; STAMP];
+    bytes[..8].copy_from_slice(&stamp.size.to_le_bytes());
+    bytes[8..16].copy_from_slice(&stamp.modified_ns.to_le_bytes());
+    bytes[16..24].copy_from_slice(&stamp.changed_ns.to_le_bytes());
+    bytes[24..].copy_from_slice(&stamp.inode.to_le_bytes());
+    bytes
+}
+
+fn stamp_from(bytes: &[u8; STAMP]) -> Stamp {
+    let number = |at: usize| {
+        let mut number = [0; 8];
+        number.copy_from_slice(&bytes[at..at + 8]);
+        number
+    };
+    Stamp {
+        size: u64::from_le_bytes(number(0)),
+        modified_ns: i64::from_le_bytes(number(8)),
+        changed_ns: i64::from_le_bytes(number(16)),
+        inode: u64::from_le_bytes(number(24)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn stamp(modified_ns: i64, changed_ns: i64) -> Stamp {
+        Stamp { size: 5, modified_ns, changed_ns, inode: 9 }
+    }
+
+    fn cached() -> (TempDir, Project) {
+        let folder = TempDir::new().unwrap();
+        let project = Project::create(folder.path()).unwrap();
+        std::fs::create_dir(project.cache_folder()).unwrap();
+        let mut cache = NewCache::with_room_for(2);
+        cache.add("a/b", &stamp(1, 2), &Digest::of(b"1"));
+        cache.add("c", &stamp(3, 4), &Digest::of(b"2"));
+        cache.write(&project);
+        (folder, project)
+    }
+
+    #[test]
+    fn answers_only_for_the_same_facts() {
+        let (_folder, project) = cached();
+        let cache = DigestCache::read(&project);
+        let mut cursor = cache.in_order();
+        assert_eq!(cursor.digest("a", &stamp(1, 2)), None);
+        assert_eq!(cursor.digest("a/b", &stamp(1, 2)), Some(Digest::of(b"1")));
+        assert_eq!(cursor.digest("b", &stamp(1, 2)), None);
+        assert_eq!(cursor.digest("c", &stamp(3, 5)), None);
+        assert_eq!(cursor.digest("d", &stamp(3, 4)), None);
+    }
+
+    #[test]
+    fn a_damaged_cache_is_an_empty_one() {
+        let (_folder, project) = cached();
+        let good = std::fs::read(project.digest_cache_file()).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            std::fs::write(project.digest_cache_file(), &bad).unwrap();
+            assert_eq!(DigestCache::read(&project).in_order().digest("a/b", &stamp(1, 2)), None, "byte {at}");
+        }
+        for length in [0, 5, HEADER, good.len() - 1] {
+            std::fs::write(project.digest_cache_file(), &good[..length]).unwrap();
+            assert_eq!(DigestCache::read(&project).in_order().digest("c", &stamp(3, 4)), None);
+        }
+    }
+
+    #[test]
+    fn a_change_in_the_same_tick_is_not_trusted() {
+        let tick = Tick { ns: 100_000_000_000, device: 1 };
+        let at = tick.ns;
+        assert!(tick.is_after(&stamp(at - 1, at - 1), 1));
+        assert!(!tick.is_after(&stamp(at, at - 1), 1));
+        assert!(!tick.is_after(&stamp(at - 1, at), 1));
+        assert!(!tick.is_after(&stamp(at - 1, at - 1), 2));
+    }
+}

@@ -1,0 +1,206 @@
+//! What one folder's entries are: looked for, in the way, ignored, or something else. Part of [`super::walk`].
+
+use std::cmp::Ordering;
+use std::fs::DirEntry;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bundle_core::ignore::EntryKind;
+use bundle_core::path::{BundlePath, RESERVED_FOLDERS};
+
+use super::links::{Chain, Target, follow};
+use super::walk::{Folder, FoundFile, Ignored, RefusalReason, Refused, Untracked, Walk, WalkError, Walked};
+use crate::project::stamp::Stamp;
+
+/// Some entries of one folder.
+pub(crate) struct Batch<'a> {
+    walk: &'a Walk<'a>,
+    folder: &'a Folder,
+    walked: Walked,
+    /// Folders to go through next.
+    folders: Vec<Folder>,
+}
+
+/// One entry: what it is called, and what is looked for at its path and below.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    entry: &'a DirEntry,
+    name: &'a str,
+    wanted: Option<usize>,
+    below: (usize, usize),
+}
+
+impl Entry<'_> {
+    fn is_unwanted(&self) -> bool {
+        self.wanted.is_none() && self.below.0 == self.below.1
+    }
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(walk: &'a Walk<'a>, folder: &'a Folder) -> Self {
+        Self { walk, folder, walked: Walked::default(), folders: Vec::new() }
+    }
+
+    /// What was found, and the folders to go through next.
+    pub(crate) fn finish(self) -> (Walked, Vec<Folder>) {
+        (self.walked, self.folders)
+    }
+
+    pub(crate) fn entry(&mut self, entry: &DirEntry) -> Result<(), WalkError> {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            self.pass_unwanted(&name.to_string_lossy(), EntryKind::File, Err(RefusalReason::NotUnicode));
+            return Ok(());
+        };
+        if self.folder.path.is_empty()
+            && RESERVED_FOLDERS.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
+        {
+            return Ok(());
+        }
+        let (wanted, below) = self.look_up(name);
+        let entry = Entry { entry, name, wanted, below };
+        if entry.is_unwanted() && self.walk.options.untracked == Untracked::Skip {
+            return Ok(());
+        }
+        let kind = entry.entry.file_type().map_err(|source| self.fault(entry, source))?;
+        if kind.is_symlink() {
+            return self.link(entry);
+        }
+        if kind.is_dir() {
+            self.enter(entry, entry.entry.path(), self.folder.chain.clone());
+        } else if !kind.is_file() {
+            self.refuse(entry, RefusalReason::Special);
+        } else if let Some(wanted) = entry.wanted {
+            let metadata = entry.entry.metadata().map_err(|source| self.fault(entry, source))?;
+            self.walked.files.push(FoundFile::new(wanted, &metadata, Stamp::of(&metadata), None));
+            self.block_below(entry);
+        } else {
+            self.unwanted_file(entry);
+        }
+        Ok(())
+    }
+
+    /// Which of what is looked for is called `name` here, and which lie below that.
+    fn look_up(&self, name: &str) -> (Option<usize>, (usize, usize)) {
+        let (start, end) = self.folder.below;
+        let here = &self.walk.wanted[start..end];
+        let folder_length = if self.folder.path.is_empty() { 0 } else { self.folder.path.len() + 1 };
+        let name = name.as_bytes();
+        let wanted =
+            here.binary_search_by(|path| below(path, folder_length).cmp(name)).ok().map(|at| start + at);
+        let first = here.partition_point(|path| compare_folder(below(path, folder_length), name).is_lt());
+        let count =
+            here[first..].partition_point(|path| compare_folder(below(path, folder_length), name).is_eq());
+        (wanted, (start + first, start + first + count))
+    }
+
+    fn link(&mut self, entry: Entry<'_>) -> Result<(), WalkError> {
+        if entry.is_unwanted() && self.is_ignored(entry.name, EntryKind::File) {
+            self.unwanted_file(entry);
+            return Ok(());
+        }
+        let followed =
+            follow(self.walk.root, self.walk.options.symlinks, &entry.entry.path(), &self.folder.chain);
+        match followed {
+            Err(reason) => self.refuse(entry, reason),
+            Ok(Target::Folder { path, chain }) => self.enter(entry, path, chain),
+            Ok(Target::File { path, metadata }) => {
+                if let Some(wanted) = entry.wanted {
+                    let own = entry.entry.metadata().map_err(|source| self.fault(entry, source))?;
+                    self.walked.files.push(FoundFile::new(wanted, &metadata, Stamp::of(&own), Some(path)));
+                    self.block_below(entry);
+                } else {
+                    self.unwanted_file(entry);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, entry: Entry<'_>, disk: PathBuf, chain: Chain) {
+        self.walked.folders.extend(entry.wanted);
+        let untracked = self.walk.options.untracked;
+        if entry.below.0 == entry.below.1 {
+            if untracked == Untracked::Skip {
+                return;
+            }
+            if untracked == Untracked::List && self.is_ignored(entry.name, EntryKind::Folder) {
+                self.walked.ignored_count += 1;
+                return;
+            }
+        }
+        let ignored = if self.is_ignored(entry.name, EntryKind::Folder) { Ignored::Yes } else { Ignored::No };
+        let path = self.path_of(entry.name);
+        let rules = Arc::clone(&self.folder.rules);
+        self.folders.push(Folder { path, disk, rules, ignored, chain, below: entry.below });
+    }
+
+    fn refuse(&mut self, entry: Entry<'_>, reason: RefusalReason) {
+        self.block_below(entry);
+        match entry.wanted {
+            Some(wanted) => {
+                self.walked.unreadable.push((wanted, Refused { path: self.path_of(entry.name), reason }));
+            }
+            None => self.pass_unwanted(entry.name, EntryKind::File, Err(reason)),
+        }
+    }
+
+    fn unwanted_file(&mut self, entry: Entry<'_>) {
+        self.block_below(entry);
+        self.pass_unwanted(entry.name, EntryKind::File, Ok(()));
+    }
+
+    /// Notes what is looked for below something that is no folder.
+    fn block_below(&mut self, entry: Entry<'_>) {
+        let (start, end) = entry.below;
+        for at in start..end {
+            self.walked.below_files.push((at, self.path_of(entry.name)));
+        }
+    }
+
+    fn pass_unwanted(&mut self, name: &str, kind: EntryKind, readable: Result<(), RefusalReason>) {
+        let untracked = self.walk.options.untracked;
+        if untracked == Untracked::Skip {
+            return;
+        }
+        let is_ignored = self.is_ignored(name, kind);
+        self.walked.ignored_count += u64::from(is_ignored);
+        if is_ignored && untracked == Untracked::List {
+            return;
+        }
+        let path = self.path_of(name);
+        match readable.and_then(|()| path.parse().map_err(RefusalReason::Name)) {
+            Ok(path) if is_ignored => self.walked.ignored.push(path),
+            Ok(path) => self.walked.untracked.push(path),
+            Err(_) if is_ignored => {}
+            Err(reason) => self.walked.refused.push(Refused { path, reason }),
+        }
+    }
+
+    fn is_ignored(&self, name: &str, kind: EntryKind) -> bool {
+        self.folder.ignored == Ignored::Yes || self.folder.rules.ignores(&self.path_of(name), kind)
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        let folder = &self.folder.path;
+        if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+    }
+
+    fn fault(&self, entry: Entry<'_>, source: io::Error) -> WalkError {
+        WalkError::Entry { path: entry.entry.path(), source }
+    }
+}
+
+/// The part of `path` behind a folder's name and slash, which it is known to have.
+fn below(path: &BundlePath, folder_length: usize) -> &[u8] {
+    path.as_str().as_bytes().get(folder_length..).unwrap_or_default()
+}
+
+/// Compares `path` with the range of paths that lie in the folder `name`: equal means that it does.
+fn compare_folder(path: &[u8], name: &[u8]) -> Ordering {
+    match path.get(..name.len()) {
+        Some(start) => start.cmp(name).then_with(|| path.get(name.len()).cmp(&Some(&b'/'))),
+        None => path.cmp(name),
+    }
+}

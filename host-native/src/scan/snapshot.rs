@@ -1,0 +1,310 @@
+//! Puts together what a walk, the digest cache and the hashing found.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bundle_core::path::BundlePath;
+use bundle_core::snapshot::{ByPath, File, RepeatedPath, SymlinkPolicy};
+use thiserror::Error;
+
+use super::digest_cache::{DigestCache, NewCache, Tick};
+use super::hash::{HashError, Job, hash_all};
+use super::walk::{FoundFile, Refused, Untracked, WalkError, WalkOptions, Walked, walk};
+use crate::project::Project;
+use crate::project::disk_path::to_disk;
+use crate::project::journal::Before;
+use crate::project::stamp::Stamp;
+
+/// How to scan.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanOptions {
+    /// What to do with symbolic links.
+    pub symlinks: SymlinkPolicy,
+    /// What to do with files that are not looked for.
+    pub untracked: Untracked,
+}
+
+/// Is told how a scan gets on, from several threads.
+pub trait ScanProgress: Sync {
+    /// So many files have been seen.
+    fn found(&self, files: u64) {
+        let _ = files;
+    }
+
+    /// So many bytes have been hashed, since it was told last.
+    fn hashed(&self, bytes: u64) {
+        let _ = bytes;
+    }
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl ScanProgress for Silent {}
+
+/// What a project looks like on disk.
+#[derive(Debug)]
+pub struct Scan {
+    /// The files that were looked for and are there.
+    pub files: ByPath<File>,
+    /// Tracked paths at which no file is, sorted.
+    pub missing: Vec<BundlePath>,
+    /// Files that are not tracked, asked about or ignored, sorted.
+    pub untracked: Vec<BundlePath>,
+    /// How many entries were passed by because of an ignore rule; a folder counts once.
+    pub ignored_count: u64,
+    /// Paths, tracked or asked about, that cannot be written without losing something that is no file of theirs,
+    /// sorted: a folder that holds files which are not tracked, a refused link, a pipe; or a part of the path above
+    /// is such a thing, or a file that is not tracked.
+    pub obstacles: Vec<BundlePath>,
+    /// What is neither tracked nor a file that a bundle may hold, sorted.
+    pub refused: Vec<Refused>,
+    /// How much had to be read.
+    pub hashed: Hashed,
+    /// For each of `files`, the facts of its entry.
+    entries: Vec<Stamp>,
+    /// The same for refused links and the like at paths that were asked about, by path.
+    refused_entries: Vec<(BundlePath, Stamp)>,
+}
+
+/// How much had to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hashed {
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Scan {
+    /// What a commit is to find at `path`, which was tracked or asked about.
+    pub fn before(&self, path: &BundlePath) -> Before {
+        let file = self.files.binary_search_by(|file| file.path.cmp(path)).ok();
+        let refused = self.refused_entries.binary_search_by(|(refused, _)| refused.cmp(path)).ok();
+        let stamp = file.and_then(|at| self.entries.get(at));
+        let stamp =
+            stamp.or_else(|| refused.and_then(|at| self.refused_entries.get(at)).map(|(_, stamp)| stamp));
+        stamp.map_or(Before::Absent, |stamp| Before::Present(*stamp))
+    }
+}
+
+/// Looks at every path in `tracked` and `extra` (those that a pull would write), and at what else there is.
+pub fn scan(
+    project: &Project,
+    tracked: &ByPath<BundlePath>,
+    extra: &[BundlePath],
+    options: ScanOptions,
+    progress: &dyn ScanProgress,
+) -> Result<Scan, ScanError> {
+    let mut wanted: Vec<&BundlePath> = tracked.iter().chain(extra).collect();
+    if !extra.is_empty() {
+        wanted.sort_unstable();
+        wanted.dedup();
+    }
+    // Before anything is looked at: whatever changes from here on gets a later stamp.
+    let tick = Tick::now(project);
+    let how = WalkOptions { symlinks: options.symlinks, untracked: options.untracked };
+    let found = |files| progress.found(files);
+    let (walked, cache) =
+        rayon::join(|| walk(project.root(), &wanted, how, &found), || DigestCache::read(project));
+    let mut walked = walked.map_err(|source| ScanError::Walk { source })?;
+
+    let is_tracked = |path: &BundlePath| tracked.at(path).is_some();
+    let unreadable = std::mem::take(&mut walked.unreadable);
+    let (faults, in_the_way): (Vec<_>, Vec<_>) =
+        unreadable.into_iter().partition(|(at, _)| is_tracked(wanted[*at]));
+    if !faults.is_empty() {
+        let mut refused: Vec<_> = faults.into_iter().map(|(_, refused)| refused).collect();
+        refused.sort_by(|a, b| a.path.cmp(&b.path));
+        return Err(ScanError::Refused { refused });
+    }
+    let blocked = obstacles(project.root(), &wanted, tracked, &walked, in_the_way.iter().map(|(at, _)| *at))
+        .map_err(|source| ScanError::Obstacle { source })?;
+    let refused_entries = refused_entries(project.root(), &wanted, &in_the_way)
+        .map_err(|source| ScanError::Obstacle { source })?;
+    walked.refused.extend(in_the_way.into_iter().map(|(_, refused)| refused));
+    walked.refused.sort_by(|a, b| a.path.cmp(&b.path));
+    walked.untracked.sort_unstable();
+
+    walked.files.sort_unstable_by_key(|file| file.wanted);
+    let (digests, hashed) = digests(project, &wanted, &mut walked.files, &cache, progress)?;
+    if let Some(tick) = tick.filter(|_| hashed.files > 0) {
+        write_cache(project, &wanted, &walked.files, &digests, &tick);
+    }
+    let mut missing = Vec::new();
+    let mut present = walked.files.iter().map(|file| file.wanted).peekable();
+    for (at, path) in wanted.iter().enumerate() {
+        if present.next_if_eq(&at).is_none() && is_tracked(path) {
+            missing.push((*path).clone());
+        }
+    }
+    let entries = walked.files.iter().map(|file| file.entry).collect();
+    let files = walked.files.iter().zip(digests).map(|(file, digest)| File {
+        path: wanted[file.wanted].clone(),
+        digest,
+        size: file.content.size,
+        executable: file.executable,
+    });
+    Ok(Scan {
+        files: ByPath::new(files.collect()).map_err(|source| ScanError::Repeated { source })?,
+        missing,
+        untracked: walked.untracked,
+        ignored_count: walked.ignored_count,
+        obstacles: blocked,
+        refused: walked.refused,
+        hashed,
+        entries,
+        refused_entries,
+    })
+}
+
+/// The digest of each of `found`: from the cache, or from reading it. Facts that were out of date are renewed.
+fn digests(
+    project: &Project,
+    wanted: &[&BundlePath],
+    found: &mut [FoundFile],
+    cache: &DigestCache,
+    progress: &dyn ScanProgress,
+) -> Result<(Vec<bundle_core::digest::Digest>, Hashed), ScanError> {
+    let mut known = cache.in_order();
+    let mut digests: Vec<_> =
+        found.iter().map(|file| known.digest(wanted[file.wanted].as_str(), &file.content)).collect();
+    let unknown: Vec<usize> = (0..found.len()).filter(|at| digests[*at].is_none()).collect();
+    let job = |at: &usize| {
+        let file = &found[*at];
+        let disk = file.target.clone().unwrap_or_else(|| to_disk(project.root(), wanted[file.wanted]));
+        Job { disk, stamp: file.content }
+    };
+    let jobs: Vec<Job> = unknown.iter().map(job).collect();
+    let bytes = AtomicU64::new(0);
+    let read = |count| {
+        bytes.fetch_add(count, Ordering::Relaxed);
+        progress.hashed(count);
+    };
+    let hashed = hash_all(&jobs, &read).map_err(|source| ScanError::Hash { source })?;
+    for (at, hashed) in unknown.iter().zip(hashed) {
+        let file = &mut found[*at];
+        digests[*at] = Some(hashed.digest);
+        if file.target.is_none() {
+            file.entry = hashed.stamp;
+        }
+        file.content = hashed.stamp;
+        file.executable = hashed.executable;
+    }
+    let hashed = Hashed { files: unknown.len() as u64, bytes: bytes.into_inner() };
+    Ok((digests.into_iter().flatten().collect(), hashed))
+}
+
+fn write_cache(
+    project: &Project,
+    wanted: &[&BundlePath],
+    found: &[FoundFile],
+    digests: &[bundle_core::digest::Digest],
+    tick: &Tick,
+) {
+    let mut cache = NewCache::with_room_for(found.len());
+    for (file, digest) in
+        found.iter().zip(digests).filter(|(file, _)| tick.is_after(&file.content, file.device))
+    {
+        cache.add(wanted[file.wanted].as_str(), &file.content, digest);
+    }
+    cache.write(project);
+}
+
+fn refused_entries(
+    root: &Path,
+    wanted: &[&BundlePath],
+    refused: &[(usize, Refused)],
+) -> io::Result<Vec<(BundlePath, Stamp)>> {
+    let look =
+        |at: usize| Ok((wanted[at].clone(), Stamp::of(&to_disk(root, wanted[at]).symlink_metadata()?)));
+    let mut entries = refused.iter().map(|(at, _)| look(*at)).collect::<io::Result<Vec<_>>>()?;
+    entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    Ok(entries)
+}
+
+fn obstacles(
+    root: &Path,
+    wanted: &[&BundlePath],
+    tracked: &ByPath<BundlePath>,
+    walked: &Walked,
+    unreadable: impl Iterator<Item = usize>,
+) -> io::Result<Vec<BundlePath>> {
+    let is_tracked = |path: &str| tracked.binary_search_by(|one| one.as_str().cmp(path)).is_ok();
+    let mut places: Vec<usize> = unreadable.collect();
+    places.extend(walked.below_files.iter().filter(|(_, file)| !is_tracked(file)).map(|(at, _)| *at));
+    for at in &walked.folders {
+        let folder = wanted[*at];
+        if holds_untracked(&to_disk(root, folder), folder.as_str(), &is_tracked)? {
+            places.push(*at);
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    Ok(places.into_iter().map(|at| wanted[at].clone()).collect())
+}
+
+/// Whether anything but folders and tracked files lies in the folder `folder`, which is `disk`.
+fn holds_untracked(disk: &Path, folder: &str, is_tracked: &dyn Fn(&str) -> bool) -> io::Result<bool> {
+    // A link to a folder is itself what stands in the way.
+    if disk.symlink_metadata()?.is_symlink() {
+        return Ok(true);
+    }
+    for entry in disk.read_dir()? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            return Ok(true);
+        };
+        let path = format!("{folder}/{name}");
+        let is_in_the_way = if entry.file_type()?.is_dir() {
+            holds_untracked(&entry.path(), &path, is_tracked)?
+        } else {
+            !is_tracked(&path)
+        };
+        if is_in_the_way {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Why a project could not be scanned.
+#[derive(Debug, Error)]
+pub enum ScanError {
+    /// A file could not be read.
+    #[error("cannot read the project's files")]
+    Hash {
+        /// Which, and why.
+        source: HashError,
+    },
+    /// What stands where a file belongs could not be looked at.
+    #[error("cannot look at what stands where a file belongs")]
+    Obstacle {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Tracked paths are no files that a bundle may hold.
+    #[error("cannot read {}", .refused.iter().map(|one| format!("`{}` ({})", one.path.escape_debug(), one.reason)).collect::<Vec<_>>().join(", "))]
+    Refused {
+        /// Which, and why.
+        refused: Vec<Refused>,
+    },
+    /// One path was found twice.
+    #[error("cannot tell the project's files apart")]
+    Repeated {
+        /// Which.
+        source: RepeatedPath,
+    },
+    /// A folder could not be walked.
+    #[error("cannot look through the project")]
+    Walk {
+        /// Which, and why.
+        source: WalkError,
+    },
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

@@ -1,0 +1,296 @@
+//! Goes through a project's folders, each once, on all processors. Reads no file's content but that of ignore files.
+//!
+//! What a walk looks for is given sorted; each folder gets the part of it that lies below, so that one binary search
+//! in a short list tells what an entry is. Links: [`super::links`].
+
+use std::fs::{DirEntry, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bundle_core::ignore::IgnoreRules;
+use bundle_core::path::{BundlePath, PathFault};
+use bundle_core::snapshot::SymlinkPolicy;
+use thiserror::Error;
+
+use super::entries::Batch;
+use super::links::Chain;
+use crate::project::ignore_file::{IGNORE_FILE, IgnoreFileError, add_rules_in, root_rules};
+use crate::project::stamp::{Stamp, is_executable};
+
+/// As many entries of one folder are handled by one processor at a time.
+const BATCH: usize = 512;
+
+/// What to do with files that are not looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untracked {
+    /// List those that no rule ignores, and count the others.
+    List,
+    /// List all, also the ignored ones.
+    ListIgnored,
+    /// Pass them by, with the folders in which nothing is looked for.
+    Skip,
+}
+
+/// How to walk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WalkOptions {
+    pub(crate) symlinks: SymlinkPolicy,
+    pub(crate) untracked: Untracked,
+}
+
+/// A file that was looked for and can be read.
+#[derive(Debug)]
+pub(crate) struct FoundFile {
+    /// Its place in the list of what was looked for.
+    pub(crate) wanted: usize,
+    /// Facts of the content: of what a link points to.
+    pub(crate) content: Stamp,
+    /// Facts of the entry itself.
+    pub(crate) entry: Stamp,
+    /// Where the content lies, if the entry is a link.
+    pub(crate) target: Option<PathBuf>,
+    pub(crate) executable: bool,
+    pub(crate) device: u64,
+}
+
+/// Something that is no file a bundle may hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its path in the project, as far as it can be written.
+    pub path: String,
+    /// Why not.
+    pub reason: RefusalReason,
+}
+
+/// Why something on disk is no file that a bundle may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RefusalReason {
+    /// A link that leads back to a folder that it lies in.
+    #[error("it is a link that leads back to where it is")]
+    CyclicLink,
+    /// A link to nothing.
+    #[error("it is a link to nothing")]
+    DanglingLink,
+    /// Its name breaks a rule of bundles.
+    #[error("{0}")]
+    Name(PathFault),
+    /// Links are not to be followed.
+    #[error("it is a link, and links are not followed here")]
+    Link,
+    /// Its name is not Unicode.
+    #[error("its name is not UTF-8")]
+    NotUnicode,
+    /// A link to somewhere outside the project, or into a folder that bundles keep out of.
+    #[error("it is a link that leads out of the project's own files")]
+    OutsideLink,
+    /// A link behind many others.
+    #[error("it is a link behind too many others")]
+    TooManyLinks,
+    /// A pipe, a socket or a device.
+    #[error("it is neither a file nor a folder")]
+    Special,
+}
+
+/// What a walk found. Lists are in no order.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    pub(crate) files: Vec<FoundFile>,
+    /// Wanted ones, by their place in the list, that are folders.
+    pub(crate) folders: Vec<usize>,
+    /// Wanted ones that lie below something that is no folder, and what that is called.
+    pub(crate) below_files: Vec<(usize, String)>,
+    /// Wanted ones that cannot be read, by their place in the list.
+    pub(crate) unreadable: Vec<(usize, Refused)>,
+    pub(crate) untracked: Vec<BundlePath>,
+    /// Filled only on [`Untracked::ListIgnored`].
+    pub(crate) ignored: Vec<BundlePath>,
+    /// How many entries were passed by because of a rule; an ignored folder counts once.
+    pub(crate) ignored_count: u64,
+    /// Not wanted and not ignored.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// Walks the project at `root`, looking for `wanted`, which is sorted; tells `found` how many files it has seen.
+pub(crate) fn walk(
+    root: &Path,
+    wanted: &[&BundlePath],
+    options: WalkOptions,
+    found: &(dyn Fn(u64) + Sync),
+) -> Result<Walked, WalkError> {
+    let walk = Walk {
+        root,
+        wanted,
+        options,
+        found,
+        seen: AtomicU64::new(0),
+        walked: Mutex::default(),
+        fault: Mutex::default(),
+    };
+    let top = Folder {
+        path: String::new(),
+        disk: root.to_owned(),
+        rules: Arc::new(root_rules(root).map_err(|source| WalkError::IgnoreFile { source })?),
+        ignored: Ignored::No,
+        chain: Chain::start(root),
+        below: (0, wanted.len()),
+    };
+    rayon::scope(|scope| walk.folder(scope, top));
+    match walk.fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(fault) => Err(fault),
+        None => Ok(walk.walked.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+pub(crate) struct Walk<'a> {
+    pub(crate) root: &'a Path,
+    pub(crate) wanted: &'a [&'a BundlePath],
+    pub(crate) options: WalkOptions,
+    found: &'a (dyn Fn(u64) + Sync),
+    seen: AtomicU64,
+    walked: Mutex<Walked>,
+    fault: Mutex<Option<WalkError>>,
+}
+
+/// A folder to go through.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    /// What a bundle calls it; empty for the top.
+    pub(crate) path: String,
+    pub(crate) disk: PathBuf,
+    pub(crate) rules: Arc<IgnoreRules>,
+    pub(crate) ignored: Ignored,
+    pub(crate) chain: Chain,
+    /// Where in the list of what is looked for those below it are.
+    pub(crate) below: (usize, usize),
+}
+
+/// Whether a folder that the walk is in is ignored; then it is there only for what is looked for in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ignored {
+    No,
+    Yes,
+}
+
+impl<'a> Walk<'a> {
+    fn folder<'s>(&'s self, scope: &rayon::Scope<'s>, folder: Folder)
+    where
+        'a: 's,
+    {
+        if let Err(fault) = self.read_folder(scope, folder) {
+            self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        }
+    }
+
+    fn read_folder<'s>(&'s self, scope: &rayon::Scope<'s>, mut folder: Folder) -> Result<(), WalkError>
+    where
+        'a: 's,
+    {
+        let fault = |source| WalkError::Folder { folder: folder.disk.clone(), source };
+        let mut entries = Vec::new();
+        for entry in folder.disk.read_dir().map_err(fault)? {
+            entries.push(entry.map_err(fault)?);
+        }
+        if !folder.path.is_empty() && entries.iter().any(|entry| entry.file_name() == IGNORE_FILE) {
+            let rules = Arc::make_mut(&mut folder.rules);
+            add_rules_in(rules, &folder.disk, &folder.path)
+                .map_err(|source| WalkError::IgnoreFile { source })?;
+        }
+        let folder = Arc::new(folder);
+        while entries.len() > BATCH {
+            let batch = entries.split_off(entries.len() - BATCH);
+            let folder = Arc::clone(&folder);
+            scope.spawn(move |scope| self.batch(scope, &folder, batch));
+        }
+        self.batch(scope, &folder, entries);
+        Ok(())
+    }
+
+    fn batch<'s>(&'s self, scope: &rayon::Scope<'s>, folder: &Folder, entries: Vec<DirEntry>)
+    where
+        'a: 's,
+    {
+        let mut batch = Batch::new(self, folder);
+        for entry in entries {
+            if let Err(fault) = batch.entry(&entry) {
+                self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+                return;
+            }
+        }
+        let (walked, folders) = batch.finish();
+        let seen = (walked.files.len() + walked.untracked.len()) as u64;
+        (self.found)(self.seen.fetch_add(seen, Ordering::Relaxed) + seen);
+        self.walked.lock().unwrap_or_else(PoisonError::into_inner).append(walked);
+        for below in folders {
+            scope.spawn(move |scope| self.folder(scope, below));
+        }
+    }
+}
+
+impl Walked {
+    fn append(&mut self, mut other: Self) {
+        self.files.append(&mut other.files);
+        self.folders.append(&mut other.folders);
+        self.below_files.append(&mut other.below_files);
+        self.unreadable.append(&mut other.unreadable);
+        self.untracked.append(&mut other.untracked);
+        self.ignored.append(&mut other.ignored);
+        self.ignored_count += other.ignored_count;
+        self.refused.append(&mut other.refused);
+    }
+}
+
+impl FoundFile {
+    pub(crate) fn new(wanted: usize, content: &Metadata, entry: Stamp, target: Option<PathBuf>) -> Self {
+        Self {
+            wanted,
+            content: Stamp::of(content),
+            entry,
+            target,
+            executable: is_executable(content),
+            device: device(content),
+        }
+    }
+}
+
+#[cfg(unix)]
+pub(crate) fn device(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::dev(metadata)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn device(_: &Metadata) -> u64 {
+    0
+}
+
+/// Why a project could not be walked.
+#[derive(Debug, Error)]
+pub enum WalkError {
+    /// An entry could not be looked at.
+    #[error("cannot look at {}", path.display())]
+    Entry {
+        /// The entry.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder could not be read.
+    #[error("cannot read the folder {}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Ignore rules could not be read.
+    #[error("cannot tell which files are ignored")]
+    IgnoreFile {
+        /// Why not.
+        source: IgnoreFileError,
+    },
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Moves a tag: looks, asks the core, writes, and reads back.
+
+use bundle_core::descriptor::media_type;
+use bundle_core::digest::Digest;
+use bundle_core::plan::tag::{TagDecision, TagFacts};
+use bundle_core::reference::Tag;
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::bundle::{Context, OpenError, resolve};
+use crate::component::CoreError;
+use crate::remote::{Condition, RemoteError, Version};
+
+/// The digest of the manifest that `tag` names now.
+pub async fn tag_digest(context: Context<'_>, tag: &Tag) -> Result<Option<Digest>, OpenError> {
+    let version = Version::Tag(tag.clone());
+    let Some(fetched) = context.remote.manifest(&version).await? else { return Ok(None) };
+    resolve(context.core, &version, &fetched).map(Some)
+}
+
+/// Makes the tag of `facts` name `facts.target`, whose bytes are `manifest`; `facts.current` is looked up here.
+///
+/// Remotes that honour conditions are told what the tag must still name; because others do not, the tag is read back.
+pub async fn move_tag(context: Context<'_>, facts: TagFacts, manifest: Bytes) -> Result<(), TagError> {
+    let current = tag_digest(context, &facts.tag).await?;
+    let facts = TagFacts { current, ..facts };
+    match context.core.decide_tag(&facts)? {
+        TagDecision::AlreadyThere => return Ok(()),
+        TagDecision::Moved(found) => {
+            return Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found });
+        }
+        TagDecision::Published(found) => return Err(TagError::Published { tag: facts.tag, found }),
+        TagDecision::Write => {}
+    }
+    let condition = match (facts.force, current) {
+        (true, _) => Condition::Any,
+        (false, Some(current)) => Condition::Is(current),
+        (false, None) => Condition::Absent,
+    };
+    let version = Version::Tag(facts.tag.clone());
+    match context.remote.push_manifest(&version, media_type::MANIFEST, manifest, condition).await {
+        Err(RemoteError::ConditionFailed { found, .. }) => {
+            return Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found });
+        }
+        result => result.map_err(OpenError::from)?,
+    }
+    let found = tag_digest(context, &facts.tag).await?;
+    if found != Some(facts.target) {
+        return Err(TagError::Overtaken { tag: facts.tag, pushed: facts.target, found });
+    }
+    Ok(())
+}
+
+/// Why a tag does not name what it was to name.
+#[derive(Debug, Error)]
+pub enum TagError {
+    /// The core could not be asked.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// It names something else than when the plan was made; it was left alone.
+    #[error("the tag `{tag}` moved while the push was under way: it named {}, now {}", named(.planned), named(.found))]
+    Moved {
+        /// The tag.
+        tag: Tag,
+        /// What it named when the plan was made.
+        planned: Option<Digest>,
+        /// What it names now.
+        found: Option<Digest>,
+    },
+    /// The remote failed, or sent what must not be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Another push came right after ours.
+    #[error("another push overtook this one: the tag `{tag}` was moved to {pushed} and names {} now", named(.found))]
+    Overtaken {
+        /// The tag.
+        tag: Tag,
+        /// What it was made to name.
+        pushed: Digest,
+        /// What it names now.
+        found: Option<Digest>,
+    },
+    /// It is a version that exists; it was left alone.
+    #[error("the version `{tag}` is published already, as {found}")]
+    Published {
+        /// The tag.
+        tag: Tag,
+        /// What it names.
+        found: Digest,
+    },
+}
+
+fn named(digest: &Option<Digest>) -> String {
+    digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string())
+}

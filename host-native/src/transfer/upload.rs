@@ -1,0 +1,60 @@
+//! Brings the blobs of a push to the remote, several at a time, each streamed from its file.
+
+use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::plan::push::Upload;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use thiserror::Error;
+
+use crate::bundle::Context;
+use crate::project::Project;
+use crate::project::disk_path::to_disk;
+use crate::remote::{BlobSource, RemoteError};
+
+/// What was really sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Blobs.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Sends `blobs`, which are files of `project`; leaves out those that the remote turns out to have.
+///
+/// # Errors
+///
+/// The first one ends it. What was sent by then stays on the remote, where nothing refers to it yet.
+pub async fn upload(
+    context: Context<'_>,
+    project: &Project,
+    blobs: &[Upload],
+) -> Result<Uploaded, UploadError> {
+    stream::iter(blobs)
+        .map(|blob| upload_one(context, project, blob))
+        .buffer_unordered(context.concurrency)
+        .try_fold(Uploaded::default(), async |sum, one| {
+            Ok(Uploaded { blobs: sum.blobs + one.blobs, bytes: sum.bytes + one.bytes })
+        })
+        .await
+}
+
+async fn upload_one(context: Context<'_>, project: &Project, blob: &Upload) -> Result<Uploaded, UploadError> {
+    let fault = |source| UploadError { path: blob.path.to_string(), source };
+    let descriptor = Descriptor::new(media_type::FILE_LAYER, blob.digest, blob.size);
+    if blob.ask_first && context.remote.has_blob(&descriptor).await.map_err(fault)? {
+        return Ok(Uploaded::default());
+    }
+    let source = BlobSource::file(to_disk(project.root(), &blob.path));
+    context.remote.push_blob(&descriptor, source).await.map_err(fault)?;
+    Ok(Uploaded { blobs: 1, bytes: blob.size })
+}
+
+/// Why a file could not be sent.
+#[derive(Debug, Error)]
+#[error("cannot send `{path}`")]
+pub struct UploadError {
+    /// The file.
+    pub path: String,
+    /// What the remote says.
+    pub source: RemoteError,
+}

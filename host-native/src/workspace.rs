@@ -1,0 +1,97 @@
+//! A project with everything that its own folder says: the facts that each command starts from.
+
+use std::path::Path;
+
+use bundle_core::digest::Digest;
+use bundle_core::path::BundlePath;
+use bundle_core::reference::{Reference, Tag};
+use bundle_core::snapshot::{ByPath, SyncedFile};
+use thiserror::Error;
+
+use crate::project::config::ConfigError;
+use crate::project::state::StateError;
+use crate::project::tracked::{TrackedError, read_tracked};
+use crate::project::{Config, Project, State};
+
+/// The file in which git looks for what it is to ignore.
+pub const GITIGNORE: &str = ".gitignore";
+
+/// What that file holds where `init` has made it.
+pub const GENERATED_GITIGNORE: &str = ".modelops-bundle/\n";
+
+/// A project, its settings, what it tracks and what it last agreed on.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// Where it is.
+    pub project: Project,
+    /// Its settings.
+    pub config: Config,
+    /// The paths that it tracks, on disk or not.
+    pub tracked: ByPath<BundlePath>,
+    /// What it last agreed on with its remote.
+    pub state: State,
+}
+
+impl Workspace {
+    /// Reads what the folder of `project` says.
+    pub fn load(project: Project) -> Result<Self, LoadError> {
+        let config = Config::read(&project)?;
+        let tracked = read_tracked(&project)?;
+        let state = State::read(&project)?;
+        Ok(Self { project, config, tracked, state })
+    }
+
+    /// The top folder.
+    pub fn root(&self) -> &Path {
+        self.project.root()
+    }
+
+    /// The bundle that is meant where none is named: the configured place with its default tag.
+    pub fn default_reference(&self) -> Option<Reference> {
+        let configured = self.config.registry_ref.as_ref()?;
+        let tag = configured.tag.clone().unwrap_or_else(|| self.config.default_tag.clone());
+        Some(configured.with_tag(tag))
+    }
+
+    /// What a pull may replace: what the project last agreed on, and the `.gitignore` that `init` wrote into a folder
+    /// that had none, as long as nobody has made it his own.
+    pub fn base_for_pull(&self) -> ByPath<SyncedFile> {
+        let mut base = self.state.last_synced.to_vec();
+        if let Ok(path) = GITIGNORE.parse::<BundlePath>()
+            && self.tracked.at(&path).is_none()
+            && self.state.last_synced.at(&path).is_none()
+        {
+            base.push(SyncedFile {
+                path,
+                digest: Digest::of(GENERATED_GITIGNORE.as_bytes()),
+                executable: None,
+            });
+        }
+        // One path more, which was not among them.
+        ByPath::new(base).unwrap_or_default()
+    }
+
+    /// What the project last agreed on with the bundle that `place` and `tag` name: nothing, if it was another one.
+    ///
+    /// A state that does not say which one it was counts for the configured one.
+    pub fn base_with(&self, reference: &Reference, tag: &Tag) -> ByPath<SyncedFile> {
+        let wanted = reference.with_tag(tag.clone());
+        let synced = self.state.synced_ref.clone().or_else(|| self.default_reference());
+        let is_same = synced.is_some_and(|synced| Reference { digest: None, ..synced } == wanted);
+        if is_same { self.state.last_synced.clone() } else { ByPath::default() }
+    }
+}
+
+/// Why what a project says of itself cannot be read.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// Its settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// What it last agreed on.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// What it tracks.
+    #[error(transparent)]
+    Tracked(#[from] TrackedError),
+}

@@ -1,0 +1,324 @@
+//! An open bundle: a manifest and an index, the checks of one against the other, and what is known of its files'
+//! bytes. What is right is decided by the core; this only asks it and keeps the answers.
+
+use std::collections::BTreeMap;
+
+use bundle_core::descriptor::Descriptor;
+use bundle_core::digest::{Digest, DigestError};
+use bundle_core::index::{BundleIndex, Entry, IndexError, check_layers};
+use bundle_core::manifest::{Manifest, ManifestError, annotation};
+use bundle_core::path::BundlePath;
+use bundle_core::tree::tree_digest;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::document::describe;
+use crate::view::{
+    Annotation, Check, Content, ContentCounts, FileCheck, Group, Row, Subject, Summary, Verdict,
+};
+
+/// A manifest and its index, with the outcome of every check.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    digest: Digest,
+    manifest: Manifest,
+    index: BundleIndex,
+    tree: Digest,
+    checks: Vec<Check>,
+    /// What is known of each file's bytes, in the order of the index's entries.
+    contents: Vec<Content>,
+}
+
+impl Bundle {
+    /// Opens a bundle from its exact bytes. The index may be left out where the manifest carries it.
+    ///
+    /// What can be read but does not match opens all the same: its checks say so.
+    pub(crate) fn open(
+        manifest_bytes: &[u8],
+        index_bytes: Option<&[u8]>,
+        pinned: Option<&str>,
+    ) -> Result<Self, OpenError> {
+        let pinned: Option<Digest> = pinned.map(str::parse).transpose().map_err(OpenError::Pinned)?;
+        let manifest = Manifest::parse(manifest_bytes).map_err(OpenError::Manifest)?;
+        let carried = manifest.embedded_index().map_err(OpenError::Manifest)?;
+        let Some(index_bytes) = index_bytes.or(carried.as_deref()) else {
+            return Err(OpenError::NoIndex { digest: manifest.config.digest });
+        };
+        let found = Descriptor::of(&manifest.config.media_type, index_bytes);
+        let index = BundleIndex::parse(index_bytes).map_err(|source| {
+            if (found.digest, found.size) == (manifest.config.digest, manifest.config.size) {
+                OpenError::Index(source)
+            } else {
+                OpenError::OtherIndex { expected: manifest.config.digest, source }
+            }
+        })?;
+        let digest = Digest::of(manifest_bytes);
+        let tree = tree_digest(&index.files());
+        let checks = vec![
+            check_manifest(digest, pinned),
+            check_index(&manifest.config, &found),
+            check_tree(&manifest, tree),
+            check_blobs(&manifest, &index),
+        ];
+        let contents = vec![Content::Unseen; index.entries.len()];
+        Ok(Self { digest, manifest, index, tree, checks, contents })
+    }
+
+    /// The checks of its documents against each other.
+    pub(crate) fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Itself at a glance.
+    pub(crate) fn summary(&self) -> Summary {
+        let files = || self.index.entries.iter().map(|entry| &entry.file);
+        let blobs: BTreeMap<Digest, u64> =
+            files().filter(|file| file.size > 0).map(|file| (file.digest, file.size)).collect();
+        let annotations = &self.manifest.annotations;
+        Summary {
+            digest: self.digest.to_string(),
+            verdict: self.verdict(),
+            tree: self.tree.to_string(),
+            created: annotations
+                .get(annotation::CREATED)
+                .cloned()
+                .or_else(|| text(self.index.other.get("created"))),
+            version: annotations.get(annotation::VERSION).cloned(),
+            tool: annotations.get(annotation::TOOL).cloned().or_else(|| self.tool_in_index()),
+            file_count: count(self.index.entries.len()),
+            total_size: total(files().map(|file| file.size)),
+            blob_count: count(blobs.len()),
+            stored_size: total(blobs.into_values()),
+            layer_count: count(self.manifest.layers.len()),
+            layers: groups(&self.index, "layers"),
+            roles: groups(&self.index, "roles"),
+            annotations: annotations
+                .iter()
+                .map(|(key, value)| Annotation { key: key.clone(), value: value.clone() })
+                .collect(),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        if self.checks.iter().any(|check| check.verdict == Verdict::Mismatch) {
+            Verdict::Mismatch
+        } else {
+            Verdict::Verified
+        }
+    }
+
+    /// The Python tool writes no annotation and puts this into the index.
+    fn tool_in_index(&self) -> Option<String> {
+        let tool = self.index.other.get("tool")?;
+        let name = text(tool.get("name"))?;
+        Some(match text(tool.get("version")) {
+            Some(version) => format!("{name} {version}"),
+            None => name,
+        })
+    }
+
+    /// One of its files, by its place in the order of paths.
+    pub(crate) fn row(&self, at: usize) -> Option<Row> {
+        let (entry, content) = self.index.entries.get(at).zip(self.contents.get(at))?;
+        Some(Row {
+            path: entry.file.path.to_string(),
+            size: entry.file.size,
+            digest: entry.file.digest.to_string(),
+            executable: entry.file.executable,
+            layer: layer(entry).map(str::to_owned),
+            content: *content,
+        })
+    }
+
+    /// Its files, each with what is known of its bytes.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Entry, Content)> {
+        self.index.entries.iter().zip(self.contents.iter().copied())
+    }
+
+    /// How many files' bytes are known.
+    pub(crate) fn content_counts(&self) -> ContentCounts {
+        let mut counts = ContentCounts::default();
+        for content in &self.contents {
+            match content {
+                Content::Unseen => counts.unseen += 1,
+                Content::Verified => counts.verified += 1,
+                Content::Mismatch => counts.mismatch += 1,
+            }
+        }
+        counts
+    }
+
+    /// Compares the digest and size of some bytes with the files that they may be, and keeps the outcome.
+    ///
+    /// `name` is what the bytes are called: a path, a path below one more folder (that of the project), or the place
+    /// of a blob in an OCI image layout. Bytes of any other name are whatever files have their digest.
+    pub(crate) fn check_content(&mut self, name: &str, digest: Digest, size: u64) -> FileCheck {
+        let named = self.named(name);
+        let same: Vec<usize> = self.places(|entry| entry.file.digest == digest && entry.file.size == size);
+        let same_and_named: Vec<usize> = named.iter().copied().filter(|at| same.contains(at)).collect();
+        let (verdict, places) = if !same_and_named.is_empty() {
+            (Verdict::Verified, same_and_named)
+        } else if !named.is_empty() {
+            (Verdict::Mismatch, named)
+        } else if !same.is_empty() {
+            (Verdict::Verified, same)
+        } else {
+            (Verdict::Undeclared, Vec::new())
+        };
+        let content = match verdict {
+            Verdict::Verified => Content::Verified,
+            Verdict::Mismatch | Verdict::Undeclared => Content::Mismatch,
+        };
+        let mut paths = Vec::new();
+        for at in places {
+            self.contents[at] = content;
+            paths.push(self.index.entries[at].file.path.to_string());
+        }
+        FileCheck { name: name.to_owned(), verdict, paths, digest: digest.to_string(), size }
+    }
+
+    /// The places of the files that `name` may mean.
+    fn named(&self, name: &str) -> Vec<usize> {
+        if let Some(digest) = blob_name(name) {
+            return self.places(|entry| entry.file.digest == digest);
+        }
+        let below_a_folder = name.split_once('/').map(|(_, below)| below);
+        [Some(name), below_a_folder]
+            .into_iter()
+            .flatten()
+            .filter_map(|path| path.parse::<BundlePath>().ok())
+            .filter_map(|path| self.index.entries.binary_search_by(|entry| entry.file.path.cmp(&path)).ok())
+            .collect()
+    }
+
+    fn places(&self, is_wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
+        let places = self.index.entries.iter().enumerate();
+        places.filter(|(_, entry)| is_wanted(entry)).map(|(at, _)| at).collect()
+    }
+}
+
+/// The group that a file belongs to, where the index says so.
+pub(crate) fn layer(entry: &Entry) -> Option<&str> {
+    entry.other.get("layer").and_then(Value::as_str)
+}
+
+/// The digest that `…/sha256/HEX` names: a blob's place in an OCI image layout.
+fn blob_name(name: &str) -> Option<Digest> {
+    let mut parts = name.rsplit('/');
+    let (hex, algorithm) = (parts.next()?, parts.next()?);
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
+fn check_manifest(digest: Digest, pinned: Option<Digest>) -> Check {
+    let expected = pinned.map(|pinned| pinned.to_string());
+    compare(Subject::Manifest, expected, digest.to_string())
+}
+
+fn check_index(expected: &Descriptor, found: &Descriptor) -> Check {
+    let check = compare(Subject::Index, Some(expected.digest.to_string()), found.digest.to_string());
+    if check.verdict == Verdict::Verified && expected.size != found.size {
+        return Check {
+            verdict: Verdict::Mismatch,
+            reason: Some(format!("it has {} bytes, and the manifest says {}", found.size, expected.size)),
+            ..check
+        };
+    }
+    check
+}
+
+fn check_tree(manifest: &Manifest, tree: Digest) -> Check {
+    let expected = manifest.annotations.get(annotation::TREE).cloned();
+    compare(Subject::Tree, expected, tree.to_string())
+}
+
+fn check_blobs(manifest: &Manifest, index: &BundleIndex) -> Check {
+    let fault = check_layers(&index.entries, &manifest.layers).err();
+    Check {
+        subject: Subject::Layers,
+        verdict: if fault.is_some() { Verdict::Mismatch } else { Verdict::Verified },
+        expected: None,
+        actual: None,
+        reason: fault.map(|fault| describe(&fault)),
+    }
+}
+
+fn compare(subject: Subject, expected: Option<String>, actual: String) -> Check {
+    let verdict = match &expected {
+        None => Verdict::Undeclared,
+        Some(expected) if *expected == actual => Verdict::Verified,
+        Some(_) => Verdict::Mismatch,
+    };
+    Check { subject, verdict, expected, actual: Some(actual), reason: None }
+}
+
+fn groups(index: &BundleIndex, field: &str) -> Vec<Group> {
+    let groups = index.groups(field).into_iter();
+    groups
+        .map(|(name, members)| Group {
+            name: name.to_owned(),
+            members: members.into_iter().map(str::to_owned).collect(),
+        })
+        .collect()
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(str::to_owned)
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// A sum for people; JavaScript's numbers are doubles.
+fn total(sizes: impl Iterator<Item = u64>) -> f64 {
+    sizes.fold(0, u64::saturating_add) as f64
+}
+
+/// Why a bundle cannot be opened.
+#[derive(Debug, Error)]
+pub(crate) enum OpenError {
+    /// The index is the one that the manifest names, and cannot be taken.
+    #[error("the index cannot be read")]
+    Index(#[source] IndexError),
+    /// The manifest cannot be taken.
+    #[error("the manifest cannot be read")]
+    Manifest(#[source] ManifestError),
+    /// There is no index.
+    #[error("the manifest does not carry its index, {digest}")]
+    NoIndex {
+        /// The index's digest.
+        digest: Digest,
+    },
+    /// The index is not the one that the manifest names, and cannot be taken either.
+    #[error("the index is not {expected}, which the manifest names, and cannot be read")]
+    OtherIndex {
+        /// What the manifest names.
+        expected: Digest,
+        /// What is wrong with it.
+        source: IndexError,
+    },
+    /// The digest to compare with is none.
+    #[error("the digest to compare with cannot be read")]
+    Pinned(#[source] DigestError),
+}
+
+impl OpenError {
+    /// What the user may do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Index(IndexError::Version { .. } | IndexError::Storage { .. })
+            | Self::Manifest(ManifestError::Unsupported { .. }) => {
+                "A newer version of this page may read it."
+            }
+            Self::Index(_) => "Ask whoever made this bundle to push it again.",
+            Self::Manifest(ManifestError::ImageIndex) => {
+                "Open the manifest of one of its entries, or the whole folder of the layout."
+            }
+            Self::Manifest(ManifestError::NotABundle { .. }) => "Open the manifest of a bundle.",
+            Self::Manifest(_) => "Get the manifest again, as the exact bytes that the registry sends.",
+            Self::NoIndex { .. } => "Open the index together with the manifest.",
+            Self::OtherIndex { .. } => "Get the blob that the manifest names, as exact bytes.",
+            Self::Pinned(_) => "Write `sha256:` and 64 lower-case hex digits.",
+        }
+    }
+}

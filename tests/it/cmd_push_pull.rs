@@ -1,0 +1,285 @@
+//! `push` and `pull` on an OCI layout: what moves, what is refused, what stays.
+
+use std::path::Path;
+
+use modelops_bundle_tests::{TestProject, Tree};
+use serde_json::json;
+
+use crate::cmd_project::{changes, project};
+
+/// A second project on the same remote, with what `first` pushed.
+fn clone_of(first: &TestProject) -> TestProject {
+    let second = TestProject::new();
+    let layout = format!("oci:{}:latest", first.home().join("layout").display());
+    let _ = second.run(&["pull", &layout]).success();
+    second
+}
+
+/// A project that has pushed three files.
+fn pushed() -> TestProject {
+    let project = project();
+    project.write("a", "1").write("b", "2").write("dir/c", "3");
+    let _ = project.run(&["add", "a", "b", "dir"]).success();
+    let _ = project.run(&["push"]).success();
+    project
+}
+
+fn without_gitignore(tree: &Tree) -> Tree {
+    tree.filtered(|path| path != ".gitignore")
+}
+
+#[test]
+fn a_tree_goes_there_and_comes_back() {
+    let project = project();
+    project
+        .write("src/model.py", "def step(): ...\n")
+        .write("data/empty", "")
+        .write("ünïcode/naïve name.txt", "x");
+    project.write_executable("run.sh", "#!/bin/sh\n").write("copy-1", "same").write("copy-2", "same");
+    let _ = project.run(&["add", "."]).success();
+    let report = project.run(&["push", "--json"]).success().json();
+    // Six files and .gitignore; the copies share a blob, the empty file needs none.
+    assert_eq!(report["uploaded"]["files"], 7, "{report}");
+    assert_eq!(report["uploaded"]["blobs"], 5, "{report}");
+    let second = clone_of(&project);
+    second.tree().assert_same(&project.tree());
+    let status = second.run(&["status", "--json"]).success().json();
+    assert_eq!(changes(&status), Vec::<String>::new());
+}
+
+#[test]
+fn pushing_again_writes_nothing() {
+    let project = pushed();
+    let layout = project.home().join("layout");
+    let before = Tree::read(&layout);
+    let report = project.run(&["push", "--json"]).success().json();
+    assert_eq!(report["changed"], false);
+    assert_eq!(report["uploaded"], json!({"files": 0, "blobs": 0, "bytes": 0}));
+    Tree::read(&layout).assert_same(&before);
+}
+
+#[test]
+fn the_same_tree_has_the_same_index_from_anywhere() {
+    let push = |order: [&str; 3]| {
+        let project = project();
+        for path in order {
+            project.write(path, path);
+            let _ = project.run(&["add", path]).success();
+        }
+        project.run(&["push", "--json"]).success().json()
+    };
+    let (one, other) = (push(["a", "b/c", "d"]), push(["d", "b/c", "a"]));
+    assert_eq!((&one["index"], &one["tree"]), (&other["index"], &other["tree"]));
+}
+
+#[test]
+fn a_fixed_clock_gives_the_same_bundle() {
+    let push = || {
+        let project = project();
+        project.write("a", "a");
+        let _ = project.run(&["add", "a"]).success();
+        project.command(["push", "--json"]).env("SOURCE_DATE_EPOCH", "0").run().success().json()["digest"]
+            .clone()
+    };
+    assert_eq!(push(), push());
+}
+
+#[test]
+fn an_edit_sends_only_itself_and_arrives() {
+    let project = pushed();
+    let second = clone_of(&project);
+    project.write("b", "edited").write("new", "new").remove("a");
+    let _ = project.run(&["add", "new"]).success();
+    let report = project.run(&["push", "--json"]).success().json();
+    assert_eq!((&report["uploaded"]["files"], &report["deleted"]), (&json!(2), &json!(["a"])));
+    // What the remote dropped is not deleted here without being told to.
+    let document = second.run(&["pull", "--json"]).code(3).json();
+    assert_eq!(document["error"]["paths"], json!(["a"]));
+    let report = second.run(&["pull", "--overwrite", "--json"]).success().json();
+    assert_eq!(report["downloaded"], json!({"files": 2, "blobs": 2, "bytes": 9}));
+    assert_eq!(report["deleted"], json!(["a"]));
+    without_gitignore(&second.tree()).assert_same(&without_gitignore(&project.tree()));
+}
+
+#[test]
+fn a_pull_over_a_local_edit_changes_nothing() {
+    let project = pushed();
+    let second = clone_of(&project);
+    project.write("a", "theirs").write("b", "theirs");
+    let _ = project.run(&["push"]).success();
+    second.write("a", "mine");
+    let before = second.tree();
+    let output = second.run(&["pull"]).code(3);
+    assert!(output.stderr().contains("  a\n") && output.stderr().contains("--overwrite"), "{output}");
+    second.tree().assert_same(&before);
+    let _ = second.run(&["pull", "--overwrite"]).success();
+    assert_eq!(second.read_text("a"), "theirs");
+}
+
+#[test]
+fn an_untracked_file_in_the_way_stops_a_pull() {
+    let project = pushed();
+    let second = TestProject::new();
+    let layout = format!("oci:{}", project.home().join("layout").display());
+    let _ = second.run(&["init", "--ref", &layout]).success();
+    second.write("a", "precious");
+    let output = second.run(&["pull"]).code(3);
+    assert!(output.stderr().contains("  a\n"), "{output}");
+    assert!(!second.exists("b"));
+    assert_eq!(second.read_text("a"), "precious");
+}
+
+#[test]
+fn a_folder_in_the_way_stops_a_pull() {
+    let project = pushed();
+    let second = clone_of(&project);
+    project.write("thing", "a file");
+    let _ = project.run(&["add", "thing"]).success();
+    let _ = project.run(&["push"]).success();
+    second.write("thing/inside", "precious");
+    for arguments in [&["pull"][..], &["pull", "--overwrite"]] {
+        let output = second.run(arguments).code(3);
+        assert!(output.stderr().contains("thing"), "{output}");
+    }
+    assert_eq!(second.read_text("thing/inside"), "precious");
+}
+
+#[test]
+fn a_file_becomes_a_folder_and_back() {
+    let project = pushed();
+    let second = clone_of(&project);
+    project.remove("a").write("a/b/c", "deep");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let _ = second.run(&["pull", "--overwrite"]).success();
+    without_gitignore(&second.tree()).assert_same(&without_gitignore(&project.tree()));
+    project.remove("a").write("a", "flat");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let _ = second.run(&["pull", "--overwrite"]).success();
+    without_gitignore(&second.tree()).assert_same(&without_gitignore(&project.tree()));
+}
+
+#[test]
+fn deleted_files_come_back_only_when_asked() {
+    let project = pushed();
+    project.remove("a");
+    let _ = project.run(&["pull"]).success();
+    assert!(!project.exists("a"));
+    let _ = project.run(&["pull", "--restore-deleted"]).success();
+    assert_eq!(project.read_text("a"), "1");
+}
+
+#[test]
+fn a_mode_travels() {
+    let project = pushed();
+    let second = clone_of(&project);
+    project.write_executable("a", "1");
+    let report = project.run(&["push", "--json"]).success().json();
+    assert_eq!((&report["changed"], &report["uploaded"]["blobs"]), (&json!(true), &json!(0)));
+    let report = second.run(&["pull", "--json"]).success().json();
+    assert_eq!(report["downloaded"]["blobs"], 0, "the content is here already");
+    without_gitignore(&second.tree()).assert_same(&without_gitignore(&project.tree()));
+}
+
+#[test]
+fn a_push_does_not_undo_what_it_has_not_seen() {
+    let project = pushed();
+    let second = clone_of(&project);
+    project.write("a", "theirs").write("new", "theirs");
+    let _ = project.run(&["add", "new"]).success();
+    let digest = project.run(&["push", "--json"]).success().json()["digest"].clone();
+    second.write("b", "mine");
+    let document = second.run(&["push", "--json"]).code(3).json();
+    assert_eq!(document["error"]["paths"], json!(["a", "new"]));
+    let status = second.run(&["status", "--json"]).success().json();
+    assert_eq!(status["remote"]["digest"], digest);
+    let _ = second.run(&["pull"]).code(3);
+    let _ = second.run(&["push", "--force"]).success();
+    let status = second.run(&["status", "--json"]).success().json();
+    assert_eq!(changes(&status), Vec::<String>::new());
+}
+
+#[test]
+fn a_published_version_stays() {
+    let project = pushed();
+    let _ = project.run(&["push", "--tag", "v1.0.0"]).success();
+    project.write("a", "other");
+    let output = project.run(&["push", "--tag", "v1.0.0"]).code(4);
+    assert!(output.stderr().contains("v1.0.0"), "{output}");
+    let _ = project.run(&["push", "--tag", "v1.0.1", "--tag", "latest"]).success();
+    let list = project.run(&["manifest", "--json"]).success().json();
+    let tags: Vec<_> = list["manifests"].as_array().unwrap().iter().map(|one| one["tags"].clone()).collect();
+    assert!(tags.contains(&json!(["latest", "v1.0.1"])) && tags.contains(&json!(["v1.0.0"])), "{list}");
+    let _ = project.run(&["push", "--tag", "v1.0.0", "--force"]).success();
+}
+
+#[test]
+fn diff_compares_any_two() {
+    let project = pushed();
+    let _ = project.run(&["push", "--tag", "one"]).success();
+    project.write("a", "edited").remove("b").write("new", "n");
+    let _ = project.run(&["add", "new"]).success();
+    let expected = ["modified_local a", "deleted_local b", "added_local new"];
+    assert_eq!(changes(&project.run(&["diff", "--json"]).success().json()), expected);
+    assert_eq!(changes(&project.run(&["diff", "one", "--json"]).success().json()), expected);
+    let _ = project.run(&["push", "--tag", "two"]).success();
+    assert_eq!(changes(&project.run(&["diff", "one", "two", "--json"]).success().json()), expected);
+    let text = project.run(&["diff", "one", "two", "--stat"]).success();
+    assert_eq!(text.stdout(), "M a  1 B -> 6 B\nD b  1 B -> -\nA new  - -> 1 B\n3 files differ\n");
+    let _ = project.run(&["diff", "nothing"]).code(6);
+}
+
+#[test]
+fn a_bundle_is_pulled_by_its_digest() {
+    let project = pushed();
+    let digest = project.run(&["push", "--json"]).success().json()["digest"].as_str().unwrap().to_owned();
+    project.write("a", "later");
+    let _ = project.run(&["push"]).success();
+    let second = TestProject::new();
+    let layout = project.home().join("layout");
+    let _ = second.run(&["pull", &format!("oci:{}@{digest}", layout.display())]).success();
+    assert_eq!(second.read_text("a"), "1");
+    let missing = format!("oci:{}@sha256:{}", layout.display(), "0".repeat(64));
+    let _ = TestProject::new().run(&["pull", &missing]).code(6);
+}
+
+#[test]
+fn a_pull_that_finds_nothing_makes_no_project() {
+    let project = TestProject::new();
+    let _ = project.run(&["pull", &format!("oci:{}/nowhere", project.home().display())]).code(6);
+    assert!(!project.exists(".modelops-bundle"));
+}
+
+#[test]
+fn a_damaged_layout_is_noticed() {
+    let project = pushed();
+    let blobs = project.home().join("layout/blobs/sha256");
+    let flip = |path: &Path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[0] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    };
+    for entry in std::fs::read_dir(blobs).unwrap() {
+        let path = entry.unwrap().path();
+        flip(&path);
+        let second = TestProject::new();
+        let layout = format!("oci:{}:latest", project.home().join("layout").display());
+        let output = second.run(&["pull", &layout]);
+        // The index travels inside the manifest, so its own blob is not needed to pull.
+        let outcome = if second.exists("a") { output.success() } else { output.code(8) };
+        assert!(second.exists("a") == second.exists("b"), "{outcome}");
+        flip(&path);
+    }
+}
+
+#[test]
+fn more_files_than_registries_take_are_refused_with_the_reason() {
+    let project = project();
+    for number in 0..401 {
+        project.write(&format!("f{number}"), number.to_string());
+    }
+    let _ = project.run(&["add", "f*"]).success();
+    let output = project.run(&["push"]).code(1);
+    assert!(output.stderr().contains("401 files"), "{output}");
+}

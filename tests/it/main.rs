@@ -1,0 +1,15 @@
+//! The tests that cross crates, as one binary: one module a subject.
+//!
+//! `cargo xtask test` fails when a file beside this one is not declared here.
+
+mod boundary;
+mod browser;
+mod cmd_project;
+mod cmd_push_pull;
+mod crash;
+mod harness;
+mod hostile;
+mod interop;
+mod python_project;
+mod registry;
+mod vectors;

@@ -1,0 +1,380 @@
+//! The vectors of `tests/vectors/`, answered by the native core and by the component behind `core call`.
+//!
+//! `tests/vectors/README.md` says what a vector is. Other hosts of the component answer the same ones: see `embed.rs`.
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+
+use bundle_core::canonical;
+use bundle_core::descriptor::MAX_SAFE_INTEGER;
+use bundle_core::diff::{PathChange, Sides, diff};
+use bundle_core::digest::{Digest, ResolveError, resolve};
+use bundle_core::path::BundlePath;
+use bundle_core::plan::pull::{PullMode, plan_pull};
+use bundle_core::plan::push::plan_push;
+use bundle_core::plan::tag::{TagDecision, TagFacts, decide_tag};
+use bundle_core::reference::{Place, Reference};
+use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
+use bundle_core::tree::tree_digest;
+use modelops_bundle_tests::TestProject;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[test]
+fn the_native_core_answers_the_vectors() {
+    check_all(native);
+}
+
+#[test]
+fn the_component_answers_the_vectors() {
+    let project = TestProject::new();
+    check_all(|call, input| through_core_call(&project, call, input));
+}
+
+/// The folder of the vectors.
+pub(crate) fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors")
+}
+
+/// A call and the answer that is expected.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vector {
+    name: String,
+    call: String,
+    #[serde(rename = "in")]
+    input: Value,
+    #[serde(rename = "out")]
+    output: Option<Value>,
+    error: Option<String>,
+}
+
+/// Every vector, with the file that it stands in.
+pub(crate) fn load() -> Vec<(String, Vector)> {
+    let mut files: Vec<_> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "json"));
+    files.sort();
+    let mut vectors = Vec::new();
+    for file in files {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let read: Vec<Vector> = serde_json::from_slice(&fs::read(&file).unwrap())
+            .unwrap_or_else(|error| panic!("{} holds no vectors: {error}", file.display()));
+        vectors.extend(read.into_iter().map(|vector| (name.clone(), vector)));
+    }
+    assert!(vectors.len() > 200, "only {} vectors were found", vectors.len());
+    vectors
+}
+
+/// What a host says: an object, or the name of an error as vectors have it.
+type Answer = Result<Value, String>;
+
+/// Compares the answers to all vectors, and lists all that are wrong at once.
+fn check_all(answer: impl Fn(&str, &Value) -> Answer) {
+    let mut wrong = String::new();
+    for (file, vector) in load() {
+        let answer = answer(&vector.call, &vector.input);
+        if !vector.is_answered_by(&answer) {
+            wrong.push_str(&format!("\n{file}: {vector}\n  but the answer is {answer:?}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+impl Vector {
+    fn is_answered_by(&self, answer: &Answer) -> bool {
+        match (&self.output, &self.error, answer) {
+            (Some(Value::Object(expected)), None, Ok(answer)) => {
+                !expected.is_empty() && expected.iter().all(|(field, value)| answer.get(field) == Some(value))
+            }
+            (None, Some(expected), Err(error)) => expected == error,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Vector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} of {}", self.name, self.call, self.input)?;
+        match (&self.output, &self.error) {
+            (Some(output), _) => write!(f, "\n  should be {output}"),
+            (None, error) => write!(f, "\n  should fail: {error:?}"),
+        }
+    }
+}
+
+/// Asks the program, which asks the component.
+fn through_core_call(project: &TestProject, call: &str, input: &Value) -> Answer {
+    let output = project.command(["core", "call", call]).input(input.to_string()).run();
+    if !output.stdout().is_empty() {
+        return Ok(output.success().json());
+    }
+    let output = output.code(2);
+    let message = output.stderr();
+    assert!(!message.is_empty(), "`{call}` fails without a word");
+    Err(refusal(message).unwrap_or_else(|| "malformed".to_owned()))
+}
+
+/// The case that a message of `core call` names: the error as the component gives it stands in it as JSON.
+fn refusal(message: &str) -> Option<String> {
+    let (_, error) = message.split_once("the core refuses it: ")?;
+    let error = serde_json::Deserializer::from_str(error).into_iter::<Value>().next()?.ok()?;
+    Some(case_of(&error))
+}
+
+/// The name of an error case. A record, or a text that is a sentence, has none.
+fn case_of(error: &Value) -> String {
+    let name = match error {
+        Value::Object(object) if object.len() == 1 => object.keys().next().cloned(),
+        Value::String(text) if !text.contains(' ') => Some(text.clone()),
+        _ => None,
+    };
+    name.unwrap_or_else(|| "refused".to_owned())
+}
+
+/// Asks the crate `bundle_core`.
+fn native(call: &str, input: &Value) -> Answer {
+    match call {
+        "canonicalize" => {
+            let Json { json } = read(input)?;
+            let value = canonical::parse(json.as_bytes()).map_err(|_| "refused")?;
+            Ok(json!({ "result": canonical::to_string(&value) }))
+        }
+        "decide-tag" => {
+            let facts: RawTagFacts = read(input)?;
+            Ok(json!({ "result": decision(&decide_tag(&facts.check()?)) }))
+        }
+        "diff" => {
+            let facts = Facts::read(input)?;
+            Ok(json!({ "changes": changes(&diff(facts.sides())) }))
+        }
+        "parse-reference" => {
+            let Text { text } = read(input)?;
+            let reference: Reference = text.parse().map_err(|_| "refused")?;
+            Ok(reference_json(reference))
+        }
+        "plan-pull" => native_pull(input),
+        "plan-push" => native_push(input),
+        "resolve" => native_resolve(input),
+        "sha256" => {
+            let Content { content } = read(input)?;
+            Ok(json!({ "result": Digest::of(&content.into_bytes()) }))
+        }
+        "tree" => {
+            let Files { files } = read(input)?;
+            Ok(json!({ "result": tree_digest(&checked_files(files)?) }))
+        }
+        _ => Err("malformed".to_owned()),
+    }
+}
+
+fn native_pull(input: &Value) -> Answer {
+    let facts = Facts::read(input)?;
+    let Pull { mode, obstacles } = read(input)?;
+    let mode = match mode.as_str() {
+        "safe" => PullMode::Safe,
+        "restore-deleted" => PullMode::RestoreDeleted,
+        "overwrite" => PullMode::Overwrite,
+        _ => return Err("malformed".to_owned()),
+    };
+    let plan = plan_pull(facts.sides(), mode, &checked_paths(obstacles.unwrap_or_default())?);
+    let sources = plan.sources.iter();
+    Ok(json!({
+        "write": plan.write, "delete": plan.delete, "blocked": changes(&plan.blocked),
+        "sources": sources.map(|s| json!({"digest": s.digest, "size": s.size, "local": s.local})).collect::<Vec<_>>(),
+    }))
+}
+
+fn native_push(input: &Value) -> Answer {
+    let facts = Facts::read(input)?;
+    let plan = plan_push(facts.sides());
+    let blob = |blob: &bundle_core::plan::push::Upload| json!({"digest": blob.digest, "size": blob.size, "path": blob.path, "ask_first": blob.ask_first});
+    Ok(json!({
+        "manifest": plan.manifest, "upload": plan.upload, "delete": plan.delete,
+        "overwrite": changes(&plan.overwrite), "blobs": plan.blobs.iter().map(blob).collect::<Vec<_>>(),
+        "changed": plan.changed, "tree": plan.tree,
+    }))
+}
+
+fn native_resolve(input: &Value) -> Answer {
+    let Resolve { actual, declared, pinned } = read(input)?;
+    let actual = actual.parse().map_err(|_| "actual")?;
+    let pinned = pinned.map(|pinned| pinned.parse()).transpose().map_err(|_| "pinned")?;
+    match resolve(actual, declared.as_deref(), pinned) {
+        Ok(resolved) => Ok(json!({ "digest": resolved.digest, "warning": resolved.warning })),
+        Err(ResolveError::Declared { .. }) => Err("declared".to_owned()),
+        Err(ResolveError::DeclaredDiffers { .. }) => Err("declared_differs".to_owned()),
+        Err(ResolveError::PinnedDiffers { .. }) => Err("pinned_differs".to_owned()),
+    }
+}
+
+fn changes(changes: &[PathChange]) -> Vec<Value> {
+    changes.iter().map(|change| json!({"path": change.path, "change": change.change.name()})).collect()
+}
+
+fn decision(decision: &TagDecision) -> Value {
+    match decision {
+        TagDecision::Write => json!("write"),
+        TagDecision::AlreadyThere => json!("already_there"),
+        TagDecision::Moved(now) => json!({ "moved": now }),
+        TagDecision::Published(digest) => json!({ "published": digest }),
+    }
+}
+
+fn reference_json(reference: Reference) -> Value {
+    let place = match reference.place {
+        Place::Repository { host, name } => json!({ "repository": {"host": host, "name": name} }),
+        Place::Layout { directory } => json!({ "layout": directory }),
+        Place::Archive { file } => json!({ "archive": file }),
+    };
+    json!({ "place": place, "tag": reference.tag.map(|tag| tag.to_string()), "digest": reference.digest })
+}
+
+fn read<'a, T: Deserialize<'a>>(input: &'a Value) -> Result<T, String> {
+    T::deserialize(input).map_err(|_| "malformed".to_owned())
+}
+
+#[derive(Deserialize)]
+struct Json {
+    json: String,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    content: Bytes,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Text(String),
+    List(Vec<u8>),
+}
+
+impl Bytes {
+    fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::List(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Files {
+    files: Vec<RawFile>,
+}
+
+#[derive(Deserialize)]
+struct Pull {
+    mode: String,
+    obstacles: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    actual: String,
+    declared: Option<String>,
+    pinned: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawTagFacts {
+    tag: String,
+    planned: Option<Digest>,
+    current: Option<Digest>,
+    target: Digest,
+    #[serde(default)]
+    force: bool,
+}
+
+impl RawTagFacts {
+    fn check(self) -> Result<TagFacts, String> {
+        let Self { tag, planned, current, target, force } = self;
+        let tag = tag.parse().map_err(|_| "refused")?;
+        Ok(TagFacts { tag, planned, current, target, force })
+    }
+}
+
+#[derive(Deserialize)]
+struct RawFacts {
+    local: Vec<RawFile>,
+    remote: Vec<RawFile>,
+    base: Vec<RawSyncedFile>,
+    tracked: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct RawFile {
+    path: String,
+    digest: String,
+    size: u64,
+    #[serde(default)]
+    executable: bool,
+}
+
+#[derive(Deserialize)]
+struct RawSyncedFile {
+    path: String,
+    digest: String,
+    executable: Option<bool>,
+}
+
+/// The facts of a comparison, checked.
+struct Facts {
+    local: ByPath<File>,
+    remote: ByPath<File>,
+    base: ByPath<SyncedFile>,
+    tracked: ByPath<BundlePath>,
+}
+
+impl Facts {
+    fn read(input: &Value) -> Result<Self, String> {
+        let raw: RawFacts = read(input)?;
+        Ok(Self {
+            local: checked_files(raw.local)?,
+            remote: checked_files(raw.remote)?,
+            base: by_path(raw.base.into_iter().map(|file| {
+                let (path, digest) = (path(&file.path)?, digest(&file.digest)?);
+                Ok(SyncedFile { path, digest, executable: file.executable })
+            }))?,
+            tracked: checked_paths(raw.tracked)?,
+        })
+    }
+
+    fn sides(&self) -> Sides<'_> {
+        Sides { local: &self.local, remote: &self.remote, base: &self.base, tracked: &self.tracked }
+    }
+}
+
+fn checked_files(files: Vec<RawFile>) -> Result<ByPath<File>, String> {
+    let files = by_path(files.into_iter().map(|file| {
+        if file.size > MAX_SAFE_INTEGER {
+            return Err("size".to_owned());
+        }
+        let (path, digest) = (path(&file.path)?, digest(&file.digest)?);
+        Ok(File { path, digest, size: file.size, executable: file.executable })
+    }))?;
+    if files.nested().next().is_some() { Err("nested".to_owned()) } else { Ok(files) }
+}
+
+fn checked_paths(paths: Vec<String>) -> Result<ByPath<BundlePath>, String> {
+    by_path(paths.iter().map(|text| path(text)))
+}
+
+fn by_path<T: HasPath>(facts: impl Iterator<Item = Result<T, String>>) -> Result<ByPath<T>, String> {
+    ByPath::new(facts.collect::<Result<_, _>>()?).map_err(|_| "repeated".to_owned())
+}
+
+fn path(text: &str) -> Result<BundlePath, String> {
+    text.parse().map_err(|_| "path".to_owned())
+}
+
+fn digest(text: &str) -> Result<Digest, String> {
+    text.parse().map_err(|_| "digest".to_owned())
+}

@@ -1,0 +1,303 @@
+//! A real registry for one test: Debian's `docker-registry`, with a folder and a port of its own.
+
+use crate::http::{Request, Response};
+use crate::tools;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The user that [`Registry::start_with_password`] knows.
+pub const USER: &str = "researcher";
+
+/// That user's password.
+pub const PASSWORD: &str = "seir-2024";
+
+/// The line of an htpasswd file for [`USER`] and [`PASSWORD`]; bcrypt, at a cost low enough for tests.
+const HTPASSWD: &str = "researcher:$2a$05$5K4Dt/2A0A1m6yXxDyqetOS0SUzCbfaVz7.7f04V1suM4RhD10Yf.\n";
+
+/// [`USER`] and [`PASSWORD`] as the header of basic authentication.
+const AUTHORIZATION: &str = "Basic cmVzZWFyY2hlcjpzZWlyLTIwMjQ=";
+
+/// How long a registry may take to answer its first request.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// Between looking for a free port and the registry taking it, another process may have taken it.
+const PORTS_TRIED: usize = 5;
+
+/// Whether the test can go on: its registry answers.
+///
+/// Every test that uses a registry begins with this. Where the registry cannot be reached (its program is
+/// not here, or does not start) the test returns early and this says so; in continuous integration, where
+/// `CI` is set, it panics instead, so no test is skipped unseen.
+///
+/// ```no_run
+/// # use modelops_bundle_tests::{Registry, can_connect_to_registry};
+/// let registry = Registry::start();
+/// if !can_connect_to_registry(&registry) {
+///     return;
+/// }
+/// ```
+#[track_caller]
+pub fn can_connect_to_registry(registry: &Registry) -> bool {
+    if let Err(why) = &registry.server {
+        tools::skip(&format!("cannot connect to a registry: {why}"));
+        return false;
+    }
+    let deadline = Instant::now() + START_LIMIT;
+    while !answers(&registry.host) {
+        if Instant::now() > deadline {
+            let log = registry.log();
+            tools::skip(&format!("cannot connect to the registry at {}\n{log}", registry.host));
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+/// A registry of its own, on loopback, that ends with this value.
+///
+/// Keep it in the test and not in a `static`: those are never dropped, and the process would stay behind.
+#[derive(Debug)]
+pub struct Registry {
+    host: String,
+    authorization: Option<&'static str>,
+    /// The process, or why there is none.
+    server: Result<Child, String>,
+    folder: TempDir,
+}
+
+impl Registry {
+    /// Starts a registry that anyone may read and write.
+    pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Starts a registry that only [`USER`] with [`PASSWORD`] may use, by basic authentication.
+    pub fn start_with_password() -> Self {
+        Self::start_with(Some(AUTHORIZATION))
+    }
+
+    fn start_with(authorization: Option<&'static str>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (host, server) = match tools::DOCKER_REGISTRY.find() {
+            None => {
+                (String::new(), Err("docker-registry is not here; `cargo xtask test` gets it".to_owned()))
+            }
+            Some(program) => launch(&program, folder.path(), authorization.is_some()),
+        };
+        Self { host, authorization, server, folder }
+    }
+
+    /// Where it listens: `127.0.0.1:PORT`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The folder in which it keeps everything, to look into or to damage.
+    pub fn storage(&self) -> PathBuf {
+        storage(self.folder.path())
+    }
+
+    /// Talks to it, as its user where it has one.
+    pub fn client(&self) -> RegistryClient {
+        RegistryClient { host: self.host.clone(), authorization: self.authorization }
+    }
+
+    /// What it printed, for a failure's message.
+    pub fn log(&self) -> String {
+        fs::read_to_string(log_file(self.folder.path())).unwrap_or_default()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        if let Ok(server) = &mut self.server {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// Talks to a registry past the program under test: to see what is there, or to move a tag behind its back.
+#[derive(Clone, Debug)]
+pub struct RegistryClient {
+    host: String,
+    authorization: Option<&'static str>,
+}
+
+impl RegistryClient {
+    /// Sends any request.
+    #[track_caller]
+    pub fn send(&self, request: Request) -> Response {
+        let request = match self.authorization {
+            Some(authorization) => request.header("Authorization", authorization),
+            None => request,
+        };
+        match request.send(&self.host) {
+            Ok(response) => response,
+            Err(error) => panic!("{} did not answer {request:?}: {error}", self.host),
+        }
+    }
+
+    /// A manifest by its tag or digest, with its digest in the header `Docker-Content-Digest`; nothing when
+    /// there is none.
+    #[track_caller]
+    pub fn manifest(&self, repository: &str, reference: &str) -> Option<Response> {
+        self.find(&format!("/v2/{repository}/manifests/{reference}"))
+    }
+
+    /// The digest that a tag points to; nothing when there is no such tag.
+    #[track_caller]
+    pub fn tag_digest(&self, repository: &str, tag: &str) -> Option<String> {
+        self.manifest(repository, tag)?.header("Docker-Content-Digest").map(ToOwned::to_owned)
+    }
+
+    /// The tags of a repository, sorted; none when there is no such repository.
+    #[track_caller]
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        let Some(list) = self.find(&format!("/v2/{repository}/tags/list")) else {
+            return Vec::new();
+        };
+        let tags = list.json()["tags"].as_array().cloned().unwrap_or_default();
+        let mut tags: Vec<String> =
+            tags.iter().filter_map(|tag| tag.as_str().map(ToOwned::to_owned)).collect();
+        tags.sort();
+        tags
+    }
+
+    /// A blob's bytes; nothing when there is none.
+    #[track_caller]
+    pub fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
+        self.find(&format!("/v2/{repository}/blobs/{digest}")).map(|response| response.body)
+    }
+
+    /// Stores a manifest and points a tag at it; what it refers to must be there.
+    #[track_caller]
+    pub fn put_manifest(&self, repository: &str, tag: &str, media_type: &str, manifest: &[u8]) {
+        let request = Request::new("PUT", &format!("/v2/{repository}/manifests/{tag}"))
+            .header("Content-Type", media_type)
+            .body(manifest);
+        let response = self.send(request);
+        assert_eq!(response.status, 201, "the manifest was refused: {response}");
+    }
+
+    /// Stores a blob in one request, under a digest that the registry checks.
+    #[track_caller]
+    pub fn put_blob(&self, repository: &str, digest: &str, content: &[u8]) {
+        let opened = self.send(Request::new("POST", &format!("/v2/{repository}/blobs/uploads/")));
+        let location = opened.header("Location").unwrap_or_else(|| panic!("no upload was opened: {opened}"));
+        let path = location.strip_prefix(&format!("http://{}", self.host)).unwrap_or(location);
+        let joined = if path.contains('?') { '&' } else { '?' };
+        let request = Request::new("PUT", &format!("{path}{joined}digest={digest}"))
+            .header("Content-Type", "application/octet-stream")
+            .body(content);
+        let response = self.send(request);
+        assert_eq!(response.status, 201, "the blob was refused: {response}");
+    }
+
+    #[track_caller]
+    fn find(&self, path: &str) -> Option<Response> {
+        // A registry converts a manifest to an older form for a client that does not say it takes this one.
+        let accept =
+            "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
+        let response = self.send(Request::new("GET", path).header("Accept", accept));
+        match response.status {
+            200 => Some(response),
+            404 => None,
+            _ => panic!("unexpected answer to GET {path}: {response}"),
+        }
+    }
+}
+
+/// Starts the program on a free port and waits until it answers. Returns where it listens as well.
+fn launch(program: &Path, folder: &Path, with_password: bool) -> (String, Result<Child, String>) {
+    let mut why = String::new();
+    for _ in 0..PORTS_TRIED {
+        let host = free_host();
+        let config = folder.join("config.yml");
+        fs::write(&config, configuration(folder, &host, with_password))
+            .expect("a temporary file can be written");
+        fs::write(folder.join("htpasswd"), HTPASSWD).expect("a temporary file can be written");
+        let log = File::create(log_file(folder)).expect("a temporary file can be made");
+        let spawned = Command::new(program)
+            .arg("serve")
+            .arg(&config)
+            // It would look for a collector of traces otherwise.
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file handle can be copied"))
+            .stderr(log)
+            .spawn();
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(error) => return (host, Err(format!("cannot run {}: {error}", program.display()))),
+        };
+        match wait_until_it_answers(&mut child, &host) {
+            Ok(()) => return (host, Ok(child)),
+            Err(reason) => why = reason,
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        why.push('\n');
+        why.push_str(&fs::read_to_string(log_file(folder)).unwrap_or_default());
+    }
+    (String::new(), Err(why))
+}
+
+fn wait_until_it_answers(child: &mut Child, host: &str) -> Result<(), String> {
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        let answering = answers(host);
+        // In this order: when its port was taken, someone else's server may answer while ours ends.
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(format!("docker-registry ended at once, {status}"));
+        }
+        if answering {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("docker-registry did not answer within {START_LIMIT:?}"));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether a registry is there: it says so to everyone, if only by asking who he is.
+fn answers(host: &str) -> bool {
+    Request::new("GET", "/v2/").send(host).is_ok_and(|response| matches!(response.status, 200 | 401))
+}
+
+fn free_host() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("a listener has an address").to_string()
+}
+
+fn configuration(folder: &Path, host: &str, with_password: bool) -> String {
+    let storage = storage(folder);
+    let mut text = format!(
+        "version: 0.1\n\
+         log:\n  level: error\n  accesslog:\n    disabled: true\n\
+         storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n  \
+         maintenance:\n    uploadpurging:\n      enabled: false\n\
+         http:\n  addr: {host}\n  secret: only-for-tests\n",
+        storage.display(),
+    );
+    if with_password {
+        let htpasswd = folder.join("htpasswd");
+        text.push_str(&format!("auth:\n  htpasswd:\n    realm: tests\n    path: {}\n", htpasswd.display()));
+    }
+    text
+}
+
+fn storage(folder: &Path) -> PathBuf {
+    folder.join("storage")
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("log")
+}

@@ -1,0 +1,433 @@
+//! The core's types to those of the contract and back, and nothing else.
+//!
+//! Texts become typed here: past this file no path and no digest is unchecked.
+
+use std::error::Error;
+
+use bundle_core::descriptor::Descriptor;
+use bundle_core::descriptor::MAX_SAFE_INTEGER;
+use bundle_core::diff::{Change, PathChange, Sides};
+use bundle_core::digest::{Digest, ResolveError, Resolved};
+use bundle_core::index::{self, BundleIndex, IndexError};
+use bundle_core::manifest::{Manifest, ManifestError, annotation};
+use bundle_core::path::BundlePath;
+use bundle_core::plan::pull::{PullMode, PullPlan};
+use bundle_core::plan::push::PushPlan;
+use bundle_core::plan::seal::{self, EmptyBlob, Layout, SealError, SealRequest, Sealed};
+use bundle_core::plan::tag::{TagDecision, TagFacts};
+use bundle_core::reference::{Place, Reference};
+use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
+
+use crate::generated::exports::modelops::bundle::{bundle, diff, digest, plan, types};
+
+/// A failure and its causes in one line.
+pub(crate) fn text(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+pub(crate) fn fault(text: String, error: &dyn Error) -> types::Fault {
+    types::Fault { text, reason: self::text(error) }
+}
+
+// Facts: what every comparison takes.
+
+/// The facts of a comparison, as the core takes them.
+pub(crate) struct Facts {
+    local: ByPath<File>,
+    remote: ByPath<File>,
+    base: ByPath<SyncedFile>,
+    tracked: ByPath<BundlePath>,
+}
+
+impl Facts {
+    pub(crate) fn new(
+        local: Vec<types::File>,
+        remote: Vec<types::File>,
+        base: Vec<types::SyncedFile>,
+        tracked: Vec<String>,
+    ) -> Result<Self, types::FactsError> {
+        Ok(Self {
+            local: files(local)?,
+            remote: files(remote)?,
+            base: by_path(base.into_iter().map(synced_file))?,
+            tracked: paths(tracked)?,
+        })
+    }
+
+    pub(crate) fn sides(&self) -> Sides<'_> {
+        Sides { local: &self.local, remote: &self.remote, base: &self.base, tracked: &self.tracked }
+    }
+}
+
+pub(crate) fn files(files: Vec<types::File>) -> Result<ByPath<File>, types::FactsError> {
+    let files = by_path(files.into_iter().map(file))?;
+    if let Some((folder, below)) = files.nested().next() {
+        return Err(types::FactsError::Nested((folder.to_string(), below.to_string())));
+    }
+    Ok(files)
+}
+
+pub(crate) fn paths(paths: Vec<String>) -> Result<ByPath<BundlePath>, types::FactsError> {
+    by_path(paths.into_iter().map(path))
+}
+
+fn by_path<T: HasPath>(
+    facts: impl Iterator<Item = Result<T, types::FactsError>>,
+) -> Result<ByPath<T>, types::FactsError> {
+    ByPath::new(facts.collect::<Result<_, _>>()?)
+        .map_err(|repeated| types::FactsError::Repeated(repeated.path.into()))
+}
+
+fn file(file: types::File) -> Result<File, types::FactsError> {
+    if file.size > MAX_SAFE_INTEGER {
+        return Err(types::FactsError::Size(file.path));
+    }
+    let types::File { path, digest, size, executable } = file;
+    Ok(File { path: self::path(path)?, digest: fact_digest(digest)?, size, executable })
+}
+
+fn synced_file(file: types::SyncedFile) -> Result<SyncedFile, types::FactsError> {
+    let types::SyncedFile { path, digest, executable } = file;
+    Ok(SyncedFile { path: self::path(path)?, digest: fact_digest(digest)?, executable })
+}
+
+fn path(path: String) -> Result<BundlePath, types::FactsError> {
+    path.parse().map_err(|error| types::FactsError::Path(fault(path, &error)))
+}
+
+fn fact_digest(digest: String) -> Result<Digest, types::FactsError> {
+    self::digest(digest).map_err(types::FactsError::Digest)
+}
+
+fn digest(digest: String) -> Result<Digest, types::Fault> {
+    digest.parse().map_err(|error| fault(digest, &error))
+}
+
+pub(crate) fn optional_digest(digest: Option<String>) -> Result<Option<Digest>, types::Fault> {
+    digest.map(self::digest).transpose()
+}
+
+fn texts(paths: Vec<BundlePath>) -> Vec<String> {
+    paths.into_iter().map(Into::into).collect()
+}
+
+impl From<File> for types::File {
+    fn from(file: File) -> Self {
+        let File { path, digest, size, executable } = file;
+        Self { path: path.into(), digest: digest.into(), size, executable }
+    }
+}
+
+// Interface `digest`.
+
+impl From<Resolved> for digest::Resolved {
+    fn from(resolved: Resolved) -> Self {
+        Self { digest: resolved.digest.into(), warning: resolved.warning }
+    }
+}
+
+impl From<ResolveError> for digest::ResolveError {
+    fn from(error: ResolveError) -> Self {
+        let differing = |expected: Digest, actual: Digest| digest::Differing {
+            expected: expected.into(),
+            actual: actual.into(),
+        };
+        match error {
+            ResolveError::Declared { text } => Self::Declared(text),
+            ResolveError::DeclaredDiffers { expected, actual } => {
+                Self::DeclaredDiffers(differing(expected, actual))
+            }
+            ResolveError::PinnedDiffers { expected, actual } => {
+                Self::PinnedDiffers(differing(expected, actual))
+            }
+        }
+    }
+}
+
+// Interface `bundle`.
+
+impl From<Reference> for bundle::Reference {
+    fn from(reference: Reference) -> Self {
+        Self {
+            place: match reference.place {
+                Place::Repository { host, name } => {
+                    bundle::Place::Repository(bundle::Repository { host, name })
+                }
+                Place::Layout { directory } => bundle::Place::Layout(directory),
+                Place::Archive { file } => bundle::Place::Archive(file),
+            },
+            tag: reference.tag.map(|tag| tag.to_string()),
+            digest: reference.digest.map(Into::into),
+        }
+    }
+}
+
+pub(crate) fn descriptor(descriptor: bundle::Descriptor) -> Result<Descriptor, bundle::IndexError> {
+    let bundle::Descriptor { media_type, digest, size, title } = descriptor;
+    let digest = self::digest(digest).map_err(bundle::IndexError::Field)?;
+    let mut descriptor = Descriptor::new(&media_type, digest, size);
+    descriptor.annotations.extend(title.map(|title| (annotation::TITLE.to_owned(), title)));
+    Ok(descriptor)
+}
+
+pub(crate) fn descriptors(list: Vec<bundle::Descriptor>) -> Result<Vec<Descriptor>, bundle::IndexError> {
+    list.into_iter().map(descriptor).collect()
+}
+
+impl From<Descriptor> for bundle::Descriptor {
+    fn from(mut descriptor: Descriptor) -> Self {
+        Self {
+            title: descriptor.annotations.remove(annotation::TITLE),
+            media_type: descriptor.media_type,
+            digest: descriptor.digest.into(),
+            size: descriptor.size,
+        }
+    }
+}
+
+pub(crate) fn manifest_view(
+    manifest: Manifest,
+    index: Option<Vec<u8>>,
+) -> Result<bundle::ManifestView, bundle::ManifestError> {
+    let index_data = index.map(String::from_utf8).transpose();
+    Ok(bundle::ManifestView {
+        artifact_type: manifest.artifact_type,
+        index_data: index_data.map_err(|error| bundle::ManifestError::IndexData(error.to_string()))?,
+        index: manifest.config.into(),
+        layers: manifest.layers.into_iter().map(Into::into).collect(),
+        annotations: manifest
+            .annotations
+            .into_iter()
+            .map(|(key, value)| bundle::Annotation { key, value })
+            .collect(),
+    })
+}
+
+pub(crate) fn index_view(index: &BundleIndex) -> bundle::IndexView {
+    let files = index.files();
+    let mut blobs: Vec<(Digest, u64)> =
+        files.iter().filter(|file| file.size > 0).map(|file| (file.digest, file.size)).collect();
+    blobs.sort_unstable();
+    blobs.dedup();
+    let groups = |field| {
+        let group = |(name, members): (&str, Vec<&str>)| bundle::Group {
+            name: name.to_owned(),
+            members: members.into_iter().map(str::to_owned).collect(),
+        };
+        index.groups(field).into_iter().map(group).collect()
+    };
+    bundle::IndexView {
+        version: index::VERSION.to_owned(),
+        tree: bundle_core::tree::tree_digest(&files).into(),
+        total_size: files.iter().fold(0, |total: u64, file| total.saturating_add(file.size)),
+        blobs: blobs.into_iter().map(|(digest, size)| types::Blob { digest: digest.into(), size }).collect(),
+        layers: groups("layers"),
+        roles: groups("roles"),
+        files: files.into_vec().into_iter().map(Into::into).collect(),
+    }
+}
+
+impl From<ManifestError> for bundle::ManifestError {
+    fn from(error: ManifestError) -> Self {
+        match error {
+            ManifestError::Field { field, reason } => {
+                Self::Field(types::Fault { text: field.to_owned(), reason })
+            }
+            ManifestError::ImageIndex => Self::ImageIndex,
+            ManifestError::IndexData { digest } => Self::IndexData(digest.into()),
+            ManifestError::Json(error) => Self::Json(text(&error)),
+            ManifestError::NotABundle { media_type } => Self::NotABundle(media_type),
+            ManifestError::TooLarge { size } => Self::TooLarge(size as u64),
+            ManifestError::TwoSizes { .. } => Self::Other(error.to_string()),
+            ManifestError::Unsupported { media_type } => Self::Unsupported(media_type),
+        }
+    }
+}
+
+impl From<IndexError> for bundle::IndexError {
+    fn from(error: IndexError) -> Self {
+        let reason = text(&error);
+        match error {
+            IndexError::Content { .. } => Self::Content(reason),
+            IndexError::Digest { path, .. } => Self::Field(types::Fault { text: path, reason }),
+            IndexError::EmptyDigest { path } | IndexError::Size { path } => {
+                Self::Field(types::Fault { text: path.into(), reason })
+            }
+            IndexError::Json(_) => Self::Json(reason),
+            IndexError::KeyDiffers { key, .. } | IndexError::Missing { key, .. } => {
+                Self::Field(types::Fault { text: key, reason })
+            }
+            IndexError::Nested { folder, below } => Self::Nested((folder.into(), below.into())),
+            IndexError::NotInLayers { path } => Self::NotInLayers(path.into()),
+            IndexError::Path { path, source } => Self::Path(fault(path, &source)),
+            IndexError::Storage { path, .. } => Self::Storage(types::Fault { text: path.into(), reason }),
+            IndexError::TooLarge { size } => Self::TooLarge(size as u64),
+            IndexError::TwoSizes { digest } => Self::TwoSizes(digest.into()),
+            IndexError::Version { version } => Self::Version(version),
+        }
+    }
+}
+
+// Interface `diff`.
+
+pub(crate) fn comparison(changes: Vec<PathChange>) -> diff::Comparison {
+    diff::Comparison { changes: changes.into_iter().map(Into::into).collect() }
+}
+
+impl From<PathChange> for diff::PathChange {
+    fn from(change: PathChange) -> Self {
+        Self { path: change.path.into(), change: change.change.into() }
+    }
+}
+
+impl From<Change> for diff::Change {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Unchanged => Self::Unchanged,
+            Change::AddedLocal => Self::AddedLocal,
+            Change::AddedRemote => Self::AddedRemote,
+            Change::ModifiedLocal => Self::ModifiedLocal,
+            Change::ModifiedRemote => Self::ModifiedRemote,
+            Change::DeletedLocal => Self::DeletedLocal,
+            Change::DeletedRemote => Self::DeletedRemote,
+            Change::Conflict => Self::Conflict,
+        }
+    }
+}
+
+// Interface `plan`.
+
+impl From<PushPlan> for plan::PushPlan {
+    fn from(plan: PushPlan) -> Self {
+        let upload = |upload: bundle_core::plan::push::Upload| plan::Upload {
+            digest: upload.digest.into(),
+            size: upload.size,
+            path: upload.path.into(),
+            ask_first: upload.ask_first,
+        };
+        Self {
+            manifest: texts(plan.manifest),
+            upload: texts(plan.upload),
+            delete: texts(plan.delete),
+            overwrite: plan.overwrite.into_iter().map(Into::into).collect(),
+            needs_force: plan.needs_force,
+            blobs: plan.blobs.into_iter().map(upload).collect(),
+            changed: plan.changed,
+            tree: plan.tree.into(),
+        }
+    }
+}
+
+impl From<plan::PullMode> for PullMode {
+    fn from(mode: plan::PullMode) -> Self {
+        match mode {
+            plan::PullMode::Safe => Self::Safe,
+            plan::PullMode::RestoreDeleted => Self::RestoreDeleted,
+            plan::PullMode::Overwrite => Self::Overwrite,
+        }
+    }
+}
+
+impl From<PullPlan> for plan::PullPlan {
+    fn from(plan: PullPlan) -> Self {
+        let source = |source: bundle_core::plan::pull::Source| plan::Source {
+            digest: source.digest.into(),
+            size: source.size,
+            local: source.local.map(Into::into),
+        };
+        Self {
+            write: texts(plan.write),
+            delete: texts(plan.delete),
+            blocked: plan.blocked.into_iter().map(Into::into).collect(),
+            sources: plan.sources.into_iter().map(source).collect(),
+        }
+    }
+}
+
+pub(crate) fn seal_request<'a>(request: &'a plan::SealRequest, files: &'a ByPath<File>) -> SealRequest<'a> {
+    SealRequest {
+        files,
+        replaces: request.replaces.as_deref().map(str::as_bytes),
+        layout: match request.layout {
+            plan::Layout::Files => Layout::Files,
+        },
+        created: &request.created,
+        version: request.version.as_deref(),
+        tool: &request.tool,
+        empty_blob: if request.empty_blob { EmptyBlob::Taken } else { EmptyBlob::Refused },
+    }
+}
+
+impl From<Sealed> for plan::Sealed {
+    fn from(sealed: Sealed) -> Self {
+        let extra = |extra: seal::Extra| plan::Extra {
+            digest: extra.descriptor.digest.into(),
+            content: extra.content,
+        };
+        Self {
+            index: sealed.index,
+            index_type: sealed.index_descriptor.media_type,
+            index_digest: sealed.index_descriptor.digest.into(),
+            manifest: sealed.manifest,
+            manifest_digest: sealed.digest.into(),
+            tree: sealed.tree.into(),
+            extras: sealed.extras.into_iter().map(extra).collect(),
+        }
+    }
+}
+
+impl From<SealError> for plan::SealError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Created { ref text } => {
+                Self::Created(types::Fault { text: text.clone(), reason: error.to_string() })
+            }
+            SealError::ManifestTooLarge { size } => {
+                Self::ManifestTooLarge((size as u64, bundle_core::manifest::MAX_MANIFEST_BYTES as u64))
+            }
+            SealError::Nested { folder, below } => Self::Facts(types::FactsError::Nested((folder, below))),
+            SealError::Replaces(error) => Self::Replaces(text(&error)),
+            SealError::TooManyLayers { layers } => {
+                Self::TooManyLayers((layers as u64, seal::MAX_LAYERS as u64))
+            }
+        }
+    }
+}
+
+pub(crate) fn tag_facts(facts: plan::TagFacts) -> Result<TagFacts, types::Fault> {
+    Ok(TagFacts {
+        tag: facts.tag.parse().map_err(|error| fault(facts.tag, &error))?,
+        planned: optional_digest(facts.planned)?,
+        current: optional_digest(facts.current)?,
+        target: digest(facts.target)?,
+        force: facts.force,
+    })
+}
+
+impl From<TagDecision> for plan::TagDecision {
+    fn from(decision: TagDecision) -> Self {
+        match decision {
+            TagDecision::Write => Self::Write,
+            TagDecision::AlreadyThere => Self::AlreadyThere,
+            TagDecision::Moved(now) => Self::Moved(now.map(Into::into)),
+            TagDecision::Published(digest) => Self::Published(digest.into()),
+        }
+    }
+}
+
+/// Refuses an index whose bytes are not those that its descriptor names.
+pub(crate) fn check_content(index: &[u8], descriptor: &Descriptor) -> Result<(), IndexError> {
+    let found = Descriptor::of(&descriptor.media_type, index);
+    if (found.digest, found.size) == (descriptor.digest, descriptor.size) {
+        return Ok(());
+    }
+    let name = |descriptor: &Descriptor| format!("{} with {} bytes", descriptor.digest, descriptor.size);
+    Err(IndexError::Content { expected: name(descriptor), found: name(&found) })
+}

@@ -1,0 +1,69 @@
+//! The project's own tasks: `cargo xtask demo | test | bench | vectors`.
+//!
+//! Each subcommand is one file. [`tools`] finds or installs what a task needs, [`command`] runs processes
+//! and shows them, [`places`] says where a tool lies; the test harness reads that last one too, so that a
+//! plain `cargo test` finds what `cargo xtask test` installed.
+//!
+//! Nothing here is part of the product, and nothing here decides whether a test passes: the tests are in
+//! `tests/`.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a developer's tool: what it prints is its result"
+)]
+
+mod bench;
+mod command;
+mod demo;
+mod failure;
+pub mod places;
+mod scratch;
+mod test;
+mod tidy;
+mod tools;
+mod vectors;
+
+use failure::Failure;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <TASK>
+
+Tasks:
+  demo     build the program and show it at work on a sample project, in a temporary folder
+  test     get what the tests need, then format check, lints, build, every test, docs, repository checks
+             --deny        check the licences of all dependencies too, installing cargo-deny if it is missing
+             --tools-only  get what the tests need and stop
+  bench    measure, and compare with the peers
+  vectors  write the answers in tests/vectors anew";
+
+/// Runs the task that the arguments name; the exit code is 2 when they name none.
+pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
+    let arguments: Vec<String> = arguments.collect();
+    let options: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    let outcome = match arguments.first().map(String::as_str) {
+        Some("demo") => demo::run(&options),
+        Some("test") => test::run(&options),
+        Some("bench") => bench::run(&options),
+        Some("vectors") => vectors::run(&options),
+        Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => Err(Failure::usage(format!("there is no task `{other}`"))),
+        None => Err(Failure::usage("no task named")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nxtask: {failure}");
+            if failure.is_usage() {
+                eprintln!("\n{USAGE}");
+                return ExitCode::from(2);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -108,15 +108,24 @@ fn outer_target_dir(out_dir: &Path) -> Result<&Path> {
     marked.or_else(|| out_dir.ancestors().nth(4)).ok_or_else(|| "OUT_DIR lies in no target folder".into())
 }
 
-/// Flags that keep the names of the folders of this machine out of the component, so that its bytes are the same
+/// Flags that keep the names of this machine's folders out of the component's texts, so that its bytes are the same
 /// wherever it is built.
 fn neutral_paths(workspace: &Path) -> Result<String> {
     let cargo_home = match env::var_os("CARGO_HOME") {
         Some(folder) => PathBuf::from(folder),
         None => env::home_dir().ok_or("there is neither CARGO_HOME nor a home folder")?.join(".cargo"),
     };
-    let remap = |from: &Path, to| format!("--remap-path-prefix={}={to}", from.display());
-    Ok([remap(&cargo_home, "/cargo"), remap(workspace, "/bundle")].join("\u{1f}"))
+    // The last flag that fits a path counts. Where a crate came from shall not show either, so the folders below
+    // `src`, one for each source of crates, are all called the same.
+    let mut folders = vec![(cargo_home.clone(), "/cargo"), (workspace.to_owned(), "/bundle")];
+    if let Ok(sources) = fs::read_dir(cargo_home.join("registry").join("src")) {
+        for source in sources {
+            folders.push((source?.path(), "/crates"));
+        }
+    }
+    let flags: Vec<_> =
+        folders.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect();
+    Ok(flags.join("\u{1f}"))
 }
 
 /// Refuses a component that imports anything, and gives name and version of the contract that it fulfils.

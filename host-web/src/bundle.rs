@@ -27,6 +27,8 @@ pub(crate) struct Bundle {
     checks: Vec<Check>,
     /// What is known of each file's bytes, in the order of the index's entries.
     contents: Vec<Content>,
+    /// The place of each file among the entries, by its digest: 100,000 blobs may be looked up.
+    by_digest: Vec<(Digest, usize)>,
 }
 
 impl Bundle {
@@ -61,7 +63,10 @@ impl Bundle {
             check_blobs(&manifest, &index),
         ];
         let contents = vec![Content::Unseen; index.entries.len()];
-        Ok(Self { digest, manifest, index, tree, checks, contents })
+        let digests = index.entries.iter().map(|entry| entry.file.digest);
+        let mut by_digest: Vec<_> = digests.zip(0..).collect();
+        by_digest.sort_unstable();
+        Ok(Self { digest, manifest, index, tree, checks, contents, by_digest })
     }
 
     /// The checks of its documents against each other.
@@ -154,7 +159,8 @@ impl Bundle {
     /// of a blob in an OCI image layout. Bytes of any other name are whatever files have their digest.
     pub(crate) fn check_content(&mut self, name: &str, digest: Digest, size: u64) -> FileCheck {
         let named = self.named(name);
-        let same: Vec<usize> = self.places(|entry| entry.file.digest == digest && entry.file.size == size);
+        let same: Vec<usize> =
+            self.with_digest(digest).filter(|at| self.index.entries[*at].file.size == size).collect();
         let same_and_named: Vec<usize> = named.iter().copied().filter(|at| same.contains(at)).collect();
         let (verdict, places) = if !same_and_named.is_empty() {
             (Verdict::Verified, same_and_named)
@@ -180,7 +186,7 @@ impl Bundle {
     /// The places of the files that `name` may mean.
     fn named(&self, name: &str) -> Vec<usize> {
         if let Some(digest) = blob_name(name) {
-            return self.places(|entry| entry.file.digest == digest);
+            return self.with_digest(digest).collect();
         }
         let below_a_folder = name.split_once('/').map(|(_, below)| below);
         [Some(name), below_a_folder]
@@ -191,9 +197,10 @@ impl Bundle {
             .collect()
     }
 
-    fn places(&self, is_wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
-        let places = self.index.entries.iter().enumerate();
-        places.filter(|(_, entry)| is_wanted(entry)).map(|(at, _)| at).collect()
+    /// The places of the files with this content.
+    fn with_digest(&self, digest: Digest) -> impl Iterator<Item = usize> {
+        let first = self.by_digest.partition_point(|(other, _)| *other < digest);
+        self.by_digest[first..].iter().take_while(move |(other, _)| *other == digest).map(|(_, at)| *at)
     }
 }
 
@@ -319,6 +326,158 @@ impl OpenError {
             Self::NoIndex { .. } => "Open the index together with the manifest.",
             Self::OtherIndex { .. } => "Get the blob that the manifest names, as exact bytes.",
             Self::Pinned(_) => "Write `sha256:` and 64 lower-case hex digits.",
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use bundle_core::plan::seal::{EmptyBlob, Layout, SealRequest, Sealed, seal};
+    use bundle_core::snapshot::{ByPath, File};
+
+    use super::*;
+
+    /// A sealed bundle of files, each with its content; those that begin with `#!` are executable.
+    pub(crate) fn sealed(files: &[(&str, &str)]) -> Sealed {
+        let file = |(path, content): &(&str, &str)| File {
+            path: path.parse().unwrap(),
+            digest: Digest::of(content.as_bytes()),
+            size: content.len() as u64,
+            executable: content.starts_with("#!"),
+        };
+        seal(&SealRequest {
+            files: &ByPath::new(files.iter().map(file).collect()).unwrap(),
+            replaces: None,
+            layout: Layout::Files,
+            created: "2026-11-22T07:03:21Z",
+            version: Some("1.2.0"),
+            tool: "test/1",
+            empty_blob: EmptyBlob::Taken,
+        })
+        .unwrap()
+    }
+
+    fn verdicts(bundle: &Bundle) -> Vec<(Subject, Verdict)> {
+        bundle.checks().iter().map(|check| (check.subject, check.verdict)).collect()
+    }
+
+    #[test]
+    fn a_good_bundle_is_verified() {
+        let sealed = sealed(&[("a", "1"), ("b/c", "1"), ("nil", ""), ("run", "#!")]);
+        let pinned = sealed.digest.to_string();
+        let bundle = Bundle::open(sealed.manifest.as_bytes(), None, Some(&pinned)).unwrap();
+        assert!(bundle.checks().iter().all(|check| check.verdict == Verdict::Verified));
+        let summary = bundle.summary();
+        assert_eq!((summary.digest, summary.tree), (pinned, sealed.tree.to_string()));
+        assert_eq!((summary.file_count, summary.blob_count, summary.layer_count), (4, 2, 4));
+        assert_eq!((summary.total_size, summary.stored_size), (4.0, 3.0));
+        assert_eq!(summary.created.as_deref(), Some("2026-11-22T07:03:21Z"));
+        assert_eq!((summary.version.as_deref(), summary.tool.as_deref()), (Some("1.2.0"), Some("test/1")));
+    }
+
+    #[test]
+    fn each_document_is_checked_against_the_other() {
+        use Verdict::*;
+        let sealed = sealed(&[("a", "1")]);
+        let manifest = |change: &dyn Fn(&mut Manifest)| {
+            let mut manifest = Manifest::parse(sealed.manifest.as_bytes()).unwrap();
+            manifest.config.data = None;
+            change(&mut manifest);
+            manifest.to_json()
+        };
+        let index = sealed.index.as_str();
+        let edited = index.replace("false", "true");
+        let other = Digest::of(b"other").to_string();
+        for (manifest, index, pinned, expected) in [
+            (manifest(&|_| {}), index, None, [Undeclared, Verified, Verified, Verified]),
+            (manifest(&|_| {}), index, Some(other.as_str()), [Mismatch, Verified, Verified, Verified]),
+            (manifest(&|_| {}), edited.as_str(), None, [Undeclared, Mismatch, Mismatch, Verified]),
+            (
+                manifest(&|manifest| manifest.config.size += 1),
+                index,
+                None,
+                [Undeclared, Mismatch, Verified, Verified],
+            ),
+            (
+                manifest(&|manifest| manifest.annotations.clear()),
+                index,
+                None,
+                [Undeclared, Verified, Undeclared, Verified],
+            ),
+            (
+                manifest(&|manifest| manifest.layers.clear()),
+                index,
+                None,
+                [Undeclared, Verified, Verified, Mismatch],
+            ),
+        ] {
+            let bundle = Bundle::open(manifest.as_bytes(), Some(index.as_bytes()), pinned).unwrap();
+            let subjects = [Subject::Manifest, Subject::Index, Subject::Tree, Subject::Layers];
+            assert_eq!(verdicts(&bundle), subjects.into_iter().zip(expected).collect::<Vec<_>>());
+            let is_good = !expected.contains(&Mismatch);
+            assert_eq!(bundle.summary().verdict, if is_good { Verified } else { Mismatch });
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_why_and_what_next() {
+        let sealed = sealed(&[("a", "1")]);
+        let manifest = sealed.manifest.as_bytes();
+        let mut without_data = Manifest::parse(manifest).unwrap();
+        without_data.config.data = None;
+        let without_data = without_data.to_json();
+        let evil = sealed.index.replace("\"a\"", "\"../a\"");
+        for (manifest, index, pinned, message) in [
+            (b"<html>".as_slice(), None, None, "the manifest cannot be read: the manifest is no JSON"),
+            (without_data.as_bytes(), None, None, "the manifest does not carry its index, sha256:"),
+            (
+                manifest,
+                Some(evil.as_str()),
+                None,
+                "which the manifest names, and cannot be read: the path `../a`",
+            ),
+            (manifest, None, Some("latest"), "cannot be read: a digest starts with `sha256:`"),
+        ] {
+            let error = Bundle::open(manifest, index.map(str::as_bytes), pinned).unwrap_err();
+            let text = describe(&error);
+            assert!(text.contains(message), "{text}");
+            assert!(error.hint().ends_with('.'), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_compared_with_the_file_that_they_may_be() {
+        use Verdict::*;
+        let sealed = sealed(&[("a", "1"), ("copy", "1"), ("proj/a", "2"), ("nil", "")]);
+        let blob = |content: &str| format!("blobs/sha256/{}", Digest::of(content.as_bytes()).hex());
+        for (name, content, verdict, paths) in [
+            ("a", "1", Verified, vec!["a"]),
+            ("a", "other", Mismatch, vec!["a"]),
+            ("a", "2", Mismatch, vec!["a"]),
+            ("nil", "", Verified, vec!["nil"]),
+            // A folder may be the project's own, or one in it.
+            ("proj/a", "2", Verified, vec!["proj/a"]),
+            ("proj/a", "1", Verified, vec!["a"]),
+            ("proj/a", "3", Mismatch, vec!["proj/a", "a"]),
+            ("work/copy", "1", Verified, vec!["copy"]),
+            // A name that says nothing.
+            ("download", "1", Verified, vec!["a", "copy"]),
+            ("download", "3", Undeclared, vec![]),
+            ("other/deeper/a", "3", Undeclared, vec![]),
+            (&blob("1"), "1", Verified, vec!["a", "copy"]),
+            (&blob("1"), "2", Mismatch, vec!["a", "copy"]),
+            (&blob("9"), "9", Undeclared, vec![]),
+        ] {
+            let mut bundle = Bundle::open(sealed.manifest.as_bytes(), None, None).unwrap();
+            let check = bundle.check_content(name, Digest::of(content.as_bytes()), content.len() as u64);
+            assert_eq!(
+                (check.verdict, check.paths),
+                (verdict, paths.iter().map(ToString::to_string).collect()),
+                "{name}"
+            );
+            let counts = bundle.content_counts();
+            let marked = if verdict == Verified { counts.verified } else { counts.mismatch };
+            assert_eq!((marked, counts.unseen), (paths.len() as u32, 4 - paths.len() as u32), "{name}");
         }
     }
 }

@@ -77,3 +77,77 @@ fn order(by: SortKey, a: (&Entry, Content), b: (&Entry, Content)) -> Ordering {
         SortKey::Content => a.1.cmp(&b.1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bundle_core::digest::Digest;
+
+    use super::*;
+    use crate::bundle::tests::sealed;
+
+    fn bundle() -> Bundle {
+        let sealed = sealed(&[("B", "4444"), ("a", "22"), ("a-b", "#!"), ("c", "333")]);
+        Bundle::open(sealed.manifest.as_bytes(), None, None).unwrap()
+    }
+
+    fn paths(table: &mut Table, bundle: &Bundle, query: &Query) -> Vec<String> {
+        table.rows(bundle, query).rows.into_iter().map(|row| row.path).collect()
+    }
+
+    #[test]
+    fn files_come_in_the_order_asked_for() {
+        let bundle = bundle();
+        let mut table = Table::default();
+        for (sort, descending, expected) in [
+            (SortKey::Path, false, ["B", "a", "a-b", "c"]),
+            (SortKey::Path, true, ["c", "a-b", "a", "B"]),
+            (SortKey::Size, false, ["a", "a-b", "c", "B"]),
+            // Equal ones stay by path.
+            (SortKey::Size, true, ["B", "c", "a", "a-b"]),
+            (SortKey::Executable, true, ["a-b", "B", "a", "c"]),
+            (SortKey::Layer, false, ["B", "a", "a-b", "c"]),
+        ] {
+            let query = Query { sort, descending, count: 10, ..Query::default() };
+            assert_eq!(paths(&mut table, &bundle, &query), expected, "{sort:?} {descending}");
+        }
+    }
+
+    #[test]
+    fn a_filter_leaves_what_holds_its_text() {
+        let bundle = bundle();
+        let mut table = Table::default();
+        let digest = Digest::of(b"333").short();
+        for (filter, expected) in [
+            ("", vec!["B", "a", "a-b", "c"]),
+            // A path in either case; hyphens stand in no digest.
+            ("A-B", vec!["a-b"]),
+            (&digest, vec!["c"]),
+            ("z", vec![]),
+        ] {
+            let query = Query { filter: filter.to_owned(), count: 10, ..Query::default() };
+            assert_eq!(paths(&mut table, &bundle, &query), expected, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_a_part_of_the_whole() {
+        let bundle = bundle();
+        let mut table = Table::default();
+        let mut query = Query { first: 1, count: 2, ..Query::default() };
+        assert_eq!(paths(&mut table, &bundle, &query), ["a", "a-b"]);
+        assert_eq!(table.rows(&bundle, &query).matching, 4);
+        query.first = 9;
+        assert_eq!(paths(&mut table, &bundle, &query), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_learned_of_bytes_can_be_ordered_by() {
+        let mut bundle = bundle();
+        let mut table = Table::default();
+        let query = Query { sort: SortKey::Content, descending: true, count: 1, ..Query::default() };
+        assert_eq!(paths(&mut table, &bundle, &query), ["B"]);
+        bundle.check_content("c", Digest::of(b"other"), 5);
+        table.forget();
+        assert_eq!(paths(&mut table, &bundle, &query), ["c"]);
+    }
+}

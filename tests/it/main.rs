@@ -7,6 +7,7 @@ mod browser;
 mod cmd_project;
 mod cmd_push_pull;
 mod crash;
+mod embed;
 mod harness;
 mod hostile;
 mod interop;

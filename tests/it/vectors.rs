@@ -40,7 +40,7 @@ pub(crate) fn folder() -> PathBuf {
 /// A call and the answer that is expected.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Vector {
+struct Vector {
     name: String,
     call: String,
     #[serde(rename = "in")]
@@ -51,7 +51,7 @@ pub(crate) struct Vector {
 }
 
 /// Every vector, with the file that it stands in.
-pub(crate) fn load() -> Vec<(String, Vector)> {
+fn load() -> Vec<(String, Vector)> {
     let mut files: Vec<_> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "json"));
     files.sort();
@@ -67,10 +67,10 @@ pub(crate) fn load() -> Vec<(String, Vector)> {
 }
 
 /// What a host says: an object, or the name of an error as vectors have it.
-type Answer = Result<Value, String>;
+pub(crate) type Answer = Result<Value, String>;
 
 /// Compares the answers to all vectors, and lists all that are wrong at once.
-fn check_all(answer: impl Fn(&str, &Value) -> Answer) {
+pub(crate) fn check_all(mut answer: impl FnMut(&str, &Value) -> Answer) {
     let mut wrong = String::new();
     for (file, vector) in load() {
         let answer = answer(&vector.call, &vector.input);
@@ -286,18 +286,23 @@ struct Resolve {
 #[derive(Deserialize)]
 struct RawTagFacts {
     tag: String,
-    planned: Option<Digest>,
-    current: Option<Digest>,
-    target: Digest,
+    planned: Option<String>,
+    current: Option<String>,
+    target: String,
     #[serde(default)]
     force: bool,
 }
 
 impl RawTagFacts {
     fn check(self) -> Result<TagFacts, String> {
-        let Self { tag, planned, current, target, force } = self;
-        let tag = tag.parse().map_err(|_| "refused")?;
-        Ok(TagFacts { tag, planned, current, target, force })
+        let digest = |text: &str| text.parse::<Digest>().map_err(|_| "refused");
+        Ok(TagFacts {
+            tag: self.tag.parse().map_err(|_| "refused")?,
+            planned: self.planned.as_deref().map(digest).transpose()?,
+            current: self.current.as_deref().map(digest).transpose()?,
+            target: digest(&self.target)?,
+            force: self.force,
+        })
     }
 }
 

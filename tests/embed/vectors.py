@@ -1,0 +1,198 @@
+"""Answers the vectors with the component, run by wasmtime in Python: what an embedder would write.
+
+Usage: python vectors.py CORE_WASM VECTORS_FOLDER
+
+Prints a JSON list of {file, name, answer} or {file, name, error}, in the order of the files and of the vectors in
+them. What is right is for the Rust test to say. `tests/vectors/README.md` tells what a vector is.
+
+Nothing here knows a function of the component: arguments and answers are converted as the component's own types say.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from wasmtime import Engine, Store
+from wasmtime.component import (
+    Bool,
+    Component,
+    EnumType,
+    Func,
+    FuncType,
+    Instance,
+    Linker,
+    ListType,
+    OptionType,
+    Record,
+    RecordType,
+    ResultType,
+    String,
+    TupleType,
+    U8,
+    U64,
+    ValType,
+    Variant,
+    VariantType,
+)
+
+
+class Malformed(Exception):
+    """There can be no call: an unknown function, or an input that is not its arguments."""
+
+
+class Refused(Exception):
+    """The component refuses what it was given; holds the name of the error's case."""
+
+
+class Core:
+    """The component, loaded once. It imports nothing, so the linker that it is given is empty."""
+
+    def __init__(self, wasm: Path) -> None:
+        engine = Engine()
+        component = Component.from_file(engine, wasm)
+        imports = component.type.imports(engine)
+        if imports:
+            raise SystemExit(f"the component imports {', '.join(imports)}, and should import nothing")
+        self.store = Store(engine)
+        self.instance: Instance = Linker(engine).instantiate(self.store, component)
+        self.functions: dict[str, Func] = {}
+        for interface, extern in component.type.exports(engine).items():
+            interface_index = self.instance.get_export_index(self.store, interface)
+            for name, item in extern.ty.exports(engine).items():
+                # Types are exported too.
+                if isinstance(item.ty, FuncType):
+                    index = self.instance.get_export_index(self.store, name, interface_index)
+                    self.functions[name] = self.instance.get_func(self.store, index)
+
+    def call(self, name: str, arguments: Any) -> dict[str, Any]:
+        """Calls a function with an object of its arguments, and returns an object."""
+        function = self.functions.get(name)
+        if function is None:
+            raise Malformed(f"there is no function {name}")
+        function_type = function.type(self.store)
+        parameters = function_type.params
+        if len(parameters) == 1 and isinstance(parameters[0][1], RecordType):
+            values = [to_component(parameters[0][1], arguments)]
+        else:
+            values = list(fields_to_component(parameters, arguments).values())
+        result_type = function_type.result
+        result = from_component(result_type, function(self.store, *values))
+        return result if isinstance(result, dict) and is_record(result_type) else {"result": result}
+
+
+def is_record(kind: ValType) -> bool:
+    """Whether a function that returns `kind` answers with a record, if it succeeds."""
+    return isinstance(kind.ok if isinstance(kind, ResultType) else kind, RecordType)
+
+
+def snake(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def expect(is_right: bool, what: str, value: Any) -> None:
+    if not is_right:
+        raise Malformed(f"expected {what}, found {value!r}")
+
+
+def fields_to_component(fields: list[tuple[str, ValType]], value: Any) -> dict[str, Any]:
+    """Converts an object; an option and a flag may be left out, and there may be nothing else."""
+    expect(isinstance(value, dict), "an object", value)
+    rest = dict(value)
+    converted = {}
+    for name, kind in fields:
+        if snake(name) in rest:
+            converted[name] = to_component(kind, rest.pop(snake(name)))
+        elif isinstance(kind, OptionType):
+            converted[name] = None
+        elif isinstance(kind, Bool):
+            converted[name] = False
+        else:
+            raise Malformed(f"{snake(name)} is missing")
+    expect(not rest, "no other field", rest)
+    return converted
+
+
+def to_component(kind: ValType, value: Any) -> Any:
+    """Converts a value of JSON to what wasmtime takes for `kind`."""
+    if isinstance(kind, RecordType):
+        record = Record()
+        # Names of the contract have hyphens, so they are no attributes that could be written out.
+        for name, field in fields_to_component(kind.fields, value).items():
+            setattr(record, name, field)
+        return record
+    if isinstance(kind, ListType):
+        if isinstance(kind.element, U8):
+            return value.encode() if isinstance(value, str) else bytes(value)
+        expect(isinstance(value, list), "a list", value)
+        return [to_component(kind.element, item) for item in value]
+    if isinstance(kind, OptionType):
+        return None if value is None else to_component(kind.payload, value)
+    if isinstance(kind, EnumType):
+        expect(value in kind.names, f"one of {kind.names}", value)
+        return value
+    if isinstance(kind, String):
+        expect(isinstance(value, str), "a string", value)
+        return value
+    if isinstance(kind, Bool):
+        expect(isinstance(value, bool), "true or false", value)
+        return value
+    if isinstance(kind, U64):
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        expect(is_integer and 0 <= value < 2**64, "an unsigned integer", value)
+        return value
+    raise TypeError(f"no function takes a {kind}")
+
+
+def from_component(kind: ValType, value: Any) -> Any:
+    """Converts what wasmtime gives for `kind` to a value of JSON; the error of a result is raised."""
+    if isinstance(kind, ResultType):
+        return from_result(kind, value)
+    if isinstance(kind, RecordType):
+        return {snake(name): from_component(field, getattr(value, name)) for name, field in kind.fields}
+    if isinstance(kind, TupleType):
+        return [from_component(*pair) for pair in zip(kind.elements, value)]
+    if isinstance(kind, ListType):
+        return [from_component(kind.element, item) for item in value]
+    if isinstance(kind, OptionType):
+        return None if value is None else from_component(kind.payload, value)
+    if isinstance(kind, VariantType):
+        payload = dict(kind.cases)[value.tag]
+        return snake(value.tag) if payload is None else {snake(value.tag): from_component(payload, value.payload)}
+    return snake(value) if isinstance(kind, EnumType) else value
+
+
+def from_result(kind: ResultType, value: Any) -> Any:
+    # wasmtime wraps a value to say which side it is, unless the two sides have different Python types.
+    if isinstance(value, Variant) and value.tag in ("ok", "err"):
+        is_error, value = value.tag == "err", value.payload
+    else:
+        error_types: set[type] = set()
+        kind.err.add_classes(error_types)
+        is_error = isinstance(value, tuple(error_types))
+    if not is_error:
+        return from_component(kind.ok, value)
+    raise Refused(snake(value.tag) if isinstance(value, Variant) else "refused")
+
+
+def answer(core: Core, vector: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"answer": core.call(vector["call"], vector["in"])}
+    except Malformed:
+        return {"error": "malformed"}
+    except Refused as refused:
+        return {"error": str(refused)}
+
+
+def main() -> None:
+    wasm, folder = map(Path, sys.argv[1:])
+    core = Core(wasm)
+    answers = []
+    for file in sorted(folder.glob("*.json")):
+        for vector in json.loads(file.read_text(encoding="utf-8")):
+            answers.append({"file": file.stem, "name": vector["name"], **answer(core, vector)})
+    # Not every text can be printed as it is.
+    print(json.dumps(answers))
+
+
+main()

@@ -1,7 +1,7 @@
 //! The core in a browser: bytes in, views out, read-only.
 //!
-//! This file is the face that JavaScript sees, and only converts; [`bundle`] opens and checks a bundle by asking the
-//! core, [`table`] turns over its files, [`view`] holds the values that a page is shown. The page itself is in
+//! This file is the face that JavaScript sees, and only converts. `bundle.rs` opens and checks a bundle by asking the
+//! core, `table.rs` turns over its files, `view.rs` holds the values that a page is shown. The page itself is in
 //! `www/`, and `build/` puts both together. Nothing here fetches or renders anything.
 
 #![forbid(unsafe_code)]

@@ -75,10 +75,10 @@ fn the_component_imports_nothing() {
     for payload in wasmparser::Parser::new(0).parse_all(&component) {
         match payload.unwrap() {
             wasmparser::Payload::ComponentImportSection(imports) if depth == 0 => {
-                assert_eq!(imports.count(), 0)
+                assert_eq!(imports.count(), 0);
             }
             wasmparser::Payload::ModuleSection { .. } | wasmparser::Payload::ComponentSection { .. } => {
-                depth += 1
+                depth += 1;
             }
             wasmparser::Payload::ImportSection(imports) if depth == 1 => {
                 let names: Vec<_> =

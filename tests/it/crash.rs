@@ -9,8 +9,11 @@ use crate::cmd_project::project;
 /// How many kills; spread over the length of an undisturbed pull, most of them where it works.
 const KILLS: u32 = 60;
 
+/// Paths and contents.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// Two trees that share paths, differ in others, and swap a file for a folder.
-fn trees() -> (Vec<(String, Vec<u8>)>, Vec<(String, Vec<u8>)>) {
+fn trees() -> (Files, Files) {
     let content = |seed: usize, length: usize| -> Vec<u8> {
         (0..length).map(|at| (at.wrapping_mul(seed * 2 + 1) >> 3) as u8).collect()
     };
@@ -27,7 +30,7 @@ fn trees() -> (Vec<(String, Vec<u8>)>, Vec<(String, Vec<u8>)>) {
     (old, new)
 }
 
-fn push(project: &TestProject, files: &[(String, Vec<u8>)], tag: &str) -> Tree {
+fn push(project: &TestProject, files: &Files, tag: &str) -> Tree {
     for path in project.tree().paths().filter(|path| *path != ".gitignore") {
         project.remove(path);
         let _ = project.run(&["remove", path, "--quiet"]);

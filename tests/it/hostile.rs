@@ -18,7 +18,7 @@ fn entry(path: &str, content: &[u8]) -> Value {
     json!({"path": path, "digest": digest(content), "size": content.len(), "storage": "oci"})
 }
 
-fn index(files: Value) -> Vec<u8> {
+fn index(files: &Value) -> Vec<u8> {
     json!({"version": "1.0", "files": files}).to_string().into_bytes()
 }
 
@@ -26,7 +26,7 @@ fn layer(content: &[u8]) -> Value {
     json!({"mediaType": LAYER, "digest": digest(content), "size": content.len()})
 }
 
-fn manifest(index: &[u8], layers: Value) -> Value {
+fn manifest(index: &[u8], layers: &Value) -> Value {
     json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -91,8 +91,8 @@ fn paths_that_lead_out() {
         ".modelops-bundle/state.json",
         ".GIT/config",
     ] {
-        let index = index(json!({path: entry(path, content)}));
-        serve(&registry.client(), &index, &manifest(&index, json!([layer(content)])), &[content]);
+        let index = index(&json!({path: entry(path, content)}));
+        serve(&registry.client(), &index, &manifest(&index, &json!([layer(content)])), &[content]);
         expect_refusal(&registry, &[8, 1], "cannot be in a bundle");
     }
 }
@@ -108,26 +108,26 @@ fn indexes_that_contradict_themselves() {
     let raw = |files: &str| format!(r#"{{"version":"1.0","files":{{{files}}}}}"#).into_bytes();
     for (index, words) in [
         (raw(&format!(r#""a":{good},"a":{good}"#)), "comes twice"),
-        (index(json!({"b": good})), "stands under the key"),
-        (index(json!({"a": good, "a/b": entry("a/b", content)})), "folder"),
+        (index(&json!({"b": good})), "stands under the key"),
+        (index(&json!({"a": good, "a/b": entry("a/b", content)})), "folder"),
         (
-            index(json!({"a": {"path": "a", "digest": "sha256:../../x", "size": 4, "storage": "oci"}})),
+            index(&json!({"a": {"path": "a", "digest": "sha256:../../x", "size": 4, "storage": "oci"}})),
             "digest",
         ),
         (
             index(
-                json!({"a": {"path": "a", "digest": digest(content), "size": 1u64 << 62, "storage": "oci"}}),
+                &json!({"a": {"path": "a", "digest": digest(content), "size": 1u64 << 62, "storage": "oci"}}),
             ),
             "size",
         ),
         (
-            index(json!({"a": {"path": "a", "digest": digest(content), "size": 5, "storage": "oci"}})),
+            index(&json!({"a": {"path": "a", "digest": digest(content), "size": 5, "storage": "oci"}})),
             "layers",
         ),
-        (index(json!({"a": entry("a", b"not there")})), "layers"),
+        (index(&json!({"a": entry("a", b"not there")})), "layers"),
         (
             index(
-                json!({"a": {"path": "a", "digest": digest(content), "size": 4, "storage": "fs:///etc/passwd"}}),
+                &json!({"a": {"path": "a", "digest": digest(content), "size": 4, "storage": "fs:///etc/passwd"}}),
             ),
             "stored as",
         ),
@@ -135,7 +135,7 @@ fn indexes_that_contradict_themselves() {
         (b"<html>not an index</html>".to_vec(), "index"),
         (b"\xff\xfe".to_vec(), "UTF-8"),
     ] {
-        serve(&registry.client(), &index, &manifest(&index, json!([layer(content)])), &[content]);
+        serve(&registry.client(), &index, &manifest(&index, &json!([layer(content)])), &[content]);
         expect_refusal(&registry, &[8, 1], words);
     }
 }
@@ -148,14 +148,14 @@ fn a_gigabyte_of_nesting() {
     }
     // A blob of a gigabyte is refused by its size alone, without a byte of it being asked for.
     let small = b"[";
-    let mut named = manifest(small, json!([]));
+    let mut named = manifest(small, &json!([]));
     named["config"]["size"] = json!(1u64 << 30);
     serve(&registry.client(), small, &named, &[]);
     expect_refusal(&registry, &[8, 1], "larger than");
     // What is just small enough to be read ends at its depth, not at the end of the stack.
     let mut deep = br#"{"version":"1.0","files":{},"x":"#.to_vec();
     deep.resize(64 * 1024 * 1024, b'[');
-    serve(&registry.client(), &deep, &manifest(&deep, json!([])), &[]);
+    serve(&registry.client(), &deep, &manifest(&deep, &json!([])), &[]);
     expect_refusal(&registry, &[8, 1], "index");
 }
 
@@ -166,8 +166,8 @@ fn bytes_that_are_not_what_they_are_called() {
         return;
     }
     let content: &[u8] = b"the right content";
-    let index = index(json!({"a": entry("a", content)}));
-    serve(&registry.client(), &index, &manifest(&index, json!([layer(content)])), &[content]);
+    let index = index(&json!({"a": entry("a", content)}));
+    serve(&registry.client(), &index, &manifest(&index, &json!([layer(content)])), &[content]);
     let stored = find(&registry.storage(), &digest(content)["sha256:".len()..]);
     for damaged in [&b"the wrong content"[..], b"short", b"the right content and then some"] {
         fs::write(&stored, damaged).unwrap();
@@ -182,9 +182,9 @@ fn manifests_that_are_none() {
         return;
     }
     let content: &[u8] = b"x";
-    let good = index(json!({"a": entry("a", content)}));
+    let good = index(&json!({"a": entry("a", content)}));
     let edit = |change: &dyn Fn(&mut Value)| {
-        let mut manifest = manifest(&good, json!([layer(content)]));
+        let mut manifest = manifest(&good, &json!([layer(content)]));
         change(&mut manifest);
         manifest
     };
@@ -212,8 +212,8 @@ fn links_on_the_way_out() {
         return;
     }
     let content: &[u8] = b"evil";
-    let index = index(json!({"way/out": entry("way/out", content)}));
-    serve(&registry.client(), &index, &manifest(&index, json!([layer(content)])), &[content]);
+    let index = index(&json!({"way/out": entry("way/out", content)}));
+    serve(&registry.client(), &index, &manifest(&index, &json!([layer(content)])), &[content]);
     let reference = format!("{}/evil", registry.host());
     for target in ["outside", "project/.modelops-bundle", "project/.git"] {
         let project = TestProject::new();

@@ -177,7 +177,7 @@ fn native_pull(input: &Value) -> Answer {
         "overwrite" => PullMode::Overwrite,
         _ => return Err("malformed".to_owned()),
     };
-    let plan = plan_pull(facts.sides(), mode, &checked_paths(obstacles.unwrap_or_default())?);
+    let plan = plan_pull(facts.sides(), mode, &checked_paths(&obstacles.unwrap_or_default())?);
     let sources = plan.sources.iter();
     Ok(json!({
         "write": plan.write, "delete": plan.delete, "blocked": changes(&plan.blocked),
@@ -348,7 +348,7 @@ impl Facts {
                 let (path, digest) = (path(&file.path)?, digest(&file.digest)?);
                 Ok(SyncedFile { path, digest, executable: file.executable })
             }))?,
-            tracked: checked_paths(raw.tracked)?,
+            tracked: checked_paths(&raw.tracked)?,
         })
     }
 
@@ -368,7 +368,7 @@ fn checked_files(files: Vec<RawFile>) -> Result<ByPath<File>, String> {
     if files.nested().next().is_some() { Err("nested".to_owned()) } else { Ok(files) }
 }
 
-fn checked_paths(paths: Vec<String>) -> Result<ByPath<BundlePath>, String> {
+fn checked_paths(paths: &[String]) -> Result<ByPath<BundlePath>, String> {
     by_path(paths.iter().map(|text| path(text)))
 }
 

@@ -1,6 +1,6 @@
 //! The component: the contract `modelops:bundle`, fulfilled by [`bundle_core`].
 //!
-//! Nothing is decided here: each method converts ([`convert`]), calls the core and converts back. It exists for
+//! Nothing is decided here: each method converts (`convert.rs`), calls the core and converts back. It exists for
 //! `wasm32-unknown-unknown` alone, because that is the target whose components import nothing. A panic would end the
 //! component as a trap without a message, so every failure is an error of the contract.
 

@@ -14,6 +14,7 @@ pub mod digest;
 pub mod ignore;
 pub mod index;
 pub mod manifest;
+pub mod packed;
 pub mod path;
 pub mod plan;
 pub mod reference;

@@ -29,7 +29,7 @@ use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store, Trap};
 
 use answers::{FactsError, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError};
-use convert::{FactTexts, Facts, Texts};
+use convert::{PackedSides, Texts};
 use generated::CorePre;
 pub use json::InputError;
 use signature::NamedTypes;
@@ -199,20 +199,18 @@ pub enum CoreError {
 impl Core {
     /// Compares the sides: one change for every path that any of them still has, by path.
     pub fn diff(&self, sides: Sides<'_>) -> Result<Vec<PathChange>, FactsError> {
-        let texts = FactTexts::of(sides);
-        let Facts { local, remote, base, tracked } = Facts::new(sides, &texts);
-        let answer = self.call("diff", |core, store| {
-            core.modelops_bundle_diff().call_diff(store, &local, &remote, &base, &tracked)
+        let packed = PackedSides::of(sides);
+        let answer = self.call("diff-packed", |core, store| {
+            core.modelops_bundle_bulk().call_diff_packed(store, packed.as_param())
         })?;
-        Ok(convert::changes(answer?.changes)?)
+        Ok(convert::packed_changes(&answer?)?)
     }
 
     /// Plans a push of `sides.local`, the files on disk that the project tracks.
     pub fn plan_push(&self, sides: Sides<'_>) -> Result<PushPlan, FactsError> {
-        let texts = FactTexts::of(sides);
-        let Facts { local, remote, base, tracked } = Facts::new(sides, &texts);
-        let answer = self.call("plan-push", |core, store| {
-            core.modelops_bundle_plan().call_plan_push(store, &local, &remote, &base, &tracked)
+        let packed = PackedSides::of(sides);
+        let answer = self.call("plan-push-packed", |core, store| {
+            core.modelops_bundle_bulk().call_plan_push_packed(store, packed.as_param())
         })?;
         Ok(convert::push_plan(answer?)?)
     }
@@ -225,12 +223,11 @@ impl Core {
         mode: PullMode,
         obstacles: &ByPath<BundlePath>,
     ) -> Result<PullPlan, FactsError> {
-        let texts = FactTexts::of(sides);
-        let Facts { local, remote, base, tracked } = Facts::new(sides, &texts);
-        let obstacles = convert::paths(obstacles);
-        let answer = self.call("plan-pull", |core, store| {
-            let plan = core.modelops_bundle_plan();
-            plan.call_plan_pull(store, &local, &remote, &base, &tracked, mode.into(), Some(&obstacles))
+        let packed = PackedSides::of(sides);
+        let obstacles = bundle_core::packed::pack(obstacles);
+        let answer = self.call("plan-pull-packed", |core, store| {
+            let bulk = core.modelops_bundle_bulk();
+            bulk.call_plan_pull_packed(store, packed.as_param(), mode.into(), &obstacles)
         })?;
         Ok(convert::pull_plan(answer?)?)
     }

@@ -19,7 +19,8 @@
 /** The only text that becomes a script's address here is this one; the page's policy allows no other. */
 function workerAddress() {
   const address = new URL("worker.js", import.meta.url).href;
-  const policy = globalThis.trustedTypes?.createPolicy("worker", { createScriptURL: () => address });
+  // Not every browser has it.
+  const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("worker", { createScriptURL: () => address });
   return policy === undefined ? address : policy.createScriptURL("");
 }
 

@@ -123,7 +123,7 @@ export async function fetchDocument(address, limit) {
 /**
  * The pieces of a stream. (Not every browser can iterate over one.)
  *
- * @param {ReadableStream<Uint8Array>} stream
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>>} stream
  */
 export async function* pieces(stream) {
   const reader = stream.getReader();

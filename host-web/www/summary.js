@@ -8,6 +8,7 @@ const VERDICT_WORDS = { verified: "verified", mismatch: "does not match", undecl
 
 const LIST = new Intl.ListFormat("en");
 
+/** @type {Record<Check["subject"], { title: string, word: string, verified?: string, undeclared?: string }>} */
 const SUBJECTS = {
   manifest: {
     title: "Manifest",

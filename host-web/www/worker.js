@@ -21,7 +21,11 @@ function opened() {
   return inspector;
 }
 
-/** What the page may ask for; `core.js` names and types the same calls. */
+/**
+ * What the page may ask for; `core.js` names the same calls and types them.
+ *
+ * @type {Record<string, (argument: any) => unknown>}
+ */
 const calls = {
   about: () => ({ version: version(), limits: limits() }),
   recognize,
@@ -56,7 +60,7 @@ const calls = {
  * Hashes a stream and compares it. One byte more than expected settles it: an endless stream is not read on.
  *
  * @param {string} name
- * @param {ReadableStream<Uint8Array> | null} stream
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>> | null} stream
  * @param {number} expectedSize
  */
 async function check(name, stream, expectedSize) {

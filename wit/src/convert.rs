@@ -10,6 +10,7 @@ use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::{Digest, ResolveError, Resolved};
 use bundle_core::index::{self, BundleIndex, IndexError};
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
+use bundle_core::packed::{Packed, PackedError, unpack_by_path};
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{PullMode, PullPlan};
 use bundle_core::plan::push::PushPlan;
@@ -18,7 +19,7 @@ use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::{Place, Reference};
 use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
 
-use crate::generated::exports::modelops::bundle::{bundle, diff, digest, plan, types};
+use crate::generated::exports::modelops::bundle::{bulk, bundle, diff, digest, plan, types};
 
 /// A failure and its causes in one line.
 pub(crate) fn text(error: &dyn Error) -> String {
@@ -61,17 +62,41 @@ impl Facts {
         })
     }
 
+    pub(crate) fn unpack(sides: &bulk::Sides) -> Result<Self, types::FactsError> {
+        let files = |bytes: &[u8]| not_nested(unpack(bytes)?);
+        Ok(Self {
+            local: files(&sides.local)?,
+            remote: files(&sides.remote)?,
+            base: unpack(&sides.base)?,
+            tracked: unpack(&sides.tracked)?,
+        })
+    }
+
     pub(crate) fn sides(&self) -> Sides<'_> {
         Sides { local: &self.local, remote: &self.remote, base: &self.base, tracked: &self.tracked }
     }
 }
 
 pub(crate) fn files(files: Vec<types::File>) -> Result<ByPath<File>, types::FactsError> {
-    let files = by_path(files.into_iter().map(file))?;
+    not_nested(by_path(files.into_iter().map(file))?)
+}
+
+fn not_nested(files: ByPath<File>) -> Result<ByPath<File>, types::FactsError> {
     if let Some((folder, below)) = files.nested().next() {
         return Err(types::FactsError::Nested((folder.to_string(), below.to_string())));
     }
     Ok(files)
+}
+
+pub(crate) fn unpack<T: Packed + HasPath>(bytes: &[u8]) -> Result<ByPath<T>, types::FactsError> {
+    unpack_by_path(bytes).map_err(|error| match error {
+        PackedError::Path { text, fault } => types::FactsError::Path(self::fault(text, &fault)),
+        PackedError::Repeated(repeated) => types::FactsError::Repeated(repeated.path.into()),
+        PackedError::Size { path } => types::FactsError::Size(path.into()),
+        PackedError::Code | PackedError::NotUtf8 | PackedError::Truncated => {
+            types::FactsError::Other(text(&error))
+        }
+    })
 }
 
 pub(crate) fn paths(paths: Vec<String>) -> Result<ByPath<BundlePath>, types::FactsError> {

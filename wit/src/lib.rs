@@ -20,7 +20,7 @@ mod generated {
 use bundle_core::index::{BundleIndex, check_layers};
 use bundle_core::manifest::Manifest;
 use convert::Facts;
-use generated::exports::modelops::bundle::{bundle, diff, digest, plan, types};
+use generated::exports::modelops::bundle::{bulk, bundle, diff, digest, plan, types};
 
 /// Fulfils the whole contract.
 struct Component;
@@ -127,6 +127,28 @@ impl plan::Guest for Component {
     ) -> Result<plan::PullPlan, types::FactsError> {
         let facts = Facts::new(local, remote, base, tracked)?;
         let obstacles = convert::paths(obstacles.unwrap_or_default())?;
+        Ok(bundle_core::plan::pull::plan_pull(facts.sides(), mode.into(), &obstacles).into())
+    }
+}
+
+impl bulk::Guest for Component {
+    fn diff_packed(sides: bulk::Sides) -> Result<Vec<u8>, types::FactsError> {
+        let facts = Facts::unpack(&sides)?;
+        Ok(bundle_core::packed::pack(&bundle_core::diff::diff(facts.sides())))
+    }
+
+    fn plan_push_packed(sides: bulk::Sides) -> Result<plan::PushPlan, types::FactsError> {
+        let facts = Facts::unpack(&sides)?;
+        Ok(bundle_core::plan::push::plan_push(facts.sides()).into())
+    }
+
+    fn plan_pull_packed(
+        sides: bulk::Sides,
+        mode: plan::PullMode,
+        obstacles: Vec<u8>,
+    ) -> Result<plan::PullPlan, types::FactsError> {
+        let facts = Facts::unpack(&sides)?;
+        let obstacles = convert::unpack(&obstacles)?;
         Ok(bundle_core::plan::pull::plan_pull(facts.sides(), mode.into(), &obstacles).into())
     }
 }

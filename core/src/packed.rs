@@ -1,0 +1,228 @@
+//! Facts as flat bytes: how a host hands many of them to the component at once.
+//!
+//! A list of a hundred thousand records costs several allocations for each when it crosses into a component; one
+//! block of bytes costs one copy. The layouts are part of the contract (`wit/bulk.wit`); numbers are little-endian.
+
+use thiserror::Error;
+
+use crate::descriptor::MAX_SAFE_INTEGER;
+use crate::diff::{Change, PathChange};
+use crate::digest::Digest;
+use crate::path::{BundlePath, PathFault};
+use crate::snapshot::{ByPath, File, HasPath, RepeatedPath, SyncedFile};
+
+/// Something that has a packed form.
+pub trait Packed: Sized {
+    /// Appends it to `bytes`.
+    fn pack(&self, bytes: &mut Vec<u8>);
+
+    /// Takes it from the front of `bytes`.
+    fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError>;
+}
+
+/// Packs a list, one after the other.
+pub fn pack<'a, T: Packed + 'a>(items: impl IntoIterator<Item = &'a T>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for item in items {
+        item.pack(&mut bytes);
+    }
+    bytes
+}
+
+/// Unpacks a list up to its end.
+pub fn unpack<T: Packed>(mut bytes: &[u8]) -> Result<Vec<T>, PackedError> {
+    let mut items = Vec::new();
+    while !bytes.is_empty() {
+        items.push(T::unpack(&mut bytes)?);
+    }
+    Ok(items)
+}
+
+/// Unpacks a list of facts by path.
+pub fn unpack_by_path<T: Packed + HasPath>(bytes: &[u8]) -> Result<ByPath<T>, PackedError> {
+    Ok(ByPath::new(unpack(bytes)?)?)
+}
+
+/// Path: its length as a u32, its UTF-8.
+impl Packed for BundlePath {
+    fn pack(&self, bytes: &mut Vec<u8>) {
+        let text = self.as_str().as_bytes();
+        // A path has at most 4,096 bytes.
+        bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(text);
+    }
+
+    fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError> {
+        let length = u32::from_le_bytes(take_array(bytes)?) as usize;
+        let (text, rest) = bytes.split_at_checked(length).ok_or(PackedError::Truncated)?;
+        *bytes = rest;
+        let text = std::str::from_utf8(text).map_err(|_| PackedError::NotUtf8)?;
+        text.parse().map_err(|fault| PackedError::Path { text: text.to_owned(), fault })
+    }
+}
+
+/// File: its path, the 32 bytes of its digest, its size as a u64, its mode.
+impl Packed for File {
+    fn pack(&self, bytes: &mut Vec<u8>) {
+        self.path.pack(bytes);
+        bytes.extend_from_slice(self.digest.as_bytes());
+        bytes.extend_from_slice(&self.size.to_le_bytes());
+        pack_mode(Some(self.executable), bytes);
+    }
+
+    fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError> {
+        let path = BundlePath::unpack(bytes)?;
+        let digest = Digest::from_sha256(take_array(bytes)?);
+        let size = u64::from_le_bytes(take_array(bytes)?);
+        if size > MAX_SAFE_INTEGER {
+            return Err(PackedError::Size { path });
+        }
+        let executable = unpack_mode(bytes)?.ok_or(PackedError::Code)?;
+        Ok(Self { path, digest, size, executable })
+    }
+}
+
+/// Synced file: its path, the 32 bytes of its digest, its mode.
+impl Packed for SyncedFile {
+    fn pack(&self, bytes: &mut Vec<u8>) {
+        self.path.pack(bytes);
+        bytes.extend_from_slice(self.digest.as_bytes());
+        pack_mode(self.executable, bytes);
+    }
+
+    fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError> {
+        let path = BundlePath::unpack(bytes)?;
+        let digest = Digest::from_sha256(take_array(bytes)?);
+        Ok(Self { path, digest, executable: unpack_mode(bytes)? })
+    }
+}
+
+/// Change of a path: the path, the change's place in [`Change::ALL`] as one byte.
+impl Packed for PathChange {
+    fn pack(&self, bytes: &mut Vec<u8>) {
+        self.path.pack(bytes);
+        bytes.push(self.change as u8);
+    }
+
+    fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError> {
+        let path = BundlePath::unpack(bytes)?;
+        let [code] = take_array(bytes)?;
+        let change = *Change::ALL.get(usize::from(code)).ok_or(PackedError::Code)?;
+        Ok(Self { path, change })
+    }
+}
+
+/// A mode is one byte: 0 for a plain file, 1 for an executable one, 2 where it is unknown.
+fn pack_mode(executable: Option<bool>, bytes: &mut Vec<u8>) {
+    bytes.push(executable.map_or(2, u8::from));
+}
+
+fn unpack_mode(bytes: &mut &[u8]) -> Result<Option<bool>, PackedError> {
+    match take_array(bytes)? {
+        [0] => Ok(Some(false)),
+        [1] => Ok(Some(true)),
+        [2] => Ok(None),
+        _ => Err(PackedError::Code),
+    }
+}
+
+fn take_array<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], PackedError> {
+    let (array, rest) = bytes.split_first_chunk().ok_or(PackedError::Truncated)?;
+    *bytes = rest;
+    Ok(*array)
+}
+
+/// Why bytes are no packed facts.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PackedError {
+    /// A byte that stands for one of a few things stands for none of them.
+    #[error("a mode or a change has a number that means nothing")]
+    Code,
+    /// A path is not UTF-8.
+    #[error("a path is not UTF-8")]
+    NotUtf8,
+    /// A path breaks a rule of bundles.
+    #[error("the path `{}` cannot be in a bundle", text.escape_default())]
+    Path {
+        /// The path, as it came.
+        text: String,
+        /// The rule.
+        #[source]
+        fault: PathFault,
+    },
+    /// One path comes twice.
+    #[error(transparent)]
+    Repeated(#[from] RepeatedPath),
+    /// A file's size is greater than JSON holds exactly.
+    #[error("the size of `{path}` is greater than 2^53 - 1")]
+    Size {
+        /// The file.
+        path: BundlePath,
+    },
+    /// The bytes end in the middle of something.
+    #[error("the packed facts end too early")]
+    Truncated,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::diff::tests::synced;
+    use crate::tree::tests::any_tree;
+
+    #[test]
+    fn the_layout_is_fixed() {
+        let path: BundlePath = "a/b".parse().unwrap();
+        let file = File { path: path.clone(), digest: Digest::of(b""), size: 0x0102, executable: true };
+        let mut expected = b"\x03\0\0\0a/b".to_vec();
+        expected.extend_from_slice(Digest::of(b"").as_bytes());
+        expected.extend_from_slice(b"\x02\x01\0\0\0\0\0\0\x01");
+        assert_eq!(pack([&file]), expected);
+        for (change, code) in Change::ALL.into_iter().zip(0u8..) {
+            assert_eq!(
+                pack([&PathChange { path: path.clone(), change }]),
+                [b"\x03\0\0\0a/b", &[code][..]].concat()
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_none() {
+        let digest = [7; 32];
+        let file = |path: &[u8], rest: &[u8]| {
+            let length = (path.len() as u32).to_le_bytes();
+            unpack::<File>(&[&length, path, &digest, rest].concat()).unwrap_err()
+        };
+        let plain = [0; 9];
+        assert_eq!(
+            file(b"../x", &plain),
+            PackedError::Path { text: "../x".to_owned(), fault: PathFault::DotDotPart }
+        );
+        assert_eq!(file(b"\xff", &plain), PackedError::NotUtf8);
+        assert_eq!(file(b"a", &[0, 0, 0, 0, 0, 0, 0, 0, 9]), PackedError::Code);
+        assert_eq!(file(b"a", &[0, 0, 0, 0, 0, 0, 0, 0, 2]), PackedError::Code);
+        assert!(matches!(file(b"a", &[0xff; 9]), PackedError::Size { .. }));
+        assert_eq!(file(b"a", &[0; 8]), PackedError::Truncated);
+        assert_eq!(unpack::<BundlePath>(b"\xff\xff\xff\xffa").unwrap_err(), PackedError::Truncated);
+        let twice = pack(["a", "a"].map(|path| path.parse::<BundlePath>().unwrap()).iter());
+        assert!(matches!(unpack_by_path::<BundlePath>(&twice), Err(PackedError::Repeated(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn comes_back_as_it_was(tree in any_tree()) {
+            prop_assert_eq!(unpack_by_path(&pack(&tree)), Ok(tree.clone()));
+            let base = synced(&tree);
+            prop_assert_eq!(unpack_by_path(&pack(&base)), Ok(base));
+        }
+
+        #[test]
+        fn any_bytes_are_taken_or_refused(bytes: Vec<u8>) {
+            let _ = unpack::<File>(&bytes);
+            let _ = unpack::<SyncedFile>(&bytes);
+            let _ = unpack::<PathChange>(&bytes);
+        }
+    }
+}

@@ -5,7 +5,7 @@ use bundle_core::diff::{PathChange, Sides};
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{PullMode, PullPlan};
 use bundle_core::reference::Reference;
-use bundle_core::snapshot::{ByPath, SyncedFile};
+use bundle_core::snapshot::ByPath;
 use thiserror::Error;
 
 use crate::bundle::{Bundle, Context};
@@ -17,7 +17,7 @@ use crate::project::staging::Staging;
 use crate::project::tracked::format_tracked;
 use crate::scan::Scan;
 use crate::transfer::{DownloadError, Downloaded, download};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, synced};
 
 /// A pull that has been decided and not yet carried out.
 #[derive(Debug)]
@@ -99,15 +99,9 @@ fn after(
     prepared: &PreparedPull,
 ) -> Result<StateAfter, PullError> {
     let files = prepared.bundle.files();
-    let synced = files.iter().map(|file| SyncedFile {
-        path: file.path.clone(),
-        digest: file.digest,
-        executable: Some(file.executable),
-    });
     let mut state = workspace.state.clone();
     state.last_pull_digest = Some(prepared.bundle.digest);
-    // The files are sorted and free of repetitions, and so is what follows from them.
-    state.last_synced = ByPath::new(synced.collect()).unwrap_or_default();
+    state.last_synced = synced(files);
     state.synced_ref = Some(reference.clone());
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
 

@@ -8,7 +8,7 @@ use bundle_core::plan::push::PushPlan;
 use bundle_core::plan::seal::{EmptyBlob, Layout, SealRequest, Sealed};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::{ByPath, File, SyncedFile};
+use bundle_core::snapshot::{ByPath, File};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -20,7 +20,7 @@ use crate::project::state::StateError;
 use crate::remote::{BlobSource, RemoteError, RemoteErrorKind, Version};
 use crate::scan::Scan;
 use crate::transfer::{TagError, UploadError, Uploaded, move_tag, tag_digest, upload};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, synced};
 
 /// Name and version of this program, as bundles record it.
 pub const TOOL: &str = concat!("modelops-bundle/", env!("CARGO_PKG_VERSION"));
@@ -84,7 +84,8 @@ pub async fn prepare(
         .try_collect()
         .await?;
     // Without a bundle under that tag there is nothing that both could have agreed on.
-    let base = replaces.as_ref().map(|_| workspace.base_with(reference, first)).unwrap_or_default();
+    let base =
+        replaces.as_ref().map(|bundle| workspace.base_for_push(reference, first, bundle)).unwrap_or_default();
     let nothing = ByPath::default();
     let remote = replaces.as_ref().map_or(&nothing, Bundle::files);
     let sides = Sides { local: &scan.files, remote, base: &base, tracked: &workspace.tracked };
@@ -234,15 +235,9 @@ fn remember(
     prepared: &PreparedPush,
     digest: Digest,
 ) -> Result<(), StateError> {
-    let synced = prepared.files.iter().map(|file| SyncedFile {
-        path: file.path.clone(),
-        digest: file.digest,
-        executable: Some(file.executable),
-    });
     let state = &mut workspace.state;
     state.last_push_digest = Some(digest);
-    // The files are sorted and free of repetitions.
-    state.last_synced = ByPath::new(synced.collect()).unwrap_or_default();
+    state.last_synced = synced(&prepared.files);
     state.synced_ref = prepared.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
     state.write(&workspace.project)

@@ -5,9 +5,10 @@ use std::path::Path;
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::{ByPath, SyncedFile};
+use bundle_core::snapshot::{ByPath, File, SyncedFile};
 use thiserror::Error;
 
+use crate::bundle::Bundle;
 use crate::project::config::ConfigError;
 use crate::project::state::StateError;
 use crate::project::tracked::{TrackedError, read_tracked};
@@ -71,15 +72,32 @@ impl Workspace {
         ByPath::new(base).unwrap_or_default()
     }
 
-    /// What the project last agreed on with the bundle that `place` and `tag` name: nothing, if it was another one.
+    /// What the project has agreed on with the bundle that `tag` names at the place of `reference` now.
     ///
-    /// A state that does not say which one it was counts for the configured one.
-    pub fn base_with(&self, reference: &Reference, tag: &Tag) -> ByPath<SyncedFile> {
+    /// A bundle that it pushed or pulled itself it knows in full. Of another one under the tag that it last synced
+    /// with, it knows what it agreed on then; of any other, nothing. A state that does not say which tag that was
+    /// counts for the configured one.
+    pub fn base_for_push(&self, reference: &Reference, tag: &Tag, bundle: &Bundle) -> ByPath<SyncedFile> {
+        let known = [self.state.last_push_digest, self.state.last_pull_digest];
+        if known.contains(&Some(bundle.digest)) {
+            return synced(bundle.files());
+        }
         let wanted = reference.with_tag(tag.clone());
-        let synced = self.state.synced_ref.clone().or_else(|| self.default_reference());
-        let is_same = synced.is_some_and(|synced| Reference { digest: None, ..synced } == wanted);
+        let last = self.state.synced_ref.clone().or_else(|| self.default_reference());
+        let is_same = last.is_some_and(|last| Reference { digest: None, ..last } == wanted);
         if is_same { self.state.last_synced.clone() } else { ByPath::default() }
     }
+}
+
+/// What is remembered of `files` once both sides agree on them.
+pub fn synced(files: &ByPath<File>) -> ByPath<SyncedFile> {
+    let facts = files.iter().map(|file| SyncedFile {
+        path: file.path.clone(),
+        digest: file.digest,
+        executable: Some(file.executable),
+    });
+    // They are sorted and free of repetitions, as the files are.
+    ByPath::new(facts.collect()).unwrap_or_default()
 }
 
 /// Why what a project says of itself cannot be read.

@@ -201,6 +201,23 @@ fn a_push_does_not_undo_what_it_has_not_seen() {
 }
 
 #[test]
+fn what_was_pushed_under_another_tag_is_known() {
+    let project = pushed();
+    let _ = project.run(&["push", "--tag", "v1.0.0", "--tag", "latest"]).success();
+    project.write("a", "next");
+    let output = project.run(&["push"]).success();
+    assert!(!output.stderr().contains("warning"), "{output}");
+    // A project that has seen nothing of the remote is told what it replaces.
+    let fresh = TestProject::new();
+    let layout = format!("oci:{}", project.home().join("layout").display());
+    let _ = fresh.run(&["init", "--ref", &layout]).success();
+    fresh.write("a", "mine");
+    let _ = fresh.run(&["add", "a"]).success();
+    let output = fresh.run(&["push"]).success();
+    assert!(output.stderr().contains("warning: this replaces 3 files"), "{output}");
+}
+
+#[test]
 fn a_published_version_stays() {
     let project = pushed();
     let _ = project.run(&["push", "--tag", "v1.0.0"]).success();

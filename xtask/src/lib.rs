@@ -37,7 +37,7 @@ Tasks:
              --deny        check the licences of all dependencies too, installing cargo-deny if it is missing
              --tools-only  get what the tests need and stop
   bench    measure, and compare with the peers
-  vectors  write the answers in tests/vectors anew";
+  vectors  hold every host to the answers in tests/vectors";
 
 /// Runs the task that the arguments name; the exit code is 2 when they name none.
 pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {

@@ -15,6 +15,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, configured, scan_options, understand, version_of};
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::scan::{Silent, Untracked, scan};
+use crate::workspace::synced;
 
 /// Show which files differ
 ///
@@ -130,15 +131,6 @@ fn two_sides<'a>(
     tracked: &'a ByPath<BundlePath>,
 ) -> Sides<'a> {
     Sides { local: to.files(), remote: from.files(), base, tracked }
-}
-
-fn synced(files: &ByPath<File>) -> ByPath<SyncedFile> {
-    let facts = files.iter().map(|file| SyncedFile {
-        path: file.path.clone(),
-        digest: file.digest,
-        executable: Some(file.executable),
-    });
-    ByPath::new(facts.collect()).unwrap_or_default()
 }
 
 fn paths(one: &ByPath<File>, other: &ByPath<File>) -> ByPath<BundlePath> {

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use bundle_core::reference::{Reference, ReferenceError, Tag};
 use bundle_core::snapshot::SymlinkPolicy;
+use bundle_core::storage::StoragePolicy;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::atomic::write_atomically;
 use super::folder::Project;
-pub use super::settings::{DEFAULT_THRESHOLD_BYTES, Layout, LinkMode, Storage, StorageMode};
+pub use super::settings::{Layout, LinkMode};
 
 /// The longest settings file that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -30,7 +31,7 @@ pub struct Config {
     /// How files get from the content store into a project.
     pub cache_link_mode: LinkMode,
     /// Which files go to which store.
-    pub storage: Storage,
+    pub storage: StoragePolicy,
     /// What a scan does with symbolic links.
     pub symlinks: SymlinkPolicy,
     /// How a push lays out its blobs.
@@ -291,6 +292,8 @@ pub enum SetError {
 
 #[cfg(test)]
 mod tests {
+    use bundle_core::storage::StorageMode;
+
     use super::*;
 
     const PYTHON: &str = "cache_dir: null
@@ -325,7 +328,7 @@ storage:
         for text in ["", "# nothing\n", "{}"] {
             let config = parse(text).unwrap();
             assert_eq!((config.registry_ref, config.default_tag.as_str()), (None, "latest"));
-            assert_eq!(config.storage, Storage::default());
+            assert_eq!(config.storage, StoragePolicy::default());
         }
     }
 

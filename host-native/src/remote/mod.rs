@@ -13,7 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bundle_core::descriptor::Descriptor;
-use bundle_core::digest::Digest;
+use bundle_core::digest::{Digest, ResolveError, resolve};
 use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -108,38 +108,35 @@ pub struct FetchedManifest {
     pub bytes: Bytes,
     /// The hash of [`bytes`](Self::bytes), computed here.
     pub digest: Digest,
-    /// The digest that the remote declared; where it is a SHA-256, it is that of the bytes.
+    /// The digest that the remote declared, as it came; where it is a SHA-256, it is that of the bytes.
     pub declared_digest: Option<String>,
     /// The media type that the remote declared.
     pub media_type: Option<String>,
 }
 
 impl FetchedManifest {
-    /// Hashes `bytes` and compares with what was asked for and what was declared.
+    /// Hashes `bytes`, and takes them only as what was asked for and declared.
     fn check(
         which: &Version,
         bytes: Bytes,
         declared_digest: Option<String>,
         media_type: Option<String>,
     ) -> Result<Self, RemoteError> {
-        let digest = Digest::of(&bytes);
-        let declared_digest = declared_digest.filter(|text| !text.is_empty());
-        // A digest of another algorithm cannot be compared; one that is not well formed declares nothing.
-        let declared = declared_digest.as_deref().and_then(|text| text.parse().ok());
-        let asked_for = match which {
+        let what = || format!("manifest {which}");
+        let pinned = match which {
             Version::Digest(digest) => Some(*digest),
             Version::Tag(_) => None,
         };
-        for expected in [asked_for, declared].into_iter().flatten() {
-            if expected != digest {
-                return Err(RemoteError::Digest {
-                    what: format!("manifest {which}"),
-                    expected,
-                    actual: digest,
-                });
+        match resolve(Digest::of(&bytes), declared_digest.as_deref(), pinned) {
+            Ok(resolved) => Ok(Self { bytes, digest: resolved.digest, declared_digest, media_type }),
+            Err(
+                ResolveError::DeclaredDiffers { expected, actual }
+                | ResolveError::PinnedDiffers { expected, actual },
+            ) => Err(RemoteError::Digest { what: what(), expected, actual }),
+            Err(error @ ResolveError::Declared { .. }) => {
+                Err(RemoteError::Protocol { what: what(), fault: error.to_string() })
             }
         }
-        Ok(Self { bytes, digest, declared_digest, media_type })
     }
 }
 
@@ -223,12 +220,12 @@ mod tests {
         let check = |which: &Version, declared: &str| {
             FetchedManifest::check(which, bytes.clone(), Some(declared.to_owned()), None)
         };
-        for declared in ["", "sha512:00", "nonsense", &right.to_string()] {
+        for declared in ["", "sha512:00", &right.to_string()] {
             assert_eq!(check(&tag, declared).unwrap().digest, right, "{declared}");
             assert!(check(&Version::Digest(wrong), declared).is_err());
         }
         assert!(matches!(check(&tag, &wrong.to_string()), Err(RemoteError::Digest { .. })));
-        assert_eq!(check(&tag, "").unwrap().declared_digest, None);
+        assert!(matches!(check(&tag, "nonsense"), Err(RemoteError::Protocol { .. })));
     }
 
     #[test]

@@ -164,8 +164,8 @@ fn a_file_becomes_a_folder_and_back() {
 fn deleted_files_come_back_only_when_asked() {
     let project = pushed();
     project.remove("a");
-    let _ = project.run(&["pull"]).success();
-    assert!(!project.exists("a"));
+    let output = project.run(&["pull"]).success();
+    assert!(!project.exists("a") && output.stdout().contains("--restore-deleted"), "{output}");
     let _ = project.run(&["pull", "--restore-deleted"]).success();
     assert_eq!(project.read_text("a"), "1");
 }

@@ -54,6 +54,8 @@ struct PullReport {
     written: Vec<String>,
     /// Paths that are, or would be, removed.
     deleted: Vec<String>,
+    /// Paths that the bundle has and that stay deleted here.
+    left_deleted: Vec<String>,
     /// HTTP requests made.
     requests: u64,
     dry_run: bool,
@@ -84,6 +86,10 @@ impl Report for PullReport {
             let DownloadedReport { blobs, bytes: size, .. } = self.downloaded;
             let blobs = counted(blobs as usize, "blob");
             writeln!(out, "{verb} {}: {blobs}, {}", self.reference, bytes(size))?;
+        }
+        if !self.left_deleted.is_empty() {
+            let files = counted(self.left_deleted.len(), "file");
+            writeln!(out, "{files} deleted here and not brought back: see --restore-deleted")?;
         }
         writeln!(out, "  bundle {}", self.digest)?;
         writeln!(out, "  tree   {}", self.tree)
@@ -156,7 +162,9 @@ fn reference(
 }
 
 fn planned(reference: &Reference, prepared: &PreparedPull) -> PullReport {
-    let PreparedPull { plan, bundle, .. } = prepared;
+    let PreparedPull { plan, bundle, scan } = prepared;
+    let is_left =
+        |path: &&BundlePath| scan.files.at(path).is_none() && plan.write.binary_search(path).is_err();
     let fetched = || plan.sources.iter().filter(|source| source.local.is_none());
     let digests: BTreeSet<Digest> = fetched().map(|source| source.digest).collect();
     let is_fetched =
@@ -172,6 +180,13 @@ fn planned(reference: &Reference, prepared: &PreparedPull) -> PullReport {
         },
         written: plan.write.iter().map(ToString::to_string).collect(),
         deleted: plan.delete.iter().map(ToString::to_string).collect(),
+        left_deleted: bundle
+            .files()
+            .iter()
+            .map(|file| &file.path)
+            .filter(is_left)
+            .map(ToString::to_string)
+            .collect(),
         requests: 0,
         dry_run: true,
     }

@@ -1,5 +1,6 @@
 //! The three-way comparison of a project, its remote and what they last agreed on: one [`Change`] per path.
 
+use crate::digest::Digest;
 use crate::path::BundlePath;
 use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
 
@@ -104,7 +105,8 @@ pub(crate) fn compare(sides: Sides<'_>) -> impl Iterator<Item = Compared<'_>> {
                 [local.path(), remote.path(), base.path(), tracked.path()].into_iter().flatten().min()?;
             let (local, remote, base) = (local.take(path), remote.take(path), base.take(path));
             let standing = if tracked.take(path).is_some() { Standing::Tracked } else { Standing::Untracked };
-            if let Some(change) = classify(local, remote, base, standing) {
+            let last = base.map(|base| Last { digest: base.digest, executable: base.executable });
+            if let Some(change) = classify(local.map(Content::of), remote.map(Content::of), last, standing) {
                 return Some(Compared { path, change, local, remote, base });
             }
         }
@@ -128,27 +130,48 @@ impl<'a, T: HasPath> Cursor<'a, T> {
     }
 }
 
+/// What of a file counts in a comparison.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub(crate) struct Content {
+    pub(crate) digest: Digest,
+    pub(crate) executable: bool,
+}
+
+impl Content {
+    fn of(file: &File) -> Self {
+        Self { digest: file.digest, executable: file.executable }
+    }
+}
+
+/// What counts of what both sides last agreed on.
+#[derive(Clone, Copy)]
+pub(crate) struct Last {
+    pub(crate) digest: Digest,
+    pub(crate) executable: Option<bool>,
+}
+
+/// Whether a project tracks a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
     Tracked,
     Untracked,
 }
 
 /// The table of the three-way rules.
-fn classify(
-    local: Option<&File>,
-    remote: Option<&File>,
-    base: Option<&SyncedFile>,
+pub(crate) fn classify(
+    local: Option<Content>,
+    remote: Option<Content>,
+    base: Option<Last>,
     standing: Standing,
 ) -> Option<Change> {
-    let is_base = |file: &File| {
+    let is_base = |file: Content| {
         base.is_some_and(|base| {
             base.digest == file.digest
                 && base.executable.is_none_or(|executable| executable == file.executable)
         })
     };
     Some(match (local, remote) {
-        (Some(local), Some(remote)) if local.is_same_as(remote) => Change::Unchanged,
+        (Some(local), Some(remote)) if local == remote => Change::Unchanged,
         // Where the last mode is unknown and only modes differ, both are the base: the project's one is the news.
         (Some(_), Some(remote)) if is_base(remote) => Change::ModifiedLocal,
         (Some(local), Some(_)) if is_base(local) => Change::ModifiedRemote,
@@ -222,12 +245,9 @@ pub(crate) mod tests {
             (None, None, Some("a"), Tracked, Some(DeletedLocal)),
         ] {
             let (local, remote) = (local.map(file), remote.map(file));
-            let base = base.map(file).map(|base| SyncedFile {
-                path: base.path,
-                digest: base.digest,
-                executable: Some(base.executable),
-            });
-            assert_eq!(classify(local.as_ref(), remote.as_ref(), base.as_ref(), standing), change);
+            let base = base.map(|text| Last { digest: file(text).digest, executable: Some(false) });
+            let (local, remote) = (local.as_ref().map(Content::of), remote.as_ref().map(Content::of));
+            assert_eq!(classify(local, remote, base, standing), change);
         }
     }
 
@@ -236,8 +256,8 @@ pub(crate) mod tests {
         let plain = file("a");
         let executable = File { executable: true, ..plain.clone() };
         let change = |last: Option<bool>| {
-            let base = SyncedFile { path: plain.path.clone(), digest: plain.digest, executable: last };
-            classify(Some(&executable), Some(&plain), Some(&base), Standing::Tracked)
+            let base = Last { digest: plain.digest, executable: last };
+            classify(Some(Content::of(&executable)), Some(Content::of(&plain)), Some(base), Standing::Tracked)
         };
         assert_eq!(change(Some(false)), Some(Change::ModifiedLocal));
         assert_eq!(change(Some(true)), Some(Change::ModifiedRemote));

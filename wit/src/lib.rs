@@ -133,8 +133,8 @@ impl plan::Guest for Component {
 
 impl bulk::Guest for Component {
     fn diff_packed(sides: bulk::Sides) -> Result<Vec<u8>, types::FactsError> {
-        let facts = Facts::unpack(&sides)?;
-        Ok(bundle_core::packed::pack(&bundle_core::diff::diff(facts.sides())))
+        let bulk::Sides { local, remote, base, tracked } = sides;
+        bundle_core::packed::diff_packed(&local, &remote, &base, &tracked).map_err(convert::packed_error)
     }
 
     fn plan_push_packed(sides: bulk::Sides) -> Result<plan::PushPlan, types::FactsError> {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::Digest;
+use bundle_core::path::BundlePath;
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File};
 use clap::Args;
@@ -243,7 +244,11 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let base = &workspace.state.last_synced;
     let sides = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
     let changes = core.diff(sides)?;
-    session.ui.report(&report(&reference, remote, &changes, &found, &files, sizes, args))
+    let report = report(&reference, remote, &changes, &found, &files, sizes, args);
+    let printed = session.ui.report(&report);
+    // The program ends here: to give back several hundred thousand small texts one by one would only take time.
+    std::mem::forget((workspace, found, files, changes, report));
+    printed
 }
 
 fn ask(
@@ -294,15 +299,17 @@ fn state_of(error: &OpenError) -> RemoteState {
 
 /// The files that both sides last agreed on, standing in for a remote that was not asked.
 fn last_agreed(workspace: &Workspace, found: &Scan) -> ByPath<File> {
-    let files = workspace.state.last_synced.iter().map(|synced| {
-        let local = found.files.at(&synced.path);
-        File {
-            path: synced.path.clone(),
-            digest: synced.digest,
-            size: 0,
-            // A state without modes cannot show that one changed.
-            executable: synced.executable.unwrap_or_else(|| local.is_some_and(|file| file.executable)),
-        }
+    // A state without modes cannot show that one changed.
+    let mut here = found.files.iter().peekable();
+    let mut is_executable_here = |path: &BundlePath| {
+        while here.next_if(|file| file.path < *path).is_some() {}
+        here.peek().is_some_and(|file| file.path == *path && file.executable)
+    };
+    let files = workspace.state.last_synced.iter().map(|synced| File {
+        path: synced.path.clone(),
+        digest: synced.digest,
+        size: 0,
+        executable: synced.executable.unwrap_or_else(|| is_executable_here(&synced.path)),
     });
     ByPath::new(files.collect()).unwrap_or_default()
 }

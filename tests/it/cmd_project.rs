@@ -167,7 +167,7 @@ fn outside_a_project_the_way_in_is_named() {
 fn a_command_line_that_cannot_be_understood_is_told_in_json_too() {
     let project = TestProject::new();
     let document = project.run(&["--json", "pussh"]).code(2).json();
-    assert_eq!(document["error"]["code"], "usage");
+    assert_eq!((&document["error"]["code"], &document["error"]["kind"]), (&json!(2), &json!("usage")));
     let _ = project.run(&["pussh"]).code(2);
     let version = project.run(&["--version"]).success();
     assert_eq!(version.stdout(), concat!("modelops-bundle ", env!("CARGO_PKG_VERSION"), "\n"));

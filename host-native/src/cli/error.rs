@@ -84,8 +84,10 @@ pub(crate) struct ErrorDocument<'a> {
 
 #[derive(Serialize)]
 struct ErrorFields<'a> {
-    /// A name for the kind of failure; the exit code says the same.
-    code: &'static str,
+    /// The exit code.
+    code: u8,
+    /// What it stands for, as a name.
+    kind: &'static str,
     /// What failed, and why.
     message: &'a str,
     /// What to do next.
@@ -147,7 +149,15 @@ impl CliError {
 
     pub(crate) fn document(&self) -> ErrorDocument<'_> {
         let Self { exit, message, hint, paths } = self;
-        ErrorDocument { error: ErrorFields { code: exit.name(), message, hint: hint.as_deref(), paths } }
+        ErrorDocument {
+            error: ErrorFields {
+                code: *exit as u8,
+                kind: exit.name(),
+                message,
+                hint: hint.as_deref(),
+                paths,
+            },
+        }
     }
 }
 

@@ -1,0 +1,125 @@
+//! C: files of middle size pushed to a registry and pulled from it, each time for the first time, against other
+//! clients of registries.
+
+use super::arena::Arena;
+use super::data::Data;
+use super::peers::{self, Artifact, CLIENTS, Client};
+use super::race::{Side, Times, Work, race};
+use super::report::{Limit, Row};
+use super::server::{self, Server};
+use crate::command::quietly;
+use crate::failure::Result;
+use std::path::{Path, PathBuf};
+
+const TARGET: Limit = Limit::Ratio(1.0);
+
+/// Measures push and pull.
+pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+    let data = Data {
+        name: arena.scale.pick("c", "c-quick"),
+        folders: 1,
+        files: arena.scale.pick(200, 20),
+        bytes: 3 << 19,
+    };
+    let folder = data.make(arena)?;
+    let Some(server) = Server::start(arena)? else {
+        return Ok(vec![Row::unmeasured("C push and pull", server::NAME)]);
+    };
+    let place = Place { arena, host: server.host(), folder: &folder, files: &data.paths() };
+    let clients: Vec<_> =
+        CLIENTS.iter().filter_map(|client| Some((client, peers::find(client.name)?))).collect();
+    let runs = arena.scale.pick(5, 3);
+
+    let mut sides = vec![place.our_push("c")];
+    sides.extend(clients.iter().map(|found| place.their_push("c", found)));
+    let pushed = race(runs, sides)?;
+    let mut sides = vec![place.our_pull("c")];
+    sides.extend(clients.iter().map(|found| place.their_pull("c", found)));
+    let pulled = race(runs, sides)?;
+
+    let mut rows = rows("C push", &pushed, TARGET);
+    rows.extend(self::rows("C pull", &pulled, TARGET));
+    Ok(rows)
+}
+
+/// Our time, the first, against that of each client that ran, and the names of those that are not here.
+pub(super) fn rows(what: &str, times: &[Times], limit: Limit) -> Vec<Row> {
+    let Some(ours) = times.first() else { return Vec::new() };
+    let row = |client: &Client| match times.iter().find(|times| times.name == client.name) {
+        Some(theirs) => Row::race(what, ours, theirs, limit),
+        None => Row::without(what, ours, client.name, limit),
+    };
+    CLIENTS.iter().map(row).chain([Row::memory(what, ours)]).collect()
+}
+
+/// Where files come from and go to.
+pub(super) struct Place<'a> {
+    pub(super) arena: &'a Arena,
+    /// The registry.
+    pub(super) host: &'a str,
+    /// The folder of what is pushed.
+    pub(super) folder: &'a Path,
+    /// The files in it.
+    pub(super) files: &'a [String],
+}
+
+impl<'a> Place<'a> {
+    /// Our push: to a repository that is not there yet, from a project that knows no digest.
+    ///
+    /// Repositories are called `NAME-ours-RUN`; that of the first run is what [`Self::our_pull`] pulls.
+    pub(super) fn our_push(&'a self, name: &'a str) -> Side<'a> {
+        Side::new("ours", move |run| {
+            self.arena.init(self.folder, &self.our_reference(name, run))?;
+            quietly(&mut self.arena.ours(self.folder, &["add", "."]))?;
+            self.arena.settle()?;
+            Ok(Work::One(self.arena.ours(self.folder, &["push"])))
+        })
+    }
+
+    /// Our pull: into a project that has nothing.
+    pub(super) fn our_pull(&'a self, name: &'a str) -> Side<'a> {
+        Side::new("ours", move |_| {
+            let folder = self.arena.fresh("pull-ours")?;
+            self.arena.init(&folder, &self.our_reference(name, 0))?;
+            self.arena.settle()?;
+            Ok(Work::One(self.arena.ours(&folder, &["pull"])))
+        })
+    }
+
+    /// The push of another client.
+    pub(super) fn their_push(
+        &'a self,
+        name: &'a str,
+        (client, program): &'a (&'static Client, PathBuf),
+    ) -> Side<'a> {
+        Side::new(client.name, move |run| {
+            self.arena.settle()?;
+            let repository = format!("{name}-{}-{run}", client.name);
+            let artifact = self.artifact(&repository, self.folder);
+            Ok(Work::One(client.push(self.arena, program, &artifact)))
+        })
+    }
+
+    /// The pull of another client, of what it pushed itself.
+    pub(super) fn their_pull(
+        &'a self,
+        name: &'a str,
+        (client, program): &'a (&'static Client, PathBuf),
+    ) -> Side<'a> {
+        Side::new(client.name, move |_| {
+            let folder = self.arena.fresh("pull-theirs")?;
+            self.arena.settle()?;
+            let repository = format!("{name}-{}-0", client.name);
+            let artifact = self.artifact(&repository, &folder);
+            Ok(Work::One(client.pull(self.arena, program, &artifact)))
+        })
+    }
+
+    fn our_reference(&self, name: &str, run: usize) -> String {
+        format!("{}/{name}-ours-{run}", self.host)
+    }
+
+    fn artifact<'b>(&'b self, repository: &'b str, folder: &'b Path) -> Artifact<'b> {
+        Artifact { host: self.host, repository, files: self.files, folder }
+    }
+}

@@ -1,0 +1,306 @@
+//! The figures, as a table for people and as JSON for programs.
+
+use super::arena::Scale;
+use super::race::Times;
+use crate::failure::{Context, Result};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// The most memory that any workload may take.
+pub(super) const MEMORY: Limit = Limit::Mebibytes(100.0);
+
+/// What must not be exceeded.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Limit {
+    /// Our time by theirs.
+    Ratio(f64),
+    /// Our time.
+    Milliseconds(f64),
+    /// Our time less theirs.
+    MoreMilliseconds(f64),
+    /// Our memory.
+    Mebibytes(f64),
+}
+
+/// One figure and what it is measured by.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    what: String,
+    ours: Figure,
+    theirs: Theirs,
+    limit: Option<Limit>,
+}
+
+#[derive(Clone, Debug)]
+enum Figure {
+    Time(Times),
+    /// Bytes, where they could be told.
+    Memory(Option<u64>),
+    /// It could not be measured, because something that both sides need is not on this machine.
+    None,
+}
+
+#[derive(Clone, Debug)]
+enum Theirs {
+    /// There is nobody to compare with.
+    Nobody,
+    /// Somebody there is, but not on this machine.
+    Missing(String),
+    Time(Times),
+}
+
+impl Row {
+    /// Our time against theirs.
+    pub(super) fn race(
+        what: impl Into<String>,
+        ours: &Times,
+        theirs: &Times,
+        limit: impl Into<Option<Limit>>,
+    ) -> Self {
+        let theirs = Theirs::Time(theirs.clone());
+        Self { what: what.into(), ours: Figure::Time(ours.clone()), theirs, limit: limit.into() }
+    }
+
+    /// Our time alone.
+    pub(super) fn alone(what: impl Into<String>, ours: &Times, limit: Limit) -> Self {
+        let ours = Figure::Time(ours.clone());
+        Self { what: what.into(), ours, theirs: Theirs::Nobody, limit: Some(limit) }
+    }
+
+    /// Our time, where `peer` is not on this machine.
+    pub(super) fn without(what: impl Into<String>, ours: &Times, peer: &str, limit: Limit) -> Self {
+        let (ours, theirs) = (Figure::Time(ours.clone()), Theirs::Missing(peer.to_owned()));
+        Self { what: what.into(), ours, theirs, limit: Some(limit) }
+    }
+
+    /// Nothing at all, because `tool` is not on this machine.
+    pub(super) fn unmeasured(what: impl Into<String>, tool: &str) -> Self {
+        let theirs = Theirs::Missing(tool.to_owned());
+        Self { what: what.into(), ours: Figure::None, theirs, limit: None }
+    }
+
+    /// The most memory that we took.
+    pub(super) fn memory(what: impl Into<String>, ours: &Times) -> Self {
+        let (what, ours) = (format!("{}: memory", what.into()), Figure::Memory(ours.peak));
+        Self { what, ours, theirs: Theirs::Nobody, limit: Some(MEMORY) }
+    }
+
+    /// Our figure by theirs, with `pick` choosing one of the runs.
+    fn ratio(&self, pick: fn(&Times) -> Duration) -> Option<f64> {
+        match (&self.ours, &self.theirs) {
+            (Figure::Time(ours), Theirs::Time(theirs)) => {
+                Some(pick(ours).as_secs_f64() / pick(theirs).as_secs_f64())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the limit is kept; none where there is no limit, or nothing to hold against it.
+    fn is_met(&self) -> Option<bool> {
+        let (figure, limit) = match (self.limit?, &self.ours, &self.theirs) {
+            (Limit::Ratio(limit), _, _) => (self.ratio(Times::median)?, limit),
+            (Limit::Milliseconds(limit), Figure::Time(ours), _) => (milliseconds(ours.median()), limit),
+            (Limit::MoreMilliseconds(limit), Figure::Time(ours), Theirs::Time(theirs)) => {
+                (milliseconds(ours.median()) - milliseconds(theirs.median()), limit)
+            }
+            (Limit::Mebibytes(limit), Figure::Memory(Some(bytes)), _) => (mebibytes(*bytes), limit),
+            _ => return None,
+        };
+        Some(figure <= limit)
+    }
+
+    fn verdict(&self) -> &'static str {
+        match self.is_met() {
+            Some(true) => "met",
+            Some(false) => "missed",
+            None => "",
+        }
+    }
+
+    fn cells(&self) -> [String; 8] {
+        let (against, theirs) = match &self.theirs {
+            Theirs::Nobody => (String::new(), String::new()),
+            Theirs::Missing(name) => (name.clone(), "missing".to_owned()),
+            Theirs::Time(times) => (times.name.clone(), shown_time(times.median())),
+        };
+        let ours = match &self.ours {
+            Figure::Time(times) => shown_time(times.median()),
+            Figure::Memory(Some(bytes)) => format!("{:.1} MiB", mebibytes(*bytes)),
+            Figure::Memory(None) => "unknown".to_owned(),
+            Figure::None => String::new(),
+        };
+        let ratio = |pick| self.ratio(pick).map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        let limit = self.limit.map(shown_limit).unwrap_or_default();
+        let (of_medians, of_shortest) = (ratio(Times::median), ratio(Times::shortest));
+        [self.what.clone(), ours, against, theirs, of_medians, of_shortest, limit, self.verdict().to_owned()]
+    }
+
+    fn json(&self) -> String {
+        let (name, theirs) = match &self.theirs {
+            Theirs::Nobody => ("null".to_owned(), "null".to_owned()),
+            Theirs::Missing(name) => (quoted(name), "\"missing\"".to_owned()),
+            Theirs::Time(times) => (quoted(&times.name), json_times(times)),
+        };
+        let ours = match &self.ours {
+            Figure::Time(times) => json_times(times),
+            Figure::Memory(bytes) => format!("{{\"peak_bytes\": {}}}", or_null(*bytes)),
+            Figure::None => "null".to_owned(),
+        };
+        let ratio = |pick| or_null(self.ratio(pick).map(|ratio| format!("{ratio:.4}")));
+        format!(
+            "{{\"what\": {}, \"ours\": {ours}, \"against\": {name}, \"theirs\": {theirs}, \
+             \"ratio\": {}, \"ratio_of_shortest\": {}, \"target\": {}, \"met\": {}}}",
+            quoted(&self.what),
+            ratio(Times::median),
+            ratio(Times::shortest),
+            or_null(self.limit.map(|limit| quoted(&shown_limit(limit)))),
+            or_null(self.is_met()),
+        )
+    }
+}
+
+/// All figures of one run.
+pub(super) struct Report {
+    scale: Scale,
+    /// In the order in which they are shown.
+    pub(super) rows: Vec<Row>,
+}
+
+impl Report {
+    /// One without figures.
+    pub(super) fn new(scale: Scale) -> Self {
+        Self { scale, rows: Vec::new() }
+    }
+
+    /// The figures as one aligned table.
+    pub(super) fn table(&self) -> String {
+        const HEAD: [&str; 8] = ["what", "ours", "against", "theirs", "ratio", "(shortest)", "target", ""];
+        let mut lines = vec![HEAD.map(str::to_owned)];
+        lines.extend(self.rows.iter().map(Row::cells));
+        let widths: [usize; 8] = std::array::from_fn(|column| {
+            lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+        });
+        let mut text = String::new();
+        for line in &lines {
+            let cells: Vec<_> =
+                line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            text.push_str(cells.join("  ").trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Writes the figures as JSON, with every single run.
+    pub(super) fn write(&self, file: &Path) -> Result {
+        let rows: Vec<_> = self.rows.iter().map(|row| format!("    {}", row.json())).collect();
+        let json = format!(
+            "{{\n  \"quick\": {},\n  \"cores\": {},\n  \"rows\": [\n{}\n  ]\n}}\n",
+            self.scale == Scale::Quick,
+            cores(),
+            rows.join(",\n")
+        );
+        fs::write(file, json).context(|| format!("cannot write {}", file.display()))
+    }
+}
+
+/// How many commands can really run at the same time.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn shown_time(time: Duration) -> String {
+    match milliseconds(time) {
+        short if short < 20.0 => format!("{short:.2} ms"),
+        long if long < 10_000.0 => format!("{long:.0} ms"),
+        longest => format!("{:.1} s", longest / 1e3),
+    }
+}
+
+fn shown_limit(limit: Limit) -> String {
+    match limit {
+        Limit::Ratio(limit) => format!("<= {limit:.2}"),
+        Limit::Milliseconds(limit) => format!("<= {limit} ms"),
+        Limit::MoreMilliseconds(limit) => format!("<= {limit} ms more"),
+        Limit::Mebibytes(limit) => format!("<= {limit} MiB"),
+    }
+}
+
+fn json_times(times: &Times) -> String {
+    let runs: Vec<_> = times.runs.iter().map(|run| format!("{:.3}", milliseconds(*run))).collect();
+    format!(
+        "{{\"median_ms\": {:.3}, \"shortest_ms\": {:.3}, \"peak_bytes\": {}, \"runs_ms\": [{}]}}",
+        milliseconds(times.median()),
+        milliseconds(times.shortest()),
+        or_null(times.peak),
+        runs.join(", ")
+    )
+}
+
+fn or_null(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "null".to_owned(), |value| value.to_string())
+}
+
+/// A JSON string; names of workloads and programs hold no control characters.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(name: &str, milliseconds: u64) -> Times {
+        Times { name: name.to_owned(), runs: vec![Duration::from_millis(milliseconds)], peak: Some(3 << 20) }
+    }
+
+    fn report() -> Report {
+        let (ours, theirs) = (times("ours", 30), times("git", 20));
+        let rows = vec![
+            Row::race("status", &ours, &theirs, Limit::Ratio(1.4)),
+            Row::race("start", &ours, &theirs, Limit::MoreMilliseconds(10.0)),
+            Row::without("push", &ours, "oras", Limit::Ratio(1.0)),
+            Row::unmeasured("pull", "docker-registry"),
+            Row::memory("status", &ours),
+        ];
+        Report { scale: Scale::Full, rows }
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_judges() {
+        let expected = "\
+what            ours     against          theirs   ratio  (shortest)  target
+status          30 ms    git              20 ms    1.50   1.50        <= 1.40        missed
+start           30 ms    git              20 ms    1.50   1.50        <= 10 ms more  met
+push            30 ms    oras             missing                     <= 1.00
+pull                     docker-registry  missing
+status: memory  3.0 MiB                                               <= 100 MiB     met
+";
+        assert_eq!(report().table(), expected);
+    }
+
+    #[test]
+    fn the_json_holds_what_the_table_shows() {
+        let json: Vec<String> = report().rows.iter().map(Row::json).collect();
+        let ours = "{\"median_ms\": 30.000, \"shortest_ms\": 30.000, \"peak_bytes\": 3145728, \"runs_ms\": [30.000]}";
+        assert_eq!(
+            json[2],
+            format!(
+                "{{\"what\": \"push\", \"ours\": {ours}, \"against\": \"oras\", \"theirs\": \"missing\", \
+                 \"ratio\": null, \"ratio_of_shortest\": null, \"target\": \"<= 1.00\", \"met\": null}}"
+            )
+        );
+        assert!(json[0].ends_with(
+            "\"ratio\": 1.5000, \"ratio_of_shortest\": 1.5000, \"target\": \"<= 1.40\", \"met\": false}"
+        ));
+        assert_eq!(quoted("a \"b\" \\"), r#""a \"b\" \\""#);
+    }
+}

@@ -1,6 +1,5 @@
 //! The three-way comparison of a project, its remote and what they last agreed on: one [`Change`] per path.
 
-use crate::digest::Digest;
 use crate::path::BundlePath;
 use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
 
@@ -93,23 +92,33 @@ pub fn diff(sides: Sides<'_>) -> Vec<PathChange> {
         .collect()
 }
 
-/// Goes through all sides in one merge.
+/// Classifies each path of the sides, and leaves out what no side has any more.
 pub(crate) fn compare(sides: Sides<'_>) -> impl Iterator<Item = Compared<'_>> {
+    merge(sides).filter_map(|Merged { path, row, local, remote, base }| {
+        row.classify().map(|change| Compared { path, change, local, remote, base })
+    })
+}
+
+/// What each side says of one path.
+struct Merged<'a> {
+    path: &'a BundlePath,
+    row: Row,
+    local: Option<&'a File>,
+    remote: Option<&'a File>,
+    base: Option<&'a SyncedFile>,
+}
+
+/// Goes through all sides at once.
+fn merge(sides: Sides<'_>) -> impl Iterator<Item = Merged<'_>> {
     let mut local = Cursor(sides.local);
     let mut remote = Cursor(sides.remote);
     let mut base = Cursor(sides.base);
     let mut tracked = Cursor(sides.tracked);
     std::iter::from_fn(move || {
-        loop {
-            let path =
-                [local.path(), remote.path(), base.path(), tracked.path()].into_iter().flatten().min()?;
-            let (local, remote, base) = (local.take(path), remote.take(path), base.take(path));
-            let standing = if tracked.take(path).is_some() { Standing::Tracked } else { Standing::Untracked };
-            let last = base.map(|base| Last { digest: base.digest, executable: base.executable });
-            if let Some(change) = classify(local.map(Content::of), remote.map(Content::of), last, standing) {
-                return Some(Compared { path, change, local, remote, base });
-            }
-        }
+        let path = [local.path(), remote.path(), base.path(), tracked.path()].into_iter().flatten().min()?;
+        let (local, remote, base) = (local.take(path), remote.take(path), base.take(path));
+        let row = Row::of(local, remote, base, tracked.take(path).is_some());
+        Some(Merged { path, row, local, remote, base })
     })
 }
 
@@ -130,61 +139,93 @@ impl<'a, T: HasPath> Cursor<'a, T> {
     }
 }
 
-/// What of a file counts in a comparison.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Content {
-    pub(crate) digest: Digest,
-    pub(crate) executable: bool,
-}
+/// What is known of one path, as far as it counts: who has it, and what is equal to what.
+///
+/// One byte a path, so that a host with many paths can have all of them classified without sending one. The bits are
+/// part of the contract (`wit/bulk.wit`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row(u8);
 
-impl Content {
-    fn of(file: &File) -> Self {
-        Self { digest: file.digest, executable: file.executable }
+impl Row {
+    /// The project has the file.
+    pub const LOCAL: u8 = 1;
+    /// The remote has it.
+    pub const REMOTE: u8 = 1 << 1;
+    /// Both have agreed on it before.
+    pub const BASE: u8 = 1 << 2;
+    /// The project tracks the path.
+    pub const TRACKED: u8 = 1 << 3;
+    /// The project's file has the content and mode of the remote's.
+    pub const LOCAL_IS_REMOTE: u8 = 1 << 4;
+    /// The project's file is what both last agreed on.
+    pub const LOCAL_IS_BASE: u8 = 1 << 5;
+    /// The remote's file is what both last agreed on.
+    pub const REMOTE_IS_BASE: u8 = 1 << 6;
+
+    /// Takes a row from its byte; nothing where two are said to be equal of which one is not there.
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        let row = Self(byte);
+        let needs = |equal, both| !row.has(equal) || row.has(both);
+        let is_sound = byte < 1 << 7
+            && needs(Self::LOCAL_IS_REMOTE, Self::LOCAL | Self::REMOTE)
+            && needs(Self::LOCAL_IS_BASE, Self::LOCAL | Self::BASE)
+            && needs(Self::REMOTE_IS_BASE, Self::REMOTE | Self::BASE);
+        is_sound.then_some(row)
+    }
+
+    /// The row as its byte.
+    pub fn byte(self) -> u8 {
+        self.0
+    }
+
+    fn of(local: Option<&File>, remote: Option<&File>, base: Option<&SyncedFile>, tracked: bool) -> Self {
+        let is_same = local.zip(remote).is_some_and(|(local, remote)| local.is_same_as(remote));
+        let is_base = |file: Option<&File>| {
+            file.zip(base).is_some_and(|(file, base)| {
+                // A mode that nobody wrote down is whatever it is.
+                base.digest == file.digest
+                    && base.executable.is_none_or(|executable| executable == file.executable)
+            })
+        };
+        let bits = [
+            (local.is_some(), Self::LOCAL),
+            (remote.is_some(), Self::REMOTE),
+            (base.is_some(), Self::BASE),
+            (tracked, Self::TRACKED),
+            (is_same, Self::LOCAL_IS_REMOTE),
+            (is_base(local), Self::LOCAL_IS_BASE),
+            (is_base(remote), Self::REMOTE_IS_BASE),
+        ];
+        Self(bits.into_iter().filter(|(is_so, _)| *is_so).fold(0, |byte, (_, bit)| byte | bit))
+    }
+
+    fn has(self, bits: u8) -> bool {
+        self.0 & bits == bits
+    }
+
+    /// The table of the three-way rules; nothing where no side has the path any more.
+    pub fn classify(self) -> Option<Change> {
+        Some(match (self.has(Self::LOCAL), self.has(Self::REMOTE)) {
+            (true, true) if self.has(Self::LOCAL_IS_REMOTE) => Change::Unchanged,
+            // Where the last mode is unknown and only modes differ, both are the base: the project's one is the news.
+            (true, true) if self.has(Self::REMOTE_IS_BASE) => Change::ModifiedLocal,
+            (true, true) if self.has(Self::LOCAL_IS_BASE) => Change::ModifiedRemote,
+            (true, true) => Change::Conflict,
+            (true, false) if !self.has(Self::BASE) => Change::AddedLocal,
+            (true, false) if self.has(Self::LOCAL_IS_BASE) => Change::DeletedRemote,
+            (true, false) => Change::Conflict,
+            (false, true) if !self.has(Self::TRACKED) => Change::AddedRemote,
+            (false, true) if self.has(Self::BASE) && !self.has(Self::REMOTE_IS_BASE) => Change::Conflict,
+            (false, true) => Change::DeletedLocal,
+            (false, false) if self.has(Self::TRACKED | Self::BASE) => Change::DeletedLocal,
+            (false, false) => return None,
+        })
     }
 }
 
-/// What counts of what both sides last agreed on.
-#[derive(Clone, Copy)]
-pub(crate) struct Last {
-    pub(crate) digest: Digest,
-    pub(crate) executable: Option<bool>,
-}
-
-/// Whether a project tracks a path.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Tracked,
-    Untracked,
-}
-
-/// The table of the three-way rules.
-pub(crate) fn classify(
-    local: Option<Content>,
-    remote: Option<Content>,
-    base: Option<Last>,
-    standing: Standing,
-) -> Option<Change> {
-    let is_base = |file: Content| {
-        base.is_some_and(|base| {
-            base.digest == file.digest
-                && base.executable.is_none_or(|executable| executable == file.executable)
-        })
-    };
-    Some(match (local, remote) {
-        (Some(local), Some(remote)) if local == remote => Change::Unchanged,
-        // Where the last mode is unknown and only modes differ, both are the base: the project's one is the news.
-        (Some(_), Some(remote)) if is_base(remote) => Change::ModifiedLocal,
-        (Some(local), Some(_)) if is_base(local) => Change::ModifiedRemote,
-        (Some(_), Some(_)) => Change::Conflict,
-        (Some(_), None) if base.is_none() => Change::AddedLocal,
-        (Some(local), None) if is_base(local) => Change::DeletedRemote,
-        (Some(_), None) => Change::Conflict,
-        (None, Some(_)) if standing == Standing::Untracked => Change::AddedRemote,
-        (None, Some(remote)) if base.is_some() && !is_base(remote) => Change::Conflict,
-        (None, Some(_)) => Change::DeletedLocal,
-        (None, None) if standing == Standing::Tracked && base.is_some() => Change::DeletedLocal,
-        (None, None) => return None,
-    })
+/// Every path that any side knows, in order, with its row.
+pub fn rows(sides: Sides<'_>) -> impl Iterator<Item = (&BundlePath, Row)> {
+    merge(sides).map(|merged| (merged.path, merged.row))
 }
 
 #[cfg(test)]
@@ -219,35 +260,52 @@ pub(crate) mod tests {
         ByPath::new(files.iter().map(|file| file.path.clone()).collect()).unwrap()
     }
 
+    fn last(file: &File, executable: Option<bool>) -> SyncedFile {
+        SyncedFile { path: file.path.clone(), digest: file.digest, executable }
+    }
+
+    #[test]
+    fn a_row_does_not_contradict_itself() {
+        for byte in [
+            Row::LOCAL_IS_REMOTE | Row::LOCAL,
+            Row::LOCAL_IS_BASE | Row::BASE,
+            Row::REMOTE_IS_BASE | Row::REMOTE,
+            1 << 7,
+        ] {
+            assert_eq!(Row::from_byte(byte), None);
+        }
+    }
+
     #[test]
     fn the_table() {
         use Change::*;
-        use Standing::*;
+        let (tracked, untracked) = (true, false);
         // local, remote, last synced, tracked: the rows of the three-way rules, and their corners.
         for (local, remote, base, standing, change) in [
-            (Some("a"), Some("a"), None, Tracked, Some(Unchanged)),
-            (Some("a"), Some("a"), Some("b"), Untracked, Some(Unchanged)),
-            (Some("a"), Some("b"), None, Tracked, Some(Conflict)),
-            (Some("a"), Some("b"), None, Untracked, Some(Conflict)),
-            (Some("a"), Some("b"), Some("a"), Tracked, Some(ModifiedRemote)),
-            (Some("b"), Some("a"), Some("a"), Tracked, Some(ModifiedLocal)),
-            (Some("a"), Some("b"), Some("c"), Tracked, Some(Conflict)),
-            (Some("a"), None, None, Tracked, Some(AddedLocal)),
-            (Some("a"), None, Some("a"), Tracked, Some(DeletedRemote)),
-            (Some("a"), None, Some("b"), Tracked, Some(Conflict)),
-            (None, Some("a"), None, Untracked, Some(AddedRemote)),
-            (None, Some("a"), Some("a"), Untracked, Some(AddedRemote)),
-            (None, None, None, Tracked, None),
-            (None, None, Some("a"), Untracked, None),
-            (None, Some("b"), Some("a"), Tracked, Some(Conflict)),
-            (None, Some("a"), Some("a"), Tracked, Some(DeletedLocal)),
-            (None, Some("a"), None, Tracked, Some(DeletedLocal)),
-            (None, None, Some("a"), Tracked, Some(DeletedLocal)),
+            (Some("a"), Some("a"), None, tracked, Some(Unchanged)),
+            (Some("a"), Some("a"), Some("b"), untracked, Some(Unchanged)),
+            (Some("a"), Some("b"), None, tracked, Some(Conflict)),
+            (Some("a"), Some("b"), None, untracked, Some(Conflict)),
+            (Some("a"), Some("b"), Some("a"), tracked, Some(ModifiedRemote)),
+            (Some("b"), Some("a"), Some("a"), tracked, Some(ModifiedLocal)),
+            (Some("a"), Some("b"), Some("c"), tracked, Some(Conflict)),
+            (Some("a"), None, None, tracked, Some(AddedLocal)),
+            (Some("a"), None, Some("a"), tracked, Some(DeletedRemote)),
+            (Some("a"), None, Some("b"), tracked, Some(Conflict)),
+            (None, Some("a"), None, untracked, Some(AddedRemote)),
+            (None, Some("a"), Some("a"), untracked, Some(AddedRemote)),
+            (None, None, None, tracked, None),
+            (None, None, Some("a"), untracked, None),
+            (None, Some("b"), Some("a"), tracked, Some(Conflict)),
+            (None, Some("a"), Some("a"), tracked, Some(DeletedLocal)),
+            (None, Some("a"), None, tracked, Some(DeletedLocal)),
+            (None, None, Some("a"), tracked, Some(DeletedLocal)),
         ] {
             let (local, remote) = (local.map(file), remote.map(file));
-            let base = base.map(|text| Last { digest: file(text).digest, executable: Some(false) });
-            let (local, remote) = (local.as_ref().map(Content::of), remote.as_ref().map(Content::of));
-            assert_eq!(classify(local, remote, base, standing), change);
+            let base = base.map(|text| last(&file(text), Some(false)));
+            let row = Row::of(local.as_ref(), remote.as_ref(), base.as_ref(), standing);
+            assert_eq!(row.classify(), change);
+            assert_eq!(Row::from_byte(row.byte()), Some(row));
         }
     }
 
@@ -256,8 +314,8 @@ pub(crate) mod tests {
         let plain = file("a");
         let executable = File { executable: true, ..plain.clone() };
         let change = |last: Option<bool>| {
-            let base = Last { digest: plain.digest, executable: last };
-            classify(Some(Content::of(&executable)), Some(Content::of(&plain)), Some(base), Standing::Tracked)
+            let base = self::last(&plain, last);
+            Row::of(Some(&executable), Some(&plain), Some(&base), true).classify()
         };
         assert_eq!(change(Some(false)), Some(Change::ModifiedLocal));
         assert_eq!(change(Some(true)), Some(Change::ModifiedRemote));

@@ -199,11 +199,11 @@ pub enum CoreError {
 impl Core {
     /// Compares the sides: one change for every path that any of them still has, by path.
     pub fn diff(&self, sides: Sides<'_>) -> Result<Vec<PathChange>, FactsError> {
-        let packed = PackedSides::of(sides);
-        let answer = self.call("diff-packed", |core, store| {
-            core.modelops_bundle_bulk().call_diff_packed(store, packed.as_param())
-        })?;
-        Ok(convert::packed_changes(&answer?)?)
+        let (paths, rows): (Vec<&BundlePath>, Vec<u8>) =
+            bundle_core::diff::rows(sides).map(|(path, row)| (path, row.byte())).unzip();
+        let answer =
+            self.call("classify", |core, store| core.modelops_bundle_bulk().call_classify(store, &rows))?;
+        Ok(convert::classified(&paths, &answer?)?)
     }
 
     /// Plans a push of `sides.local`, the files on disk that the project tracks.

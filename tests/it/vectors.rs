@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use bundle_core::canonical;
 use bundle_core::descriptor::MAX_SAFE_INTEGER;
-use bundle_core::diff::{PathChange, Sides, diff};
+use bundle_core::diff::{PathChange, Row, Sides, diff};
 use bundle_core::digest::{Digest, ResolveError, resolve};
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{PullMode, plan_pull};
@@ -140,6 +140,12 @@ fn native(call: &str, input: &Value) -> Answer {
             let value = canonical::parse(json.as_bytes()).map_err(|_| "refused")?;
             Ok(json!({ "result": canonical::to_string(&value) }))
         }
+        "classify" => {
+            let Rows { rows } = read(input)?;
+            let rows = rows.into_iter().map(|row| Row::from_byte(row).ok_or_else(|| "other".to_owned()));
+            let changes = rows.map(|row| Ok(row?.classify().map_or(u8::MAX, |change| change as u8)));
+            Ok(json!({ "result": changes.collect::<Result<Vec<u8>, String>>()? }))
+        }
         "decide-tag" => {
             let facts: RawTagFacts = read(input)?;
             Ok(json!({ "result": decision(&decide_tag(&facts.check()?)) }))
@@ -242,6 +248,12 @@ struct Json {
 #[derive(Deserialize)]
 struct Text {
     text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rows {
+    rows: Vec<u8>,
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@ use std::error::Error;
 
 use bundle_core::descriptor::Descriptor;
 use bundle_core::descriptor::MAX_SAFE_INTEGER;
-use bundle_core::diff::{Change, PathChange, Sides};
+use bundle_core::diff::{Change, PathChange, Row, Sides};
 use bundle_core::digest::{Digest, ResolveError, Resolved};
 use bundle_core::index::{self, BundleIndex, IndexError};
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
@@ -306,6 +306,15 @@ impl From<IndexError> for bundle::IndexError {
 }
 
 // Interface `diff`.
+
+pub(crate) fn row(byte: u8) -> Result<Row, types::FactsError> {
+    let fault = || types::FactsError::Other(format!("the row {byte:#010b} contradicts itself"));
+    Row::from_byte(byte).ok_or_else(fault)
+}
+
+pub(crate) fn change_code(change: Option<Change>) -> u8 {
+    change.map_or(u8::MAX, |change| change as u8)
+}
 
 pub(crate) fn comparison(changes: Vec<PathChange>) -> diff::Comparison {
     diff::Comparison { changes: changes.into_iter().map(Into::into).collect() }

@@ -132,9 +132,8 @@ impl plan::Guest for Component {
 }
 
 impl bulk::Guest for Component {
-    fn diff_packed(sides: bulk::Sides) -> Result<Vec<u8>, types::FactsError> {
-        let bulk::Sides { local, remote, base, tracked } = sides;
-        bundle_core::packed::diff_packed(&local, &remote, &base, &tracked).map_err(convert::packed_error)
+    fn classify(rows: Vec<u8>) -> Result<Vec<u8>, types::FactsError> {
+        rows.into_iter().map(|row| Ok(convert::change_code(convert::row(row)?.classify()))).collect()
     }
 
     fn plan_push_packed(sides: bulk::Sides) -> Result<plan::PushPlan, types::FactsError> {

@@ -8,7 +8,7 @@ use bundle_core::descriptor::Descriptor;
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::{Digest, Resolved};
 use bundle_core::manifest::annotation;
-use bundle_core::packed::{pack, unpack};
+use bundle_core::packed::pack;
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{self, PullMode, PullPlan};
 use bundle_core::plan::push::{self, PushPlan};
@@ -149,8 +149,20 @@ fn each<T, U>(list: Vec<T>, convert: impl Fn(T) -> Answer<U>) -> Answer<Vec<U>> 
     list.into_iter().map(convert).collect()
 }
 
-pub(super) fn packed_changes(bytes: &[u8]) -> Answer<Vec<PathChange>> {
-    unpack(bytes).map_err(|error| CoreError::Answer { reason: error.to_string() })
+/// The changes of `paths`, from the codes that the component gives; one for each.
+pub(super) fn classified(paths: &[&BundlePath], codes: &[u8]) -> Answer<Vec<PathChange>> {
+    let fault = |reason: &str| CoreError::Answer { reason: reason.to_owned() };
+    if paths.len() != codes.len() {
+        return Err(fault("it does not classify each path"));
+    }
+    let known = paths.iter().zip(codes).filter(|(_, code)| **code != u8::MAX);
+    known
+        .map(|(path, code)| {
+            let change =
+                Change::ALL.get(usize::from(*code)).ok_or_else(|| fault("a change has no such number"))?;
+            Ok(PathChange { path: (*path).clone(), change: *change })
+        })
+        .collect()
 }
 
 fn changes(list: Vec<diff::PathChange>) -> Answer<Vec<PathChange>> {

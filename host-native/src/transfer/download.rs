@@ -145,7 +145,9 @@ async fn fetch(
     let fault = |source| DownloadError::Fetch { path: path.to_string(), source };
     // A local copy that turned out to be another content may have left its bytes there.
     target.set_len(0).map_err(staging_fault(staging))?;
-    let mut target = tokio::io::BufWriter::with_capacity(PIECE, tokio::fs::File::from_std(target));
+    let mut target = tokio::fs::File::from_std(target);
+    target.set_max_buf_size(PIECE);
+    let mut target = tokio::io::BufWriter::with_capacity(PIECE, target);
     let mut pieces = read_blob(context.remote, layer).await.map_err(fault)?;
     while let Some(piece) = pieces.next().await {
         target.write_all(&piece.map_err(fault)?).await.map_err(staging_fault(staging))?;

@@ -1,8 +1,6 @@
 //! A bundle on a remote, opened: its documents as exact bytes, and the views that the core has of them.
 
-use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
 use bundle_core::snapshot::{ByPath, File};
 use bytes::Bytes;
 use thiserror::Error;
@@ -45,13 +43,6 @@ impl Bundle {
     /// Its files.
     pub fn files(&self) -> &ByPath<File> {
         &self.index_view.files
-    }
-
-    /// The blob that is the content of its file at `path`.
-    pub fn layer_of(&self, path: &BundlePath) -> Option<Descriptor> {
-        let file = self.files().at(path)?;
-        let layer = self.manifest_view.layers.iter().find(|layer| layer.digest == file.digest);
-        layer.cloned()
     }
 }
 

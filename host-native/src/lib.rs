@@ -3,6 +3,58 @@
 //! A project's files and a remote's bundle come in as facts ([`scan`], [`bundle`]), the core ([`component`]) says what
 //! is to be done, and this crate does it: [`push`], [`pull`]. The program of the same name is [`cli`], a thin layer
 //! over the rest.
+//!
+//! What is in a bundle, without a project:
+//!
+//! ```no_run
+//! use modelops_bundle::bundle::{Context, open};
+//! use modelops_bundle::component::Core;
+//! use modelops_bundle::remote::{self, RemoteOptions, Version};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let reference: bundle_core::reference::Reference = "registry.example/team/model:v1.0.0".parse()?;
+//! let remote = remote::open(&reference.place, &RemoteOptions::default())?;
+//! let core = Core::embedded()?;
+//! let context = Context { core: &core, remote: remote.as_ref(), concurrency: 8 };
+//! if let Some(bundle) = open(context, &Version::Tag("v1.0.0".parse()?)).await? {
+//!     println!("{} with {} files", bundle.digest, bundle.files().len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a pull would do to a project, and doing it:
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::time::Duration;
+//!
+//! use bundle_core::plan::pull::PullMode;
+//! use modelops_bundle::bundle::{Bundle, Context};
+//! use modelops_bundle::project::{Project, ProjectLock};
+//! use modelops_bundle::pull;
+//! use modelops_bundle::scan::{ScanOptions, Silent, Untracked, scan};
+//! use modelops_bundle::workspace::Workspace;
+//!
+//! # async fn example(
+//! #     context: Context<'_>,
+//! #     reference: bundle_core::reference::Reference,
+//! #     bundle: Bundle,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! let project = Project::find(Path::new("."))?;
+//! let lock = ProjectLock::acquire(&project, "example", Duration::from_secs(10))?;
+//! let workspace = Workspace::load(project)?;
+//! let paths: Vec<_> = bundle.files().iter().map(|file| file.path.clone()).collect();
+//! let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
+//! let found = scan(&workspace.project, &workspace.tracked, &paths, options, &Silent)?;
+//!
+//! let prepared = pull::prepare(context, &workspace, bundle, found, PullMode::Safe)?;
+//! if prepared.plan.blocked.is_empty() {
+//!     pull::apply(context, &workspace, &lock, &reference, &prepared).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod bundle;
 pub mod cli;

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 /// The `modelops-bundle` binary of the same build as the running test.
 ///
-/// `cargo test --workspace` builds it. When only this package is tested it may be missing, and is built
-/// once; it may also be older than the sources then, so `--workspace` is the form to trust.
+/// Brought up to date once a run, because `cargo test` does not build the programs of other packages: without that a
+/// test could pass or fail on yesterday's. In the form that `cargo xtask test` uses nothing is left to do.
 pub fn bundle_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -16,9 +16,7 @@ pub fn bundle_binary() -> &'static Path {
         let test = std::env::current_exe().expect("the running test has a path");
         let profile = test.ancestors().nth(2).expect("a test lies in <target>/<profile>/deps");
         let binary = profile.join(format!("modelops-bundle{}", std::env::consts::EXE_SUFFIX));
-        if !binary.is_file() {
-            build(profile);
-        }
+        build(profile);
         assert!(binary.is_file(), "there is no program at {}", binary.display());
         binary
     })
@@ -27,7 +25,7 @@ pub fn bundle_binary() -> &'static Path {
 fn build(profile: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--locked", "--package", "modelops-bundle"]);
+    command.args(["build", "--quiet", "--locked", "--workspace"]);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     if let Some(target) = profile.parent() {
         command.arg("--target-dir").arg(target);

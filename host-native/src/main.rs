@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// A project is a hundred thousand small texts: an allocator that is good at those saves a fifth of a `status`.
+/// A project is a hundred thousand small texts: an allocator that is good at those saves a fifth of a `status`. Without
+/// huge pages it touches half the memory and is no slower.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use bundle_core::diff::{Change, PathChange, Sides};
+use bundle_core::diff::{PathChange, Sides};
 use bundle_core::path::BundlePath;
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File, SyncedFile};
 use clap::Args;
 use serde::Serialize;
 
-use super::status::{ChangeReport, Sizes};
+use super::status::{ChangeReport, Sizes, change_reports};
 use crate::bundle::{Bundle, Context, open};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, configured, scan_options, understand, version_of};
@@ -33,18 +33,18 @@ pub(crate) struct DiffArgs {
 
 /// The document of `diff`.
 #[derive(Serialize)]
-struct DiffReport {
+struct DiffReport<'a> {
     /// What is compared with: the old side.
     from: String,
     /// What is compared: the new side; `project` where it is the files on disk.
     to: String,
     /// Every path that differs. `local` is the new side, `remote` the old one.
-    changes: Vec<ChangeReport>,
+    changes: Vec<ChangeReport<'a>>,
     #[serde(skip)]
     stat: bool,
 }
 
-impl Report for DiffReport {
+impl Report for DiffReport<'_> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         for change in &self.changes {
             let letter = match (&change.local, &change.remote) {
@@ -53,7 +53,7 @@ impl Report for DiffReport {
                 (Some(new), Some(old)) if new.digest == old.digest => 'X',
                 _ => 'M',
             };
-            write!(out, "{letter} {}", shown(&change.path))?;
+            write!(out, "{letter} {}", shown(change.path))?;
             if self.stat {
                 let size = |file: &Option<super::status::FileReport>| {
                     file.as_ref().and_then(|file| file.size).map_or_else(|| "-".to_owned(), bytes)
@@ -140,19 +140,18 @@ fn paths(one: &ByPath<File>, other: &ByPath<File>) -> ByPath<BundlePath> {
     ByPath::new(paths).unwrap_or_default()
 }
 
-fn report(
+fn report<'a>(
     from: &str,
     to: &str,
-    changes: &[PathChange],
+    changes: &'a [PathChange],
     new: &ByPath<File>,
     old: &ByPath<File>,
     args: &DiffArgs,
-) -> DiffReport {
-    let changes = changes.iter().filter(|each| each.change != Change::Unchanged);
+) -> DiffReport<'a> {
     DiffReport {
         from: from.to_owned(),
         to: to.to_owned(),
-        changes: changes.map(|each| ChangeReport::new(each, new, old, Sizes::Known)).collect(),
+        changes: change_reports(changes, new, old, Sizes::Known),
         stat: args.stat,
     }
 }

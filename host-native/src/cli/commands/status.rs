@@ -75,7 +75,7 @@ impl RemoteState {
 
 /// The document of `status`.
 #[derive(Serialize)]
-struct StatusReport {
+struct StatusReport<'a> {
     #[serde(rename = "ref")]
     reference: String,
     tag: String,
@@ -83,7 +83,7 @@ struct StatusReport {
     /// How many paths there are of each change.
     summary: BTreeMap<&'static str, usize>,
     /// Every path that is not the same on both sides.
-    changes: Vec<ChangeReport>,
+    changes: Vec<ChangeReport<'a>>,
     /// Up to ten paths that are.
     unchanged: Vec<String>,
     /// Files that are neither tracked nor ignored.
@@ -104,8 +104,8 @@ struct RemoteReport {
 
 /// One path that differs.
 #[derive(Serialize)]
-pub(crate) struct ChangeReport {
-    pub(crate) path: String,
+pub(crate) struct ChangeReport<'a> {
+    pub(crate) path: &'a str,
     pub(crate) change: &'static str,
     /// The project's file.
     pub(crate) local: Option<FileReport>,
@@ -130,7 +130,7 @@ struct Shows {
     unchanged: Vec<String>,
 }
 
-impl Report for StatusReport {
+impl Report for StatusReport<'_> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "Remote {}, tag {}: {}", self.reference, self.tag, self.remote.state.words())?;
         match self.remote.digest {
@@ -178,28 +178,38 @@ impl Report for StatusReport {
     }
 }
 
-impl ChangeReport {
-    pub(crate) fn new(
-        change: &PathChange,
-        local: &ByPath<File>,
-        remote: &ByPath<File>,
-        sizes: Sizes,
-    ) -> Self {
-        let report = |file: &File, sizes| FileReport {
-            digest: file.digest,
-            size: (sizes == Sizes::Known).then_some(file.size),
-            executable: file.executable,
-        };
-        Self {
-            path: change.path.to_string(),
-            change: change.change.name(),
-            local: local.at(&change.path).map(|file| report(file, Sizes::Known)),
-            remote: remote.at(&change.path).map(|file| report(file, sizes)),
-        }
-    }
+/// What is said of each path that differs; `local` is the new side, `remote` the old one.
+pub(crate) fn change_reports<'a>(
+    changes: &'a [PathChange],
+    local: &ByPath<File>,
+    remote: &ByPath<File>,
+    sizes: Sizes,
+) -> Vec<ChangeReport<'a>> {
+    let (mut local, mut remote) = (local.iter().peekable(), remote.iter().peekable());
+    let report = |file: &File, sizes| FileReport {
+        digest: file.digest,
+        size: (sizes == Sizes::Known).then_some(file.size),
+        executable: file.executable,
+    };
+    let differing = changes.iter().filter(|each| each.change != Change::Unchanged);
+    differing
+        .map(|each| {
+            // All three are in the order of their paths.
+            while local.next_if(|file| file.path < each.path).is_some() {}
+            while remote.next_if(|file| file.path < each.path).is_some() {}
+            ChangeReport {
+                path: each.path.as_str(),
+                change: each.change.name(),
+                local: local.next_if(|file| file.path == each.path).map(|file| report(file, Sizes::Known)),
+                remote: remote.next_if(|file| file.path == each.path).map(|file| report(file, sizes)),
+            }
+        })
+        .collect()
+}
 
+impl ChangeReport<'_> {
     fn write_text(&self, out: &mut dyn Write, details: bool) -> io::Result<()> {
-        writeln!(out, "  {:<16} {}", self.change, shown(&self.path))?;
+        writeln!(out, "  {:<16} {}", self.change, shown(self.path))?;
         if details {
             for (side, file) in [("local", &self.local), ("remote", &self.remote)] {
                 if let Some(FileReport { digest, size, executable }) = file {
@@ -247,7 +257,8 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let report = report(&reference, remote, &changes, &found, &files, sizes, args);
     let printed = session.ui.report(&report);
     // The program ends here: to give back several hundred thousand small texts one by one would only take time.
-    std::mem::forget((workspace, found, files, changes, report));
+    std::mem::forget(report);
+    std::mem::forget((workspace, found, files, changes));
     printed
 }
 
@@ -314,15 +325,15 @@ fn last_agreed(workspace: &Workspace, found: &Scan) -> ByPath<File> {
     ByPath::new(files.collect()).unwrap_or_default()
 }
 
-fn report(
+fn report<'a>(
     reference: &Reference,
     remote: RemoteReport,
-    changes: &[PathChange],
+    changes: &'a [PathChange],
     found: &Scan,
     files: &ByPath<File>,
     sizes: Sizes,
     args: &StatusArgs,
-) -> StatusReport {
+) -> StatusReport<'a> {
     let mut summary = BTreeMap::new();
     for change in changes {
         *summary.entry(change.change.name()).or_default() += 1;
@@ -334,11 +345,7 @@ fn report(
         tag: reference.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
         remote,
         summary,
-        changes: changes
-            .iter()
-            .filter(|each| each.change != Change::Unchanged)
-            .map(|each| ChangeReport::new(each, &found.files, files, sizes))
-            .collect(),
+        changes: change_reports(changes, &found.files, files, sizes),
         unchanged: unchanged().take(NAMED_UNCHANGED).collect(),
         untracked: found.untracked.iter().map(ToString::to_string).collect(),
         shows: Shows {

@@ -165,6 +165,29 @@ fn a_push_that_is_overtaken_says_so() {
 }
 
 #[test]
+fn a_write_that_met_itself_is_no_conflict() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = project_on(proxy.host(), "p");
+    project.write("a", "1");
+    let _ = project.run(&["add", "a"]).success();
+    // The registry moves the tag, its answer is lost, and it refuses the second try as it should.
+    proxy.inject(Matching::new("PUT", "/manifests/latest"), Fault::LoseAnswer);
+    proxy.inject(Matching::new("PUT", "/manifests/latest").nth(2), Fault::Answer(412, vec![]));
+    let _ = project.run(&["push"]).success();
+    assert_eq!(proxy.count("PUT", "/manifests/latest"), 2);
+
+    project.write("a", "2");
+    let before = registry.client().tag_digest("p", "latest");
+    proxy.inject(Matching::new("PUT", "/manifests/latest"), Fault::Answer(412, vec![]));
+    let _ = project.run(&["push"]).code(4);
+    assert_eq!(registry.client().tag_digest("p", "latest"), before);
+}
+
+#[test]
 fn tags_are_listed_with_one_request_each() {
     let registry = Registry::start();
     if !can_connect_to_registry(&registry) {

@@ -39,7 +39,12 @@ pub async fn move_tag(context: Context<'_>, facts: TagFacts, manifest: Bytes) ->
     };
     let version = Version::Tag(facts.tag.clone());
     match context.remote.push_manifest(&version, media_type::MANIFEST, manifest, condition).await {
-        Err(RemoteError::ConditionFailed { found, .. }) => {
+        // Not ours alone to say: it may be our own write that the condition met, sent again because its answer was lost.
+        Err(RemoteError::ConditionFailed { .. }) => {
+            let found = tag_digest(context, &facts.tag).await?;
+            if found == Some(facts.target) {
+                return Ok(());
+            }
             return Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found });
         }
         result => result.map_err(OpenError::from)?,

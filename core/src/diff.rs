@@ -234,6 +234,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::digest::Digest;
+    use crate::snapshot::synced;
     use crate::tree::tests::any_tree;
 
     fn file(content: &str) -> File {
@@ -243,16 +244,6 @@ pub(crate) mod tests {
             size: content.len() as u64,
             executable: content.ends_with('!'),
         }
-    }
-
-    /// What a state file says of `files`.
-    pub(crate) fn synced(files: &ByPath<File>) -> ByPath<SyncedFile> {
-        let facts = files.iter().map(|file| SyncedFile {
-            path: file.path.clone(),
-            digest: file.digest,
-            executable: Some(file.executable),
-        });
-        ByPath::new(facts.collect()).unwrap()
     }
 
     /// The paths of `files`.

@@ -184,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::diff::tests::synced;
+    use crate::snapshot::synced;
     use crate::tree::tests::any_tree;
 
     #[test]

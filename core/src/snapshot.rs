@@ -147,6 +147,17 @@ impl<'a, T> IntoIterator for &'a ByPath<T> {
     }
 }
 
+/// What is remembered of `files` once both sides agree on them.
+pub fn synced(files: &ByPath<File>) -> ByPath<SyncedFile> {
+    let facts = files.iter().map(|file| SyncedFile {
+        path: file.path.clone(),
+        digest: file.digest,
+        executable: Some(file.executable),
+    });
+    // They are sorted and free of repetitions, as the files are.
+    ByPath(facts.collect())
+}
+
 /// A list of facts names one path twice.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the path `{path}` comes twice")]

@@ -5,7 +5,7 @@ use bundle_core::diff::{PathChange, Sides};
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{PullMode, PullPlan};
 use bundle_core::reference::Reference;
-use bundle_core::snapshot::ByPath;
+use bundle_core::snapshot::{ByPath, synced};
 use thiserror::Error;
 
 use crate::bundle::{Bundle, Context};
@@ -17,7 +17,7 @@ use crate::project::staging::Staging;
 use crate::project::tracked::format_tracked;
 use crate::scan::Scan;
 use crate::transfer::{DownloadError, Downloaded, download};
-use crate::workspace::{Workspace, synced};
+use crate::workspace::Workspace;
 
 /// A pull that has been decided and not yet carried out.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use bundle_core::plan::push::PushPlan;
 use bundle_core::plan::seal::{EmptyBlob, Layout, SealRequest, Sealed};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::{ByPath, File};
+use bundle_core::snapshot::{ByPath, File, synced};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -20,7 +20,7 @@ use crate::project::state::StateError;
 use crate::remote::{BlobSource, RemoteError, RemoteErrorKind, Version};
 use crate::scan::Scan;
 use crate::transfer::{TagError, UploadError, Uploaded, move_tag, tag_digest, upload};
-use crate::workspace::{Workspace, synced};
+use crate::workspace::Workspace;
 
 /// Name and version of this program, as bundles record it.
 pub const TOOL: &str = concat!("modelops-bundle/", env!("CARGO_PKG_VERSION"));

@@ -5,7 +5,7 @@ use std::path::Path;
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::{ByPath, File, SyncedFile};
+use bundle_core::snapshot::{ByPath, SyncedFile, synced};
 use thiserror::Error;
 
 use crate::bundle::Bundle;
@@ -87,17 +87,6 @@ impl Workspace {
         let is_same = last.is_some_and(|last| Reference { digest: None, ..last } == wanted);
         if is_same { self.state.last_synced.clone() } else { ByPath::default() }
     }
-}
-
-/// What is remembered of `files` once both sides agree on them.
-pub fn synced(files: &ByPath<File>) -> ByPath<SyncedFile> {
-    let facts = files.iter().map(|file| SyncedFile {
-        path: file.path.clone(),
-        digest: file.digest,
-        executable: Some(file.executable),
-    });
-    // They are sorted and free of repetitions, as the files are.
-    ByPath::new(facts.collect()).unwrap_or_default()
 }
 
 /// Why what a project says of itself cannot be read.

@@ -135,8 +135,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::diff::tests::{paths, synced};
-    use crate::snapshot::SyncedFile;
+    use crate::diff::tests::paths;
+    use crate::snapshot::{SyncedFile, synced};
     use crate::tree::tests::any_tree;
 
     /// What carrying out `plan` makes of `local`: the reference that hosts are held to.

@@ -98,8 +98,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::diff::tests::{paths, synced};
-    use crate::snapshot::{ByPath, File};
+    use crate::diff::tests::paths;
+    use crate::snapshot::{ByPath, File, synced};
     use crate::tree::tests::any_tree;
 
     fn tree(files: &[(&str, &str)]) -> ByPath<File> {

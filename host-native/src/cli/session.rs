@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bundle_core::digest::Digest;
+use bundle_core::path::BundlePath;
 use bundle_core::reference::{Reference, Tag};
 
 use super::args::GlobalArgs;
@@ -15,7 +16,7 @@ use crate::component::Core;
 use crate::project::recovery::{Applied, Recovery, recover, recover_locked};
 use crate::project::{Project, ProjectLock};
 use crate::remote::{Remote, RemoteOptions, Transport, Version, open};
-use crate::scan::{ScanOptions, Untracked};
+use crate::scan::{Scan, ScanError, ScanOptions, Silent, Untracked, scan};
 use crate::workspace::Workspace;
 
 /// How long a command waits for another one that is changing the project.
@@ -161,7 +162,12 @@ pub(crate) fn configured(workspace: &Workspace) -> Result<Reference, CliError> {
     })
 }
 
-/// How a project's files are looked at.
-pub(crate) fn scan_options(workspace: &Workspace, untracked: Untracked) -> ScanOptions {
-    ScanOptions { symlinks: workspace.config.symlinks, untracked }
+/// Looks at the tracked files of a project and at whatever lies at the paths `extra`.
+pub(crate) fn look(
+    workspace: &Workspace,
+    extra: &[BundlePath],
+    untracked: Untracked,
+) -> Result<Scan, ScanError> {
+    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked };
+    scan(&workspace.project, &workspace.tracked, extra, options, &Silent)
 }

@@ -5,17 +5,16 @@ use std::io::{self, Write};
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::path::BundlePath;
 use bundle_core::reference::Reference;
-use bundle_core::snapshot::{ByPath, File, SyncedFile};
+use bundle_core::snapshot::{ByPath, File, SyncedFile, synced};
 use clap::Args;
 use serde::Serialize;
 
 use super::status::{ChangeReport, Sizes, change_reports};
 use crate::bundle::{Bundle, Context, open};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, configured, scan_options, understand, version_of};
+use crate::cli::session::{Session, configured, look, understand, version_of};
 use crate::cli::ui::{Report, bytes, counted, shown};
-use crate::scan::{Silent, Untracked, scan};
-use crate::workspace::synced;
+use crate::scan::Untracked;
 
 /// Show which files differ
 ///
@@ -98,13 +97,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
         None => configured(&workspace)?,
     };
     let from = opened(&reference)?;
-    let found = scan(
-        &workspace.project,
-        &workspace.tracked,
-        &[],
-        scan_options(&workspace, Untracked::Skip),
-        &Silent,
-    )?;
+    let found = look(&workspace, &[], Untracked::Skip)?;
     let sides = Sides {
         local: &found.files,
         remote: from.files(),

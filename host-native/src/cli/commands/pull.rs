@@ -14,12 +14,12 @@ use super::diff::find;
 use super::init::{absolute, make_project};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{DEFAULT_TAG, Session, configured, scan_options, understand};
+use crate::cli::session::{DEFAULT_TAG, Session, configured, look, understand};
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::project::folder::FindError;
 use crate::project::{Project, ProjectLock};
 use crate::pull::{PreparedPull, PullError, Pulled, apply, prepare};
-use crate::scan::{Silent, Untracked, scan};
+use crate::scan::Untracked;
 use crate::workspace::Workspace;
 
 /// Make the project equal to the remote's bundle
@@ -111,8 +111,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
         None => make_project(session, &session.cwd, &reference)?,
     };
     let extra: Vec<BundlePath> = bundle.files().iter().map(|file| file.path.clone()).collect();
-    let options = scan_options(&workspace, Untracked::Skip);
-    let found = scan(&workspace.project, &workspace.tracked, &extra, options, &Silent)?;
+    let found = look(&workspace, &extra, Untracked::Skip)?;
     let mode = match (args.overwrite, args.restore_deleted) {
         (true, _) => PullMode::Overwrite,
         (false, true) => PullMode::RestoreDeleted,

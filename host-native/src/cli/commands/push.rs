@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, configured, scan_options};
+use crate::cli::session::{Session, configured, look};
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::clock::creation_time;
 use crate::push::{Force, PreparedPush, Pushed, apply, prepare};
-use crate::scan::{Silent, Untracked, scan};
+use crate::scan::Untracked;
 
 /// Make the remote's bundle equal to the project
 ///
@@ -118,13 +118,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());
     let force = if args.force { Force::Yes } else { Force::No };
-    let found = scan(
-        &workspace.project,
-        &workspace.tracked,
-        &[],
-        scan_options(&workspace, Untracked::Skip),
-        &Silent,
-    )?;
+    let found = look(&workspace, &[], Untracked::Skip)?;
     let report = session.runtime()?.block_on(async {
         let prepared = prepare(context, &workspace, &reference, &tags, found).await?;
         warn_of_what_is_undone(session, &prepared, force);

@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::CliError;
-use crate::cli::session::{Session, configured, scan_options, version_of};
+use crate::cli::session::{Session, configured, look, version_of};
 use crate::cli::ui::{Report, counted, shown};
 use crate::remote::{RemoteError, RemoteErrorKind};
-use crate::scan::{Scan, Silent, Untracked, scan};
+use crate::scan::{Scan, Untracked};
 use crate::workspace::Workspace;
 
 /// As many unchanged paths are named, not only counted.
@@ -234,16 +234,14 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let workspace = session.workspace()?;
     let reference = configured(&workspace)?;
     let core = session.core()?;
-    let untracked = Untracked::List;
-    let look =
-        || scan(&workspace.project, &workspace.tracked, &[], scan_options(&workspace, untracked), &Silent);
+    let look_here = || look(&workspace, &[], Untracked::List);
     let (found, answer) = if args.offline {
-        (look()?, None)
+        (look_here()?, None)
     } else {
         let remote = session.remote(&reference)?;
         let context = session.context(&core, remote.as_ref());
         let (found, answer) = std::thread::scope(|scope| {
-            let looking = scope.spawn(look);
+            let looking = scope.spawn(look_here);
             let answer = ask(session, context, &reference);
             (looking.join(), answer)
         });

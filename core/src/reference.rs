@@ -123,6 +123,9 @@ impl FromStr for Reference {
         if text.chars().any(char::is_control) {
             return Err(ReferenceError::ControlCharacter);
         }
+        if names_a_user(text) {
+            return Err(ReferenceError::Credentials);
+        }
         let (text, digest) = match text.rsplit_once('@') {
             Some((rest, digest)) if digest.contains(':') => {
                 (rest, Some(digest.parse().map_err(ReferenceError::Digest)?))
@@ -151,6 +154,14 @@ impl FromStr for Reference {
         check_repository(name)?;
         Ok(Self { place: Place::Repository { host: host.to_owned(), name: name.to_owned() }, tag, digest })
     }
+}
+
+/// Whether a text has a user, and perhaps a password, before its host; neither may get into an error.
+fn names_a_user(text: &str) -> bool {
+    let (first, is_whole) = text.split_once('/').map_or((text, true), |(first, _)| (first, false));
+    let is_file = first.starts_with("oci:") || first.starts_with("oci-archive:");
+    // What follows the `@` of a text without a slash may be a digest.
+    !is_file && first.rsplit_once('@').is_some_and(|(_, after)| !is_whole || !after.contains(':'))
 }
 
 /// Splits `DIR[:TAG]`; a colon that a path separator follows belongs to the path, as in `C:\bundles`.
@@ -212,6 +223,9 @@ pub enum ReferenceError {
     /// It holds a control character.
     #[error("a reference holds no control characters")]
     ControlCharacter,
+    /// It has a user before the host.
+    #[error("a reference holds no user name and no password")]
+    Credentials,
     /// The part after `@` is no digest.
     #[error("the digest after `@` is not one")]
     Digest(#[source] DigestError),
@@ -283,6 +297,18 @@ mod tests {
         assert_eq!(parse("oci:C:\\bundles").place, Place::Layout { directory: "C:\\bundles".to_owned() });
         assert_eq!(parse("oci:me@home/dir").place, Place::Layout { directory: "me@home/dir".to_owned() });
         assert_eq!(parse("localhost:5000/pyproj").tag, None);
+    }
+
+    #[test]
+    fn a_password_gets_into_no_error() {
+        for text in ["u:secret@host/a", "u:secret@host:5000/a:tag", "u:secret@host", "u:secret@host:5000"] {
+            let error = text.parse::<Reference>().unwrap_err();
+            assert!(
+                !error.to_string().contains("secret") && !format!("{error:?}").contains("secret"),
+                "{error}"
+            );
+        }
+        assert_eq!("u:secret@host:5000/a".parse::<Reference>(), Err(ReferenceError::Credentials));
     }
 
     #[test]

@@ -195,6 +195,7 @@ impl CliError {
 impl From<ReferenceError> for CliError {
     fn from(error: ReferenceError) -> Self {
         let hint = match &error {
+            ReferenceError::Credentials => "write HOST/NAME alone: a reference is kept and shown",
             ReferenceError::Scheme { .. } => "write HOST/NAME; plain HTTP is asked for with --plain-http",
             ReferenceError::Repository { .. } => "repository names are written in lower case",
             ReferenceError::Tag { .. } => "choose another tag",

@@ -8,14 +8,19 @@
 #![forbid(unsafe_code)]
 
 pub mod canonical;
+pub mod chunk;
+pub mod compression;
 pub mod descriptor;
 pub mod diff;
 pub mod digest;
 pub mod ignore;
 pub mod index;
+pub mod layout;
 pub mod manifest;
+pub mod pack;
 pub mod packed;
 pub mod path;
+pub mod placement;
 pub mod plan;
 pub mod reference;
 pub mod snapshot;

@@ -1,6 +1,8 @@
 //! Plans: what is to be done, as plain data. Carrying them out is the host's whole part.
 
+pub mod fetch;
 pub mod pull;
 pub mod push;
+pub mod repack;
 pub mod seal;
 pub mod tag;

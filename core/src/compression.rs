@@ -1,0 +1,202 @@
+//! Zstandard frames (RFC 8878), one at a time, of known size.
+//!
+//! Frames are written by the C library, which a component cannot hold: there, a decoder in Rust reads them. Every frame
+//! says how large its content is, so that nothing has to be believed while it is decoded.
+
+use thiserror::Error;
+
+/// The level at which everything is compressed. Part of the format: the same content gives the same bytes.
+#[cfg(not(target_arch = "wasm32"))]
+const LEVEL: i32 = 3;
+
+/// Compresses, again and again with the same tables.
+#[cfg(not(target_arch = "wasm32"))]
+pub struct Compressor {
+    context: zstd::bulk::Compressor<'static>,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Compressor {
+    /// Gets memory for the tables.
+    pub fn new() -> Result<Self, CompressionError> {
+        Ok(Self { context: zstd::bulk::Compressor::new(LEVEL).map_err(CompressionError::of)? })
+    }
+
+    /// Compresses `content` into one frame that says how large it is.
+    pub fn compress(&mut self, content: &[u8]) -> Result<Vec<u8>, CompressionError> {
+        self.context.compress(content).map_err(CompressionError::of)
+    }
+
+    /// Compresses `content` into `frame`, which is emptied first.
+    pub fn compress_into(&mut self, content: &[u8], frame: &mut Vec<u8>) -> Result<(), CompressionError> {
+        frame.clear();
+        frame.reserve(zstd::zstd_safe::compress_bound(content.len()));
+        self.context.compress_to_buffer(content, frame).map(drop).map_err(CompressionError::of)
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compressor").finish_non_exhaustive()
+    }
+}
+
+/// Decodes a frame whose content has `size` bytes; `frame` is that frame and nothing else.
+pub fn decompress(frame: &[u8], size: usize) -> Result<Vec<u8>, CompressionError> {
+    let mut content = vec![0; size];
+    decompress_into(frame, &mut content)?;
+    Ok(content)
+}
+
+/// Decodes a frame whose content has at most `limit` bytes.
+pub fn decompress_up_to(frame: &[u8], limit: usize) -> Result<Vec<u8>, CompressionError> {
+    let size = content_size(frame)?;
+    match usize::try_from(size) {
+        Ok(size) if size <= limit => decompress(frame, size),
+        _ => Err(CompressionError::TooLarge { size, limit }),
+    }
+}
+
+/// Decodes a frame whose content fills `content`; `frame` is that frame and nothing else.
+pub fn decompress_into(frame: &[u8], content: &mut [u8]) -> Result<(), CompressionError> {
+    let expected = content.len() as u64;
+    let says = content_size(frame)?;
+    if says != expected {
+        return Err(CompressionError::Size { expected, found: says });
+    }
+    let found = decode(frame, content)? as u64;
+    if found == expected { Ok(()) } else { Err(CompressionError::Size { expected, found }) }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn decode(frame: &[u8], content: &mut [u8]) -> Result<usize, CompressionError> {
+    if zstd::zstd_safe::find_frame_compressed_size(frame) != Ok(frame.len()) {
+        return Err(CompressionError::followed());
+    }
+    zstd::bulk::decompress_to_buffer(frame, content).map_err(CompressionError::of)
+}
+
+#[cfg(target_arch = "wasm32")]
+fn decode(frame: &[u8], content: &mut [u8]) -> Result<usize, CompressionError> {
+    use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+    let mut source = frame;
+    let mut decoder = FrameDecoder::new();
+    // No frame need look further back than its content is long; 8 MiB is what every decoder must be able to.
+    decoder.set_max_window_size(content.len().max(8 << 20) as u64);
+    decoder.init(&mut source).map_err(CompressionError::of)?;
+    let limit = BlockDecodingStrategy::UptoBytes(content.len() + 1);
+    let is_whole = decoder.decode_blocks(&mut source, limit).map_err(CompressionError::of)?;
+    if !is_whole || !source.is_empty() {
+        return Err(CompressionError::followed());
+    }
+    let decoded = decoder.collect().unwrap_or_default();
+    if let Some(content) = content.get_mut(..decoded.len()) {
+        content.copy_from_slice(&decoded);
+    }
+    Ok(decoded.len())
+}
+
+/// How large the content of a frame says that it is (RFC 8878, section 3.1.1.1).
+fn content_size(frame: &[u8]) -> Result<u64, CompressionError> {
+    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    let fault = || CompressionError::Damaged { reason: "it is no frame that says its size".to_owned() };
+    let (magic, rest) = frame.split_first_chunk().ok_or_else(fault)?;
+    let (descriptor, rest) = rest.split_first().ok_or_else(fault)?;
+    let is_single_segment = descriptor & 0x20 != 0;
+    let window = usize::from(!is_single_segment);
+    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let (length, more) = match descriptor >> 6 {
+        0 => (usize::from(is_single_segment), 0),
+        1 => (2, 256),
+        2 => (4, 0),
+        _ => (8, 0),
+    };
+    let field = rest.get(window + dictionary..).and_then(|rest| rest.get(..length)).ok_or_else(fault)?;
+    if *magic != MAGIC || length == 0 {
+        return Err(fault());
+    }
+    let mut size = [0; 8];
+    size[..length].copy_from_slice(field);
+    Ok(u64::from_le_bytes(size).saturating_add(more))
+}
+
+/// Why a frame cannot be made or decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CompressionError {
+    /// It is no frame, or a broken one.
+    #[error("it is no whole compressed frame: {reason}")]
+    Damaged {
+        /// What the decoder says.
+        reason: String,
+    },
+    /// Its content has another size than was said.
+    #[error("it holds {found} bytes instead of {expected}")]
+    Size {
+        /// What was said.
+        expected: u64,
+        /// What it says itself, or holds.
+        found: u64,
+    },
+    /// Its content is larger than anything that is decoded.
+    #[error("it would hold {size} bytes, more than {limit}")]
+    TooLarge {
+        /// How large it says that it is.
+        size: u64,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl CompressionError {
+    fn of(error: impl std::fmt::Display) -> Self {
+        Self::Damaged { reason: error.to_string() }
+    }
+
+    fn followed() -> Self {
+        Self::Damaged { reason: "something follows the frame, or its end is missing".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::tests::noise;
+
+    #[test]
+    fn what_is_compressed_comes_back() {
+        let mut compressor = Compressor::new().unwrap();
+        for content in [vec![], vec![7], vec![0; 300_000], noise(5, 70_000)] {
+            let frame = compressor.compress(&content).unwrap();
+            assert_eq!(decompress(&frame, content.len()).unwrap(), content);
+            assert_eq!(decompress_up_to(&frame, content.len()).unwrap(), content);
+            let mut again = vec![1, 2, 3];
+            compressor.compress_into(&content, &mut again).unwrap();
+            assert_eq!(again, frame);
+        }
+    }
+
+    #[test]
+    fn nothing_is_believed() {
+        let content = vec![9; 100_000];
+        let frame = Compressor::new().unwrap().compress(&content).unwrap();
+        assert!(matches!(decompress(&frame, 99_999), Err(CompressionError::Size { .. })));
+        assert!(matches!(decompress_up_to(&frame, 99_999), Err(CompressionError::TooLarge { .. })));
+        for length in 0..frame.len() {
+            assert!(decompress(&frame[..length], content.len()).is_err(), "{length}");
+        }
+        let twice = [&frame[..], &frame[..]].concat();
+        assert!(decompress(&twice, content.len()).is_err());
+        let trailed = [&frame[..], b"x"].concat();
+        assert!(decompress(&trailed, content.len()).is_err());
+        assert!(decompress(b"", 0).is_err());
+        for (size, length) in [(0, 1), (200, 1), (300, 2), (70_000, 4)] {
+            let frame = Compressor::new().unwrap().compress(&vec![0; size]).unwrap();
+            assert_eq!(content_size(&frame), Ok(size as u64), "{length} bytes of size");
+        }
+        assert!(decompress(b"no frame at all", 1).is_err());
+        // A frame that claims 2 GiB of content, single segment.
+        let bomb = [0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0x80, 0x02, 0, 0];
+        assert!(matches!(decompress_up_to(&bomb, 1 << 20), Err(CompressionError::TooLarge { .. })));
+    }
+}

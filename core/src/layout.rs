@@ -1,0 +1,113 @@
+//! In which form a bundle's files lie in its repository, and which form suits which tree.
+
+use serde::{Deserialize, Serialize};
+
+/// The most files that layout `auto` keeps one blob each for.
+pub const MAX_FILES_AS_BLOBS: u64 = 100;
+
+/// The most bytes, in all files, that layout `auto` keeps one blob each for.
+pub const MAX_BYTES_AS_BLOBS: u64 = 64 << 20;
+
+/// In which form a bundle's files lie in its repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// One blob a file: other tools can read it.
+    #[default]
+    Files,
+    /// Files cut into chunks, and chunks gathered in packs: many small files and large ones that change a little.
+    Packed,
+}
+
+/// What a project says about the layout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayoutPolicy {
+    /// By number and size of the files.
+    #[default]
+    Auto,
+    /// Always [`Layout::Files`].
+    Files,
+    /// Always [`Layout::Packed`].
+    Packed,
+}
+
+impl LayoutPolicy {
+    /// Chooses the layout of a tree of so many files, with so many bytes in all.
+    #[must_use]
+    pub fn choose(self, files: u64, bytes: u64) -> Layout {
+        match self {
+            Self::Auto if files <= MAX_FILES_AS_BLOBS && bytes <= MAX_BYTES_AS_BLOBS => Layout::Files,
+            Self::Files => Layout::Files,
+            Self::Auto | Self::Packed => Layout::Packed,
+        }
+    }
+
+    /// Chooses the layout of the next bundle after one in layout `current`, if there is one.
+    #[must_use]
+    pub fn choose_after(self, current: Option<Layout>, files: u64, bytes: u64) -> LayoutChoice {
+        let layout = self.choose(files, bytes);
+        let rewrite = match current {
+            None => Rewrite::No,
+            Some(current) if current == layout => Rewrite::No,
+            // Nobody asked for it: a tree that is as it was is not pushed again.
+            Some(_) if self == Self::Auto => Rewrite::IfChanged,
+            Some(_) => Rewrite::Always,
+        };
+        LayoutChoice { layout, rewrite }
+    }
+}
+
+/// The layout of the next bundle, and what it means for the blobs of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayoutChoice {
+    /// The layout.
+    pub layout: Layout,
+    /// Whether the blobs of the bundle before can serve again.
+    pub rewrite: Rewrite,
+}
+
+/// Whether a push writes content anew that the remote has in another layout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rewrite {
+    /// The layout stays: what the remote has need not be sent.
+    #[default]
+    No,
+    /// The layout becomes another one as soon as a file changes.
+    IfChanged,
+    /// The user wants another layout, whether or not a file has changed.
+    Always,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_goes_by_number_and_size() {
+        for (files, bytes, layout) in [
+            (0, 0, Layout::Files),
+            (100, 64 << 20, Layout::Files),
+            (101, 101, Layout::Packed),
+            (1, (64 << 20) + 1, Layout::Packed),
+        ] {
+            assert_eq!(LayoutPolicy::Auto.choose(files, bytes), layout, "{files} {bytes}");
+            assert_eq!(LayoutPolicy::Files.choose(files, bytes), Layout::Files);
+            assert_eq!(LayoutPolicy::Packed.choose(files, bytes), Layout::Packed);
+        }
+    }
+
+    #[test]
+    fn only_a_wish_rewrites_what_has_not_changed() {
+        for (policy, current, files, rewrite) in [
+            (LayoutPolicy::Auto, None, 1, Rewrite::No),
+            (LayoutPolicy::Auto, Some(Layout::Files), 1, Rewrite::No),
+            (LayoutPolicy::Auto, Some(Layout::Packed), 1, Rewrite::IfChanged),
+            (LayoutPolicy::Auto, Some(Layout::Files), 1000, Rewrite::IfChanged),
+            (LayoutPolicy::Files, Some(Layout::Packed), 1, Rewrite::Always),
+            (LayoutPolicy::Packed, Some(Layout::Files), 1, Rewrite::Always),
+            (LayoutPolicy::Packed, Some(Layout::Packed), 1, Rewrite::No),
+        ] {
+            assert_eq!(policy.choose_after(current, files, 0).rewrite, rewrite, "{policy:?} {current:?}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Where the files of a bundle lie in its packs.
+
+use std::collections::BTreeMap;
+
+use crate::chunk::{AVG_CHUNK, ChunkHash};
+use crate::pack::{MAX_PACKS, PACK_BYTES, PACK_CHUNKS, Pack, Place, Run, Table, extend_runs};
+
+/// The packs of a bundle, and which of their chunks each of its files is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// The packs.
+    pub packs: Vec<Pack>,
+    runs: Vec<Run>,
+    /// Where the runs of each file end.
+    ends: Vec<u32>,
+}
+
+impl Placement {
+    /// No files yet, in these packs.
+    pub fn new(packs: Vec<Pack>) -> Self {
+        Self { packs, runs: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Adds the next file.
+    pub fn push(&mut self, runs: &[Run]) {
+        self.runs.extend_from_slice(runs);
+        // As many runs fit into no index that is read.
+        self.ends.push(self.runs.len() as u32);
+    }
+
+    /// How many files were added.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The chunks that the file at this place is; none for an empty file.
+    pub fn runs(&self, at: usize) -> &[Run] {
+        let end = |at: usize| self.ends.get(at).map(|end| *end as usize);
+        let start = at.checked_sub(1).and_then(end).unwrap_or_default();
+        end(at).and_then(|end| self.runs.get(start..end)).unwrap_or_default()
+    }
+
+    /// Leaves out the packs that no file needs, and numbers the others anew.
+    #[must_use]
+    pub fn compact(self) -> Self {
+        let mut is_used = vec![false; self.packs.len()];
+        self.runs.iter().for_each(|run| is_used[run.pack as usize] = true);
+        let mut numbers = Vec::with_capacity(self.packs.len());
+        let mut next = 0;
+        for is_used in &is_used {
+            numbers.push(next);
+            next += u32::from(*is_used);
+        }
+        let packs = self.packs.into_iter().zip(&is_used).filter(|(_, is_used)| **is_used);
+        let renumbered = |run: Run| Run { pack: numbers[run.pack as usize], ..run };
+        Self {
+            packs: packs.map(|(pack, _)| pack).collect(),
+            runs: self.runs.into_iter().map(renumbered).collect(),
+            ends: self.ends,
+        }
+    }
+
+    /// How much of each pack its files need, given the packs' tables: bytes of frames, each counted once.
+    pub fn used(&self, tables: &[Table]) -> Vec<u64> {
+        let mut needed: Vec<Vec<bool>> = tables.iter().map(|table| vec![false; table.frames.len()]).collect();
+        for run in &self.runs {
+            let chunks = run.first as usize..(run.first + run.count) as usize;
+            if let Some(needed) = needed.get_mut(run.pack as usize).and_then(|pack| pack.get_mut(chunks)) {
+                needed.fill(true);
+            }
+        }
+        let used = |(table, needed): (&Table, &Vec<bool>)| {
+            let frames = table.frames.iter().zip(needed).filter(|(_, is_needed)| **is_needed);
+            frames.map(|(frame, _)| u64::from(frame.stored)).sum()
+        };
+        tables.iter().zip(&needed).map(used).collect()
+    }
+}
+
+/// Every chunk of some packs, by its hash.
+#[derive(Clone, Debug, Default)]
+pub struct KnownChunks {
+    sorted: Vec<(ChunkHash, Place)>,
+}
+
+impl KnownChunks {
+    /// The chunks of the packs with these numbers and tables.
+    pub fn of<'a>(packs: impl IntoIterator<Item = (u32, &'a Table)>) -> Self {
+        let mut sorted = Vec::new();
+        for (pack, table) in packs {
+            let place = |(at, frame): (usize, &crate::pack::Frame)| {
+                // A table has at most `MAX_PACK_CHUNKS`.
+                (frame.hash, Place { pack, chunk: at as u32 })
+            };
+            sorted.extend(table.frames.iter().enumerate().map(place));
+        }
+        // Of two places of one chunk the first counts, on every machine.
+        sorted.sort_unstable();
+        sorted.dedup_by_key(|(hash, _)| *hash);
+        Self { sorted }
+    }
+
+    /// Where a chunk is.
+    pub fn find(&self, hash: &ChunkHash) -> Option<Place> {
+        let at = self.sorted.binary_search_by(|(known, _)| known.cmp(hash)).ok()?;
+        self.sorted.get(at).map(|(_, place)| *place)
+    }
+}
+
+/// The chunks of a push: those that packs have already, and those that it has put into new ones.
+#[derive(Debug, Default)]
+pub struct ChunkPlaces<'a> {
+    known: Option<&'a KnownChunks>,
+    new: BTreeMap<ChunkHash, Place>,
+}
+
+impl<'a> ChunkPlaces<'a> {
+    /// Nothing new yet beside what is known.
+    pub fn beside(known: &'a KnownChunks) -> Self {
+        Self { known: Some(known), new: BTreeMap::new() }
+    }
+
+    /// Where a chunk is.
+    pub fn find(&self, hash: &ChunkHash) -> Option<Place> {
+        self.known.and_then(|known| known.find(hash)).or_else(|| self.new.get(hash).copied())
+    }
+
+    /// Remembers where a new chunk was put.
+    pub fn add(&mut self, hash: ChunkHash, place: Place) {
+        self.new.insert(hash, place);
+    }
+
+    /// The runs that a file is, from its chunks; `None` where one of them is nowhere.
+    pub fn runs<'b>(&self, hashes: impl IntoIterator<Item = &'b ChunkHash>) -> Option<Vec<Run>> {
+        let mut runs = Vec::new();
+        for hash in hashes {
+            extend_runs(&mut runs, self.find(hash)?);
+        }
+        Some(runs)
+    }
+}
+
+/// How large packs become: as large as [`PACK_BYTES`] and [`PACK_CHUNKS`] say, or larger where [`MAX_PACKS`] of those
+/// would not hold the bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackLimits {
+    bytes: u64,
+    chunks: u64,
+}
+
+impl PackLimits {
+    /// The limits for a bundle of so many files with so many bytes in all.
+    pub fn of(files: u64, bytes: u64) -> Self {
+        // Every file has one chunk at least, and on average one for each `AVG_CHUNK` bytes of it.
+        let chunks = files.saturating_add(bytes / AVG_CHUNK as u64);
+        Self {
+            bytes: PACK_BYTES.max(bytes.div_ceil(MAX_PACKS)),
+            chunks: PACK_CHUNKS.max(chunks.div_ceil(MAX_PACKS)),
+        }
+    }
+
+    /// Whether a pack of so many bytes and chunks has room for a chunk of `next` bytes; an empty one always has.
+    pub fn have_room(self, bytes: u64, chunks: u32, next: u64) -> bool {
+        chunks == 0 || (bytes.saturating_add(next) <= self.bytes && u64::from(chunks) < self.chunks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::MAX_CHUNK;
+    use crate::digest::Digest;
+    use crate::pack::{Encoding, Frame, TableRef};
+
+    fn hash(name: u8) -> ChunkHash {
+        ChunkHash::from_bytes([name; 32])
+    }
+
+    fn pack(name: &str) -> Pack {
+        let digest = Digest::of(name.as_bytes());
+        Pack { digest, size: 2, chunks: 9, raw: 9, toc: TableRef { offset: 1, size: 1, digest } }
+    }
+
+    fn table(chunks: &[(u8, u32)]) -> Table {
+        let mut offset = 0;
+        let frame = |(name, stored): &(u8, u32)| {
+            let frame =
+                Frame { hash: hash(*name), offset, stored: *stored, raw: *stored, encoding: Encoding::Raw };
+            offset = frame.end();
+            frame
+        };
+        Table { frames: chunks.iter().map(frame).collect() }
+    }
+
+    #[test]
+    fn packs_that_nobody_needs_are_left_out() {
+        let mut placement = Placement::new(vec![pack("a"), pack("b"), pack("c")]);
+        let run = |pack, first| Run { pack, first, count: 1 };
+        placement.push(&[run(2, 0), run(0, 3)]);
+        placement.push(&[]);
+        placement.push(&[run(2, 5)]);
+        let compact = placement.compact();
+        assert_eq!(compact.packs, [pack("a"), pack("c")]);
+        let runs: Vec<_> = (0..3).map(|at| compact.runs(at).to_vec()).collect();
+        assert_eq!(runs, [vec![run(1, 0), run(0, 3)], vec![], vec![run(1, 5)]]);
+        assert_eq!(compact.runs(3), []);
+    }
+
+    #[test]
+    fn what_is_used_is_counted_once() {
+        let tables = [table(&[(1, 10), (2, 20), (3, 30)]), table(&[(4, 5)])];
+        let mut placement = Placement::new(vec![pack("a"), pack("b")]);
+        placement.push(&[Run { pack: 0, first: 0, count: 2 }]);
+        placement.push(&[Run { pack: 0, first: 1, count: 1 }]);
+        assert_eq!(placement.used(&tables), [30, 0]);
+    }
+
+    #[test]
+    fn a_chunk_is_found_where_it_is_first() {
+        let (one, other) = (table(&[(1, 1), (2, 1), (1, 1)]), table(&[(2, 1), (3, 1)]));
+        let known = KnownChunks::of([(0, &one), (1, &other)]);
+        let place = |pack, chunk| Some(Place { pack, chunk });
+        assert_eq!(
+            [1, 2, 3, 4].map(|name| known.find(&hash(name))),
+            [place(0, 0), place(0, 1), place(1, 1), None]
+        );
+        let mut places = ChunkPlaces::beside(&known);
+        places.add(hash(4), Place { pack: 2, chunk: 0 });
+        let runs = places.runs(&[hash(2), hash(3), hash(4)]).unwrap();
+        assert_eq!(runs, [[0, 1, 1], [1, 1, 1], [2, 0, 1]].map(Run::from));
+        assert_eq!(places.runs(&[hash(5)]), None);
+    }
+
+    #[test]
+    fn packs_grow_only_where_there_would_be_too_many() {
+        let usual = PackLimits::of(10_000, 40 << 20);
+        assert!(usual.have_room(0, 0, u64::MAX));
+        assert!(usual.have_room(PACK_BYTES - 10, 1, 10));
+        assert!(!usual.have_room(PACK_BYTES - 9, 1, 10));
+        assert!(!usual.have_room(1, PACK_CHUNKS as u32, 1));
+        let huge = PackLimits::of(1, 600 * PACK_BYTES);
+        assert!(huge.have_room(PACK_BYTES, 1, MAX_CHUNK as u64));
+        assert!(PackLimits::of(40_000_000, 0).have_room(1, PACK_CHUNKS as u32, 1));
+    }
+}

@@ -1,26 +1,38 @@
 //! The bundle index: which files a bundle holds, and where their bytes lie. It is the config blob of the manifest.
 //!
-//! This is version 1 of it, layout `files`, a superset of what the Python tool writes. Bytes are the truth: an index
-//! is read from exact bytes and written to exact bytes, and what this version does not know survives in between.
+//! Version 1 is layout `files`, a superset of what the Python tool writes; version 2 is layout `packed`, and lies in its
+//! repository compressed. Bytes are the truth: an index is read from exact bytes and written to exact bytes, and what
+//! this version does not know survives in between.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::canonical::{self, JsonError, ObjectWriter, StrictValue, insert_once, key_order, repeated_key};
-use crate::descriptor::{Descriptor, MAX_SAFE_INTEGER};
+use crate::chunk::{AVG_CHUNK, CHUNKER, MAX_CHUNK, MIN_CHUNK};
+use crate::compression::{self, CompressionError};
+use crate::descriptor::{Descriptor, MAX_SAFE_INTEGER, media_type};
 use crate::digest::{Digest, DigestError};
+use crate::layout::Layout;
+use crate::pack::{Pack, PackError, Run};
 use crate::path::{BundlePath, PathFault};
+use crate::placement::Placement;
 use crate::snapshot::{ByPath, File, HasPath};
 
 /// The largest index that is read, in bytes.
 pub const MAX_INDEX_BYTES: usize = 256 * 1024 * 1024;
 
-/// Version of the index format that this version writes in layout `files`.
-pub const VERSION: &str = "1.0";
+/// How many times as large as its compressed bytes an index may be.
+const MAX_RATIO: usize = 1000;
+
+/// Version of the index format in layout `files`.
+pub const VERSION_FILES: &str = "1.0";
+
+/// Version of the index format in layout `packed`.
+pub const VERSION_PACKED: &str = "2.0";
 
 /// The clock that an index does not carry; the Python tool wants to see one.
 const NO_CLOCK: &str = "1970-01-01T00:00:00Z";
@@ -28,8 +40,12 @@ const NO_CLOCK: &str = "1970-01-01T00:00:00Z";
 /// What a bundle holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BundleIndex {
+    /// In which form the files lie in the repository.
+    pub layout: Layout,
     /// The files, by path.
     pub entries: ByPath<Entry>,
+    /// The packs that hold their chunks; none in layout `files`.
+    pub packs: Vec<Pack>,
     /// What the index says beyond files: layers, roles, metadata and whatever else, kept as it came.
     pub other: Map<String, Value>,
 }
@@ -39,6 +55,8 @@ pub struct BundleIndex {
 pub struct Entry {
     /// Its path, content and mode.
     pub file: File,
+    /// In layout `packed`, the chunks that it is.
+    pub runs: Vec<Run>,
     /// What else the index says of it, kept as it came; among it `layer`.
     pub other: Map<String, Value>,
 }
@@ -55,17 +73,45 @@ impl BundleIndex {
         Self::default().with_files(files)
     }
 
-    /// The same index with other files; what it says of a path is kept where the path stays.
+    /// The same index with other files, in layout `files`; what it says of a path is kept where the path stays.
     #[must_use]
     pub fn with_files(&self, files: &ByPath<File>) -> Self {
-        let entries = files.iter().map(|file| {
-            // What another tool said of a file's content does not hold for new content.
-            let known = self.entries.at(&file.path).filter(|entry| entry.file.digest == file.digest);
-            Entry { file: file.clone(), other: known.map(|entry| entry.other.clone()).unwrap_or_default() }
-        });
+        let entries = files.iter().map(|file| self.entry(file, Vec::new()));
         // `files` is sorted and free of repetitions, so its entries are.
         let entries = ByPath::new(entries.collect()).unwrap_or_default();
-        Self { entries, other: self.other.clone() }
+        Self { layout: Layout::Files, entries, packs: Vec::new(), other: self.other.clone() }
+    }
+
+    /// The same index with other files, in layout `packed`; `placement` says of each of them where its chunks are.
+    #[must_use]
+    pub fn with_placed_files(&self, files: &ByPath<File>, placement: &Placement) -> Self {
+        let entries =
+            files.iter().enumerate().map(|(at, file)| self.entry(file, placement.runs(at).to_vec()));
+        let entries = ByPath::new(entries.collect()).unwrap_or_default();
+        let (packs, other) = (placement.packs.clone(), self.other.clone());
+        Self { layout: Layout::Packed, entries, packs, other }
+    }
+
+    fn entry(&self, file: &File, runs: Vec<Run>) -> Entry {
+        // What another tool said of a file's content does not hold for new content.
+        let known = self.entries.at(&file.path).filter(|entry| entry.file.digest == file.digest);
+        let other = known.map(|entry| entry.other.clone()).unwrap_or_default();
+        Entry { file: file.clone(), runs, other }
+    }
+
+    /// Where the chunks of its files are.
+    pub fn placement(&self) -> Placement {
+        let mut placement = Placement::new(self.packs.clone());
+        self.entries.iter().for_each(|entry| placement.push(&entry.runs));
+        placement
+    }
+
+    /// Whether it says anything beyond files that another index would have to carry on.
+    pub fn is_plain(&self) -> bool {
+        const WRITTEN: [&str; 3] = ["created", "tool", "version"];
+        let is_empty = |value: &Value| value.as_object().is_some_and(Map::is_empty);
+        self.entries.iter().all(|entry| entry.other.is_empty())
+            && self.other.iter().all(|(key, value)| WRITTEN.contains(&key.as_str()) || is_empty(value))
     }
 
     /// Reads an index from its exact bytes.
@@ -78,6 +124,27 @@ impl BundleIndex {
             .and_then(|raw| deserializer.end().map(|()| raw))
             .map_err(|error| IndexError::Json(error.into()))?;
         raw.check()
+    }
+
+    /// The text of an index from its bytes in the repository, whose descriptor says that they are of `media_type`.
+    pub fn text(stored: &[u8], media_type: &str) -> Result<String, IndexError> {
+        if media_type == media_type::INDEX_V2 {
+            return Self::decompress(stored);
+        }
+        String::from_utf8(stored.to_vec()).map_err(|_| IndexError::NotText)
+    }
+
+    /// The text of an index of layout `packed` from its bytes in the repository.
+    pub fn decompress(stored: &[u8]) -> Result<String, IndexError> {
+        let limit = stored.len().saturating_mul(MAX_RATIO).min(MAX_INDEX_BYTES);
+        let text = compression::decompress_up_to(stored, limit)?;
+        String::from_utf8(text).map_err(|_| IndexError::NotText)
+    }
+
+    /// The bytes in which the text of an index of layout `packed` lies in the repository.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn compress(text: &str) -> Result<Vec<u8>, CompressionError> {
+        compression::Compressor::new()?.compress(text.as_bytes())
     }
 
     /// Its files.
@@ -107,11 +174,15 @@ impl BundleIndex {
             "tool".to_owned(),
             Value::Object(Map::from_iter([("name".to_owned(), "modelops-bundle".into())])),
         );
-        fields.insert("version".to_owned(), VERSION.into());
+        fields.insert("version".to_owned(), self.version().into());
         for field in ["layers", "metadata", "roles"] {
             fields.entry(field).or_insert_with(|| Value::Object(Map::new()));
         }
         fields.insert("files".to_owned(), Value::Null);
+        if self.layout == Layout::Packed {
+            fields.insert("chunker".to_owned(), chunker());
+            fields.insert("packs".to_owned(), Value::Array(self.packs.iter().map(pack_json).collect()));
+        }
         let mut fields: Vec<_> = fields.iter().collect();
         fields.sort_by(|a, b| key_order(a.0, b.0));
 
@@ -133,18 +204,54 @@ impl BundleIndex {
         entries.sort_by(|a, b| key_order(a.file.path.as_str(), b.file.path.as_str()));
         let mut files = ObjectWriter::open(json);
         for entry in entries {
-            entry.write(files.key(entry.file.path.as_str()));
+            entry.write(self.layout, files.key(entry.file.path.as_str()));
         }
         files.close();
     }
+
+    /// The version of the format that its layout needs.
+    pub fn version(&self) -> &'static str {
+        match self.layout {
+            Layout::Files => VERSION_FILES,
+            Layout::Packed => VERSION_PACKED,
+        }
+    }
 }
 
+fn chunker() -> Value {
+    json!({ "name": CHUNKER, "min": MIN_CHUNK, "avg": AVG_CHUNK, "max": MAX_CHUNK })
+}
+
+fn pack_json(pack: &Pack) -> Value {
+    let toc = json!({
+        "digest": pack.toc.digest.to_string(),
+        "offset": pack.toc.offset,
+        "size": pack.toc.size,
+    });
+    json!({
+        "chunks": pack.chunks,
+        "digest": pack.digest.to_string(),
+        "raw": pack.raw,
+        "size": pack.size,
+        "toc": toc,
+    })
+}
+
+/// What is always written of a file: the nulls of layout `files` are for the Python tool.
+const FIELDS_FILES: &[&str] = &["blobRef", "digest", "executable", "mediaType", "path", "size", "storage"];
+const FIELDS_PACKED: &[&str] = &["digest", "executable", "path", "runs", "size", "storage"];
+
 impl Entry {
-    fn write(&self, json: &mut String) {
-        const KNOWN: [&str; 7] = ["blobRef", "digest", "executable", "mediaType", "path", "size", "storage"];
-        let mut keys: Vec<&str> = KNOWN.to_vec();
-        keys.extend(self.other.keys().map(String::as_str).filter(|key| !KNOWN.contains(key)));
-        keys.sort_by(|a, b| key_order(a, b));
+    fn write(&self, layout: Layout, json: &mut String) {
+        let known = match layout {
+            Layout::Files => FIELDS_FILES,
+            Layout::Packed => FIELDS_PACKED,
+        };
+        let mut keys: Vec<&str> = known.to_vec();
+        if !self.other.is_empty() {
+            keys.extend(self.other.keys().map(String::as_str).filter(|key| !known.contains(key)));
+            keys.sort_by(|a, b| key_order(a, b));
+        }
         let mut object = ObjectWriter::open(json);
         for key in keys {
             let json = object.key(key);
@@ -152,8 +259,12 @@ impl Entry {
                 "digest" => canonical::write_text(json, &self.file.digest.to_string()),
                 "executable" => json.push_str(if self.file.executable { "true" } else { "false" }),
                 "path" => canonical::write_text(json, self.file.path.as_str()),
-                "size" => json.push_str(&self.file.size.to_string()),
-                "storage" => json.push_str("\"oci\""),
+                "runs" => write_runs(json, &self.runs),
+                "size" => write_number(json, self.file.size),
+                "storage" => json.push_str(match layout {
+                    Layout::Files => "\"oci\"",
+                    Layout::Packed => "\"pack\"",
+                }),
                 _ => canonical::write_value(json, self.other.get(key).unwrap_or(&Value::Null)),
             }
         }
@@ -161,19 +272,43 @@ impl Entry {
     }
 }
 
-/// Checks that every file's bytes are among `layers`, with their right size.
-pub fn check_layers(entries: &ByPath<Entry>, layers: &[Descriptor]) -> Result<(), IndexError> {
+fn write_runs(json: &mut String, runs: &[Run]) {
+    json.push('[');
+    for (at, run) in runs.iter().enumerate() {
+        json.push_str(if at == 0 { "[" } else { ",[" });
+        write_number(json, run.pack.into());
+        json.push(',');
+        write_number(json, run.first.into());
+        json.push(',');
+        write_number(json, run.count.into());
+        json.push(']');
+    }
+    json.push(']');
+}
+
+fn write_number(json: &mut String, number: u64) {
+    // Writing to a text cannot fail.
+    let _ = write!(json, "{number}");
+}
+
+/// Checks that everything that holds the files' bytes is among `layers`, with its right size.
+pub fn check_layers(index: &BundleIndex, layers: &[Descriptor]) -> Result<(), IndexError> {
     let mut sizes = BTreeMap::new();
     for layer in layers {
         if *sizes.entry(layer.digest).or_insert(layer.size) != layer.size {
             return Err(IndexError::TwoSizes { digest: layer.digest });
         }
     }
+    let is_layer = |digest: &Digest, size: u64| sizes.get(digest) == Some(&size);
+    if let Some(pack) = index.packs.iter().find(|pack| !is_layer(&pack.digest, pack.size)) {
+        return Err(IndexError::PackNotInLayers { digest: pack.digest });
+    }
+    if index.layout == Layout::Packed {
+        return Ok(());
+    }
     // An empty file needs no blob.
-    let lost = entries
-        .iter()
-        .map(|entry| &entry.file)
-        .find(|file| file.size > 0 && sizes.get(&file.digest) != Some(&file.size));
+    let files = index.entries.iter().map(|entry| &entry.file);
+    let lost = files.filter(|file| file.size > 0).find(|file| !is_layer(&file.digest, file.size));
     match lost {
         Some(file) => Err(IndexError::NotInLayers { path: file.path.clone() }),
         None => Ok(()),
@@ -191,6 +326,12 @@ pub enum IndexError {
         /// Digest and size that came.
         found: String,
     },
+    /// Its chunks were cut in another way.
+    #[error("its chunks were cut in a way that this version does not know")]
+    Chunker,
+    /// It cannot be decompressed.
+    #[error("the index cannot be decompressed")]
+    Compression(#[from] CompressionError),
     /// A digest is not one.
     #[error("the digest of `{}` is not one", path.escape_default())]
     Digest {
@@ -239,6 +380,18 @@ pub enum IndexError {
         /// The file.
         path: BundlePath,
     },
+    /// It is not UTF-8.
+    #[error("the index is not UTF-8")]
+    NotText,
+    /// What it says of a pack cannot be true.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A pack is not among the manifest's layers, or with another size.
+    #[error("the pack {digest} is not among the manifest's layers with the size that the index says")]
+    PackNotInLayers {
+        /// The pack.
+        digest: Digest,
+    },
     /// A path breaks a rule of [`BundlePath`].
     #[error("the path `{}` cannot be in a bundle", path.escape_default())]
     Path {
@@ -247,6 +400,12 @@ pub enum IndexError {
         /// The rule.
         #[source]
         source: PathFault,
+    },
+    /// The chunks of a file are none that there are, or cannot be so many bytes.
+    #[error("the chunks of `{path}` are none that its packs have, or have another size than the file")]
+    Runs {
+        /// The file.
+        path: BundlePath,
     },
     /// A size is greater than JSON holds exactly.
     #[error("the size of `{path}` is greater than 2^53 - 1")]
@@ -274,8 +433,8 @@ pub enum IndexError {
         /// The digest.
         digest: Digest,
     },
-    /// The major version is not 1.
-    #[error("the index has version `{}`, this version reads 1.x", version.escape_default())]
+    /// The major version is neither 1 nor 2.
+    #[error("the index has version `{}`, this version reads 1.x and 2.x", version.escape_default())]
     Version {
         /// The version, as it came.
         version: String,
@@ -285,6 +444,8 @@ pub enum IndexError {
 /// An index as JSON has it, before anything in it is believed.
 struct RawIndex {
     version: String,
+    chunker: Option<Value>,
+    packs: Vec<Pack>,
     files: Vec<(String, RawEntry)>,
     other: Map<String, Value>,
 }
@@ -296,16 +457,30 @@ struct RawEntry {
     size: Option<u64>,
     storage: Option<String>,
     executable: Option<bool>,
+    runs: Option<Vec<Run>>,
     other: Map<String, Value>,
 }
 
 impl RawIndex {
     fn check(self) -> Result<BundleIndex, IndexError> {
-        if self.version != "1" && !self.version.starts_with("1.") {
-            return Err(IndexError::Version { version: self.version });
+        let layout = match self.version.split('.').next() {
+            Some("1") => Layout::Files,
+            Some("2") => Layout::Packed,
+            _ => return Err(IndexError::Version { version: self.version }),
+        };
+        if layout == Layout::Packed && self.chunker != Some(chunker()) {
+            return Err(IndexError::Chunker);
         }
-        let entries =
-            self.files.into_iter().map(|(key, entry)| entry.check(key)).collect::<Result<_, _>>()?;
+        let mut other = self.other;
+        let mut packs = self.packs;
+        if layout == Layout::Files {
+            // Nothing to this version, and perhaps something to another one.
+            other.extend(self.chunker.map(|chunker| ("chunker".to_owned(), chunker)));
+            packs = Vec::new();
+        }
+        packs.iter().try_for_each(Pack::check)?;
+        let check = |(key, entry): (String, RawEntry)| entry.check(key, layout, &packs);
+        let entries = self.files.into_iter().map(check).collect::<Result<_, _>>()?;
         // The keys were read once each, and each is its path.
         let entries: ByPath<Entry> = ByPath::new(entries).map_err(|repeated| IndexError::KeyDiffers {
             key: repeated.path.to_string(),
@@ -320,12 +495,26 @@ impl RawIndex {
                 return Err(IndexError::TwoSizes { digest: file.digest });
             }
         }
-        Ok(BundleIndex { entries, other: self.other })
+        Ok(BundleIndex { layout, entries, packs, other })
     }
 }
 
+/// Whether a file of `size` bytes can be these runs.
+fn fits(runs: &[Run], size: u64, packs: &[Pack]) -> bool {
+    let mut chunks = 0_u64;
+    for run in runs {
+        let Some(pack) = packs.get(run.pack as usize) else { return false };
+        if run.count == 0 || u64::from(run.first) + u64::from(run.count) > pack.chunks.into() {
+            return false;
+        }
+        chunks += u64::from(run.count);
+    }
+    // Each chunk has a byte at least.
+    (chunks..=chunks.saturating_mul(MAX_CHUNK as u64)).contains(&size)
+}
+
 impl RawEntry {
-    fn check(self, key: String) -> Result<Entry, IndexError> {
+    fn check(self, key: String, layout: Layout, packs: &[Pack]) -> Result<Entry, IndexError> {
         let missing = |field| IndexError::Missing { key: key.clone(), field };
         let digest = self.digest.ok_or_else(|| missing("digest"))?;
         let size = self.size.ok_or_else(|| missing("size"))?;
@@ -349,11 +538,19 @@ impl RawEntry {
         if (size == 0) != (digest == Digest::EMPTY) {
             return Err(IndexError::EmptyDigest { path });
         }
-        if storage != "oci" {
+        let is_known = match layout {
+            Layout::Files => storage == "oci",
+            Layout::Packed => storage == "pack",
+        };
+        if !is_known {
             return Err(IndexError::Storage { path, storage });
         }
+        let runs = self.runs.unwrap_or_default();
+        if layout == Layout::Packed && !fits(&runs, size, packs) {
+            return Err(IndexError::Runs { path });
+        }
         let executable = self.executable.unwrap_or(false);
-        Ok(Entry { file: File { path, digest, size, executable }, other: self.other })
+        Ok(Entry { file: File { path, digest, size, executable }, runs, other: self.other })
     }
 }
 
@@ -374,15 +571,20 @@ impl<'de> Visitor<'de> for RawIndexVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RawIndex, A::Error> {
         let (mut version, mut files, mut other) = (None, None, Map::new());
+        let (mut chunker, mut packs) = (None, None);
         while let Some(key) = fields.next_key::<String>()? {
             match key.as_str() {
                 "version" => set_once(&mut version, "version", fields.next_value()?)?,
                 "files" => set_once(&mut files, "files", fields.next_value::<RawFiles>()?.0)?,
+                "chunker" => set_once(&mut chunker, "chunker", fields.next_value::<StrictValue>()?.0)?,
+                "packs" => set_once(&mut packs, "packs", fields.next_value()?)?,
                 _ => insert_once(&mut other, key, &mut fields)?,
             }
         }
         Ok(RawIndex {
             version: version.ok_or_else(|| de::Error::missing_field("version"))?,
+            chunker,
+            packs: packs.unwrap_or_default(),
             files: files.ok_or_else(|| de::Error::missing_field("files"))?,
             other,
         })
@@ -437,6 +639,7 @@ enum Field {
     Size,
     Storage,
     Executable,
+    Runs,
     Other(String),
 }
 
@@ -462,6 +665,7 @@ impl Visitor<'_> for FieldVisitor {
             "size" => Field::Size,
             "storage" => Field::Storage,
             "executable" => Field::Executable,
+            "runs" => Field::Runs,
             _ => Field::Other(name.to_owned()),
         })
     }
@@ -491,6 +695,7 @@ impl<'de> Visitor<'de> for RawEntryVisitor {
                 Field::Size => set_once(&mut entry.size, "size", fields.next_value()?)?,
                 Field::Storage => set_once(&mut entry.storage, "storage", fields.next_value()?)?,
                 Field::Executable => set_once(&mut entry.executable, "executable", fields.next_value()?)?,
+                Field::Runs => set_once(&mut entry.runs, "runs", fields.next_value()?)?,
                 // Two fields that the Python tool always writes, and that mean nothing where they are null.
                 Field::Other(name) => {
                     let StrictValue(value) = fields.next_value()?;
@@ -614,7 +819,7 @@ mod tests {
         );
         assert!(matches!(index_of(&two_sizes), Err(IndexError::TwoSizes { .. })));
         for json in [
-            r#"{"version":"2.0","files":{}}"#,
+            r#"{"version":"3.0","files":{}}"#,
             r#"{"version":"10.0","files":{}}"#,
             r#"{"version":"","files":{}}"#,
         ] {
@@ -628,13 +833,66 @@ mod tests {
     fn blobs_must_be_among_the_layers() {
         let index = index_of(&entry("a")).unwrap();
         let layer = |size| Descriptor::new("x", Digest::of(b"x"), size);
-        assert!(check_layers(&index.entries, &[layer(1)]).is_ok());
-        assert!(matches!(check_layers(&index.entries, &[]), Err(IndexError::NotInLayers { .. })));
-        assert!(matches!(check_layers(&index.entries, &[layer(2)]), Err(IndexError::NotInLayers { .. })));
-        assert!(matches!(
-            check_layers(&index.entries, &[layer(1), layer(2)]),
-            Err(IndexError::TwoSizes { .. })
-        ));
+        assert!(check_layers(&index, &[layer(1)]).is_ok());
+        assert!(matches!(check_layers(&index, &[]), Err(IndexError::NotInLayers { .. })));
+        assert!(matches!(check_layers(&index, &[layer(2)]), Err(IndexError::NotInLayers { .. })));
+        assert!(matches!(check_layers(&index, &[layer(1), layer(2)]), Err(IndexError::TwoSizes { .. })));
+    }
+
+    #[test]
+    fn a_packed_index_says_where_chunks_are() {
+        let digest = Digest::of(b"x");
+        let chunker = chunker();
+        let index = |chunker: &Value, pack: &str, fields: &str| {
+            let json = format!(
+                r#"{{"version":"2.0","chunker":{chunker},"packs":[{{"digest":"{digest}","size":9,"chunks":2,{pack}
+                    "toc":{{"offset":5,"size":4,"digest":"{digest}"}}}}],"files":{{"a":{{"path":"a","digest":"{digest}",
+                    {fields}}}}}}}"#
+            );
+            BundleIndex::parse(json.as_bytes())
+        };
+        let pack = r#""raw":300000,"#;
+        let good = r#""size":300000,"storage":"pack","runs":[[0,0,2]]"#;
+        let read = index(&chunker, pack, good).unwrap();
+        assert_eq!((read.layout, read.entries[0].runs.len()), (Layout::Packed, 1));
+        assert!(
+            BundleIndex::parse(read.to_json().as_bytes()).unwrap()
+                == BundleIndex {
+                    other: BundleIndex::parse(read.to_json().as_bytes()).unwrap().other,
+                    ..read.clone()
+                }
+        );
+        assert!(check_layers(&read, &[Descriptor::new("x", digest, 9)]).is_ok());
+        assert!(matches!(check_layers(&read, &[]), Err(IndexError::PackNotInLayers { .. })));
+
+        for runs in ["[[1,0,1]]", "[[0,1,2]]", "[[0,0,0]]", "[[0,0,1]]", "[]", "[[0,4294967295,2]]"] {
+            let fields = format!(r#""size":300000,"storage":"pack","runs":{runs}"#);
+            assert!(matches!(index(&chunker, pack, &fields), Err(IndexError::Runs { .. })), "{runs}");
+        }
+        for runs in ["[[0,0]]", "[[0,0,1,1]]", "[[0,0,-1]]", "[[0,0,4294967296]]", "{}", "[null]"] {
+            let fields = format!(r#""size":300000,"storage":"pack","runs":{runs}"#);
+            assert!(matches!(index(&chunker, pack, &fields), Err(IndexError::Json(_))), "{runs}");
+        }
+        // Fewer bytes than chunks.
+        let one_byte = r#""size":1,"storage":"pack","runs":[[0,0,2]]"#;
+        assert!(matches!(index(&chunker, pack, one_byte), Err(IndexError::Runs { .. })));
+        let blob = r#""size":300000,"storage":"oci","runs":[[0,0,2]]"#;
+        assert!(matches!(index(&chunker, pack, blob), Err(IndexError::Storage { .. })));
+        assert!(matches!(index(&chunker, r#""raw":1,"#, good), Err(IndexError::Pack(_))));
+        for other in [json!(null), json!({}), json!({"name":"fastcdc-2020","min":1,"avg":65536,"max":262144})]
+        {
+            assert!(matches!(index(&other, pack, good), Err(IndexError::Chunker)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_not_decompressed() {
+        let text = BundleIndex::default().to_json();
+        let stored = BundleIndex::compress(&text).unwrap();
+        assert_eq!(BundleIndex::decompress(&stored).unwrap(), text);
+        let bomb = BundleIndex::compress(&" ".repeat(10_000_000)).unwrap();
+        assert!(matches!(BundleIndex::decompress(&bomb), Err(IndexError::Compression(_))));
+        assert!(matches!(BundleIndex::decompress(b"{}"), Err(IndexError::Compression(_))));
     }
 
     proptest! {

@@ -83,14 +83,13 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), ManifestError> {
-        match self.config.media_type.as_str() {
-            media_type::INDEX_V1 => {}
-            media_type::INDEX_V2 => {
-                return Err(ManifestError::Unsupported { media_type: self.config.media_type.clone() });
+        let media_type = &self.config.media_type;
+        if !matches!(media_type.as_str(), media_type::INDEX_V1 | media_type::INDEX_V2) {
+            // An index of ours in a version that is not known is no artifact of another kind.
+            if media_type.starts_with(media_type::INDEX_PREFIX) {
+                return Err(ManifestError::Unsupported { media_type: media_type.clone() });
             }
-            _ => {
-                return Err(ManifestError::NotABundle { media_type: self.config.media_type.clone() });
-            }
+            return Err(ManifestError::NotABundle { media_type: media_type.clone() });
         }
         let mut sizes = BTreeMap::new();
         for blob in self.layers.iter().chain([&self.config]) {
@@ -107,7 +106,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// The index, where the manifest carries it; its digest and size are checked.
+    /// The index as it lies in the repository, where the manifest carries it; its digest and size are checked.
     pub fn embedded_index(&self) -> Result<Option<Vec<u8>>, ManifestError> {
         let Some(data) = &self.config.data else {
             return Ok(None);
@@ -276,7 +275,12 @@ mod tests {
                 edit(|m| m["config"]["mediaType"] = "application/vnd.oci.image.config.v1+json".into()),
                 "no bundle",
             ),
-            (edit(|m| m["config"]["mediaType"] = media_type::INDEX_V2.into()), "does not read"),
+            (
+                edit(|m| {
+                    m["config"]["mediaType"] = "application/vnd.modelops.bundle.index.v3+cbor".into();
+                }),
+                "does not read",
+            ),
             (edit(|m| m["config"]["digest"] = "sha256:../../x".into()), "config"),
             (edit(|m| m["config"]["size"] = (1u64 << 60).into()), "size"),
             (edit(|m| m["layers"][0]["size"] = 3.into()), "two sizes"),

@@ -7,7 +7,9 @@ use thiserror::Error;
 
 use crate::descriptor::MAX_SAFE_INTEGER;
 use crate::digest::Digest;
+use crate::pack::{Pack, Run};
 use crate::path::{BundlePath, PathFault};
+use crate::placement::Placement;
 use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
 
 /// Something that has a packed form.
@@ -107,6 +109,53 @@ fn unpack_mode(bytes: &mut &[u8]) -> Result<Option<bool>, PackedError> {
     }
 }
 
+/// Packs files with their chunks: each file, the number of its runs, and of each run its pack, first chunk and count;
+/// all of those are u32.
+pub fn pack_placed(files: &ByPath<File>, placement: &Placement) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(files.len() * 96);
+    for (at, file) in files.iter().enumerate() {
+        file.pack(&mut bytes);
+        let runs = placement.runs(at);
+        // As many runs fit into no index that is read.
+        bytes.extend_from_slice(&(runs.len() as u32).to_le_bytes());
+        for run in runs {
+            for number in <[u32; 3]>::from(*run) {
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+    }
+    bytes
+}
+
+/// Unpacks files with their chunks, which lie in `packs`.
+pub fn unpack_placed(mut bytes: &[u8], packs: Vec<Pack>) -> Result<(ByPath<File>, Placement), PackedError> {
+    let (mut files, mut placement, mut runs) = (Vec::new(), Placement::new(packs), Vec::new());
+    while !bytes.is_empty() {
+        let file = File::unpack(&mut bytes)?;
+        // What comes sorted stays as it is, so that the runs stay beside their files.
+        if files.last().is_some_and(|last: &File| last.path >= file.path) {
+            return Err(PackedError::Unsorted { path: file.path.into() });
+        }
+        runs.clear();
+        for _ in 0..u32::from_le_bytes(take_array(&mut bytes)?) {
+            let [pack, first, count] = [
+                u32::from_le_bytes(take_array(&mut bytes)?),
+                u32::from_le_bytes(take_array(&mut bytes)?),
+                u32::from_le_bytes(take_array(&mut bytes)?),
+            ];
+            if pack as usize >= placement.packs.len() {
+                return Err(PackedError::Run { path: file.path.into() });
+            }
+            runs.push(Run { pack, first, count });
+        }
+        placement.push(&runs);
+        files.push(file);
+    }
+    let files =
+        ByPath::new(files).map_err(|repeated| PackedError::Repeated { path: repeated.path.into() })?;
+    Ok((files, placement))
+}
+
 /// Unpacks files, of which none is the folder of another.
 pub fn unpack_files(bytes: &[u8]) -> Result<ByPath<File>, PackedError> {
     let files: ByPath<File> = unpack_by_path(bytes)?;
@@ -168,6 +217,12 @@ pub enum PackedError {
         /// The path.
         path: String,
     },
+    /// A file's chunks are said to be in a pack that there is not.
+    #[error("the chunks of `{}` are in no pack", path.escape_default())]
+    Run {
+        /// The file.
+        path: String,
+    },
     /// A file's size is greater than JSON holds exactly.
     #[error("the size of `{}` is greater than 2^53 - 1", path.escape_default())]
     Size {
@@ -177,6 +232,12 @@ pub enum PackedError {
     /// The bytes end in the middle of something.
     #[error("the packed facts end too early")]
     Truncated,
+    /// A path comes after one that sorts behind it.
+    #[error("the path `{}` is out of order", path.escape_default())]
+    Unsorted {
+        /// The path.
+        path: String,
+    },
 }
 
 #[cfg(test)]
@@ -184,6 +245,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pack::TableRef;
     use crate::snapshot::synced;
     use crate::tree::tests::any_tree;
 
@@ -251,7 +313,21 @@ mod tests {
         }
 
         #[test]
+        fn placed_files_come_back(tree in any_tree()) {
+            let toc = TableRef { offset: 1, size: 1, digest: Digest::EMPTY };
+            let pack = Pack { digest: Digest::EMPTY, size: 2, chunks: 1, raw: 1, toc };
+            let mut placement = Placement::new(vec![pack]);
+            for at in 0..tree.len() as u32 {
+                let run = |first| Run { pack: 0, first, count: at };
+                placement.push(&(0..at % 3).map(run).collect::<Vec<_>>());
+            }
+            let bytes = pack_placed(&tree, &placement);
+            prop_assert_eq!(unpack_placed(&bytes, placement.packs.clone()), Ok((tree, placement)));
+        }
+
+        #[test]
         fn any_bytes_are_taken_or_refused(bytes: Vec<u8>) {
+            let _ = unpack_placed(&bytes, Vec::new());
             let _ = unpack::<File>(&bytes);
             let _ = unpack::<SyncedFile>(&bytes);
         }

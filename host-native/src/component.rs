@@ -16,10 +16,14 @@ use std::sync::OnceLock;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::digest::{Digest, Resolved};
+use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::path::BundlePath;
+use bundle_core::placement::Placement;
+use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::pull::{PullMode, PullPlan};
 use bundle_core::plan::push::PushPlan;
-use bundle_core::plan::seal::{SealRequest, Sealed};
+use bundle_core::plan::repack::PackUse;
+use bundle_core::plan::seal::{PackedSealRequest, SealRequest, Sealed, SealedManifest};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::snapshot::{ByPath, File};
 use serde_json::Value;
@@ -206,13 +210,87 @@ impl Core {
         Ok(convert::classified(&paths, &answer?)?)
     }
 
-    /// Plans a push of `sides.local`, the files on disk that the project tracks.
-    pub fn plan_push(&self, sides: Sides<'_>) -> Result<PushPlan, FactsError> {
+    /// Plans a push of `sides.local`, the files on disk that the project tracks; `rewrite` is what its layout means for
+    /// the content that the remote has.
+    pub fn plan_push(&self, sides: Sides<'_>, rewrite: Rewrite) -> Result<PushPlan, FactsError> {
         let packed = PackedSides::of(sides);
         let answer = self.call("plan-push-packed", |core, store| {
-            core.modelops_bundle_bulk().call_plan_push_packed(store, packed.as_param())
+            core.modelops_bundle_bulk().call_plan_push_packed(store, packed.as_param(), rewrite.into())
         })?;
         Ok(convert::push_plan(answer?)?)
+    }
+
+    /// Chooses the layout of the next bundle, of so many files with so many bytes in all, after one in layout
+    /// `current`.
+    pub fn choose_layout(
+        &self,
+        policy: LayoutPolicy,
+        current: Option<Layout>,
+        files: u64,
+        total_size: u64,
+    ) -> Result<LayoutChoice, CoreError> {
+        let current = current.map(Into::into);
+        let choice = self.call("choose-layout", |core, store| {
+            core.modelops_bundle_plan().call_choose_layout(store, policy.into(), current, files, total_size)
+        })?;
+        Ok(choice.into())
+    }
+
+    /// Decides which packs a push writes anew, by their places in `packs`.
+    pub fn plan_repack(&self, packs: &[PackUse]) -> Result<Vec<u32>, CoreError> {
+        let packs: Vec<_> = packs.iter().map(|pack| (*pack).into()).collect();
+        self.call("plan-repack", |core, store| core.modelops_bundle_plan().call_plan_repack(store, &packs))
+    }
+
+    /// Decides which ranges of a pack to ask for, given the frames that are needed, in the order of the pack.
+    pub fn plan_ranges(
+        &self,
+        frames: &[ByteRange],
+        support: RangeSupport,
+    ) -> Result<Vec<ByteRange>, CoreError> {
+        let frames: Vec<_> = frames.iter().map(|frame| (*frame).into()).collect();
+        let ranges = self.call("plan-ranges", |core, store| {
+            core.modelops_bundle_plan().call_plan_ranges(store, &frames, support.into())
+        })?;
+        Ok(ranges.into_iter().map(Into::into).collect())
+    }
+
+    /// Writes the text of the index of a bundle in layout `packed`, to be compressed; what `replaces` says beyond files
+    /// is carried over.
+    pub fn write_index(
+        &self,
+        files: &ByPath<File>,
+        placement: &Placement,
+        replaces: Option<&str>,
+    ) -> Result<String, SealError> {
+        let placed = bundle_core::packed::pack_placed(files, placement);
+        let digests = Texts::of(pack_digests(&placement.packs));
+        let packs = convert::packs(&placement.packs, &digests);
+        let answer = self.call("write-index-packed", |core, store| {
+            core.modelops_bundle_bulk().call_write_index_packed(store, &placed, &packs, replaces)
+        })?;
+        Ok(answer?)
+    }
+
+    /// Makes the manifest of a bundle in layout `packed`, whose packs are in place.
+    pub fn seal_packed(&self, request: &PackedSealRequest<'_>) -> Result<SealedManifest, SealError> {
+        let digests = Texts::of(pack_digests(request.packs));
+        let packs = convert::packs(request.packs, &digests);
+        let (index_digest, tree) = (request.index_digest.to_string(), request.tree.to_string());
+        let request = generated::exports::modelops::bundle::plan::PackedSealRequest {
+            index_digest: &index_digest,
+            index_size: request.index_size,
+            index_data: request.index_data,
+            packs: &packs,
+            tree: &tree,
+            created: request.origin.created,
+            version: request.origin.version,
+            tool: request.origin.tool,
+        };
+        let answer = self.call("seal-packed", |core, store| {
+            core.modelops_bundle_plan().call_seal_packed(store, request)
+        })?;
+        Ok(convert::sealed_manifest(answer?)?)
     }
 
     /// Plans a pull; `obstacles` are paths of the remote's where something lies that is no readable file, or that
@@ -232,7 +310,7 @@ impl Core {
         Ok(convert::pull_plan(answer?)?)
     }
 
-    /// Makes the documents of a bundle whose blobs are in place.
+    /// Makes the documents of a bundle in layout `files`, whose blobs are in place.
     ///
     /// The descriptors of extra blobs say their digests and sizes; their media types stand in the manifest.
     pub fn seal(&self, request: &SealRequest<'_>) -> Result<Sealed, SealError> {
@@ -271,29 +349,13 @@ impl Core {
         Ok(convert::manifest_view(answer?)?)
     }
 
-    /// Reads an index from its exact bytes, and checks it against its descriptor and the manifest's `layers`.
-    pub fn read_index(
-        &self,
-        index: &str,
-        descriptor: &Descriptor,
-        layers: &[Descriptor],
-    ) -> Result<IndexView, IndexError> {
-        let (digest, texts) = (descriptor.digest.to_string(), descriptor_digests(layers));
-        let descriptor = convert::descriptor_param(descriptor, &digest);
-        let layers = convert::descriptors(layers, &texts);
-        let answer = self.call("read-index", |core, store| {
-            core.modelops_bundle_bundle().call_read_index(store, index, descriptor, &layers)
-        })?;
-        Ok(convert::index_view(answer?)?)
-    }
-
-    /// Like [`Self::read_index`], for a caller that has itself checked digest and size of the bytes: hashing in here
-    /// is several times slower.
+    /// Reads an index from its text, of which the caller has checked digest and size, and checks it against the
+    /// manifest's `layers`. Hashing in here is several times slower than outside.
     pub fn read_verified_index(&self, index: &str, layers: &[Descriptor]) -> Result<IndexView, IndexError> {
         let texts = descriptor_digests(layers);
         let layers = convert::descriptors(layers, &texts);
-        let answer = self.call("read-verified-index", |core, store| {
-            core.modelops_bundle_bundle().call_read_verified_index(store, index, &layers)
+        let answer = self.call("read-index-packed", |core, store| {
+            core.modelops_bundle_bulk().call_read_index_packed(store, index, &layers)
         })?;
         Ok(convert::index_view(answer?)?)
     }
@@ -350,6 +412,12 @@ impl Core {
         store.set_hostcall_fuel(usize::MAX);
         store
     }
+}
+
+/// The digest of each pack, and behind it that of its table.
+fn pack_digests(packs: &[bundle_core::pack::Pack]) -> impl ExactSizeIterator<Item = &Digest> {
+    let digests: Vec<_> = packs.iter().flat_map(|pack| [&pack.digest, &pack.toc.digest]).collect();
+    digests.into_iter()
 }
 
 fn descriptor_digests(descriptors: &[Descriptor]) -> Texts {

@@ -1,11 +1,21 @@
 //! Push: makes the remote's bundle equal to the project, in two steps. [`prepare`] gathers facts and has them decided;
 //! [`apply`] carries the decision out and changes nothing that was not decided.
 
-use bundle_core::descriptor::media_type;
+mod packed;
+
+use std::io;
+use std::path::PathBuf;
+
+use bundle_core::compression::CompressionError;
+use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::digest::Digest;
+use bundle_core::index::BundleIndex;
+use bundle_core::layout::Layout;
+use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
+use bundle_core::placement::{PackLimits, Placement};
 use bundle_core::plan::push::PushPlan;
-use bundle_core::plan::seal::{EmptyBlob, Layout, SealRequest, Sealed};
+use bundle_core::plan::seal::{EmptyBlob, Extra, Origin, PackedSealRequest, SealRequest, Sealed};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::{Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, synced};
@@ -13,13 +23,17 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
+use self::packed::Packs;
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::component::CoreError;
 use crate::component::answers::{FactsError, SealError};
+use crate::project::ProjectLock;
 use crate::project::state::StateError;
-use crate::remote::{BlobSource, RemoteError, RemoteErrorKind, Version};
+use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
 use crate::scan::Scan;
-use crate::transfer::{TagError, UploadError, Uploaded, move_tag, tag_digest, upload};
+use crate::transfer::{
+    PackingError, TablesError, TagError, UploadError, Uploaded, move_tag, tag_digest, upload,
+};
 use crate::workspace::Workspace;
 
 /// Name and version of this program, as bundles record it.
@@ -36,15 +50,17 @@ pub enum Force {
 }
 
 /// A push that has been decided and not yet carried out.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "nothing is sent before the push is applied"]
 pub struct PreparedPush {
     /// What to do.
     pub plan: PushPlan,
     /// The bundle that the new one replaces, if there is one.
     pub replaces: Option<Bundle>,
-    /// The files of the new bundle.
-    pub files: ByPath<File>,
+    /// In which form the new bundle's files are to lie in the repository.
+    pub layout: Layout,
+    /// What the project holds: the files of the new bundle.
+    pub scan: Scan,
     /// Each tag to write, and what it named when the plan was made.
     pub tags: Vec<(Tag, Option<Digest>)>,
 }
@@ -89,17 +105,26 @@ pub async fn prepare(
     let nothing = ByPath::default();
     let remote = replaces.as_ref().map_or(&nothing, Bundle::files);
     let sides = Sides { local: &scan.files, remote, base: &base, tracked: &workspace.tracked };
-    let plan = context.core.plan_push(sides)?;
+    let current = replaces.as_ref().map(|bundle| bundle.index_view.layout);
+    let (count, bytes) = amount(&scan.files);
+    let choice = context.core.choose_layout(workspace.config.layout, current, count, bytes)?;
+    let plan = context.core.plan_push(sides, choice.rewrite)?;
     let mut tags = vec![(first.clone(), replaces.as_ref().map(|bundle| bundle.digest))];
     tags.extend(others);
-    Ok(PreparedPush { plan, replaces, files: scan.files, tags })
+    Ok(PreparedPush { plan, layout: choice.layout, replaces, scan, tags })
 }
 
-/// Carries out `prepared`; `created` is the wall clock, an RFC 3339 time in UTC.
+/// How many files there are, and how many bytes in all.
+fn amount(files: &ByPath<File>) -> (u64, u64) {
+    (files.len() as u64, files.iter().fold(0, |sum, file| sum.saturating_add(file.size)))
+}
+
+/// Carries out `prepared` for the project that `lock` holds; `created` is the wall clock, an RFC 3339 time in UTC.
 ///
 /// Blobs go first, then the index, the manifest, and last the tags, so that a tag never names what is not there.
 pub async fn apply(
     context: Context<'_>,
+    lock: &ProjectLock,
     workspace: &mut Workspace,
     reference: &Reference,
     prepared: PreparedPush,
@@ -114,8 +139,18 @@ pub async fn apply(
         Some(bundle) if !plan.changed => (Documents::of(bundle), Uploaded::default()),
         _ => {
             refuse_published(context, &prepared, force)?;
-            let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
-            (write_documents(context, &prepared, created).await?, uploaded)
+            match prepared.layout {
+                Layout::Files => {
+                    // First, because it may refuse, and then nothing is to have been sent.
+                    let sealed = seal(context, &prepared, created, EmptyBlob::Taken)?;
+                    let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
+                    (write_documents(context, &prepared, created, sealed).await?, uploaded)
+                }
+                Layout::Packed => {
+                    let (placement, uploaded) = send_packs(context, lock, &prepared).await?;
+                    (write_packed_documents(context, &prepared, &placement, created).await?, uploaded)
+                }
+            }
         }
     };
     let mut changed = plan.changed;
@@ -177,21 +212,73 @@ fn refuse_published(context: Context<'_>, prepared: &PreparedPush, force: Force)
     Ok(())
 }
 
+/// Packs and sends what the remote lacks; says where everything is then.
+async fn send_packs(
+    context: Context<'_>,
+    lock: &ProjectLock,
+    prepared: &PreparedPush,
+) -> Result<(Placement, Uploaded), PushError> {
+    let files = &prepared.scan.files;
+    let (count, bytes) = amount(files);
+    let limits = PackLimits::of(count, bytes);
+    let mut packs = Packs::open(context, lock, prepared.replaces.as_ref(), limits).await?;
+    packs.add(files, &prepared.scan)?;
+    packs.tidy(files, &prepared.scan)?;
+    Ok(packs.finish(files))
+}
+
+async fn write_packed_documents(
+    context: Context<'_>,
+    prepared: &PreparedPush,
+    placement: &Placement,
+    created: &str,
+) -> Result<Documents, PushError> {
+    // An index that says nothing beyond files has nothing to be carried over.
+    let replaces = prepared.replaces.as_ref().filter(|bundle| !bundle.index_view.is_plain);
+    let replaces = replaces.map(|bundle| bundle.index.as_str());
+    let text = context.core.write_index(&prepared.scan.files, placement, replaces)?;
+    let index = Bytes::from(BundleIndex::compress(&text)?);
+    drop(text);
+    let descriptor = Descriptor::of(media_type::INDEX_V2, &index);
+    let sealed = context.core.seal_packed(&PackedSealRequest {
+        index_digest: descriptor.digest,
+        index_size: descriptor.size,
+        index_data: (index.len() <= MAX_EMBEDDED_INDEX_BYTES).then_some(&index[..]),
+        packs: &placement.packs,
+        tree: prepared.plan.tree,
+        origin: origin(prepared, created),
+    })?;
+    send_extras(context, &sealed.extras).await?;
+    context.remote.push_blob(&descriptor, BlobSource::bytes(index)).await?;
+    let manifest = Bytes::from(sealed.manifest);
+    send_manifest(context, sealed.digest, manifest.clone()).await?;
+    Ok(Documents { digest: sealed.digest, index: descriptor.digest, manifest })
+}
+
+async fn send_manifest(context: Context<'_>, digest: Digest, manifest: Bytes) -> Result<(), RemoteError> {
+    let version = Version::Digest(digest);
+    context.remote.push_manifest(&version, media_type::MANIFEST, manifest, Condition::Any).await
+}
+
+fn origin<'a>(prepared: &'a PreparedPush, created: &'a str) -> Origin<'a> {
+    let version =
+        prepared.tags.iter().map(|(tag, _)| tag).find(|tag| bundle_core::plan::tag::is_version(tag));
+    Origin { created, version: version.map(Tag::as_str), tool: TOOL }
+}
+
 async fn write_documents(
     context: Context<'_>,
     prepared: &PreparedPush,
     created: &str,
+    mut sealed: Sealed,
 ) -> Result<Documents, PushError> {
-    let mut sealed = seal(context, prepared, created, EmptyBlob::Taken)?;
-    if !send_extras(context, &sealed).await? {
+    if !send_extras(context, &sealed.extras).await? {
         sealed = seal(context, prepared, created, EmptyBlob::Refused)?;
-        send_extras(context, &sealed).await?;
+        send_extras(context, &sealed.extras).await?;
     }
     let manifest = Bytes::from(sealed.manifest);
     context.remote.push_blob(&sealed.index_descriptor, BlobSource::bytes(sealed.index)).await?;
-    let version = Version::Digest(sealed.digest);
-    let condition = crate::remote::Condition::Any;
-    context.remote.push_manifest(&version, media_type::MANIFEST, manifest.clone(), condition).await?;
+    send_manifest(context, sealed.digest, manifest.clone()).await?;
     Ok(Documents { digest: sealed.digest, index: sealed.index_descriptor.digest, manifest })
 }
 
@@ -201,22 +288,17 @@ fn seal(
     created: &str,
     empty_blob: EmptyBlob,
 ) -> Result<Sealed, SealError> {
-    let version =
-        prepared.tags.iter().map(|(tag, _)| tag).find(|tag| bundle_core::plan::tag::is_version(tag));
     context.core.seal(&SealRequest {
-        files: &prepared.files,
+        files: &prepared.scan.files,
         replaces: prepared.replaces.as_ref().map(|bundle| bundle.index.as_bytes()),
-        layout: Layout::Files,
-        created,
-        version: version.map(Tag::as_str),
-        tool: TOOL,
+        origin: origin(prepared, created),
         empty_blob,
     })
 }
 
 /// Sends the blobs that belong to no file; false where the remote refuses the empty one.
-async fn send_extras(context: Context<'_>, sealed: &Sealed) -> Result<bool, PushError> {
-    for extra in &sealed.extras {
+async fn send_extras(context: Context<'_>, extras: &[Extra]) -> Result<bool, PushError> {
+    for extra in extras {
         let source = BlobSource::bytes(extra.content.clone());
         match context.remote.push_blob(&extra.descriptor, source).await {
             Err(error) if extra.descriptor.size == 0 && error.kind() == RemoteErrorKind::Other => {
@@ -237,7 +319,7 @@ fn remember(
 ) -> Result<(), StateError> {
     let state = &mut workspace.state;
     state.last_push_digest = Some(digest);
-    state.last_synced = synced(&prepared.files);
+    state.last_synced = synced(&prepared.scan.files);
     state.synced_ref = prepared.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
     state.write(&workspace.project)
@@ -246,6 +328,9 @@ fn remember(
 /// Why a push failed.
 #[derive(Debug, Error)]
 pub enum PushError {
+    /// The index could not be compressed.
+    #[error("the index could not be compressed")]
+    Compression(#[from] CompressionError),
     /// The core could not be asked.
     #[error(transparent)]
     Core(#[from] CoreError),
@@ -255,6 +340,9 @@ pub enum PushError {
     /// No tag to push to.
     #[error("no tag to push to")]
     NoTag,
+    /// The project's files could not be packed, or a pack not be sent.
+    #[error(transparent)]
+    Packing(#[from] PackingError),
     /// The remote's bundle cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -267,6 +355,9 @@ pub enum PushError {
     /// All was pushed, and it could not be written down.
     #[error("pushed, but the project's state could not be written")]
     State(#[from] StateError),
+    /// What the packs of the remote's bundle hold could not be found out.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
     /// A tag was not written.
     #[error(transparent)]
     Tag(#[from] TagError),
@@ -275,6 +366,14 @@ pub enum PushError {
     Unseen {
         /// What they did.
         changes: Vec<PathChange>,
+    },
+    /// The staging folder cannot be made.
+    #[error("cannot write to {}", folder.display())]
+    Staging {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
     },
     /// A blob was not sent.
     #[error(transparent)]

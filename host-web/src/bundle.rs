@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::{Digest, DigestError};
 use bundle_core::index::{BundleIndex, Entry, IndexError, check_layers};
+use bundle_core::layout::Layout;
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
 use bundle_core::path::BundlePath;
 use bundle_core::tree::tree_digest;
@@ -47,7 +48,8 @@ impl Bundle {
             return Err(OpenError::NoIndex { digest: manifest.config.digest });
         };
         let found = Descriptor::of(&manifest.config.media_type, index_bytes);
-        let index = BundleIndex::parse(index_bytes).map_err(|source| {
+        let text = BundleIndex::text(index_bytes, &manifest.config.media_type);
+        let index = text.and_then(|text| BundleIndex::parse(text.as_bytes())).map_err(|source| {
             if (found.digest, found.size) == (manifest.config.digest, manifest.config.size) {
                 OpenError::Index(source)
             } else {
@@ -77,8 +79,12 @@ impl Bundle {
     /// Itself at a glance.
     pub(crate) fn summary(&self) -> Summary {
         let files = || self.index.entries.iter().map(|entry| &entry.file);
-        let blobs: BTreeMap<Digest, u64> =
-            files().filter(|file| file.size > 0).map(|file| (file.digest, file.size)).collect();
+        let blobs: BTreeMap<Digest, u64> = match self.index.layout {
+            Layout::Files => {
+                files().filter(|file| file.size > 0).map(|file| (file.digest, file.size)).collect()
+            }
+            Layout::Packed => self.index.packs.iter().map(|pack| (pack.digest, pack.size)).collect(),
+        };
         let annotations = &self.manifest.annotations;
         Summary {
             digest: self.digest.to_string(),
@@ -239,7 +245,7 @@ fn check_tree(manifest: &Manifest, tree: Digest) -> Check {
 }
 
 fn check_blobs(manifest: &Manifest, index: &BundleIndex) -> Check {
-    let fault = check_layers(&index.entries, &manifest.layers).err();
+    let fault = check_layers(index, &manifest.layers).err();
     Check {
         subject: Subject::Layers,
         verdict: if fault.is_some() { Verdict::Mismatch } else { Verdict::Verified },
@@ -332,7 +338,7 @@ impl OpenError {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use bundle_core::plan::seal::{EmptyBlob, Layout, SealRequest, Sealed, seal};
+    use bundle_core::plan::seal::{EmptyBlob, Origin, SealRequest, Sealed, seal};
     use bundle_core::snapshot::{ByPath, File};
 
     use super::*;
@@ -348,10 +354,7 @@ pub(crate) mod tests {
         seal(&SealRequest {
             files: &ByPath::new(files.iter().map(file).collect()).unwrap(),
             replaces: None,
-            layout: Layout::Files,
-            created: "2026-11-22T07:03:21Z",
-            version: Some("1.2.0"),
-            tool: "test/1",
+            origin: Origin { created: "2026-11-22T07:03:21Z", version: Some("1.2.0"), tool: "test/1" },
             empty_blob: EmptyBlob::Taken,
         })
         .unwrap()

@@ -12,7 +12,7 @@ use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
 use bundle_core::index::BundleIndex;
 use bundle_core::manifest::{Manifest, annotation};
-use bundle_core::plan::seal::{EmptyBlob, Layout, SealRequest, Sealed, seal};
+use bundle_core::plan::seal::{EmptyBlob, Origin, SealRequest, Sealed, seal};
 use bundle_core::snapshot::{ByPath, File};
 use bundle_core::tree::tree_digest;
 use modelops_bundle_tests::{WebServer, tools};
@@ -449,10 +449,7 @@ fn write_bundle(layout: &Path, contents: &[(&str, &[u8], bool)]) -> Sealed {
     let sealed = seal(&SealRequest {
         files: &files,
         replaces: None,
-        layout: Layout::Files,
-        created: "2026-11-22T07:03:21Z",
-        version: Some("1.2.0"),
-        tool: "browser-test/1",
+        origin: Origin { created: "2026-11-22T07:03:21Z", version: Some("1.2.0"), tool: "browser-test/1" },
         empty_blob: EmptyBlob::Taken,
     })
     .unwrap();

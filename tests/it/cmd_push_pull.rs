@@ -291,12 +291,17 @@ fn a_damaged_layout_is_noticed() {
 }
 
 #[test]
-fn more_files_than_registries_take_are_refused_with_the_reason() {
+fn more_files_than_registries_take_as_blobs_are_refused_with_the_reason() {
     let project = project();
+    let _ = project.run(&["init", "--layout", "files"]).success();
     for number in 0..401 {
         project.write(&format!("f{number}"), number.to_string());
     }
     let _ = project.run(&["add", "f*"]).success();
     let output = project.run(&["push"]).code(1);
-    assert!(output.stderr().contains("401 files"), "{output}");
+    assert!(output.stderr().contains("401 files") && output.stderr().contains("--layout"), "{output}");
+    let layout = project.home().join("layout");
+    assert!(!layout.exists(), "nothing was sent");
+    let _ = project.run(&["init", "--layout", "auto"]).success();
+    let _ = project.run(&["push"]).success();
 }

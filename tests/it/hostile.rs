@@ -194,7 +194,7 @@ fn manifests_that_are_none() {
             "no bundle",
         ),
         (
-            edit(&|m| m["config"]["mediaType"] = json!(format!("{}", INDEX.replace("v1", "v2") + "+zstd"))),
+            edit(&|m| m["config"]["mediaType"] = json!(format!("{}", INDEX.replace("v1", "v3")))),
             "does not read",
         ),
         (edit(&|m| m["config"]["data"] = json!("bm90IHRoZSBpbmRleA==")), "not"),

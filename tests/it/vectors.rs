@@ -10,6 +10,7 @@ use bundle_core::canonical;
 use bundle_core::descriptor::MAX_SAFE_INTEGER;
 use bundle_core::diff::{PathChange, Row, Sides, diff};
 use bundle_core::digest::{Digest, ResolveError, resolve};
+use bundle_core::layout::Rewrite;
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{PullMode, plan_pull};
 use bundle_core::plan::push::plan_push;
@@ -193,7 +194,7 @@ fn native_pull(input: &Value) -> Answer {
 
 fn native_push(input: &Value) -> Answer {
     let facts = Facts::read(input)?;
-    let plan = plan_push(facts.sides());
+    let plan = plan_push(facts.sides(), Rewrite::No);
     let blob = |blob: &bundle_core::plan::push::Upload| json!({"digest": blob.digest, "size": blob.size, "path": blob.path, "ask_first": blob.ask_first});
     Ok(json!({
         "manifest": plan.manifest, "upload": plan.upload, "delete": plan.delete,

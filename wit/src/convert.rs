@@ -4,17 +4,23 @@
 
 use std::error::Error;
 
-use bundle_core::descriptor::Descriptor;
-use bundle_core::descriptor::MAX_SAFE_INTEGER;
+use bundle_core::descriptor::{Descriptor, MAX_SAFE_INTEGER};
 use bundle_core::diff::{Change, PathChange, Row, Sides};
 use bundle_core::digest::{Digest, ResolveError, Resolved};
-use bundle_core::index::{self, BundleIndex, IndexError};
+use bundle_core::index::{BundleIndex, IndexError};
+use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
-use bundle_core::packed::{Packed, PackedError, unpack_by_path, unpack_files};
+use bundle_core::pack::{Pack, Run, TableRef};
+use bundle_core::packed::{Packed, PackedError, pack_placed, unpack_by_path, unpack_files, unpack_placed};
 use bundle_core::path::BundlePath;
+use bundle_core::placement::Placement;
+use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::pull::{PullMode, PullPlan};
 use bundle_core::plan::push::PushPlan;
-use bundle_core::plan::seal::{self, EmptyBlob, Layout, SealError, SealRequest, Sealed};
+use bundle_core::plan::repack::PackUse;
+use bundle_core::plan::seal::{
+    self, EmptyBlob, Origin, PackedSealRequest, SealError, SealRequest, Sealed, SealedManifest,
+};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::{Place, Reference};
 use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
@@ -98,9 +104,11 @@ pub(crate) fn packed_error(error: PackedError) -> types::FactsError {
         PackedError::Path { text, fault } => types::FactsError::Path(self::fault(text, &fault)),
         PackedError::Repeated { path } => types::FactsError::Repeated(path),
         PackedError::Size { path } => types::FactsError::Size(path),
-        PackedError::Code | PackedError::NotUtf8 | PackedError::Truncated => {
-            types::FactsError::Other(text(&error))
-        }
+        PackedError::Code
+        | PackedError::NotUtf8
+        | PackedError::Run { .. }
+        | PackedError::Truncated
+        | PackedError::Unsorted { .. } => types::FactsError::Other(text(&error)),
     }
 }
 
@@ -226,10 +234,13 @@ pub(crate) fn manifest_view(
     manifest: Manifest,
     index: Option<Vec<u8>>,
 ) -> Result<bundle::ManifestView, bundle::ManifestError> {
-    let index_data = index.map(String::from_utf8).transpose();
+    let index_text = |stored: Vec<u8>| {
+        let text = BundleIndex::text(&stored, &manifest.config.media_type);
+        text.map_err(|error| bundle::ManifestError::IndexData(self::text(&error)))
+    };
     Ok(bundle::ManifestView {
+        index_data: index.map(index_text).transpose()?,
         artifact_type: manifest.artifact_type,
-        index_data: index_data.map_err(|error| bundle::ManifestError::IndexData(error.to_string()))?,
         index: manifest.config.into(),
         layers: manifest.layers.into_iter().map(Into::into).collect(),
         annotations: manifest
@@ -242,25 +253,115 @@ pub(crate) fn manifest_view(
 
 pub(crate) fn index_view(index: &BundleIndex) -> bundle::IndexView {
     let files = index.files();
-    let mut blobs: Vec<(Digest, u64)> =
-        files.iter().filter(|file| file.size > 0).map(|file| (file.digest, file.size)).collect();
+    let runs = |entry: &bundle_core::index::Entry| entry.runs.iter().map(|run| (*run).into()).collect();
+    bundle::IndexView {
+        version: index.version().to_owned(),
+        layout: index.layout.into(),
+        tree: bundle_core::tree::tree_digest(&files).into(),
+        total_size: total_size(&files),
+        blobs: blobs(index),
+        packs: index.packs.iter().cloned().map(Into::into).collect(),
+        runs: match index.layout {
+            Layout::Files => Vec::new(),
+            Layout::Packed => index.entries.iter().map(runs).collect(),
+        },
+        layers: groups(index, "layers"),
+        roles: groups(index, "roles"),
+        files: files.into_vec().into_iter().map(Into::into).collect(),
+    }
+}
+
+pub(crate) fn packed_index(index: &BundleIndex) -> bulk::PackedIndex {
+    let files = index.files();
+    bulk::PackedIndex {
+        version: index.version().to_owned(),
+        layout: index.layout.into(),
+        tree: bundle_core::tree::tree_digest(&files).into(),
+        total_size: total_size(&files),
+        packs: index.packs.iter().cloned().map(Into::into).collect(),
+        layers: groups(index, "layers"),
+        roles: groups(index, "roles"),
+        is_plain: index.is_plain(),
+        files: pack_placed(&files, &index.placement()),
+    }
+}
+
+fn total_size(files: &ByPath<File>) -> u64 {
+    files.iter().fold(0, |total, file| total.saturating_add(file.size))
+}
+
+fn blobs(index: &BundleIndex) -> Vec<types::Blob> {
+    let mut blobs: Vec<(Digest, u64)> = match index.layout {
+        Layout::Files => index.entries.iter().map(|entry| (entry.file.digest, entry.file.size)).collect(),
+        Layout::Packed => index.packs.iter().map(|pack| (pack.digest, pack.size)).collect(),
+    };
+    blobs.retain(|(_, size)| *size > 0);
     blobs.sort_unstable();
     blobs.dedup();
-    let groups = |field| {
-        let group = |(name, members): (&str, Vec<&str>)| bundle::Group {
-            name: name.to_owned(),
-            members: members.into_iter().map(str::to_owned).collect(),
-        };
-        index.groups(field).into_iter().map(group).collect()
+    blobs.into_iter().map(|(digest, size)| types::Blob { digest: digest.into(), size }).collect()
+}
+
+fn groups(index: &BundleIndex, field: &str) -> Vec<bundle::Group> {
+    let group = |(name, members): (&str, Vec<&str>)| bundle::Group {
+        name: name.to_owned(),
+        members: members.into_iter().map(str::to_owned).collect(),
     };
-    bundle::IndexView {
-        version: index::VERSION.to_owned(),
-        tree: bundle_core::tree::tree_digest(&files).into(),
-        total_size: files.iter().fold(0, |total: u64, file| total.saturating_add(file.size)),
-        blobs: blobs.into_iter().map(|(digest, size)| types::Blob { digest: digest.into(), size }).collect(),
-        layers: groups("layers"),
-        roles: groups("roles"),
-        files: files.into_vec().into_iter().map(Into::into).collect(),
+    index.groups(field).into_iter().map(group).collect()
+}
+
+impl From<Layout> for types::Layout {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::Files => Self::Files,
+            Layout::Packed => Self::Packed,
+        }
+    }
+}
+
+impl From<types::Layout> for Layout {
+    fn from(layout: types::Layout) -> Self {
+        match layout {
+            types::Layout::Files => Self::Files,
+            types::Layout::Packed => Self::Packed,
+        }
+    }
+}
+
+impl From<Pack> for types::Pack {
+    fn from(pack: Pack) -> Self {
+        Self {
+            digest: pack.digest.into(),
+            size: pack.size,
+            chunks: pack.chunks,
+            raw: pack.raw,
+            toc_offset: pack.toc.offset,
+            toc_size: pack.toc.size,
+            toc_digest: pack.toc.digest.into(),
+        }
+    }
+}
+
+fn pack(pack: &types::Pack) -> Result<Pack, types::Fault> {
+    let fault = |error: &dyn Error| fault(pack.digest.clone(), error);
+    let toc = TableRef {
+        offset: pack.toc_offset,
+        size: pack.toc_size,
+        digest: pack.toc_digest.parse().map_err(|error| fault(&error))?,
+    };
+    let digest = pack.digest.parse().map_err(|error| fault(&error))?;
+    let checked = Pack { digest, size: pack.size, chunks: pack.chunks, raw: pack.raw, toc };
+    checked.check().map_err(|error| fault(&error))?;
+    Ok(checked)
+}
+
+fn packs(packs: &[types::Pack]) -> Result<Vec<Pack>, plan::SealError> {
+    let packs: Result<_, _> = packs.iter().map(pack).collect();
+    packs.map_err(plan::SealError::Pack)
+}
+
+impl From<Run> for types::Run {
+    fn from(run: Run) -> Self {
+        Self { pack: run.pack, first: run.first, count: run.count }
     }
 }
 
@@ -285,6 +386,8 @@ impl From<IndexError> for bundle::IndexError {
     fn from(error: IndexError) -> Self {
         let reason = text(&error);
         match error {
+            IndexError::Chunker => Self::Other(reason),
+            IndexError::Compression(_) | IndexError::NotText => Self::Compression(reason),
             IndexError::Content { .. } => Self::Content(reason),
             IndexError::Digest { path, .. } => Self::Field(types::Fault { text: path, reason }),
             IndexError::EmptyDigest { path } | IndexError::Size { path } => {
@@ -296,6 +399,9 @@ impl From<IndexError> for bundle::IndexError {
             }
             IndexError::Nested { folder, below } => Self::Nested((folder.into(), below.into())),
             IndexError::NotInLayers { path } => Self::NotInLayers(path.into()),
+            IndexError::Pack(error) => Self::Pack(types::Fault { text: error.digest.to_string(), reason }),
+            IndexError::PackNotInLayers { digest } => Self::NotInLayers(digest.into()),
+            IndexError::Runs { path } => Self::Pack(types::Fault { text: path.into(), reason }),
             IndexError::Path { path, source } => Self::Path(fault(path, &source)),
             IndexError::Storage { path, .. } => Self::Storage(types::Fault { text: path.into(), reason }),
             IndexError::TooLarge { size } => Self::TooLarge(size as u64),
@@ -390,26 +496,138 @@ impl From<PullPlan> for plan::PullPlan {
     }
 }
 
+impl From<plan::LayoutPolicy> for LayoutPolicy {
+    fn from(policy: plan::LayoutPolicy) -> Self {
+        match policy {
+            plan::LayoutPolicy::Auto => Self::Auto,
+            plan::LayoutPolicy::Files => Self::Files,
+            plan::LayoutPolicy::Packed => Self::Packed,
+        }
+    }
+}
+
+impl From<plan::Rewrite> for Rewrite {
+    fn from(rewrite: plan::Rewrite) -> Self {
+        match rewrite {
+            plan::Rewrite::No => Self::No,
+            plan::Rewrite::IfChanged => Self::IfChanged,
+            plan::Rewrite::Always => Self::Always,
+        }
+    }
+}
+
+impl From<LayoutChoice> for plan::LayoutChoice {
+    fn from(choice: LayoutChoice) -> Self {
+        let rewrite = match choice.rewrite {
+            Rewrite::No => plan::Rewrite::No,
+            Rewrite::IfChanged => plan::Rewrite::IfChanged,
+            Rewrite::Always => plan::Rewrite::Always,
+        };
+        Self { layout: choice.layout.into(), rewrite }
+    }
+}
+
+impl From<plan::PackUse> for PackUse {
+    fn from(pack: plan::PackUse) -> Self {
+        Self { stored: pack.stored, used: pack.used, is_here: pack.is_here }
+    }
+}
+
+impl From<plan::RangeSupport> for RangeSupport {
+    fn from(support: plan::RangeSupport) -> Self {
+        match support {
+            plan::RangeSupport::Honoured => Self::Honoured,
+            plan::RangeSupport::Ignored => Self::Ignored,
+        }
+    }
+}
+
+impl From<plan::ByteRange> for ByteRange {
+    fn from(range: plan::ByteRange) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+impl From<ByteRange> for plan::ByteRange {
+    fn from(range: ByteRange) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+/// Files in their order with their chunks, as lists.
+pub(crate) fn placed_files(
+    files: Vec<types::File>,
+    runs: &[Vec<types::Run>],
+    packs: &[types::Pack],
+) -> Result<(ByPath<File>, Placement), plan::SealError> {
+    let order: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+    let files = self::files(files).map_err(plan::SealError::Facts)?;
+    let is_sorted = order.iter().zip(&files).all(|(given, file)| given == file.path.as_str());
+    let mut placement = Placement::new(self::packs(packs)?);
+    let is_known = |run: &types::Run| (run.pack as usize) < placement.packs.len();
+    if !is_sorted || !runs.iter().flatten().all(is_known) {
+        let reason = "the files are out of order, or their chunks are in no pack";
+        return Err(plan::SealError::Other(reason.to_owned()));
+    }
+    for runs in runs {
+        let run = |run: &types::Run| Run { pack: run.pack, first: run.first, count: run.count };
+        placement.push(&runs.iter().map(run).collect::<Vec<_>>());
+    }
+    Ok((files, placement))
+}
+
+/// The same, packed.
+pub(crate) fn unpack_placed_files(
+    files: &[u8],
+    packs: &[types::Pack],
+) -> Result<(ByPath<File>, Placement), plan::SealError> {
+    let error = |error| plan::SealError::Facts(packed_error(error));
+    unpack_placed(files, self::packs(packs)?).map_err(error)
+}
+
 pub(crate) fn seal_request<'a>(request: &'a plan::SealRequest, files: &'a ByPath<File>) -> SealRequest<'a> {
     SealRequest {
         files,
         replaces: request.replaces.as_deref().map(str::as_bytes),
-        layout: match request.layout {
-            plan::Layout::Files => Layout::Files,
+        origin: Origin {
+            created: &request.created,
+            version: request.version.as_deref(),
+            tool: &request.tool,
         },
-        created: &request.created,
-        version: request.version.as_deref(),
-        tool: &request.tool,
         empty_blob: if request.empty_blob { EmptyBlob::Taken } else { EmptyBlob::Refused },
+    }
+}
+
+pub(crate) fn seal_packed(request: plan::PackedSealRequest) -> Result<plan::SealedManifest, plan::SealError> {
+    let fact = |digest| fact_digest(digest).map_err(plan::SealError::Facts);
+    let packs = packs(&request.packs)?;
+    let SealedManifest { manifest, digest, extras } = seal::seal_packed(&PackedSealRequest {
+        index_digest: fact(request.index_digest)?,
+        index_size: request.index_size,
+        index_data: request.index_data.as_deref(),
+        packs: &packs,
+        tree: fact(request.tree)?,
+        origin: Origin {
+            created: &request.created,
+            version: request.version.as_deref(),
+            tool: &request.tool,
+        },
+    })?;
+    Ok(plan::SealedManifest {
+        manifest,
+        manifest_digest: digest.into(),
+        extras: extras.into_iter().map(Into::into).collect(),
+    })
+}
+
+impl From<seal::Extra> for plan::Extra {
+    fn from(extra: seal::Extra) -> Self {
+        Self { digest: extra.descriptor.digest.into(), content: extra.content }
     }
 }
 
 impl From<Sealed> for plan::Sealed {
     fn from(sealed: Sealed) -> Self {
-        let extra = |extra: seal::Extra| plan::Extra {
-            digest: extra.descriptor.digest.into(),
-            content: extra.content,
-        };
         Self {
             index: sealed.index,
             index_type: sealed.index_descriptor.media_type,
@@ -417,7 +635,7 @@ impl From<Sealed> for plan::Sealed {
             manifest: sealed.manifest,
             manifest_digest: sealed.digest.into(),
             tree: sealed.tree.into(),
-            extras: sealed.extras.into_iter().map(extra).collect(),
+            extras: sealed.extras.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -432,6 +650,7 @@ impl From<SealError> for plan::SealError {
                 Self::ManifestTooLarge((size as u64, bundle_core::manifest::MAX_MANIFEST_BYTES as u64))
             }
             SealError::Nested { folder, below } => Self::Facts(types::FactsError::Nested((folder, below))),
+            SealError::Placement { .. } => Self::Other(error.to_string()),
             SealError::Replaces(error) => Self::Replaces(text(&error)),
             SealError::TooManyLayers { layers } => {
                 Self::TooManyLayers((layers as u64, seal::MAX_LAYERS as u64))

@@ -59,6 +59,10 @@ impl bundle::Guest for Component {
         convert::manifest_view(manifest, index)
     }
 
+    fn decompress_index(index: Vec<u8>) -> Result<String, bundle::IndexError> {
+        Ok(BundleIndex::decompress(&index)?)
+    }
+
     fn read_index(
         index: String,
         descriptor: bundle::Descriptor,
@@ -72,9 +76,7 @@ impl bundle::Guest for Component {
         index: String,
         layers: Vec<bundle::Descriptor>,
     ) -> Result<bundle::IndexView, bundle::IndexError> {
-        let index = BundleIndex::parse(index.as_bytes())?;
-        check_layers(&index.entries, &convert::descriptors(layers)?)?;
-        Ok(convert::index_view(&index))
+        Ok(convert::index_view(&read(&index, layers)?))
     }
 
     fn canonicalize(json: String) -> Result<String, String> {
@@ -83,6 +85,12 @@ impl bundle::Guest for Component {
             Err(error) => Err(convert::text(&error)),
         }
     }
+}
+
+fn read(index: &str, layers: Vec<bundle::Descriptor>) -> Result<BundleIndex, bundle::IndexError> {
+    let index = BundleIndex::parse(index.as_bytes())?;
+    check_layers(&index, &convert::descriptors(layers)?)?;
+    Ok(index)
 }
 
 impl diff::Guest for Component {
@@ -103,9 +111,48 @@ impl plan::Guest for Component {
         remote: Vec<types::File>,
         base: Vec<types::SyncedFile>,
         tracked: Vec<String>,
+        rewrite: Option<plan::Rewrite>,
     ) -> Result<plan::PushPlan, types::FactsError> {
         let facts = Facts::new(local, remote, base, tracked)?;
-        Ok(bundle_core::plan::push::plan_push(facts.sides()).into())
+        let rewrite = rewrite.map(Into::into).unwrap_or_default();
+        Ok(bundle_core::plan::push::plan_push(facts.sides(), rewrite).into())
+    }
+
+    fn choose_layout(
+        policy: plan::LayoutPolicy,
+        current: Option<types::Layout>,
+        files: u64,
+        total_size: u64,
+    ) -> plan::LayoutChoice {
+        let policy: bundle_core::layout::LayoutPolicy = policy.into();
+        policy.choose_after(current.map(Into::into), files, total_size).into()
+    }
+
+    fn plan_repack(packs: Vec<plan::PackUse>) -> Vec<u32> {
+        let packs: Vec<_> = packs.into_iter().map(Into::into).collect();
+        // A list that fits into a component has no more.
+        bundle_core::plan::repack::plan_repack(&packs).into_iter().map(|at| at as u32).collect()
+    }
+
+    fn plan_ranges(frames: Vec<plan::ByteRange>, support: plan::RangeSupport) -> Vec<plan::ByteRange> {
+        let frames: Vec<_> = frames.into_iter().map(Into::into).collect();
+        let ranges = bundle_core::plan::fetch::plan_ranges(&frames, support.into());
+        ranges.into_iter().map(Into::into).collect()
+    }
+
+    fn write_index(
+        files: Vec<types::File>,
+        runs: Vec<Vec<types::Run>>,
+        packs: Vec<types::Pack>,
+        replaces: Option<String>,
+    ) -> Result<String, plan::SealError> {
+        let (files, placement) = convert::placed_files(files, &runs, &packs)?;
+        let replaces = replaces.as_deref().map(str::as_bytes);
+        Ok(bundle_core::plan::seal::packed_index(&files, &placement, replaces)?)
+    }
+
+    fn seal_packed(request: plan::PackedSealRequest) -> Result<plan::SealedManifest, plan::SealError> {
+        convert::seal_packed(request)
     }
 
     fn seal(mut request: plan::SealRequest) -> Result<plan::Sealed, plan::SealError> {
@@ -136,9 +183,29 @@ impl bulk::Guest for Component {
         rows.into_iter().map(|row| Ok(convert::change_code(convert::row(row)?.classify()))).collect()
     }
 
-    fn plan_push_packed(sides: bulk::Sides) -> Result<plan::PushPlan, types::FactsError> {
+    fn plan_push_packed(
+        sides: bulk::Sides,
+        rewrite: plan::Rewrite,
+    ) -> Result<plan::PushPlan, types::FactsError> {
         let facts = Facts::unpack(&sides)?;
-        Ok(bundle_core::plan::push::plan_push(facts.sides()).into())
+        Ok(bundle_core::plan::push::plan_push(facts.sides(), rewrite.into()).into())
+    }
+
+    fn read_index_packed(
+        index: String,
+        layers: Vec<bundle::Descriptor>,
+    ) -> Result<bulk::PackedIndex, bundle::IndexError> {
+        Ok(convert::packed_index(&read(&index, layers)?))
+    }
+
+    fn write_index_packed(
+        files: Vec<u8>,
+        packs: Vec<types::Pack>,
+        replaces: Option<String>,
+    ) -> Result<String, plan::SealError> {
+        let (files, placement) = convert::unpack_placed_files(&files, &packs)?;
+        let replaces = replaces.as_deref().map(str::as_bytes);
+        Ok(bundle_core::plan::seal::packed_index(&files, &placement, replaces)?)
     }
 
     fn plan_pull_packed(

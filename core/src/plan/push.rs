@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diff::{Change, PathChange, Sides, compare};
 use crate::digest::Digest;
+use crate::layout::Rewrite;
 use crate::path::BundlePath;
 use crate::tree::tree_digest;
 
@@ -48,12 +49,14 @@ pub struct Upload {
     pub ask_first: bool,
 }
 
-/// Plans a push of `sides.local`, the files on disk that the project tracks.
-pub fn plan_push(sides: Sides<'_>) -> PushPlan {
-    let held: BTreeSet<Digest> = sides.remote.iter().map(|file| file.digest).collect();
+/// Plans a push of `sides.local`, the files on disk that the project tracks; `rewrite` is what its layout means for
+/// the content that the remote has.
+pub fn plan_push(sides: Sides<'_>, rewrite: Rewrite) -> PushPlan {
+    let serves_again = sides.remote.iter().filter(|_| rewrite == Rewrite::No);
+    let held: BTreeSet<Digest> = serves_again.map(|file| file.digest).collect();
     let mut delete = Vec::new();
     let mut overwrite = Vec::new();
-    let mut changed = false;
+    let mut changed = rewrite == Rewrite::Always;
     for compared in compare(sides) {
         changed |= match (compared.local, compared.remote) {
             (Some(local), Some(remote)) => !local.is_same_as(remote),
@@ -123,8 +126,10 @@ mod tests {
         let base = synced(&remote);
         let tracked =
             ByPath::new(["a", "b", "copy", "gone", "moved", "nil"].map(|p| p.parse().unwrap()).to_vec());
-        let plan =
-            plan_push(Sides { local: &local, remote: &remote, base: &base, tracked: &tracked.unwrap() });
+        let plan = plan_push(
+            Sides { local: &local, remote: &remote, base: &base, tracked: &tracked.unwrap() },
+            Rewrite::No,
+        );
         assert_eq!(texts(&plan.manifest), ["a", "b", "copy", "moved", "nil"]);
         assert_eq!(texts(&plan.upload), ["b", "copy", "nil"]);
         assert_eq!(texts(&plan.delete), ["gone"]);
@@ -139,29 +144,46 @@ mod tests {
         let remote = tree(&[("mine", "1"), ("theirs", "2"), ("untracked", "1"), ("new", "1")]);
         let local = tree(&[("mine", "2"), ("theirs", "1")]);
         let tracked = paths(&local);
-        let plan =
-            plan_push(Sides { local: &local, remote: &remote, base: &synced(&base), tracked: &tracked });
+        let plan = plan_push(
+            Sides { local: &local, remote: &remote, base: &synced(&base), tracked: &tracked },
+            Rewrite::No,
+        );
         let overwritten: Vec<_> =
             plan.overwrite.iter().map(|each| (each.path.as_str(), each.change)).collect();
         assert_eq!(overwritten, [("new", Change::AddedRemote), ("theirs", Change::ModifiedRemote)]);
         assert!(plan.needs_force);
 
-        let fresh =
-            plan_push(Sides { local: &local, remote: &remote, base: &ByPath::default(), tracked: &tracked });
+        let fresh = plan_push(
+            Sides { local: &local, remote: &remote, base: &ByPath::default(), tracked: &tracked },
+            Rewrite::No,
+        );
         assert!(!fresh.overwrite.is_empty() && !fresh.needs_force);
+    }
+
+    #[test]
+    fn another_layout_needs_everything_anew() {
+        let tree = tree(&[("a", "1"), ("b", "2")]);
+        let base = synced(&tree);
+        let tracked = paths(&tree);
+        let plan = |rewrite| {
+            plan_push(Sides { local: &tree, remote: &tree, base: &base, tracked: &tracked }, rewrite)
+        };
+        assert_eq!((plan(Rewrite::Always).changed, plan(Rewrite::Always).blobs.len()), (true, 2));
+        assert_eq!((plan(Rewrite::IfChanged).changed, plan(Rewrite::IfChanged).blobs.len()), (false, 2));
+        assert_eq!((plan(Rewrite::No).changed, plan(Rewrite::No).blobs.len()), (false, 0));
     }
 
     proptest! {
         #[test]
         fn nothing_to_do_between_equal_trees(tree in any_tree(), base in any_tree()) {
-            let plan = plan_push(Sides { local: &tree, remote: &tree, base: &synced(&base), tracked: &paths(&tree) });
+            let plan = plan_push(Sides { local: &tree, remote: &tree, base: &synced(&base), tracked: &paths(&tree) }, Rewrite::No);
             prop_assert!(!plan.changed && plan.upload.is_empty() && plan.blobs.is_empty());
             prop_assert!(plan.overwrite.is_empty() && plan.delete.is_empty());
         }
 
         #[test]
         fn what_it_does_makes_the_remote_equal(local in any_tree(), remote in any_tree(), base in any_tree()) {
-            let plan = plan_push(Sides { local: &local, remote: &remote, base: &synced(&base), tracked: &paths(&local) });
+            let plan = plan_push(Sides { local: &local, remote: &remote, base: &synced(&base), tracked: &paths(&local) }, Rewrite::No);
             prop_assert_eq!(&plan.manifest, &paths(&local).into_vec());
             prop_assert_eq!(plan.changed, local != remote);
             for file in &local {

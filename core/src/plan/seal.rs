@@ -6,19 +6,13 @@ use crate::descriptor::{Annotations, Descriptor, EMPTY_CONTENT, media_type};
 use crate::digest::Digest;
 use crate::index::{BundleIndex, IndexError};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, annotation};
+use crate::pack::Pack;
+use crate::placement::Placement;
 use crate::snapshot::{ByPath, File};
 use crate::tree::tree_digest;
 
 /// The most layers that are ever written; registries stop at 500.
 pub const MAX_LAYERS: usize = 400;
-
-/// In which form a bundle's files lie in its repository.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// One blob a file.
-    #[default]
-    Files,
-}
 
 /// Whether a remote takes a blob of no bytes; some refuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,16 +30,50 @@ pub struct SealRequest<'a> {
     pub files: &'a ByPath<File>,
     /// The index of the bundle that it replaces: what it says beyond files is carried over.
     pub replaces: Option<&'a [u8]>,
-    /// The form to write.
-    pub layout: Layout,
+    /// When, as what and by whom the bundle is made.
+    pub origin: Origin<'a>,
+    /// Whether the remote takes an empty blob.
+    pub empty_blob: EmptyBlob,
+}
+
+/// When, as what and by whom a bundle is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
     /// The wall clock, as an RFC 3339 time in UTC such as `2026-11-22T07:03:21Z`.
     pub created: &'a str,
     /// The version that the bundle is published as, if it is one.
     pub version: Option<&'a str>,
     /// Name and version of the writing tool.
     pub tool: &'a str,
-    /// Whether the remote takes an empty blob.
-    pub empty_blob: EmptyBlob,
+}
+
+/// What a host reports once every pack of a push lies on the remote.
+#[derive(Clone, Debug)]
+pub struct PackedSealRequest<'a> {
+    /// The digest of the index as it lies in the repository: what [`packed_index`] wrote, compressed.
+    pub index_digest: Digest,
+    /// How many bytes that has.
+    pub index_size: u64,
+    /// The bytes themselves, where they are few enough to travel in the manifest.
+    pub index_data: Option<&'a [u8]>,
+    /// The packs that the index names.
+    pub packs: &'a [Pack],
+    /// The tree digest of its files.
+    pub tree: Digest,
+    /// When, as what and by whom the bundle is made.
+    pub origin: Origin<'a>,
+}
+
+/// The manifest of a bundle in layout `packed`, to be written after extras and index.
+#[must_use]
+#[derive(Clone, Debug, PartialEq)]
+pub struct SealedManifest {
+    /// Its exact bytes.
+    pub manifest: String,
+    /// Their hash: the bundle's digest.
+    pub digest: Digest,
+    /// Blobs of no file that must be there too.
+    pub extras: Vec<Extra>,
 }
 
 /// The documents of a bundle, to be written in this order: extras, index, manifest; then the tag.
@@ -75,38 +103,108 @@ pub struct Extra {
     pub content: String,
 }
 
-/// Makes the documents of a bundle. The same files and layout give the same index bytes, whoever pushes.
+/// Makes the documents of a bundle in layout `files`. The same files give the same index bytes, whoever pushes.
 pub fn seal(request: &SealRequest<'_>) -> Result<Sealed, SealError> {
-    if !is_utc_time(request.created) {
-        return Err(SealError::Created { text: request.created.to_owned() });
-    }
-    if let Some((folder, below)) = request.files.nested().next() {
-        return Err(SealError::Nested { folder: folder.to_string(), below: below.to_string() });
-    }
-    let replaced = request.replaces.map(BundleIndex::parse).transpose()?.unwrap_or_default();
-    let index = replaced.with_files(request.files).to_json();
+    request.origin.check()?;
+    refuse_nested(request.files)?;
+    let index = replaced(request.replaces)?.with_files(request.files).to_json();
     let index_descriptor = Descriptor::of(media_type::INDEX_V1, index.as_bytes());
-    let (layers, extras) = match request.layout {
-        Layout::Files => file_layers(request.files, request.empty_blob)?,
-    };
+    let (layers, extras) = file_layers(request.files, request.empty_blob)?;
     let tree = tree_digest(request.files);
+    let config = index_descriptor.clone();
+    let (manifest, digest) = manifest(config, Some(index.as_bytes()), layers, tree, request.origin)?;
+    Ok(Sealed { extras, index, index_descriptor, manifest, digest, tree })
+}
+
+/// Writes the index of a bundle in layout `packed`; what `replaces` says beyond files is carried over.
+///
+/// The text is to be compressed ([`BundleIndex::compress`]), which a component cannot do.
+pub fn packed_index(
+    files: &ByPath<File>,
+    placement: &Placement,
+    replaces: Option<&[u8]>,
+) -> Result<String, SealError> {
+    refuse_nested(files)?;
+    if placement.len() != files.len() {
+        return Err(SealError::Placement { files: files.len(), placed: placement.len() });
+    }
+    Ok(replaced(replaces)?.with_placed_files(files, placement).to_json())
+}
+
+/// Makes the manifest of a bundle in layout `packed`.
+pub fn seal_packed(request: &PackedSealRequest<'_>) -> Result<SealedManifest, SealError> {
+    request.origin.check()?;
+    let config = Descriptor::new(media_type::INDEX_V2, request.index_digest, request.index_size);
+    let layer = |pack: &Pack| Descriptor::new(media_type::PACK, pack.digest, pack.size);
+    let mut layers: Vec<Descriptor> = request.packs.iter().map(layer).collect();
+    if layers.len() > MAX_LAYERS {
+        return Err(SealError::TooManyLayers { layers: layers.len() });
+    }
+    let mut extras = Vec::new();
+    if layers.is_empty() {
+        layers.push(Descriptor::empty());
+        extras.push(Extra::empty());
+    }
+    let (manifest, digest) = manifest(config, request.index_data, layers, request.tree, request.origin)?;
+    Ok(SealedManifest { manifest, digest, extras })
+}
+
+fn refuse_nested(files: &ByPath<File>) -> Result<(), SealError> {
+    match files.nested().next() {
+        Some((folder, below)) => {
+            Err(SealError::Nested { folder: folder.to_string(), below: below.to_string() })
+        }
+        None => Ok(()),
+    }
+}
+
+fn replaced(index: Option<&[u8]>) -> Result<BundleIndex, SealError> {
+    Ok(index.map(BundleIndex::parse).transpose()?.unwrap_or_default())
+}
+
+fn manifest(
+    config: Descriptor,
+    index: Option<&[u8]>,
+    layers: Vec<Descriptor>,
+    tree: Digest,
+    origin: Origin<'_>,
+) -> Result<(String, Digest), SealError> {
     let mut annotations = Annotations::from([
-        (annotation::CREATED.to_owned(), request.created.to_owned()),
-        (annotation::TOOL.to_owned(), request.tool.to_owned()),
+        (annotation::CREATED.to_owned(), origin.created.to_owned()),
+        (annotation::TOOL.to_owned(), origin.tool.to_owned()),
         (annotation::TREE.to_owned(), tree.to_string()),
     ]);
-    if let Some(version) = request.version {
+    if let Some(version) = origin.version {
         annotations.insert(annotation::VERSION.to_owned(), version.to_owned());
     }
     let artifact_type = Some(media_type::BUNDLE.to_owned());
-    let mut manifest = Manifest { artifact_type, config: index_descriptor.clone(), layers, annotations };
-    manifest.embed_index(index.as_bytes());
+    let mut manifest = Manifest { artifact_type, config, layers, annotations };
+    if let Some(index) = index {
+        manifest.embed_index(index);
+    }
     let manifest = manifest.to_json();
     if manifest.len() > MAX_MANIFEST_BYTES {
         return Err(SealError::ManifestTooLarge { size: manifest.len() });
     }
     let digest = Digest::of(manifest.as_bytes());
-    Ok(Sealed { extras, index, index_descriptor, manifest, digest, tree })
+    Ok((manifest, digest))
+}
+
+impl Origin<'_> {
+    fn check(self) -> Result<(), SealError> {
+        if is_utc_time(self.created) {
+            return Ok(());
+        }
+        Err(SealError::Created { text: self.created.to_owned() })
+    }
+}
+
+impl Extra {
+    /// The OCI empty descriptor's blob.
+    fn empty() -> Self {
+        let content = String::from_utf8_lossy(EMPTY_CONTENT).into_owned();
+        Self { descriptor: Descriptor::empty(), content }
+    }
 }
 
 fn file_layers(
@@ -134,8 +232,7 @@ fn file_layers(
     }
     if layers.is_empty() {
         layers.push(Descriptor::empty());
-        let content = String::from_utf8_lossy(EMPTY_CONTENT).into_owned();
-        extras.push(Extra { descriptor: Descriptor::empty(), content });
+        extras.push(Extra::empty());
     }
     Ok((layers, extras))
 }
@@ -182,12 +279,20 @@ pub enum SealError {
         /// The path below it.
         below: String,
     },
+    /// Not every file has a place, or there are more places than files.
+    #[error("{placed} of {files} files have a place")]
+    Placement {
+        /// How many files there are.
+        files: usize,
+        /// How many places.
+        placed: usize,
+    },
     /// The index that is replaced cannot be read.
     #[error("the index of the bundle that is replaced cannot be read")]
     Replaces(#[from] IndexError),
     /// Registries would refuse so many layers.
     #[error(
-        "layout `files` needs a layer for each of {layers} files, and registries take {MAX_LAYERS} safely"
+        "a layer would be needed for each of {layers} files or packs, and registries take {MAX_LAYERS} safely"
     )]
     TooManyLayers {
         /// How many it would need.
@@ -201,18 +306,54 @@ mod tests {
 
     use super::*;
     use crate::index::check_layers;
+    use crate::pack::{Run, TableRef};
     use crate::tree::tests::any_tree;
 
+    const ORIGIN: Origin<'_> =
+        Origin { created: "2026-11-22T07:03:21Z", version: None, tool: "modelops-bundle/0.0.0" };
+
     fn request(files: &ByPath<File>) -> SealRequest<'_> {
-        SealRequest {
-            files,
-            replaces: None,
-            layout: Layout::Files,
-            created: "2026-11-22T07:03:21Z",
-            version: None,
-            tool: "modelops-bundle/0.0.0",
-            empty_blob: EmptyBlob::Taken,
+        SealRequest { files, replaces: None, origin: ORIGIN, empty_blob: EmptyBlob::Taken }
+    }
+
+    /// A pack in which every distinct file of a tree is one chunk.
+    fn placed(files: &ByPath<File>) -> Placement {
+        let mut distinct: Vec<&File> = files.iter().collect();
+        distinct.sort_by_key(|file| file.digest);
+        distinct.dedup_by_key(|file| file.digest);
+        let (digest, offset) = (Digest::of(b"pack"), distinct.len() as u64);
+        let toc = TableRef { offset, size: 1, digest };
+        let pack = Pack { digest, size: offset + 1, chunks: distinct.len() as u32, raw: offset, toc };
+        let mut placement = Placement::new(if distinct.is_empty() { vec![] } else { vec![pack] });
+        for file in files {
+            let at = distinct.binary_search_by_key(&file.digest, |file| file.digest).unwrap();
+            placement.push(&[Run { pack: 0, first: at as u32, count: 1 }]);
         }
+        placement
+    }
+
+    fn packed_request<'a>(index: &'a [u8], packs: &'a [Pack], tree: Digest) -> PackedSealRequest<'a> {
+        let (index_digest, index_size) = (Digest::of(index), index.len() as u64);
+        PackedSealRequest { index_digest, index_size, index_data: Some(index), packs, tree, origin: ORIGIN }
+    }
+
+    #[test]
+    fn an_empty_packed_bundle_has_the_empty_layer() {
+        let index = packed_index(&ByPath::default(), &Placement::default(), None).unwrap();
+        let stored = BundleIndex::compress(&index).unwrap();
+        let tree = tree_digest(&ByPath::default());
+        let sealed = seal_packed(&packed_request(&stored, &[], tree));
+        let sealed = sealed.unwrap();
+        let manifest = Manifest::parse(sealed.manifest.as_bytes()).unwrap();
+        assert_eq!(manifest.layers, [Descriptor::empty()]);
+        assert_eq!(sealed.extras[0].descriptor, Descriptor::empty());
+    }
+
+    #[test]
+    fn every_file_must_have_a_place() {
+        let files = ByPath::new(vec![file("a", b"x")]).unwrap();
+        let refused = packed_index(&files, &Placement::default(), None);
+        assert!(matches!(refused, Err(SealError::Placement { files: 1, placed: 0 })));
     }
 
     fn file(path: &str, content: &[u8]) -> File {
@@ -270,12 +411,37 @@ mod tests {
             let manifest = Manifest::parse(sealed.manifest.as_bytes()).unwrap();
             prop_assert_eq!(manifest.embedded_index().unwrap().unwrap(), sealed.index.as_bytes());
             let index = BundleIndex::parse(sealed.index.as_bytes()).unwrap();
-            prop_assert!(check_layers(&index.entries, &manifest.layers).is_ok());
+            prop_assert!(check_layers(&index, &manifest.layers).is_ok());
             prop_assert_eq!(index.files(), tree.clone());
             prop_assert_eq!(manifest.annotations[annotation::TREE].clone(), tree_digest(&tree).to_string());
 
-            let again = SealRequest { replaces: Some(sealed.index.as_bytes()), created: "2027-01-01T00:00:00Z", ..request(&tree) };
+            let origin = Origin { created: "2027-01-01T00:00:00Z", ..ORIGIN };
+            let again = SealRequest { replaces: Some(sealed.index.as_bytes()), origin, ..request(&tree) };
             prop_assert_eq!(seal(&again).unwrap().index, sealed.index, "no clock and no history in an index");
+        }
+
+        #[test]
+        fn a_packed_bundle_opens(tree in any_tree()) {
+            let placement = placed(&tree);
+            let index = packed_index(&tree, &placement, None).unwrap();
+            let stored = BundleIndex::compress(&index).unwrap();
+            let tree_digest = tree_digest(&tree);
+            let sealed = seal_packed(&packed_request(&stored, &placement.packs, tree_digest));
+            let manifest = Manifest::parse(sealed.unwrap().manifest.as_bytes()).unwrap();
+            let embedded = manifest.embedded_index().unwrap().unwrap();
+            prop_assert_eq!(&BundleIndex::decompress(&embedded).unwrap(), &index);
+            let opened = BundleIndex::parse(index.as_bytes()).unwrap();
+            prop_assert!(check_layers(&opened, &manifest.layers).is_ok());
+            prop_assert_eq!(opened.files(), tree.clone());
+            prop_assert_eq!(opened.placement(), placement);
+            prop_assert_eq!(opened.to_json(), index.clone());
+
+            // There and back again, the tree is the same.
+            let files = seal(&SealRequest { replaces: Some(index.as_bytes()), ..request(&tree) }).unwrap();
+            prop_assert_eq!(files.tree, tree_digest);
+            let plain = seal(&request(&tree)).unwrap().index;
+            prop_assert_eq!(&files.index, &plain, "nothing is left of the packs");
+            prop_assert_eq!(packed_index(&tree, &opened.placement(), Some(plain.as_bytes())).unwrap(), index);
         }
     }
 }

@@ -84,6 +84,8 @@ pub(crate) enum Command {
 pub(crate) enum LayoutArg {
     /// Whichever is better for the files at hand
     Auto,
-    /// One blob a file
+    /// One blob a file, which other tools can read
     Files,
+    /// Chunks gathered in packs
+    Packed,
 }

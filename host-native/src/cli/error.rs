@@ -28,7 +28,7 @@ use crate::push::PushError;
 use crate::remote::{RemoteError, RemoteErrorKind};
 use crate::scan::select::SelectError;
 use crate::scan::{Refused, ScanError};
-use crate::transfer::{DownloadError, TagError, UploadError};
+use crate::transfer::{DownloadError, PackingError, TablesError, TagError, UploadError};
 use crate::workspace::LoadError;
 
 /// How a command ended. The numbers are part of the interface.
@@ -337,12 +337,14 @@ impl From<IndexError> for CliError {
             IndexError::Core(error) => error.into(),
             IndexError::Storage(_) | IndexError::Version { .. } => Self::of(Exit::Failure, &error)
                 .hint("get a later version of this program; nothing was changed"),
-            IndexError::Content(_)
+            IndexError::Compression(_)
+            | IndexError::Content(_)
             | IndexError::Field(_)
             | IndexError::Json(_)
             | IndexError::Nested { .. }
             | IndexError::NotInLayers { .. }
             | IndexError::Other(_)
+            | IndexError::Pack(_)
             | IndexError::Path(_)
             | IndexError::TooLarge { .. }
             | IndexError::TwoSizes { .. } => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
@@ -355,14 +357,12 @@ impl From<SealError> for CliError {
         match error {
             SealError::Core(error) => error.into(),
             SealError::Facts(error) => error.into(),
-            SealError::TooManyLayers { .. } | SealError::ManifestTooLarge { .. } => Self::of(
-                Exit::Failure,
-                &error,
-            )
-            .hint(
-                "a layout for so many files is not there yet: track fewer files, or several bundles of them",
-            ),
-            SealError::Created(_) | SealError::Other(_) | SealError::Replaces(_) => {
+            SealError::TooManyLayers { .. } | SealError::ManifestTooLarge { .. } => {
+                Self::of(Exit::Failure, &error).hint(
+                    "layout `packed` has no such limit: `modelops-bundle init --layout packed`, or `auto`",
+                )
+            }
+            SealError::Created(_) | SealError::Other(_) | SealError::Pack(_) | SealError::Replaces(_) => {
                 Self::of(Exit::Failure, &error)
             }
         }
@@ -385,6 +385,7 @@ impl From<ResolveError> for CliError {
 impl From<OpenError> for CliError {
     fn from(error: OpenError) -> Self {
         match error {
+            OpenError::IndexText(_) => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
             OpenError::Index(error) => error.into(),
             OpenError::Manifest(error) => error.into(),
             OpenError::NotText { .. } => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
@@ -410,10 +411,52 @@ impl From<DownloadError> for CliError {
                 let message = format!("cannot fetch `{path}`: {}; nothing was changed", cause.message);
                 Self { message, paths: vec![path], ..cause }
             }
+            DownloadError::Content { .. } | DownloadError::Frame { .. } => Self::of(Exit::Integrity, &error)
+                .hint(
+                    "what came was damaged or tampered with: nothing of it was used, and nothing was changed",
+                ),
+            DownloadError::Core(error) => error.into(),
             DownloadError::NoBlob { .. } => Self::of(Exit::Integrity, &error),
+            DownloadError::Pack { pack, source } => {
+                let cause = Self::from(source);
+                let message = format!("cannot fetch the pack {pack}: {}; nothing was changed", cause.message);
+                Self { message, ..cause }
+            }
+            DownloadError::Stopped => Self::of(Exit::Failure, &error),
+            DownloadError::Tables(error) => error.into(),
             DownloadError::Staging { .. } => {
                 Self::of(Exit::Failure, &error).hint("check permissions and free space; nothing was changed")
             }
+        }
+    }
+}
+
+impl From<PackingError> for CliError {
+    fn from(error: PackingError) -> Self {
+        match error {
+            PackingError::Compression(_) | PackingError::Stopped => Self::of(Exit::Failure, &error),
+            PackingError::Read(error) => Self::of(Exit::Failure, &error)
+                .hint("run the command again when the file is no longer being written; no tag was moved"),
+            PackingError::Staging { .. } => {
+                Self::of(Exit::Failure, &error).hint("check permissions and free space; no tag was moved")
+            }
+            PackingError::Upload { digest, source } => {
+                let cause = Self::from(source);
+                Self { message: format!("cannot send the pack {digest}: {}", cause.message), ..cause }
+            }
+        }
+    }
+}
+
+impl From<TablesError> for CliError {
+    fn from(error: TablesError) -> Self {
+        match error {
+            TablesError::Fetch { pack, source } => {
+                let cause = Self::from(source);
+                let message = format!("cannot fetch the table of the pack {pack}: {}", cause.message);
+                Self { message, ..cause }
+            }
+            TablesError::Refused { .. } => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
         }
     }
 }
@@ -438,15 +481,21 @@ impl From<TagError> for CliError {
 impl From<PushError> for CliError {
     fn from(error: PushError) -> Self {
         match error {
+            PushError::Compression(_) => Self::of(Exit::Failure, &error),
             PushError::Core(error) => error.into(),
             PushError::Facts(error) => error.into(),
             PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
             PushError::Open(error) => error.into(),
+            PushError::Packing(error) => error.into(),
             PushError::Remote(error) => error.into(),
             PushError::Seal(error) => error.into(),
             PushError::State(_) => {
                 Self::of(Exit::Failure, &error).hint("check permissions and free space, and push again")
             }
+            PushError::Staging { .. } => {
+                Self::of(Exit::Failure, &error).hint("check permissions and free space; nothing was sent")
+            }
+            PushError::Tables(error) => error.into(),
             PushError::Tag(error) => error.into(),
             PushError::Unseen { ref changes } => Self::of(Exit::Conflict, &error)
                 .changes(changes)

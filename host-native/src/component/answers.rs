@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use bundle_core::descriptor::{Annotations, Descriptor};
 use bundle_core::digest::Digest;
+use bundle_core::layout::Layout;
+use bundle_core::placement::Placement;
 use bundle_core::snapshot::{ByPath, File};
 use thiserror::Error;
 
@@ -30,29 +32,24 @@ pub struct ManifestView {
 /// A bundle's index, as far as it concerns a reader.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexView {
-    /// Version of the index format, `1.0` for layout `files`.
+    /// Version of the index format, `1.0` for layout `files`, `2.0` for layout `packed`.
     pub version: String,
+    /// In which form the files lie in the repository.
+    pub layout: Layout,
     /// The files, by path.
     pub files: ByPath<File>,
+    /// In layout `packed`, where the chunks of each of them are.
+    pub placement: Placement,
     /// Their tree digest.
     pub tree: Digest,
     /// Their sizes in all, in bytes.
     pub total_size: u64,
-    /// The distinct non-empty blobs that they need, by digest.
-    pub blobs: Vec<Blob>,
     /// Each layer's patterns, by its name.
     pub layers: BTreeMap<String, Vec<String>>,
     /// Each role's layers, by its name.
     pub roles: BTreeMap<String, Vec<String>>,
-}
-
-/// A blob of which digest and size are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Blob {
-    /// The hash of its bytes.
-    pub digest: Digest,
-    /// How many bytes it has.
-    pub size: u64,
+    /// Whether it says nothing beyond files that the next index would have to carry over.
+    pub is_plain: bool,
 }
 
 /// A text from outside, and the rule that it breaks.
@@ -146,6 +143,9 @@ pub enum ManifestError {
 /// The core cannot take an index.
 #[derive(Debug, Error)]
 pub enum IndexError {
+    /// Its bytes in the repository cannot be decompressed.
+    #[error("{}", .0.escape_debug())]
+    Compression(String),
     /// Its bytes have another digest or size than its descriptor says.
     #[error("the index is not the one that the manifest names: {}", .0.escape_debug())]
     Content(String),
@@ -166,15 +166,18 @@ pub enum IndexError {
         /// The path below it.
         below: String,
     },
-    /// A file's blob is not among the manifest's layers, or with another size.
+    /// A file's blob, or a pack, is not among the manifest's layers, or with another size.
     #[error("the content of `{}` is not among the manifest's layers with the size that the index says", path.escape_debug())]
     NotInLayers {
-        /// The file.
+        /// The file, or the pack's digest.
         path: String,
     },
     /// A reason that this version does not know.
     #[error("the core refuses the index: {}", .0.escape_debug())]
     Other(String),
+    /// Something that it says of a pack, or of a file's chunks, cannot be true.
+    #[error("what the index says of packs cannot be true")]
+    Pack(#[source] Fault),
     /// A path breaks a rule of the format.
     #[error("a path of the index cannot be in a bundle")]
     Path(#[source] Fault),
@@ -224,11 +227,14 @@ pub enum SealError {
     /// A reason that this version does not know.
     #[error("the core refuses to seal the bundle: {}", .0.escape_debug())]
     Other(String),
+    /// What is said of a pack cannot be true.
+    #[error("a pack of the bundle cannot be")]
+    Pack(#[source] Fault),
     /// The index that is replaced cannot be read.
     #[error("the index of the bundle that is replaced cannot be read: {}", .0.escape_debug())]
     Replaces(String),
     /// Registries would refuse so many layers.
-    #[error("it needs a layer for each of {layers} files, and registries take {limit} safely")]
+    #[error("it needs a layer for each of {layers} files or packs, and registries take {limit} safely")]
     TooManyLayers {
         /// How many it would need.
         layers: u64,

@@ -7,18 +7,22 @@ use std::collections::BTreeMap;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::{Digest, Resolved};
+use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::manifest::annotation;
-use bundle_core::packed::pack;
+use bundle_core::pack::{Pack, TableRef};
+use bundle_core::packed::{pack, unpack_placed};
 use bundle_core::path::BundlePath;
+use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::pull::{self, PullMode, PullPlan};
 use bundle_core::plan::push::{self, PushPlan};
-use bundle_core::plan::seal::{self, EmptyBlob, Layout, SealRequest, Sealed};
+use bundle_core::plan::repack::PackUse;
+use bundle_core::plan::seal::{self, EmptyBlob, SealRequest, Sealed, SealedManifest};
 use bundle_core::plan::tag::TagDecision;
 use bundle_core::snapshot::{ByPath, File};
 
 use super::CoreError;
 use super::answers::{
-    Blob, FactsError, Fault, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError,
+    FactsError, Fault, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError,
 };
 use super::generated::exports::modelops::bundle::{bulk, bundle, diff, digest, plan, types};
 
@@ -111,12 +115,9 @@ pub(super) fn seal_request<'a>(
     Ok(plan::SealRequest {
         files,
         replaces: replaces.map_err(|error| SealError::Replaces(error.to_string()))?,
-        layout: match request.layout {
-            Layout::Files => plan::Layout::Files,
-        },
-        created: request.created,
-        version: request.version,
-        tool: request.tool,
+        created: request.origin.created,
+        version: request.origin.version,
+        tool: request.origin.tool,
         empty_blob: request.empty_blob == EmptyBlob::Taken,
     })
 }
@@ -128,6 +129,102 @@ impl From<PullMode> for plan::PullMode {
             PullMode::RestoreDeleted => Self::RestoreDeleted,
             PullMode::Overwrite => Self::Overwrite,
         }
+    }
+}
+
+/// Packs with the texts of their digests: of each pack, and of its table.
+pub(super) fn packs<'a>(packs: &'a [Pack], digests: &'a Texts) -> Vec<types::PackParam<'a>> {
+    let mut digests = digests.iter();
+    let mut next = || digests.next().unwrap_or_default();
+    let mut packed = Vec::with_capacity(packs.len());
+    for pack in packs {
+        let (digest, toc_digest) = (next(), next());
+        packed.push(types::PackParam {
+            digest,
+            size: pack.size,
+            chunks: pack.chunks,
+            raw: pack.raw,
+            toc_offset: pack.toc.offset,
+            toc_size: pack.toc.size,
+            toc_digest,
+        });
+    }
+    packed
+}
+
+impl From<LayoutPolicy> for plan::LayoutPolicy {
+    fn from(policy: LayoutPolicy) -> Self {
+        match policy {
+            LayoutPolicy::Auto => Self::Auto,
+            LayoutPolicy::Files => Self::Files,
+            LayoutPolicy::Packed => Self::Packed,
+        }
+    }
+}
+
+impl From<Layout> for types::Layout {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::Files => Self::Files,
+            Layout::Packed => Self::Packed,
+        }
+    }
+}
+
+impl From<types::Layout> for Layout {
+    fn from(layout: types::Layout) -> Self {
+        match layout {
+            types::Layout::Files => Self::Files,
+            types::Layout::Packed => Self::Packed,
+        }
+    }
+}
+
+impl From<Rewrite> for plan::Rewrite {
+    fn from(rewrite: Rewrite) -> Self {
+        match rewrite {
+            Rewrite::No => Self::No,
+            Rewrite::IfChanged => Self::IfChanged,
+            Rewrite::Always => Self::Always,
+        }
+    }
+}
+
+impl From<plan::LayoutChoice> for LayoutChoice {
+    fn from(choice: plan::LayoutChoice) -> Self {
+        let rewrite = match choice.rewrite {
+            plan::Rewrite::No => Rewrite::No,
+            plan::Rewrite::IfChanged => Rewrite::IfChanged,
+            plan::Rewrite::Always => Rewrite::Always,
+        };
+        Self { layout: choice.layout.into(), rewrite }
+    }
+}
+
+impl From<PackUse> for plan::PackUse {
+    fn from(pack: PackUse) -> Self {
+        Self { stored: pack.stored, used: pack.used, is_here: pack.is_here }
+    }
+}
+
+impl From<RangeSupport> for plan::RangeSupport {
+    fn from(support: RangeSupport) -> Self {
+        match support {
+            RangeSupport::Honoured => Self::Honoured,
+            RangeSupport::Ignored => Self::Ignored,
+        }
+    }
+}
+
+impl From<ByteRange> for plan::ByteRange {
+    fn from(range: ByteRange) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+impl From<plan::ByteRange> for ByteRange {
+    fn from(range: plan::ByteRange) -> Self {
+        Self { start: range.start, end: range.end }
     }
 }
 
@@ -221,12 +318,21 @@ pub(super) fn pull_plan(plan: plan::PullPlan) -> Answer<PullPlan> {
     })
 }
 
+pub(super) fn sealed_manifest(sealed: plan::SealedManifest) -> Answer<SealedManifest> {
+    Ok(SealedManifest {
+        manifest: sealed.manifest,
+        digest: digest(&sealed.manifest_digest)?,
+        extras: each(sealed.extras, extra)?,
+    })
+}
+
+fn extra(extra: plan::Extra) -> Answer<seal::Extra> {
+    let digest = digest(&extra.digest)?;
+    let descriptor = Descriptor::new(BYTES, digest, extra.content.len() as u64);
+    Ok(seal::Extra { descriptor, content: extra.content })
+}
+
 pub(super) fn sealed(sealed: plan::Sealed) -> Answer<Sealed> {
-    let extra = |extra: plan::Extra| {
-        let digest = digest(&extra.digest)?;
-        let descriptor = Descriptor::new(BYTES, digest, extra.content.len() as u64);
-        Ok(seal::Extra { descriptor, content: extra.content })
-    };
     let index_digest = digest(&sealed.index_digest)?;
     Ok(Sealed {
         extras: each(sealed.extras, extra)?,
@@ -270,28 +376,29 @@ fn descriptor(descriptor: bundle::DescriptorResult) -> Answer<Descriptor> {
     Ok(described)
 }
 
-pub(super) fn index_view(view: bundle::IndexView) -> Answer<IndexView> {
-    let file = |file: types::FileResult| {
-        Ok(File {
-            path: path(file.path)?,
-            digest: digest(&file.digest)?,
-            size: file.size,
-            executable: file.executable,
-        })
-    };
+pub(super) fn index_view(view: bulk::PackedIndex) -> Answer<IndexView> {
+    let fault = |error: &dyn std::error::Error| CoreError::Answer { reason: error.to_string() };
     let groups = |list: Vec<bundle::Group>| -> BTreeMap<_, _> {
         list.into_iter().map(|group| (group.name, group.members)).collect()
     };
-    let files = ByPath::new(each(view.files, file)?);
+    let packs = view.packs.iter().map(pack_answer).collect::<Answer<_>>()?;
+    let (files, placement) = unpack_placed(&view.files, packs).map_err(|error| fault(&error))?;
     Ok(IndexView {
         version: view.version,
-        files: files.map_err(|repeated| CoreError::Answer { reason: repeated.to_string() })?,
+        layout: view.layout.into(),
+        files,
+        placement,
         tree: digest(&view.tree)?,
         total_size: view.total_size,
-        blobs: each(view.blobs, |blob| Ok(Blob { digest: digest(&blob.digest)?, size: blob.size }))?,
         layers: groups(view.layers),
         roles: groups(view.roles),
+        is_plain: view.is_plain,
     })
+}
+
+fn pack_answer(pack: &types::PackResult) -> Answer<Pack> {
+    let toc = TableRef { offset: pack.toc_offset, size: pack.toc_size, digest: digest(&pack.toc_digest)? };
+    Ok(Pack { digest: digest(&pack.digest)?, size: pack.size, chunks: pack.chunks, raw: pack.raw, toc })
 }
 
 // Refusals.
@@ -335,6 +442,8 @@ impl From<bundle::IndexError> for IndexError {
         match error {
             bundle::IndexError::Json(reason) => Self::Json(reason),
             bundle::IndexError::TooLarge(size) => Self::TooLarge { size },
+            bundle::IndexError::Compression(reason) => Self::Compression(reason),
+            bundle::IndexError::Pack(fault) => Self::Pack(fault.into()),
             bundle::IndexError::Content(reason) => Self::Content(reason),
             bundle::IndexError::Field(fault) => Self::Field(fault.into()),
             bundle::IndexError::Path(fault) => Self::Path(fault.into()),
@@ -357,6 +466,7 @@ impl From<plan::SealError> for SealError {
             plan::SealError::ManifestTooLarge((size, limit)) => Self::ManifestTooLarge { size, limit },
             plan::SealError::Created(fault) => Self::Created(fault.into()),
             plan::SealError::Other(reason) => Self::Other(reason),
+            plan::SealError::Pack(fault) => Self::Pack(fault.into()),
         }
     }
 }

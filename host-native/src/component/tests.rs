@@ -4,7 +4,7 @@ use bundle_core::digest::resolve;
 use bundle_core::index::BundleIndex;
 use bundle_core::plan::pull::plan_pull;
 use bundle_core::plan::push::plan_push;
-use bundle_core::plan::seal::{EmptyBlob, Layout, seal};
+use bundle_core::plan::seal::{EmptyBlob, Origin, seal};
 use bundle_core::plan::tag::decide_tag;
 use bundle_core::snapshot::SyncedFile;
 use bundle_core::tree::tree_digest;
@@ -65,7 +65,9 @@ proptest! {
         let (core, tracked, obstacles) = (core(), paths(&tracked), paths(&obstacles));
         let sides = Sides { local: &local, remote: &remote, base: &base, tracked: &tracked };
         prop_assert_eq!(core.diff(sides).unwrap(), diff(sides));
-        prop_assert_eq!(core.plan_push(sides).unwrap(), plan_push(sides));
+        for rewrite in [Rewrite::No, Rewrite::IfChanged, Rewrite::Always] {
+            prop_assert_eq!(core.plan_push(sides, rewrite).unwrap(), plan_push(sides, rewrite));
+        }
         prop_assert_eq!(core.tree(&local).unwrap(), tree_digest(&local));
         for mode in [PullMode::Safe, PullMode::RestoreDeleted, PullMode::Overwrite] {
             prop_assert_eq!(core.plan_pull(sides, mode, &obstacles).unwrap(), plan_pull(sides, mode, &obstacles));
@@ -79,10 +81,11 @@ proptest! {
         let request = SealRequest {
             files: &files,
             replaces: Some(replaces.as_bytes()),
-            layout: Layout::Files,
-            created: "2026-11-22T07:03:21Z",
-            version: version.map(|_| "1.2.3"),
-            tool: "modelops-bundle/test",
+            origin: Origin {
+                created: "2026-11-22T07:03:21Z",
+                version: version.map(|_| "1.2.3"),
+                tool: "modelops-bundle/test",
+            },
             empty_blob: if empty { EmptyBlob::Taken } else { EmptyBlob::Refused },
         };
         let (sealed, native) = (core.seal(&request).unwrap(), seal(&request).unwrap());
@@ -99,8 +102,7 @@ proptest! {
         let manifest = core.read_manifest(&sealed.manifest).unwrap();
         prop_assert_eq!(manifest.index_data.as_deref(), Some(&*sealed.index));
         prop_assert_eq!(manifest.index.digest, sealed.index_descriptor.digest);
-        let index = core.read_index(&sealed.index, &manifest.index, &manifest.layers).unwrap();
-        prop_assert_eq!(&index, &core.read_verified_index(&sealed.index, &manifest.layers).unwrap());
+        let index = core.read_verified_index(&sealed.index, &manifest.layers).unwrap();
         prop_assert_eq!(&index.files, &files);
         prop_assert_eq!(index.tree, sealed.tree);
     }
@@ -148,12 +150,12 @@ fn refuses_facts_and_documents_that_are_none() {
     );
     assert!(matches!(core.read_manifest("{"), Err(ManifestError::Json(_))));
     assert!(matches!(core.read_manifest(r#"{"manifests":[]}"#), Err(ManifestError::ImageIndex)));
-    let descriptor = Descriptor::of(media_type::INDEX_V1, b"{}");
-    assert!(matches!(core.read_index("{ }", &descriptor, &[]), Err(IndexError::Content(_))));
-    assert!(matches!(
-        core.read_index("{}", &descriptor, &[]),
-        Err(IndexError::Json(_) | IndexError::Version { .. })
-    ));
+    let no_index = core.read_verified_index("{}", &[]);
+    assert!(matches!(no_index, Err(IndexError::Json(_) | IndexError::Version { .. })));
+    let descriptor = json!({"media_type": media_type::INDEX_V1, "digest": Digest::of(b"{}"), "size": 2});
+    let other = json!({"index": "{ }", "descriptor": descriptor, "layers": []});
+    let refused = core.call_json("read-index", other);
+    assert!(matches!(refused, Err(CallError::Refused(error)) if error.get("content").is_some()));
     let index = BundleIndex::of(&tree(&[("a", "1")])).to_json();
     let lost = core.read_verified_index(&index, &[]);
     assert!(matches!(lost, Err(IndexError::NotInLayers { path }) if path == "a"));

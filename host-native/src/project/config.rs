@@ -5,6 +5,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use bundle_core::layout::LayoutPolicy;
 use bundle_core::reference::{Reference, ReferenceError, Tag};
 use bundle_core::snapshot::SymlinkPolicy;
 use bundle_core::storage::StoragePolicy;
@@ -14,7 +15,7 @@ use thiserror::Error;
 
 use super::atomic::write_atomically;
 use super::folder::Project;
-pub use super::settings::{Layout, LinkMode};
+pub use super::settings::LinkMode;
 
 /// The longest settings file that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -35,7 +36,7 @@ pub struct Config {
     /// What a scan does with symbolic links.
     pub symlinks: SymlinkPolicy,
     /// How a push lays out its blobs.
-    pub layout: Layout,
+    pub layout: LayoutPolicy,
     /// Everything in the file, these settings included.
     keys: Map<String, Value>,
 }
@@ -319,7 +320,7 @@ storage:
         let config = parse(PYTHON).unwrap();
         assert_eq!(config.registry_ref.as_ref().unwrap().to_string(), "localhost:5000/pyproj");
         assert_eq!((config.storage.mode, config.storage.threshold_bytes), (StorageMode::OciOnly, 50 << 20));
-        assert_eq!((config.symlinks, config.layout), (SymlinkPolicy::Inside, Layout::Auto));
+        assert_eq!((config.symlinks, config.layout), (SymlinkPolicy::Inside, LayoutPolicy::Auto));
         assert_eq!(config.to_yaml().unwrap(), PYTHON.replace('\'', "\""));
     }
 

@@ -92,6 +92,11 @@ impl Project {
         self.cache_folder().join("digests")
     }
 
+    /// Tables of packs that were fetched or made; see [`crate::transfer`].
+    pub fn tables_folder(&self) -> PathBuf {
+        self.cache_folder().join("tables")
+    }
+
     pub(crate) fn in_folder(&self, name: &str) -> PathBuf {
         self.root.join(PROJECT_FOLDER).join(name)
     }

@@ -18,16 +18,3 @@ pub enum LinkMode {
     /// Links that point into the store.
     Symlink,
 }
-
-/// How a push lays out its blobs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// Whichever is better for the files at hand.
-    #[default]
-    Auto,
-    /// One blob a file.
-    Files,
-    /// Small files together in packs.
-    Packed,
-}

@@ -78,6 +78,31 @@ impl Staging {
     }
 }
 
+/// A staged file that nobody needs once this is dropped.
+#[derive(Debug)]
+pub struct StagedFile {
+    path: PathBuf,
+}
+
+impl StagedFile {
+    /// Takes care of the file at `path`.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        // What stays is cleared away with the folder.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 /// Removes a staging folder and all that is in it; that there is none is fine.
 pub(crate) fn clear(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {

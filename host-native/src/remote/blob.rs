@@ -47,6 +47,8 @@ pub enum BlobContent {
     Bytes(Bytes),
     /// A file, which is streamed and never held as a whole.
     File(PathBuf),
+    /// The same, of this program's own: it was hashed when it was written, and nobody else writes to it.
+    OwnFile(PathBuf),
 }
 
 impl BlobSource {
@@ -58,6 +60,11 @@ impl BlobSource {
     /// Streams a file.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self { content: BlobContent::File(path.into()), transferred: Arc::new(Silent) }
+    }
+
+    /// Streams a file of this program's own, which was hashed when it was written.
+    pub fn own_file(path: impl Into<PathBuf>) -> Self {
+        Self { content: BlobContent::OwnFile(path.into()), transferred: Arc::new(Silent) }
     }
 
     /// Tells `transferred` as bytes go out.

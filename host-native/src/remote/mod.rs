@@ -10,10 +10,12 @@ pub mod layout;
 pub mod registry;
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::{Digest, ResolveError, resolve};
+use bundle_core::plan::fetch::RangeSupport;
 use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -42,6 +44,20 @@ pub trait Remote: Send + Sync {
         &'a self,
         descriptor: &'a Descriptor,
     ) -> BoxFuture<'a, Result<BlobStream, RemoteError>>;
+
+    /// Streams the bytes `range` of a blob as they come, **not verified**: whoever puts them together verifies the whole.
+    ///
+    /// The stream has exactly those bytes, or fails.
+    fn blob_range_unverified<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<BlobStream, RemoteError>>;
+
+    /// Whether asking for parts of blobs saves anything, as far as is known.
+    fn range_support(&self) -> RangeSupport {
+        RangeSupport::Honoured
+    }
 
     /// Whether the blob is there already, with the size it should have.
     fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>>;

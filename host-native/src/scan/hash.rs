@@ -24,10 +24,13 @@ pub(crate) struct Job {
 
 /// What a file held, and its facts at that time: newer than those of the job if it had changed since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hashed {
-    pub(crate) digest: Digest,
-    pub(crate) stamp: Stamp,
-    pub(crate) executable: bool,
+pub struct Hashed {
+    /// The hash of its content.
+    pub digest: Digest,
+    /// Its facts while it was read.
+    pub stamp: Stamp,
+    /// Whether its owner may run it.
+    pub executable: bool,
 }
 
 /// Reads the files of all `jobs`; the results are in the same order. Tells `read` about every piece.
@@ -70,7 +73,7 @@ fn hash_file(job: &Job, buffer: &mut Vec<u8>, read: &(dyn Fn(u64) + Sync)) -> Re
     let path = &job.disk;
     let fault = |source| HashError::Read { path: path.clone(), source };
     for _ in 0..2 {
-        let mut file = open(path).map_err(fault)?;
+        let mut file = open_found(path).map_err(fault)?;
         let before = file.metadata().map_err(fault)?;
         if !before.is_file() {
             break;
@@ -115,7 +118,7 @@ fn hash_open(
 }
 
 /// Opens a file that the walk saw as one: should it be a link or a pipe by now, that is neither followed nor waited for.
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open_found(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]

@@ -11,6 +11,7 @@ pub mod select;
 pub mod snapshot;
 pub mod walk;
 
+pub(crate) use hash::{HashError, Hashed, open_found};
 pub use select::{Force, Selection, select_on_disk, select_tracked};
 pub use snapshot::{Scan, ScanError, ScanOptions, ScanProgress, Silent, scan};
 pub use walk::{RefusalReason, Refused, Untracked};

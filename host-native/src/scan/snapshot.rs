@@ -1,7 +1,7 @@
 //! Puts together what a walk, the digest cache and the hashing found.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bundle_core::path::BundlePath;
@@ -65,6 +65,8 @@ pub struct Scan {
     pub hashed: Hashed,
     /// For each of `files`, the facts of its entry.
     entries: Vec<Stamp>,
+    /// Where the content is of those that are reached through a link, by path.
+    targets: Vec<(BundlePath, PathBuf)>,
     /// The same for refused links and the like at paths that were asked about, by path.
     refused_entries: Vec<(BundlePath, Stamp)>,
 }
@@ -79,6 +81,14 @@ pub struct Hashed {
 }
 
 impl Scan {
+    /// Where the content of the file at `path` is on disk.
+    pub fn disk(&self, project: &Project, path: &BundlePath) -> PathBuf {
+        match self.targets.binary_search_by(|(linked, _)| linked.cmp(path)) {
+            Ok(at) => self.targets[at].1.clone(),
+            Err(_) => to_disk(project.root(), path),
+        }
+    }
+
     /// What a commit is to find at `path`, which was tracked or asked about.
     pub fn before(&self, path: &BundlePath) -> Before {
         let file = self.files.binary_search_by(|file| file.path.cmp(path)).ok();
@@ -141,6 +151,8 @@ pub fn scan(
         }
     }
     let entries = walked.files.iter().map(|file| file.entry).collect();
+    let linked = |file: &FoundFile| Some((wanted[file.wanted].clone(), file.target.clone()?));
+    let targets = walked.files.iter().filter_map(linked).collect();
     let files = walked.files.iter().zip(digests).map(|(file, digest)| File {
         path: wanted[file.wanted].clone(),
         digest,
@@ -156,6 +168,7 @@ pub fn scan(
         refused: walked.refused,
         hashed,
         entries,
+        targets,
         refused_entries,
     })
 }

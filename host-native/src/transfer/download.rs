@@ -1,12 +1,15 @@
 //! Brings the content that a pull needs into staging, several blobs at a time, each verified on its way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use bundle_core::chunk::MIN_CHUNK;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::{Digest, Hasher};
+use bundle_core::layout::Layout;
+use bundle_core::pack::FrameError;
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{PullPlan, Source};
 use bundle_core::snapshot::{ByPath, File};
@@ -14,7 +17,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 
+use super::blocking;
+use super::tables::{TablesError, load_tables};
+use super::unpacking::{Assembled, Older, unpack};
 use crate::bundle::{Bundle, Context};
+use crate::component::CoreError;
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::project::staging::{Mode, Staging};
@@ -49,29 +56,148 @@ pub async fn download(
     let wanted = Wanted::by_digest(plan, bundle.files());
     let sources: BTreeMap<Digest, &Source> =
         plan.sources.iter().map(|source| (source.digest, source)).collect();
+    let mut staged = vec![PathBuf::new(); plan.write.len()];
+    let mut absent = Vec::new();
+    for (digest, files) in wanted {
+        let local = sources.get(&digest).and_then(|source| source.local.as_ref());
+        match stage_local(project, staging, &files, local)? {
+            Some(path) => place(staging, &mut staged, &files, path)?,
+            None => absent.push(files),
+        }
+    }
+    let downloaded = match bundle.index_view.layout {
+        Layout::Files => download_blobs(context, staging, bundle, &absent, &mut staged).await?,
+        Layout::Packed => {
+            download_chunks(context, project, staging, bundle, plan, &absent, &mut staged).await?
+        }
+    };
+    Ok((staged, downloaded))
+}
+
+/// Stages a file from one of the project that should have its content, or an empty one; `None` where it has to come.
+fn stage_local(
+    project: &Project,
+    staging: &Staging,
+    files: &[Wanted<'_>],
+    local: Option<&BundlePath>,
+) -> Result<Option<PathBuf>, DownloadError> {
+    let Some(first) = files.first().filter(|first| first.file.size == 0 || local.is_some()) else {
+        return Ok(None);
+    };
+    let (path, target) =
+        staging.stage_file(Mode::of(first.file.executable)).map_err(staging_fault(staging))?;
+    let is_here = match local {
+        Some(local) => blocking(|| copy_verified(&to_disk(project.root(), local), &target, first.file))
+            .map_err(staging_fault(staging))?,
+        None => true,
+    };
+    if !is_here {
+        // It has turned out to be another content.
+        fs::remove_file(&path).map_err(staging_fault(staging))?;
+    }
+    Ok(is_here.then_some(path))
+}
+
+/// Puts down that `path` is the first of `files`, and copies it for the others.
+fn place(
+    staging: &Staging,
+    staged: &mut [PathBuf],
+    files: &[Wanted<'_>],
+    path: PathBuf,
+) -> Result<(), DownloadError> {
+    let Some((first, others)) = files.split_first() else { return Ok(()) };
+    for other in others {
+        let (copy, mut target) =
+            staging.stage_file(Mode::of(other.file.executable)).map_err(staging_fault(staging))?;
+        blocking(|| io::copy(&mut fs::File::open(&path)?, &mut target)).map_err(staging_fault(staging))?;
+        staged[other.at] = copy;
+    }
+    staged[first.at] = path;
+    Ok(())
+}
+
+/// Fetches the blob of each content, several at a time.
+async fn download_blobs(
+    context: Context<'_>,
+    staging: &Staging,
+    bundle: &Bundle,
+    absent: &[Vec<Wanted<'_>>],
+    staged: &mut [PathBuf],
+) -> Result<Downloaded, DownloadError> {
     let layers: BTreeMap<Digest, &Descriptor> =
         bundle.manifest_view.layers.iter().map(|layer| (layer.digest, layer)).collect();
-    let groups = wanted.into_iter().map(|(digest, files)| Group {
-        files,
-        local: sources.get(&digest).and_then(|source| source.local.as_ref()),
-        layer: layers.get(&digest).copied(),
-    });
-    let results: Vec<(Vec<(usize, PathBuf)>, Downloaded)> = stream::iter(groups)
-        .map(|group| stage_group(context, project, staging, group))
-        .buffer_unordered(context.concurrency)
-        .try_collect()
-        .await?;
-    let mut staged = vec![PathBuf::new(); plan.write.len()];
+    let mut paths = stream::iter(absent)
+        .map(async |files| {
+            let path = match files.first() {
+                Some(first) => stage_blob(context, staging, first.file, &layers).await?,
+                None => PathBuf::new(),
+            };
+            Ok::<_, DownloadError>((files, path))
+        })
+        .buffer_unordered(context.concurrency);
     let mut sum = Downloaded::default();
-    for (paths, downloaded) in results {
-        for (at, path) in paths {
-            staged[at] = path;
-        }
-        sum.files += downloaded.files;
-        sum.blobs += downloaded.blobs;
-        sum.bytes += downloaded.bytes;
+    while let Some((files, path)) = paths.try_next().await? {
+        place(staging, staged, files, path)?;
+        sum.files += files.len() as u64;
+        sum.blobs += 1;
+        sum.bytes += files.first().map_or(0, |first| first.file.size);
     }
-    Ok((staged, sum))
+    Ok(sum)
+}
+
+async fn stage_blob(
+    context: Context<'_>,
+    staging: &Staging,
+    file: &File,
+    layers: &BTreeMap<Digest, &Descriptor>,
+) -> Result<PathBuf, DownloadError> {
+    let layer = layers.get(&file.digest);
+    let layer = layer.ok_or_else(|| DownloadError::NoBlob { path: file.path.to_string() })?;
+    let (path, target) = staging.stage_file(Mode::of(file.executable)).map_err(staging_fault(staging))?;
+    fetch(context, layer, target, &file.path, staging).await?;
+    Ok(path)
+}
+
+/// Puts each content together from chunks.
+async fn download_chunks(
+    context: Context<'_>,
+    project: &Project,
+    staging: &Staging,
+    bundle: &Bundle,
+    plan: &PullPlan,
+    absent: &[Vec<Wanted<'_>>],
+    staged: &mut [PathBuf],
+) -> Result<Downloaded, DownloadError> {
+    let placement = &bundle.index_view.placement;
+    let assembled = |files: &Vec<Wanted<'_>>| {
+        let first = files.first()?;
+        let at = bundle.files().binary_search_by(|file| file.path.cmp(&first.file.path)).ok()?;
+        Some(Assembled { file: &bundle.files()[at], runs: placement.runs(at) })
+    };
+    let files: Vec<Assembled<'_>> = absent.iter().filter_map(assembled).collect();
+    let needed: BTreeSet<u32> = files.iter().flat_map(|file| file.runs).map(|run| run.pack).collect();
+    let tables = load_tables(context, Some(project), &placement.packs, &needed).await?;
+    let older = older_files(project, plan, &files);
+    let (paths, mut downloaded) =
+        blocking(|| unpack(context, staging, &placement.packs, &tables, &files, &older))?;
+    for (files, path) in absent.iter().zip(paths) {
+        place(staging, staged, files, path)?;
+    }
+    downloaded.files = absent.iter().map(|files| files.len() as u64).sum();
+    Ok(downloaded)
+}
+
+/// Files of the project that go or change, and may share chunks with what comes.
+fn older_files(project: &Project, plan: &PullPlan, files: &[Assembled<'_>]) -> Vec<Older> {
+    // What is one chunk and has changed shares nothing.
+    let has_chunks = |file: &&Assembled<'_>| file.file.size > MIN_CHUNK as u64;
+    let replaced = files.iter().filter(has_chunks).map(|file| &file.file.path);
+    let gone = plan.delete.iter().filter(|_| files.iter().any(|file| has_chunks(&file)));
+    let older = replaced.chain(gone).map(|path| to_disk(project.root(), path));
+    let is_older = |disk: &PathBuf| {
+        fs::symlink_metadata(disk).is_ok_and(|entry| entry.is_file() && entry.len() > MIN_CHUNK as u64)
+    };
+    older.filter(is_older).map(|disk| Older { disk }).collect()
 }
 
 /// A file to be staged, and its place in the plan.
@@ -90,48 +216,6 @@ impl<'a> Wanted<'a> {
         }
         wanted
     }
-}
-
-/// Files of one content.
-struct Group<'a> {
-    files: Vec<Wanted<'a>>,
-    /// A file of the project that should have it.
-    local: Option<&'a BundlePath>,
-    /// The blob that is it.
-    layer: Option<&'a Descriptor>,
-}
-
-async fn stage_group(
-    context: Context<'_>,
-    project: &Project,
-    staging: &Staging,
-    group: Group<'_>,
-) -> Result<(Vec<(usize, PathBuf)>, Downloaded), DownloadError> {
-    let Some((first, others)) = group.files.split_first() else {
-        return Ok((Vec::new(), Downloaded::default()));
-    };
-    let (path, target) =
-        staging.stage_file(Mode::of(first.file.executable)).map_err(staging_fault(staging))?;
-    let mut downloaded = Downloaded::default();
-    let is_here = match group.local {
-        Some(local) => blocking(|| copy_verified(&to_disk(project.root(), local), &target, first.file))
-            .map_err(staging_fault(staging))?,
-        None => first.file.size == 0,
-    };
-    if !is_here {
-        let layer = group.layer.ok_or_else(|| DownloadError::NoBlob { path: first.file.path.to_string() })?;
-        fetch(context, layer, target, &first.file.path, staging).await?;
-        downloaded = Downloaded { files: group.files.len() as u64, blobs: 1, bytes: first.file.size };
-    }
-    let mut staged = vec![(first.at, path)];
-    for other in others {
-        let (path, mut target) =
-            staging.stage_file(Mode::of(other.file.executable)).map_err(staging_fault(staging))?;
-        let original = &staged[0].1;
-        blocking(|| io::copy(&mut fs::File::open(original)?, &mut target)).map_err(staging_fault(staging))?;
-        staged.push((other.at, path));
-    }
-    Ok((staged, downloaded))
 }
 
 /// Writes a blob to `target`; the stream itself verifies it.
@@ -179,17 +263,15 @@ fn copy_verified(source: &Path, mut target: &fs::File, file: &File) -> io::Resul
     Ok(false)
 }
 
-/// Runs what reads or writes whole files, without holding up other transfers where the runtime can help that.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}
-
 fn staging_fault(staging: &Staging) -> impl Fn(io::Error) -> DownloadError {
     let folder = staging.folder().to_owned();
     move |source| DownloadError::Staging { folder: folder.clone(), source }
+}
+
+impl DownloadError {
+    pub(super) fn content(file: &File) -> Self {
+        Self::Content { path: file.path.to_string() }
+    }
 }
 
 /// Why the content of a pull is not here; the project is as it was.
@@ -203,6 +285,35 @@ pub enum DownloadError {
         /// What the remote says.
         source: RemoteError,
     },
+    /// The core could not be asked.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// What came is not the content of a file.
+    #[error("what came for `{path}` is not the content that the index says")]
+    Content {
+        /// The file.
+        path: String,
+    },
+    /// A frame of a pack cannot be decoded.
+    #[error("a pack is damaged")]
+    Frame {
+        /// Which chunk.
+        source: FrameError,
+    },
+    /// A part of a pack did not come.
+    #[error("cannot fetch a part of the pack {pack}")]
+    Pack {
+        /// The pack.
+        pack: Digest,
+        /// What the remote says.
+        source: RemoteError,
+    },
+    /// A thread that was putting files together has stopped.
+    #[error("an unpacking thread stopped")]
+    Stopped,
+    /// What packs hold could not be found out.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
     /// The manifest names no blob for a file.
     #[error("the manifest names no blob that is the content of `{path}`")]
     NoBlob {

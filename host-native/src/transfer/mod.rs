@@ -1,9 +1,22 @@
 //! Carries plans out: moves bytes between the project and a remote. What is to be moved is not decided here.
 
 mod download;
+pub(crate) mod packing;
+pub(crate) mod tables;
 mod tag;
+mod unpacking;
 mod upload;
 
 pub use self::download::{DownloadError, Downloaded, download};
+pub use self::packing::PackingError;
+pub use self::tables::{Tables, TablesError, load_tables};
 pub use self::tag::{TagError, move_tag, tag_digest};
 pub use self::upload::{UploadError, Uploaded, upload};
+
+/// Runs what reads or writes whole files, without holding up other transfers where the runtime can help that.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}

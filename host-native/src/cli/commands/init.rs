@@ -148,6 +148,7 @@ fn settle(
     match args.layout {
         Some(LayoutArg::Auto) => config.set_value("layout", "auto".into())?,
         Some(LayoutArg::Files) => config.set_value("layout", "files".into())?,
+        Some(LayoutArg::Packed) => config.set_value("layout", "packed".into())?,
         None => {}
     }
     if let Some(threshold) = args.threshold {

@@ -104,7 +104,7 @@ impl std::fmt::Display for UploadedReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError> {
-    let (_lock, mut workspace) = session.locked_workspace("push")?;
+    let (lock, mut workspace) = session.locked_workspace("push")?;
     let reference = configured(&workspace)?;
     let tags = tags(args, reference.tag.as_ref())?;
     if workspace.tracked.is_empty() && workspace.state.last_synced.is_empty() {
@@ -124,7 +124,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         warn_of_what_is_undone(session, &prepared, force);
         let mut report = planned(&reference.without_version().to_string(), &prepared);
         if Execution::of(args.dry_run) == Execution::Apply {
-            let pushed = apply(context, &mut workspace, &reference, prepared, &created, force).await?;
+            let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
             done(&mut report, pushed);
         }
         report.requests = remote.requests();

@@ -300,9 +300,11 @@ fn state_of(error: &OpenError) -> RemoteState {
             }
             _ => RemoteState::UnknownError,
         },
-        OpenError::Index(_) | OpenError::Manifest(_) | OpenError::NotText { .. } | OpenError::Resolve(_) => {
-            RemoteState::UnknownError
-        }
+        OpenError::IndexText(_)
+        | OpenError::Index(_)
+        | OpenError::Manifest(_)
+        | OpenError::NotText { .. }
+        | OpenError::Resolve(_) => RemoteState::UnknownError,
     }
 }
 

@@ -6,7 +6,8 @@
 mod files;
 mod index;
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use self::files::Directory;
@@ -52,6 +54,28 @@ impl Layout {
             RemoteError::Protocol { what: "a layout on disk".to_owned(), fault: fault.to_string() }
         })?
     }
+
+    async fn read_range(
+        &self,
+        descriptor: &Descriptor,
+        range: Range<u64>,
+    ) -> Result<BlobStream, RemoteError> {
+        let digest = descriptor.digest;
+        let opened = self.blocking(move |directory| directory.open_blob(&digest)).await?;
+        let Some(blob) = opened else {
+            return Err(RemoteError::Missing { what: blob::name(descriptor) });
+        };
+        if blob.size != descriptor.size {
+            let what = blob::name(descriptor);
+            return Err(RemoteError::Size { what, expected: descriptor.size, actual: blob.size });
+        }
+        let path = blob.path;
+        let mut file = tokio::fs::File::from_std(blob.file);
+        file.seek(io::SeekFrom::Start(range.start)).await.map_err(files::cannot("read", &path))?;
+        let content = file.take(range.end.saturating_sub(range.start));
+        let pieces = ReaderStream::with_capacity(content, PIECE_BYTES);
+        Ok(pieces.map(move |piece| piece.map_err(files::cannot("read", &path))).boxed())
+    }
 }
 
 impl Remote for Layout {
@@ -67,22 +91,16 @@ impl Remote for Layout {
         &'a self,
         descriptor: &'a Descriptor,
     ) -> BoxFuture<'a, Result<BlobStream, RemoteError>> {
-        let descriptor = descriptor.clone();
-        async move {
-            let wanted = descriptor.clone();
-            let opened = self.blocking(move |directory| directory.open_blob(&wanted.digest)).await?;
-            let Some(file) = opened else {
-                return Err(RemoteError::Missing { what: blob::name(&descriptor) });
-            };
-            if file.size != descriptor.size {
-                let what = blob::name(&descriptor);
-                return Err(RemoteError::Size { what, expected: descriptor.size, actual: file.size });
-            }
-            let pieces = ReaderStream::with_capacity(tokio::fs::File::from_std(file.file), PIECE_BYTES);
-            let path = file.path;
-            Ok(pieces.map(move |piece| piece.map_err(files::cannot("read", &path))).boxed())
-        }
-        .boxed()
+        let whole = 0..descriptor.size;
+        self.read_range(descriptor, whole).boxed()
+    }
+
+    fn blob_range_unverified<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<BlobStream, RemoteError>> {
+        self.read_range(descriptor, range).boxed()
     }
 
     fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>> {
@@ -106,7 +124,7 @@ impl Remote for Layout {
                     blob::check_bytes(bytes, &descriptor)?;
                     directory.write_blob(&descriptor, &mut &bytes[..], &*source.transferred, None)
                 }
-                BlobContent::File(path) => {
+                BlobContent::File(path) | BlobContent::OwnFile(path) => {
                     let mut file = std::fs::File::open(path).map_err(files::cannot("read", path))?;
                     directory.write_blob(&descriptor, &mut file, &*source.transferred, Some(path))
                 }

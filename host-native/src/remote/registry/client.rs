@@ -2,7 +2,7 @@
 //!
 //! What the requests are for is not known here.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -36,6 +36,7 @@ pub(super) struct Client {
     retries: u32,
     timeout: Duration,
     requests: AtomicU64,
+    ignores_ranges: AtomicBool,
 }
 
 impl Client {
@@ -61,12 +62,30 @@ impl Client {
         let http = http.map_err(|error| unreachable(&repository.host, error))?;
         let auth = Auth::new(&repository, options.credentials.clone(), options.transport);
         let (retries, timeout) = (options.retries, options.timeout);
-        Ok(Self { repository, http, auth, retries, timeout, requests: AtomicU64::new(0) })
+        Ok(Self {
+            repository,
+            http,
+            auth,
+            retries,
+            timeout,
+            requests: AtomicU64::new(0),
+            ignores_ranges: AtomicBool::new(false),
+        })
     }
 
     /// How many requests were made, redirects and logins included.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the registry sent a whole blob where a part was asked for.
+    pub(super) fn note_ranges_ignored(&self) {
+        self.ignores_ranges.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the registry is known to send whole blobs where parts are asked for.
+    pub(super) fn ignores_ranges(&self) -> bool {
+        self.ignores_ranges.load(Ordering::Relaxed)
     }
 
     /// A fresh count of tries.

@@ -1,7 +1,8 @@
-//! Finds and receives a blob, and goes on where it stopped when the connection breaks.
+//! Finds and receives a blob or a part of one, and goes on where it stopped when the connection breaks.
 //!
 //! The bytes are not verified here.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bundle_core::descriptor::Descriptor;
@@ -25,22 +26,20 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 ///
 /// The request's own; the stream fails once a broken connection cannot be made up for.
 pub(super) async fn start(client: Arc<Client>, descriptor: &Descriptor) -> Result<BlobStream, RemoteError> {
-    let response = client.send(&call(&client, descriptor, 0)?).await?;
-    let budget = client.budget();
-    let mut download = Download {
-        client,
-        descriptor: descriptor.clone(),
-        response: None,
-        position: 0,
-        skip: 0,
-        failed_at: 0,
-        budget,
-    };
-    download.begin(response)?;
-    Ok(stream::try_unfold(download, |mut download| async move {
-        Ok(download.next().await?.map(|piece| (piece, download)))
-    })
-    .boxed())
+    Download::new(client, descriptor, 0, None).stream().await
+}
+
+/// Asks for the bytes `range` of a blob and streams those, also where the registry sends the whole blob.
+///
+/// # Errors
+///
+/// As [`start`]; the stream fails also where it ends too early.
+pub(super) async fn start_range(
+    client: Arc<Client>,
+    descriptor: &Descriptor,
+    range: Range<u64>,
+) -> Result<BlobStream, RemoteError> {
+    Download::new(client, descriptor, range.start, Some(range.end)).stream().await
 }
 
 /// Whether the registry has a blob.
@@ -61,21 +60,14 @@ pub(super) async fn find(client: &Client, descriptor: &Descriptor) -> Result<boo
     }
 }
 
-fn call(client: &Client, descriptor: &Descriptor, position: u64) -> Result<Call<'static>, RemoteError> {
-    let mut call = Call::new(Method::GET, client.repository.blob(&descriptor.digest), blob::name(descriptor));
-    if position > 0 {
-        call.accepted = &[416];
-        call = call.with_header(RANGE, &format!("bytes={position}-"))?;
-    }
-    Ok(call)
-}
-
 struct Download {
     client: Arc<Client>,
     descriptor: Descriptor,
     response: Option<Response>,
-    /// How many bytes were passed on.
+    /// The byte of the blob that comes next.
     position: u64,
+    /// The byte after the last one that is wanted; `None` for whatever comes.
+    end: Option<u64>,
     /// How many bytes of this answer came before.
     skip: u64,
     failed_at: u64,
@@ -83,12 +75,58 @@ struct Download {
 }
 
 impl Download {
+    fn new(client: Arc<Client>, descriptor: &Descriptor, position: u64, end: Option<u64>) -> Self {
+        let budget = client.budget();
+        Self {
+            client,
+            descriptor: descriptor.clone(),
+            response: None,
+            position,
+            end,
+            skip: 0,
+            failed_at: position,
+            budget,
+        }
+    }
+
+    async fn stream(mut self) -> Result<BlobStream, RemoteError> {
+        if self.end != Some(self.position) {
+            let response = self.client.send(&self.call()?).await?;
+            self.begin(response)?;
+        }
+        Ok(stream::try_unfold(self, |mut download| async move {
+            Ok(download.next().await?.map(|piece| (piece, download)))
+        })
+        .boxed())
+    }
+
+    fn call(&self) -> Result<Call<'static>, RemoteError> {
+        let (url, what) =
+            (self.client.repository.blob(&self.descriptor.digest), blob::name(&self.descriptor));
+        let mut call = Call::new(Method::GET, url, what);
+        let last = self.end.map(|end| (end - 1).to_string());
+        if self.position > 0 || last.is_some() {
+            call.accepted = &[416];
+            let range = format!("bytes={}-{}", self.position, last.unwrap_or_default());
+            call = call.with_header(RANGE, &range)?;
+        }
+        Ok(call)
+    }
+
+    /// The byte of the blob after the last one that is wanted.
+    fn end(&self) -> u64 {
+        self.end.unwrap_or(self.descriptor.size)
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, RemoteError> {
         loop {
+            if self.end == Some(self.position) {
+                return Ok(None);
+            }
             match self.advance().await {
                 Ok(piece) => return Ok(piece),
                 // Only the end of the answer got lost.
-                Err(_) if self.position == self.descriptor.size => return Ok(None),
+                Err(_) if self.position == self.end() => return Ok(None),
                 Err(failure) => {
                     if self.position - self.failed_at >= PROGRESS_BYTES {
                         self.budget.refill();
@@ -103,7 +141,7 @@ impl Download {
 
     async fn advance(&mut self) -> Result<Option<Bytes>, Failure> {
         if self.response.is_none() {
-            let again = self.client.attempt(&call(&self.client, &self.descriptor, self.position)?).await?;
+            let again = self.client.attempt(&self.call()?).await?;
             self.begin(again)?;
         }
         while let Some(response) = &mut self.response {
@@ -113,12 +151,22 @@ impl Download {
             let known = self.skip.min(piece.len() as u64);
             self.skip -= known;
             piece.advance(usize::try_from(known).unwrap_or(piece.len()));
+            if let Some(end) = self.end {
+                piece.truncate(usize::try_from(end - self.position).unwrap_or(piece.len()));
+            }
             if !piece.is_empty() {
                 self.position += piece.len() as u64;
                 return Ok(Some(piece));
             }
         }
-        Ok(None)
+        match self.end {
+            // A whole blob is measured by whoever verifies it.
+            None => Ok(None),
+            Some(end) => {
+                let (expected, actual) = (end, self.position);
+                Err(RemoteError::Size { what: blob::name(&self.descriptor), expected, actual }.into())
+            }
+        }
     }
 
     /// Takes an answer that starts where we are, or at the beginning.
@@ -126,7 +174,10 @@ impl Download {
         let status = response.status();
         let range = text(response.headers(), CONTENT_RANGE);
         let fits = match status.as_u16() {
-            206 => starts_at(range.unwrap_or_default(), self.position, self.descriptor.size),
+            206 => {
+                let wanted = self.position..self.end();
+                is_range(range.unwrap_or_default(), &wanted, self.descriptor.size)
+            }
             416 => false,
             _ => true,
         };
@@ -138,22 +189,27 @@ impl Download {
             });
         }
         self.skip = if status.as_u16() == 206 { 0 } else { self.position };
+        if status.as_u16() != 206 && self.end.is_some() {
+            self.client.note_ranges_ignored();
+        }
         self.response = Some(response);
         Ok(())
     }
 }
 
-/// Whether a `Content-Range` is the rest of a blob of `size` bytes from `position` on.
+/// Whether a `Content-Range` is the bytes `wanted` of a blob of `size` bytes.
 ///
 /// One that stops short of the end is refused: it could make a blob cost as many requests as it has bytes.
-fn starts_at(header: &str, position: u64, size: u64) -> bool {
+fn is_range(header: &str, wanted: &Range<u64>, size: u64) -> bool {
     let parsed = header.strip_prefix("bytes ").and_then(|range| {
         let (range, total) = range.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total))
     });
     parsed.is_some_and(|(first, last, total)| {
-        first == position && Some(last) == size.checked_sub(1) && (total == "*" || total.parse() == Ok(size))
+        first == wanted.start
+            && Some(last) == wanted.end.checked_sub(1)
+            && (total == "*" || total.parse() == Ok(size))
     })
 }
 
@@ -164,8 +220,9 @@ mod tests {
     #[test]
     fn a_range_is_the_one_that_was_asked_for() {
         for right in ["bytes 3-9/10", "bytes 3-9/*"] {
-            assert!(starts_at(right, 3, 10), "{right}");
+            assert!(is_range(right, &(3..10), 10), "{right}");
         }
+        assert!(is_range("bytes 3-5/10", &(3..6), 10));
         for wrong in [
             "",
             "bytes 3-5/10",
@@ -179,7 +236,7 @@ mod tests {
             "items 3-9/10",
             "bytes 3-9",
         ] {
-            assert!(!starts_at(wrong, 3, 10), "{wrong}");
+            assert!(!is_range(wrong, &(3..10), 10), "{wrong}");
         }
     }
 }

@@ -12,10 +12,12 @@ mod retry;
 mod upload;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
+use bundle_core::plan::fetch::RangeSupport;
 use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -182,6 +184,18 @@ impl Remote for Registry {
         descriptor: &'a Descriptor,
     ) -> BoxFuture<'a, Result<BlobStream, RemoteError>> {
         download::start(Arc::clone(&self.client), descriptor).boxed()
+    }
+
+    fn blob_range_unverified<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<BlobStream, RemoteError>> {
+        download::start_range(Arc::clone(&self.client), descriptor, range).boxed()
+    }
+
+    fn range_support(&self) -> RangeSupport {
+        if self.client.ignores_ranges() { RangeSupport::Ignored } else { RangeSupport::Honoured }
     }
 
     fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>> {

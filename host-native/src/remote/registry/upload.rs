@@ -123,7 +123,7 @@ impl Outgoing {
                 blob::check_bytes(bytes, &self.descriptor)?;
                 in_pieces(bytes.clone())
             }
-            BlobContent::File(path) => {
+            BlobContent::File(path) | BlobContent::OwnFile(path) => {
                 let cannot_read = |source| RemoteError::Io { action: "read", path: path.clone(), source };
                 let file = tokio::fs::File::open(path).await.map_err(cannot_read)?;
                 if file.metadata().await.map_err(cannot_read)?.len() != self.descriptor.size {
@@ -134,7 +134,11 @@ impl Outgoing {
         };
         let reading = Reading {
             pieces,
-            hasher: Hasher::new(),
+            length: 0,
+            hasher: match self.source.content {
+                BlobContent::OwnFile(_) => None,
+                BlobContent::Bytes(_) | BlobContent::File(_) => Some(Hasher::new()),
+            },
             descriptor: self.descriptor.clone(),
             source: self.source.clone(),
             progress: Arc::clone(&self.progress),
@@ -152,7 +156,9 @@ fn in_pieces(mut bytes: Bytes) -> BoxStream<'static, Result<Bytes, std::io::Erro
 
 struct Reading {
     pieces: BoxStream<'static, Result<Bytes, std::io::Error>>,
-    hasher: Hasher,
+    length: u64,
+    /// None where the digest is known to be right.
+    hasher: Option<Hasher>,
     descriptor: Descriptor,
     source: BlobSource,
     progress: Arc<Progress>,
@@ -163,16 +169,19 @@ impl Reading {
         let piece = match self.pieces.next().await {
             Some(Ok(piece)) => piece,
             Some(Err(error)) => return Err(self.broken(error)),
-            None if self.hasher.length() == self.descriptor.size => return Ok(None),
+            None if self.length == self.descriptor.size => return Ok(None),
             None => return Err(self.changed()),
         };
-        self.hasher.update(&piece);
-        let length = self.hasher.length();
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&piece);
+        }
+        self.length += piece.len() as u64;
+        let length = self.length;
         if length >= self.descriptor.size {
             let is_last = self.pieces.next().await.is_none();
             if !is_last
                 || length > self.descriptor.size
-                || self.hasher.clone().finish() != self.descriptor.digest
+                || self.hasher.take().is_some_and(|hasher| hasher.finish() != self.descriptor.digest)
             {
                 return Err(self.changed());
             }
@@ -186,14 +195,14 @@ impl Reading {
     }
 
     fn changed(&self) -> std::io::Error {
-        if let BlobContent::File(path) = &self.source.content {
+        if let BlobContent::File(path) | BlobContent::OwnFile(path) = &self.source.content {
             self.keep(RemoteError::ChangedWhileRead { path: path.clone() });
         }
         std::io::Error::other("the content changed")
     }
 
     fn broken(&self, source: std::io::Error) -> std::io::Error {
-        if let BlobContent::File(path) = &self.source.content {
+        if let BlobContent::File(path) | BlobContent::OwnFile(path) = &self.source.content {
             self.keep(RemoteError::Io { action: "read", path: path.clone(), source });
         }
         std::io::Error::other("the content cannot be read")

@@ -1,0 +1,167 @@
+//! Packs files and brings the packs to a remote while the reading goes on.
+//!
+//! Files are read once, in their order: cut and compressed on all processors (`read.rs`), put into packs one after the
+//! other (`assembly.rs`), and each pack is sent while the next one grows. What lies between is bounded, whatever the
+//! size of the files.
+
+mod assembly;
+mod read;
+
+use std::io;
+use std::path::PathBuf;
+
+use bundle_core::compression::CompressionError;
+use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::pack::{FinishedPack, Run};
+use bundle_core::placement::{KnownChunks, PackLimits};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use self::assembly::{Assembly, Spooled};
+pub(crate) use self::read::ToPack;
+use super::Uploaded;
+use crate::bundle::Context;
+use crate::project::staging::Staging;
+use crate::remote::{BlobSource, RemoteError};
+use crate::scan::{HashError, Hashed};
+
+/// How many packs are sent at the same time: more would only hold more of the disk.
+const UPLOADS: usize = 3;
+
+/// A pack smaller than this costs less to send than to ask about, in bytes.
+const WORTH_ASKING: u64 = 64 * 1024;
+
+/// What packs a push builds on.
+#[derive(Debug)]
+pub(crate) struct PackBase<'a> {
+    /// The chunks of the packs that are kept.
+    pub(crate) known: &'a KnownChunks,
+    /// The number of the first new pack.
+    pub(crate) next_pack: u32,
+    /// How large packs become.
+    pub(crate) limits: PackLimits,
+}
+
+/// What became of files that were packed.
+#[derive(Debug, Default)]
+pub(crate) struct PackedFiles {
+    /// For each file, in their order, what it held when it was read.
+    pub(crate) hashed: Vec<Hashed>,
+    /// For each file, in their order, the chunks that it is.
+    pub(crate) runs: Vec<Vec<Run>>,
+    /// The new packs, all of which are on the remote now.
+    pub(crate) packs: Vec<FinishedPack>,
+    /// What was really sent.
+    pub(crate) uploaded: Uploaded,
+}
+
+/// Packs `files` beside what `base` has, and sends the new packs. Tells `read` about every piece that was read.
+///
+/// # Errors
+///
+/// The first one ends it. What was sent by then stays on the remote, where nothing refers to it yet.
+pub(crate) fn pack_files(
+    context: Context<'_>,
+    staging: &Staging,
+    base: &PackBase<'_>,
+    files: &[ToPack],
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<PackedFiles, PackingError> {
+    let (send, receive) = mpsc::channel::<Spooled>(1);
+    std::thread::scope(|scope| {
+        let packing = scope.spawn(|| {
+            // Gone once the work is done, which ends the uploads too.
+            let hand_over = |spooled| send.blocking_send(spooled).map_err(|_| PackingError::Stopped);
+            let packed = pack(staging, base, files, read, hand_over);
+            drop(send);
+            packed
+        });
+        let sent = Handle::current().block_on(upload_all(context, receive));
+        let packed = packing.join().unwrap_or(Err(PackingError::Stopped));
+        // Where sending failed, packing was only told to stop.
+        let uploaded = sent?;
+        let packed = packed?;
+        Ok(PackedFiles { uploaded, ..packed })
+    })
+}
+
+fn pack(
+    staging: &Staging,
+    base: &PackBase<'_>,
+    files: &[ToPack],
+    read: &(dyn Fn(u64) + Sync),
+    hand_over: impl Fn(Spooled) -> Result<(), PackingError>,
+) -> Result<PackedFiles, PackingError> {
+    let mut assembly = Assembly::new(staging, base, hand_over);
+    let mut packed = PackedFiles {
+        hashed: Vec::with_capacity(files.len()),
+        runs: vec![Vec::new(); files.len()],
+        ..PackedFiles::default()
+    };
+    read::in_segments(files, base.known, read, |segment| {
+        if let Some(runs) = packed.runs.get_mut(segment.file) {
+            assembly.add(segment.chunks, runs)?;
+        }
+        packed.hashed.extend(segment.end);
+        Ok(())
+    })?;
+    packed.packs = assembly.finish()?;
+    Ok(packed)
+}
+
+async fn upload_all(
+    context: Context<'_>,
+    receive: mpsc::Receiver<Spooled>,
+) -> Result<Uploaded, PackingError> {
+    stream::unfold(receive, async |mut receive| receive.recv().await.map(|spooled| (spooled, receive)))
+        .map(|spooled| upload(context, spooled))
+        .buffer_unordered(context.concurrency.min(UPLOADS))
+        .try_fold(Uploaded::default(), async |sum, one| {
+            Ok(Uploaded { blobs: sum.blobs + one.blobs, bytes: sum.bytes + one.bytes })
+        })
+        .await
+}
+
+async fn upload(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, PackingError> {
+    let fault = |source| PackingError::Upload { digest: spooled.digest.to_string(), source };
+    let descriptor = Descriptor::new(media_type::PACK, spooled.digest, spooled.size);
+    // An earlier push may have got this far.
+    if spooled.size >= WORTH_ASKING && context.remote.has_blob(&descriptor).await.map_err(fault)? {
+        return Ok(Uploaded::default());
+    }
+    let source = BlobSource::own_file(spooled.file.path());
+    context.remote.push_blob(&descriptor, source).await.map_err(fault)?;
+    Ok(Uploaded { blobs: 1, bytes: spooled.size })
+}
+
+/// Why files could not be packed.
+#[derive(Debug, Error)]
+pub enum PackingError {
+    /// A chunk could not be compressed.
+    #[error("a chunk could not be compressed")]
+    Compression(#[from] CompressionError),
+    /// A file could not be read, or changed meanwhile.
+    #[error("cannot pack the project's files")]
+    Read(#[from] HashError),
+    /// The staging folder cannot be written.
+    #[error("cannot write to {}", folder.display())]
+    Staging {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A thread that was packing has stopped.
+    #[error("a packing thread stopped")]
+    Stopped,
+    /// A pack was not sent.
+    #[error("cannot send the pack {digest}")]
+    Upload {
+        /// Its digest.
+        digest: String,
+        /// What the remote says.
+        source: RemoteError,
+    },
+}

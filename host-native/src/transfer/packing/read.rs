@@ -1,0 +1,259 @@
+//! Reads files in their order, takes their digests, and cuts and compresses what is new of them, on all processors.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use bundle_core::chunk::{ChunkHash, Chunker, Rest};
+use bundle_core::digest::{Digest, Hasher};
+use bundle_core::pack::{Effort, FrameWriter, Patience, Place, SEGMENT_BYTES, StoredChunk};
+use bundle_core::placement::KnownChunks;
+use rayon::prelude::*;
+
+use super::PackingError;
+use crate::project::stamp::{Stamp, is_executable};
+use crate::scan::{HashError, Hashed, open_found};
+
+/// How many small files are read together at most.
+const FILES_TOGETHER: usize = 512;
+
+/// How many batches may wait to be put into packs.
+const WAITING: usize = 2;
+
+/// A file to be packed.
+#[derive(Clone, Debug)]
+pub(crate) struct ToPack {
+    /// Where it is.
+    pub(crate) disk: PathBuf,
+    /// How many bytes it had when it was seen; it may have others by now.
+    pub(crate) size: u64,
+    /// The digest that it must have, where it is known.
+    pub(crate) expected: Option<Digest>,
+}
+
+/// One chunk of a file.
+#[derive(Debug)]
+pub(super) enum Chunk {
+    /// A pack has it already.
+    Known(Place),
+    /// Ready to be put into a pack, if no earlier one of this push was the same.
+    New(StoredChunk),
+}
+
+/// The next part of a file.
+#[derive(Debug)]
+pub(super) struct Segment {
+    /// Which of the files.
+    pub(super) file: usize,
+    pub(super) chunks: Vec<Chunk>,
+    /// What the file was, after its last part.
+    pub(super) end: Option<Hashed>,
+}
+
+/// Gives every part of every file to `take`, in order.
+pub(super) fn in_segments(
+    files: &[ToPack],
+    known: &KnownChunks,
+    read: &(dyn Fn(u64) + Sync),
+    mut take: impl FnMut(Segment) -> Result<(), PackingError>,
+) -> Result<(), PackingError> {
+    let (send, receive) = sync_channel(WAITING);
+    std::thread::scope(|scope| {
+        let reader = Reader { known, chunker: Chunker::new(), read };
+        let reading = scope.spawn(move || reader.read_all(files, &send));
+        let taken = receive.iter().flatten().try_for_each(&mut take);
+        // Tells the reader that nobody takes any more.
+        drop(receive);
+        let read = reading.join().unwrap_or(Err(PackingError::Stopped));
+        taken.and(read)
+    })
+}
+
+struct Reader<'a> {
+    known: &'a KnownChunks,
+    chunker: Chunker,
+    read: &'a (dyn Fn(u64) + Sync),
+}
+
+impl Reader<'_> {
+    fn read_all(&self, files: &[ToPack], send: &SyncSender<Vec<Segment>>) -> Result<(), PackingError> {
+        let mut next = 0;
+        while let Some(file) = files.get(next) {
+            if file.size > SEGMENT_BYTES as u64 {
+                self.read_large(next, file, send)?;
+                next += 1;
+                continue;
+            }
+            let together = together(files, next);
+            next = together.end;
+            let segments: Result<Vec<_>, _> =
+                together.into_par_iter().map(|at| self.read_small(at, &files[at])).collect();
+            send.send(segments?).map_err(|_| PackingError::Stopped)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a file that is held as a whole; once more from the start if it changed meanwhile.
+    fn read_small(&self, at: usize, file: &ToPack) -> Result<Segment, PackingError> {
+        with_buffer(|content| {
+            for _ in 0..2 {
+                let hashed = self.read_whole(file, content).map_err(fault(file))?;
+                let Some(hashed) = hashed.filter(|hashed| file.is_expected(hashed)) else { continue };
+                let mut chunks = Vec::new();
+                let mut start = 0;
+                for length in self.chunker.lengths(content, Rest::Whole) {
+                    let chunk = content.get(start..start + length).unwrap_or_default();
+                    chunks.push(self.chunk(chunk, Effort::Try)?);
+                    start += length;
+                }
+                return Ok(Segment { file: at, chunks, end: Some(hashed) });
+            }
+            Err(file.changed().into())
+        })
+    }
+
+    fn read_whole(&self, file: &ToPack, content: &mut Vec<u8>) -> io::Result<Option<Hashed>> {
+        let mut input = open_found(&file.disk)?;
+        let before = input.metadata()?;
+        let stamp = Stamp::of(&before);
+        // One that has grown since is seen to have changed.
+        if !before.is_file() || stamp.size > SEGMENT_BYTES as u64 {
+            return Ok(None);
+        }
+        content.clear();
+        let length = input.by_ref().take(stamp.size + 1).read_to_end(content)?;
+        (self.read)(length as u64);
+        if length as u64 != stamp.size || Stamp::of(&input.metadata()?) != stamp {
+            return Ok(None);
+        }
+        Ok(Some(Hashed { digest: Digest::of(content), stamp, executable: is_executable(&before) }))
+    }
+
+    /// Reads a file that is too large to be held as a whole, and sends each part as it comes.
+    fn read_large(
+        &self,
+        at: usize,
+        file: &ToPack,
+        send: &SyncSender<Vec<Segment>>,
+    ) -> Result<(), PackingError> {
+        let mut input = open_found(&file.disk).map_err(fault(file))?;
+        let before = input.metadata().map_err(fault(file))?;
+        let stamp = Stamp::of(&before);
+        if !before.is_file() {
+            return Err(file.changed().into());
+        }
+        let (mut hasher, mut patience) = (Hasher::new(), Patience::default());
+        let mut content = Vec::new();
+        loop {
+            let carried = content.len();
+            let rest = read_segment(&mut input, &mut content).map_err(fault(file))?;
+            (self.read)((content.len() - carried) as u64);
+            let effort = patience.next_effort();
+            let new = content.get(carried..).unwrap_or_default();
+            let ((), chunks) = rayon::join(|| hasher.update(new), || self.cut(&content, rest, effort));
+            let (chunks, cut) = chunks?;
+            if effort == Effort::Try {
+                let (raw, stored) = sizes(&chunks);
+                patience.learn(raw, stored);
+            }
+            content.drain(..cut);
+            if rest == Rest::Part {
+                let segment = Segment { file: at, chunks, end: None };
+                send.send(vec![segment]).map_err(|_| PackingError::Stopped)?;
+                continue;
+            }
+            let is_same = Stamp::of(&input.metadata().map_err(fault(file))?) == stamp;
+            let is_whole = hasher.length() == stamp.size;
+            let hashed = Hashed { digest: hasher.finish(), stamp, executable: is_executable(&before) };
+            if !is_same || !is_whole || !file.is_expected(&hashed) {
+                return Err(file.changed().into());
+            }
+            let segment = Segment { file: at, chunks, end: Some(hashed) };
+            return send.send(vec![segment]).map_err(|_| PackingError::Stopped);
+        }
+    }
+
+    /// Cuts what can be cut off `content`; says also how many bytes that was.
+    fn cut(&self, content: &[u8], rest: Rest, effort: Effort) -> Result<(Vec<Chunk>, usize), PackingError> {
+        let mut end = 0;
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for length in self.chunker.lengths(content, rest) {
+            ranges.push(end..end + length);
+            end += length;
+        }
+        let chunk = |range: Range<usize>| self.chunk(content.get(range).unwrap_or_default(), effort);
+        let chunks: Result<_, _> = ranges.into_par_iter().map(chunk).collect();
+        Ok((chunks?, end))
+    }
+
+    fn chunk(&self, content: &[u8], effort: Effort) -> Result<Chunk, PackingError> {
+        let hash = ChunkHash::of(content);
+        match self.known.find(&hash) {
+            Some(place) => Ok(Chunk::Known(place)),
+            None => Ok(Chunk::New(encode(hash, content, effort)?)),
+        }
+    }
+}
+
+impl ToPack {
+    fn is_expected(&self, hashed: &Hashed) -> bool {
+        self.expected.is_none_or(|expected| expected == hashed.digest)
+    }
+
+    fn changed(&self) -> HashError {
+        HashError::ChangedWhileRead { path: self.disk.clone() }
+    }
+}
+
+fn fault(file: &ToPack) -> impl Fn(io::Error) -> PackingError {
+    |source| HashError::Read { path: file.disk.clone(), source }.into()
+}
+
+/// The small files from `start` on that are read together.
+fn together(files: &[ToPack], start: usize) -> Range<usize> {
+    let mut bytes = 0;
+    let fits = |file: &&ToPack| {
+        bytes += file.size;
+        bytes <= SEGMENT_BYTES as u64
+    };
+    let rest = files.get(start..).unwrap_or_default().iter().take(FILES_TOGETHER);
+    start..start + rest.take_while(fits).count().max(1)
+}
+
+/// Appends the next part of a file to `content`; whether it was the last one.
+fn read_segment(input: &mut File, content: &mut Vec<u8>) -> io::Result<Rest> {
+    let length = input.by_ref().take(SEGMENT_BYTES as u64).read_to_end(content)?;
+    Ok(if length < SEGMENT_BYTES { Rest::Whole } else { Rest::Part })
+}
+
+fn sizes(chunks: &[Chunk]) -> (usize, usize) {
+    let new = chunks.iter().filter_map(|chunk| match chunk {
+        Chunk::Known(_) => None,
+        Chunk::New(chunk) => Some((chunk.raw as usize, chunk.bytes.len())),
+    });
+    new.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
+fn encode(hash: ChunkHash, content: &[u8], effort: Effort) -> Result<StoredChunk, PackingError> {
+    thread_local! {
+        static WRITER: RefCell<Option<FrameWriter>> = const { RefCell::new(None) };
+    }
+    WRITER.with_borrow_mut(|writer| {
+        let writer = match writer {
+            Some(writer) => writer,
+            none => none.insert(FrameWriter::new()?),
+        };
+        Ok(writer.encode(hash, content, effort)?)
+    })
+}
+
+/// Runs `work` with this thread's buffer.
+fn with_buffer<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    BUFFER.with_borrow_mut(work)
+}

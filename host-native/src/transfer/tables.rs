@@ -1,0 +1,134 @@
+//! The tables of packs: from the project's cache, or from the end of each pack.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::digest::Digest;
+use bundle_core::pack::{Pack, Table, TableError};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use thiserror::Error;
+
+use crate::bundle::Context;
+use crate::project::Project;
+use crate::project::atomic::write_unsynced;
+use crate::remote::RemoteError;
+
+/// The tables of some packs.
+#[derive(Debug, Default)]
+pub struct Tables {
+    /// One for each pack, in their order.
+    pub tables: Vec<Table>,
+    /// How many bytes were fetched to get them.
+    pub fetched: u64,
+}
+
+/// The tables of those of `packs` whose numbers are `needed`; an empty one stands for each of the others.
+///
+/// # Errors
+///
+/// Refuses a table that is not the one that the index names, or that contradicts itself.
+pub async fn load_tables(
+    context: Context<'_>,
+    project: Option<&Project>,
+    packs: &[Pack],
+    needed: &BTreeSet<u32>,
+) -> Result<Tables, TablesError> {
+    stream::iter((0..).zip(packs))
+        .map(async |(number, pack)| match needed.contains(&number) {
+            true => load_table(context, project, pack).await,
+            false => Ok((Table::default(), 0)),
+        })
+        .buffered(context.concurrency)
+        .try_fold(Tables::default(), async |mut tables, (table, fetched)| {
+            tables.tables.push(table);
+            tables.fetched += fetched;
+            Ok(tables)
+        })
+        .await
+}
+
+async fn load_table(
+    context: Context<'_>,
+    project: Option<&Project>,
+    pack: &Pack,
+) -> Result<(Table, u64), TablesError> {
+    let refused = |source| TablesError::Refused { pack: pack.digest, source };
+    // Also before anything is fetched: the numbers say how much that would be.
+    pack.check().map_err(|error| refused(error.into()))?;
+    if let Some(stored) = project.and_then(|project| cached(project, pack)) {
+        return Ok((Table::parse(&stored, pack).map_err(refused)?, 0));
+    }
+    let stored = fetch(context, pack).await?;
+    let table = Table::parse(&stored, pack).map_err(refused)?;
+    if let Some(project) = project {
+        keep_table(project, &pack.toc.digest, &stored);
+    }
+    Ok((table, pack.toc.size))
+}
+
+/// Remembers the stored table with this digest; that it cannot be is no fault.
+pub(crate) fn keep_table(project: &Project, digest: &Digest, stored: &[u8]) {
+    let file = table_file(project, digest);
+    let kept = || -> io::Result<()> {
+        match write_unsynced(&file, &[stored]) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(project.tables_folder())?;
+                write_unsynced(&file, &[stored])
+            }
+            written => written,
+        }
+    };
+    if let Err(error) = kept() {
+        tracing::debug!(%error, "the table of a pack cannot be kept");
+    }
+}
+
+fn table_file(project: &Project, digest: &Digest) -> PathBuf {
+    project.tables_folder().join(digest.hex())
+}
+
+fn cached(project: &Project, pack: &Pack) -> Option<Vec<u8>> {
+    let stored = std::fs::read(table_file(project, &pack.toc.digest)).ok()?;
+    (Digest::of(&stored) == pack.toc.digest).then_some(stored)
+}
+
+async fn fetch(context: Context<'_>, pack: &Pack) -> Result<Bytes, TablesError> {
+    let fault = |source| TablesError::Fetch { pack: pack.digest, source };
+    let descriptor = Descriptor::new(media_type::PACK, pack.digest, pack.size);
+    let range = pack.toc.offset..pack.size;
+    let mut pieces = context.remote.blob_range_unverified(&descriptor, range).await.map_err(fault)?;
+    let mut stored = BytesMut::new();
+    while let Some(piece) = pieces.next().await {
+        stored.extend_from_slice(&piece.map_err(fault)?);
+    }
+    let actual = Digest::of(&stored);
+    if actual != pack.toc.digest {
+        let what = format!("the table of the pack {}", pack.digest);
+        return Err(fault(RemoteError::Digest { what, expected: pack.toc.digest, actual }));
+    }
+    Ok(stored.freeze())
+}
+
+/// Why the table of a pack is not here.
+#[derive(Debug, Error)]
+pub enum TablesError {
+    /// It did not come, or was not what it should be.
+    #[error("cannot fetch the table of the pack {pack}")]
+    Fetch {
+        /// The pack.
+        pack: Digest,
+        /// What the remote says.
+        source: RemoteError,
+    },
+    /// It is the one that the index names, and cannot be taken.
+    #[error("the table of the pack {pack} cannot be taken")]
+    Refused {
+        /// The pack.
+        pack: Digest,
+        /// Why not.
+        source: TableError,
+    },
+}

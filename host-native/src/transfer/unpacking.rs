@@ -1,0 +1,149 @@
+//! Puts files together from chunks: those that older files of the project still have, and those that packs have.
+//!
+//! What the packs have comes in batches of frames (`batch.rs`), each batch is decoded, written and hashed on all
+//! processors (`target.rs`), while the next one comes. What lies between is bounded, whatever the size of the files.
+
+mod batch;
+mod local;
+mod target;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::pack::{Pack, Place, Run, Table};
+use bundle_core::plan::fetch::ByteRange;
+use bundle_core::snapshot::File;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use self::batch::{Batch, Gathering};
+use self::target::Targets;
+use super::tables::Tables;
+use super::{DownloadError, Downloaded};
+use crate::bundle::Context;
+use crate::project::staging::Staging;
+
+/// How many packs are read at the same time: files are hashed in their order, and what comes too early waits.
+const PACKS_AT_ONCE: usize = 3;
+
+/// How many batches may wait to be put in place.
+const WAITING: usize = 2;
+
+/// A file that is put together, and the chunks that it is.
+pub(super) struct Assembled<'a> {
+    pub(super) file: &'a File,
+    pub(super) runs: &'a [Run],
+}
+
+/// An older file of the project that may share chunks with a new one.
+pub(super) struct Older {
+    pub(super) disk: PathBuf,
+}
+
+/// Stages `files`, each verified; their staged files are in the same order.
+///
+/// # Errors
+///
+/// The first one ends it.
+pub(super) fn unpack(
+    context: Context<'_>,
+    staging: &Staging,
+    packs: &[Pack],
+    tables: &Tables,
+    files: &[Assembled<'_>],
+    older: &[Older],
+) -> Result<(Vec<PathBuf>, Downloaded), DownloadError> {
+    let (targets, mut wanted) = Targets::of(staging, files, &tables.tables)?;
+    local::take(older, &tables.tables, &mut wanted, &targets)?;
+    let (send, receive) = mpsc::channel(WAITING);
+    let downloaded = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| write_all(&targets, receive));
+        let fetched = Handle::current().block_on(fetch_all(context, packs, &tables.tables, &wanted, &send));
+        drop(send);
+        let written = writing.join().unwrap_or(Err(DownloadError::Stopped));
+        // Where writing failed, fetching was only told to stop.
+        written.and(fetched)
+    })?;
+    let downloaded = Downloaded { bytes: downloaded.bytes + tables.fetched, ..downloaded };
+    Ok((targets.finish()?, downloaded))
+}
+
+/// The chunks that are still to be fetched, by pack and chunk, each with the places where its bytes go.
+type Wanted = BTreeMap<Place, Vec<Destination>>;
+
+/// Where the bytes of a chunk go.
+#[derive(Clone, Copy, Debug)]
+struct Destination {
+    /// Which of the files.
+    file: usize,
+    /// The first byte in it.
+    offset: u64,
+}
+
+fn write_all(targets: &Targets<'_>, mut receive: mpsc::Receiver<Batch<'_>>) -> Result<(), DownloadError> {
+    while let Some(batch) = receive.blocking_recv() {
+        targets.write(&batch.decode()?)?;
+    }
+    Ok(())
+}
+
+async fn fetch_all<'a>(
+    context: Context<'_>,
+    packs: &'a [Pack],
+    tables: &'a [Table],
+    wanted: &'a Wanted,
+    send: &mpsc::Sender<Batch<'a>>,
+) -> Result<Downloaded, DownloadError> {
+    let mut by_pack: BTreeMap<u32, Vec<(u32, &[Destination])>> = BTreeMap::new();
+    for (place, destinations) in wanted {
+        by_pack.entry(place.pack).or_default().push((place.chunk, destinations));
+    }
+    stream::iter(by_pack)
+        .map(async |(number, chunks)| {
+            let (pack, table) = (&packs[number as usize], &tables[number as usize]);
+            let bytes = fetch_pack(context, pack, table, &chunks, send).await?;
+            Ok(Downloaded { files: 0, blobs: 1, bytes })
+        })
+        .buffer_unordered(context.concurrency.min(PACKS_AT_ONCE))
+        .try_fold(Downloaded::default(), async |sum: Downloaded, one| {
+            Ok(Downloaded { files: 0, blobs: sum.blobs + one.blobs, bytes: sum.bytes + one.bytes })
+        })
+        .await
+}
+
+/// Fetches the chunks that are wanted of a pack, in its order; says how many bytes came.
+async fn fetch_pack<'a>(
+    context: Context<'_>,
+    pack: &Pack,
+    table: &'a Table,
+    chunks: &[(u32, &'a [Destination])],
+    send: &mpsc::Sender<Batch<'a>>,
+) -> Result<u64, DownloadError> {
+    let fault = |source| DownloadError::Pack { pack: pack.digest, source };
+    let frames = chunks.iter().map(|(chunk, destinations)| (&table.frames[*chunk as usize], *destinations));
+    let spans: Vec<ByteRange> =
+        frames.clone().map(|(frame, _)| ByteRange { start: frame.offset, end: frame.end() }).collect();
+    let ranges = context.core.plan_ranges(&spans, context.remote.range_support())?;
+    let descriptor = Descriptor::new(media_type::PACK, pack.digest, pack.size);
+    let mut frames = frames.peekable();
+    let mut received = 0;
+    for range in ranges {
+        let mut pieces =
+            context.remote.blob_range_unverified(&descriptor, range.start..range.end).await.map_err(fault)?;
+        let mut gathering = Gathering::new(range.start);
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(fault)?;
+            received += piece.len() as u64;
+            gathering.add(&piece);
+            while let Some(batch) = gathering.batch(&mut frames) {
+                send.send(batch).await.map_err(|_| DownloadError::Stopped)?;
+            }
+        }
+        if let Some(batch) = gathering.rest(&mut frames) {
+            send.send(batch).await.map_err(|_| DownloadError::Stopped)?;
+        }
+    }
+    Ok(received)
+}

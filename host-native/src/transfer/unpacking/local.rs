@@ -1,0 +1,84 @@
+//! Chunks that the project has already: in older versions of the files that come, or in files that go.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::{self, Read as _};
+
+use bundle_core::chunk::{ChunkHash, Chunker, Rest};
+use bundle_core::pack::{Place, SEGMENT_BYTES, Table};
+use rayon::prelude::*;
+
+use super::batch::Chunks;
+use super::target::Targets;
+use super::{Older, Wanted};
+use crate::scan::open_found;
+use crate::transfer::DownloadError;
+
+/// Reads the older files, writes every chunk of theirs that is wanted, and takes it off the list.
+///
+/// A file that cannot be read, or is not what it was, only has fewer chunks to give: each is known by its hash.
+pub(super) fn take(
+    older: &[Older],
+    tables: &[Table],
+    wanted: &mut Wanted,
+    targets: &Targets<'_>,
+) -> Result<(), DownloadError> {
+    if older.is_empty() || wanted.is_empty() {
+        return Ok(());
+    }
+    let hash = |place: &Place| tables[place.pack as usize].frames[place.chunk as usize].hash;
+    let mut places: HashMap<ChunkHash, Vec<Place>> = HashMap::new();
+    for place in wanted.keys() {
+        places.entry(hash(place)).or_default().push(*place);
+    }
+    for file in older {
+        if places.is_empty() {
+            break;
+        }
+        let given = take_from(file, &mut places, wanted, targets)?;
+        if let Err(error) = given {
+            tracing::debug!(file = %file.disk.display(), %error, "an older file cannot be read");
+        }
+    }
+    Ok(())
+}
+
+/// Reads one file. The inner failure is one of reading it, the outer one of writing what it gave.
+fn take_from(
+    file: &Older,
+    places: &mut HashMap<ChunkHash, Vec<Place>>,
+    wanted: &mut Wanted,
+    targets: &Targets<'_>,
+) -> Result<io::Result<()>, DownloadError> {
+    let mut input = match open_found(&file.disk) {
+        Ok(input) => input,
+        Err(error) => return Ok(Err(error)),
+    };
+    let (chunker, mut content) = (Chunker::new(), Vec::new());
+    loop {
+        let read = input.by_ref().take(SEGMENT_BYTES as u64).read_to_end(&mut content);
+        let rest = match read {
+            Ok(length) if length < SEGMENT_BYTES => Rest::Whole,
+            Ok(_) => Rest::Part,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut end = 0;
+        let mut pieces = Vec::new();
+        for length in chunker.lengths(&content, rest) {
+            pieces.push(&content[end..end + length]);
+            end += length;
+        }
+        let hashes: Vec<ChunkHash> = pieces.par_iter().map(|piece| ChunkHash::of(piece)).collect();
+        let mut found = Vec::new();
+        for (piece, hash) in pieces.into_iter().zip(hashes) {
+            let destinations = places.remove(&hash).unwrap_or_default().into_iter();
+            found.extend(destinations.filter_map(|place| Some((piece, wanted.remove(&place)?))));
+        }
+        let chunks = found.iter().map(|(piece, destinations)| (Cow::Borrowed(*piece), &destinations[..]));
+        targets.write(&Chunks { chunks: chunks.collect() })?;
+        content.drain(..end);
+        if rest == Rest::Whole {
+            return Ok(Ok(()));
+        }
+    }
+}

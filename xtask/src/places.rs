@@ -7,6 +7,7 @@
 //! | tool | variable | below `target/tools/` |
 //! |---|---|---|
 //! | OCI registry 2.8 | `MODELOPS_TEST_DOCKER_REGISTRY` | `docker-registry/usr/bin/docker-registry` |
+//! | skopeo 1.9 | `MODELOPS_TEST_SKOPEO` | `skopeo/skopeo` |
 //! | Chromium | `MODELOPS_TEST_CHROMIUM` | `chromium/chromium` |
 //! | Node.js | `MODELOPS_TEST_NODE` | (`PATH` only) |
 //! | Playwright and other npm packages | `MODELOPS_TEST_NODE_MODULES` | `node/node_modules` |
@@ -34,6 +35,14 @@ pub const DOCKER_REGISTRY: Place = Place {
     variable: "MODELOPS_TEST_DOCKER_REGISTRY",
     installed: "docker-registry/usr/bin/docker-registry",
     on_path: &["docker-registry"],
+};
+
+/// Another program that reads and copies what lies in registries, layouts and archives.
+pub const SKOPEO: Place = Place {
+    name: "skopeo",
+    variable: "MODELOPS_TEST_SKOPEO",
+    installed: "skopeo/skopeo",
+    on_path: &["skopeo"],
 };
 
 /// A browser.

@@ -25,9 +25,13 @@ struct Tool {
     install: fn(&Tool, &Path) -> Result,
 }
 
+/// skopeo, and those of its libraries that not every system has.
+const SKOPEO_PACKAGES: &[&str] = &["skopeo", "libassuan0", "libdevmapper1.02.1", "libgpgme11"];
+
 /// Every tool, in the order in which they are looked for.
 const TOOLS: &[Tool] = &[
     Tool { place: &places::DOCKER_REGISTRY, recipe: &["docker-registry"], install: debian::unpack },
+    Tool { place: &places::SKOPEO, recipe: SKOPEO_PACKAGES, install: debian::unpack_skopeo },
     Tool { place: &places::CHROMIUM, recipe: &["chromium"], install: debian::install_chromium },
     Tool { place: &places::NODE, recipe: &[], install: ask_for_node },
     Tool { place: &places::NODE_MODULES, recipe: &["playwright-core@1.65.1"], install: install_npm },

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::commands::{add, completions, core, diff, init, manifest, pull, push, remove, status};
+use super::commands::{
+    add, completions, core, diff, export, import, init, manifest, pull, push, remove, status,
+};
 
 /// Packs a project's code and data into one OCI artifact and moves it between people, registries and workers.
 #[derive(Debug, Parser)]
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Push(push::PushArgs),
     Pull(pull::PullArgs),
     Manifest(manifest::ManifestArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Core(core::CoreArgs),
     Completions(completions::CompletionsArgs),
 }

@@ -243,6 +243,11 @@ impl From<RemoteError> for CliError {
             | RemoteError::Encoding { .. } => {
                 "what came is not what was stored: it was damaged or tampered with, and was not used"
             }
+            RemoteError::Archive { .. } => {
+                "the file is damaged, or no archive that `modelops-bundle export` wrote; nothing of it was used"
+            }
+            RemoteError::NoArchive { .. } => "check the path",
+            RemoteError::NotAFile { .. } => "name a file",
             RemoteError::TooLarge { .. } => "nothing of it was used",
             RemoteError::ConditionFailed { .. } => "pull, look at what changed, and push again",
             RemoteError::ChangedWhileRead { .. } => {
@@ -473,6 +478,8 @@ impl From<TagError> for CliError {
             )),
             TagError::Published { .. } => Self::of(Exit::Moved, &error)
                 .hint("choose a new version; a published one is moved only with --force"),
+            TagError::Taken { .. } => Self::of(Exit::Moved, &error)
+                .hint("name another tag, or move this one with --force; nothing was copied"),
             TagError::Open(error) => error.into(),
         }
     }

@@ -12,7 +12,9 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use self::args::{Cli, Command};
-use self::commands::{add, completions, core, diff, init, manifest, pull, push, remove, status};
+use self::commands::{
+    add, completions, core, diff, export, import, init, manifest, pull, push, remove, status,
+};
 use self::error::{CliError, Exit};
 use self::session::Session;
 use self::ui::{Format, Talk, Ui};
@@ -50,6 +52,8 @@ fn run(ui: &Ui, cli: &Cli) -> Result<(), CliError> {
         Command::Push(args) => push::run(&session, args),
         Command::Pull(args) => pull::run(&session, args),
         Command::Manifest(args) => manifest::run(&session, args),
+        Command::Export(args) => export::run(&session, args),
+        Command::Import(args) => import::run(&session, args),
         Command::Core(args) => core::run(&session, args),
         Command::Completions(args) => completions::run(ui, args),
     }

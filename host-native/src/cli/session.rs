@@ -1,12 +1,12 @@
 //! What every command needs, made when it is first needed: the core, a remote, the runtime, the project in order.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
-use bundle_core::reference::{Reference, Tag};
+use bundle_core::reference::{Place, Reference, Tag};
 
 use super::args::GlobalArgs;
 use super::error::{CliError, Exit};
@@ -143,6 +143,37 @@ pub(crate) fn understand(text: &str, default: Option<&Reference>) -> Result<Refe
         }
     }
     Ok(text.parse()?)
+}
+
+/// The bundle that is meant by `text`, or by the project where nothing is named; it has a tag or a digest, if only the
+/// default tag.
+pub(crate) fn wanted_bundle(
+    session: &Session<'_>,
+    text: Option<&str>,
+    workspace: Option<&Workspace>,
+) -> Result<Reference, CliError> {
+    let default = workspace.and_then(Workspace::default_reference);
+    let reference = match (text, workspace) {
+        (Some(text), _) => absolute(understand(text, default.as_ref())?, &session.cwd)?,
+        (None, Some(workspace)) => configured(workspace)?,
+        (None, None) => return Err(CliError::new(Exit::Usage, "no bundle is named")),
+    };
+    if reference.tag.is_some() || reference.digest.is_some() {
+        return Ok(reference);
+    }
+    let tag = workspace.map(|workspace| workspace.config.default_tag.clone());
+    Ok(reference.with_tag(tag.map_or_else(|| DEFAULT_TAG.parse(), Ok)?))
+}
+
+/// Makes the folder or file of a reference absolute, so that it means the same from everywhere.
+pub(crate) fn absolute(mut reference: Reference, cwd: &Path) -> Result<Reference, CliError> {
+    if let Place::Layout { directory: path } | Place::Archive { file: path } = &mut reference.place {
+        let absolute = cwd.join(&*path);
+        *path = absolute.to_str().map(str::to_owned).ok_or_else(|| {
+            CliError::new(Exit::Usage, format_args!("the path {} is not UTF-8", absolute.display()))
+        })?;
+    }
+    Ok(reference)
 }
 
 /// A reference's version, its tag `latest` where it names none.

@@ -41,7 +41,7 @@ pub struct BlobSource {
 }
 
 /// What a [`BlobSource`] reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum BlobContent {
     /// Bytes in memory.
     Bytes(Bytes),
@@ -49,6 +49,25 @@ pub enum BlobContent {
     File(PathBuf),
     /// The same, of this program's own: it was hashed when it was written, and nobody else writes to it.
     OwnFile(PathBuf),
+    /// The same blob on another remote, streamed likewise.
+    Remote(RemoteBlob),
+}
+
+/// A remote from which a blob is read, anew for each try.
+#[derive(Clone)]
+pub struct RemoteBlob(Arc<dyn Remote>);
+
+impl RemoteBlob {
+    /// Streams the blob, verified.
+    pub(super) async fn read(&self, descriptor: &Descriptor) -> Result<BlobStream, RemoteError> {
+        read_blob(&*self.0, descriptor).await
+    }
+}
+
+impl fmt::Debug for RemoteBlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteBlob").finish_non_exhaustive()
+    }
 }
 
 impl BlobSource {
@@ -65,6 +84,11 @@ impl BlobSource {
     /// Streams a file of this program's own, which was hashed when it was written.
     pub fn own_file(path: impl Into<PathBuf>) -> Self {
         Self { content: BlobContent::OwnFile(path.into()), transferred: Arc::new(Silent) }
+    }
+
+    /// Streams the blob from another remote that has it.
+    pub fn remote(remote: Arc<dyn Remote>) -> Self {
+        Self { content: BlobContent::Remote(RemoteBlob(remote)), transferred: Arc::new(Silent) }
     }
 
     /// Tells `transferred` as bytes go out.

@@ -9,11 +9,21 @@ use std::time::Duration;
 use bundle_core::digest::Digest;
 use thiserror::Error;
 
+use super::archive::ArchiveError;
+
 /// Why a remote did not do what it was asked.
 ///
 /// No variant ever holds a credential, a query string or a control character of a registry's answer.
 #[derive(Debug, Error)]
 pub enum RemoteError {
+    /// The file is no archive, or a damaged one.
+    #[error("`{}` cannot be read as an archive", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ArchiveError,
+    },
     /// The answer to a request for a part of a blob is about another part.
     #[error("{what} was asked for from byte {expected} on and answered with `{found}`")]
     ContentRange {
@@ -80,6 +90,12 @@ pub enum RemoteError {
         /// What was asked for.
         what: String,
     },
+    /// There is no file of that name.
+    #[error("there is no file `{}`", path.display())]
+    NoArchive {
+        /// The name.
+        path: PathBuf,
+    },
     /// Something answered that does not speak the distribution API.
     #[error("{host} does not answer like a registry")]
     NotARegistry {
@@ -90,6 +106,12 @@ pub enum RemoteError {
     #[error("`{}` holds files and is not an OCI image layout", path.display())]
     NotALayout {
         /// The directory.
+        path: PathBuf,
+    },
+    /// What is to be a file is something else: a folder, a pipe, a device.
+    #[error("`{}` is not a regular file", path.display())]
+    NotAFile {
+        /// The file.
         path: PathBuf,
     },
     /// A file in a layout lies, through a link, somewhere else, or is not a regular file.
@@ -192,7 +214,8 @@ impl RemoteError {
     pub fn kind(&self) -> RemoteErrorKind {
         match self {
             Self::Denied { .. } | Self::Unauthorized { .. } => RemoteErrorKind::Authentication,
-            Self::ContentRange { .. }
+            Self::Archive { .. }
+            | Self::ContentRange { .. }
             | Self::Digest { .. }
             | Self::Encoding { .. }
             | Self::OutsideLayout { .. }
@@ -203,9 +226,10 @@ impl RemoteError {
                 RemoteErrorKind::Network
             }
             Self::Status { status, .. } if is_passing(*status) => RemoteErrorKind::Network,
-            Self::Missing { .. } => RemoteErrorKind::NotFound,
+            Self::Missing { .. } | Self::NoArchive { .. } => RemoteErrorKind::NotFound,
             Self::ChangedWhileRead { .. }
             | Self::Io { .. }
+            | Self::NotAFile { .. }
             | Self::NotALayout { .. }
             | Self::Protocol { .. }
             | Self::Status { .. }

@@ -1,11 +1,15 @@
-//! Two remotes behind one trait: a repository on a registry, and an OCI image layout in a directory.
+//! Three remotes behind one trait: a repository on a registry, and an OCI image layout in a directory or, to be read
+//! alone, in a tar archive.
 //!
 //! What is moved and in which order is not decided here; a remote obeys one request at a time and says what
 //! happened. [`open`] picks the remote for a place, [`read_blob`] reads a blob and verifies it, [`RemoteError`] is
 //! what may go wrong.
 
+pub mod archive;
 pub mod blob;
+mod disk;
 pub mod error;
+mod image_layout;
 pub mod layout;
 pub mod registry;
 
@@ -20,7 +24,10 @@ use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-pub use self::blob::{BlobContent, BlobSource, BlobStream, Silent, Transferred, read_blob, read_small_blob};
+use self::archive::Archive;
+pub use self::blob::{
+    BlobContent, BlobSource, BlobStream, RemoteBlob, Silent, Transferred, read_blob, read_small_blob,
+};
 pub use self::error::{RemoteError, RemoteErrorKind};
 use self::layout::Layout;
 use self::registry::Registry;
@@ -212,15 +219,13 @@ impl Default for RemoteOptions {
 ///
 /// # Errors
 ///
-/// [`RemoteError::Unsupported`] for an archive, which is written and read as a whole; [`RemoteError::Protocol`] for a
-/// registry name that makes no URL.
+/// [`RemoteError::Protocol`] for a registry name that makes no URL, [`RemoteError::Unreachable`] where this machine
+/// cannot make connections.
 pub fn open(place: &Place, options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteError> {
     match place {
         Place::Repository { host, name } => Ok(Box::new(Registry::new(host, name, options)?)),
         Place::Layout { directory } => Ok(Box::new(Layout::new(directory))),
-        Place::Archive { .. } => Err(RemoteError::Unsupported {
-            what: "pushing to or pulling from an archive directly".to_owned(),
-        }),
+        Place::Archive { file } => Ok(Box::new(Archive::new(file))),
     }
 }
 

@@ -1,5 +1,6 @@
-//! Carries plans out: moves bytes between the project and a remote. What is to be moved is not decided here.
+//! Carries plans out: moves bytes between the project and a remote, or between remotes. What is to be moved is not decided here.
 
+mod copy;
 mod download;
 pub(crate) mod packing;
 pub(crate) mod tables;
@@ -7,10 +8,11 @@ mod tag;
 mod unpacking;
 mod upload;
 
+pub use self::copy::{Copied, Parts, copy_to_archive, copy_to_remote, lacking, verify};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::packing::PackingError;
 pub use self::tables::{Tables, TablesError, load_tables};
-pub use self::tag::{TagError, move_tag, tag_digest};
+pub use self::tag::{TagError, claim_tag, move_tag, tag_digest};
 pub use self::upload::{UploadError, Uploaded, upload};
 
 /// Runs what reads or writes whole files, without holding up other transfers where the runtime can help that.

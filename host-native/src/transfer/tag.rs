@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::bundle::{Context, OpenError, resolve};
 use crate::component::CoreError;
+use crate::push::Force;
 use crate::remote::{Condition, RemoteError, Version};
 
 /// The digest of the manifest that `tag` names now.
@@ -16,6 +17,28 @@ pub async fn tag_digest(context: Context<'_>, tag: &Tag) -> Result<Option<Digest
     let version = Version::Tag(tag.clone());
     let Some(fetched) = context.remote.manifest(&version).await? else { return Ok(None) };
     resolve(context.core, &version, &fetched).map(Some)
+}
+
+/// What `tag` names, where it may be made to name `target` by one who has not seen what it names: for a copy.
+///
+/// # Errors
+///
+/// [`TagError::Taken`] where it names another bundle and `force` is not [`Force::Yes`].
+pub async fn claim_tag(
+    context: Context<'_>,
+    tag: &Tag,
+    target: Digest,
+    force: Force,
+) -> Result<Option<Digest>, TagError> {
+    let current = tag_digest(context, tag).await?;
+    let force = force == Force::Yes;
+    let facts = TagFacts { tag: tag.clone(), planned: None, current, target, force };
+    match (context.core.decide_tag(&facts)?, current) {
+        (TagDecision::Moved(_) | TagDecision::Published(_), Some(found)) => {
+            Err(TagError::Taken { tag: facts.tag, found })
+        }
+        _ => Ok(current),
+    }
 }
 
 /// Makes the tag of `facts` name `facts.target`, whose bytes are `manifest`; `facts.current` is looked up here.
@@ -88,6 +111,14 @@ pub enum TagError {
     /// It is a version that exists; it was left alone.
     #[error("the version `{tag}` is published already, as {found}")]
     Published {
+        /// The tag.
+        tag: Tag,
+        /// What it names.
+        found: Digest,
+    },
+    /// It names another bundle; it was left alone.
+    #[error("the tag `{tag}` names another bundle there, {found}")]
+    Taken {
         /// The tag.
         tag: Tag,
         /// What it names.

@@ -14,6 +14,12 @@ pub(super) fn unpack(tool: &Tool, folder: &Path) -> Result {
     download_and_unpack(&apt, tool.recipe, folder)
 }
 
+/// Unpacks skopeo and its libraries, and writes a script that starts it from there.
+pub(super) fn unpack_skopeo(tool: &Tool, folder: &Path) -> Result {
+    unpack(tool, folder)?;
+    write_script(&folder.join("skopeo"), "usr/bin/skopeo")
+}
+
 /// Installs Chromium into the system when run as root. Otherwise unpacks it with those of its dependencies
 /// that the system lacks, and writes a script that starts it from there.
 pub(super) fn install_chromium(tool: &Tool, folder: &Path) -> Result {
@@ -37,7 +43,8 @@ pub(super) fn install_chromium(tool: &Tool, folder: &Path) -> Result {
     };
     let missing = packages_to_install(&simulated);
     download_and_unpack(&apt, &missing, folder)?;
-    write_chromium_script(folder)
+    // The package's own start script names folders of the system.
+    write_script(&folder.join("chromium"), "usr/lib/chromium/chromium")
 }
 
 /// `apt-get`, and whose package lists it reads.
@@ -112,18 +119,19 @@ fn packages_to_install(simulated: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The package's own start script names folders of the system, so an unpacked Chromium needs another.
-fn write_chromium_script(folder: &Path) -> Result {
-    const SCRIPT: &str = r#"#!/bin/sh
+/// Writes a script at `path` that starts a program which was unpacked beside it, with its own libraries.
+fn write_script(path: &Path, program_path: &str) -> Result {
+    let script = format!(
+        r#"#!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
-libraries=$(find "$here/usr/lib" "$here/lib" -name '*.so*' -exec dirname {} + 2>/dev/null | sort -u | tr '\n' ':')
+libraries=$(find "$here/usr/lib" "$here/lib" -name '*.so*' -exec dirname {{}} + 2>/dev/null | sort -u | tr '\n' ':')
 export LD_LIBRARY_PATH="$libraries$LD_LIBRARY_PATH"
 if [ ! -d /etc/fonts ]; then export FONTCONFIG_PATH="$here/etc/fonts"; fi
-exec "$here/usr/lib/chromium/chromium" "$@"
-"#;
-    let path = folder.join("chromium");
-    fs::write(&path, SCRIPT).context(|| format!("cannot write {}", path.display()))?;
-    quietly(program("chmod").arg("755").arg(&path))
+exec "$here/{program_path}" "$@"
+"#
+    );
+    fs::write(path, script).context(|| format!("cannot write {}", path.display()))?;
+    quietly(program("chmod").arg("755").arg(path))
 }
 
 fn is_root() -> Result<bool> {

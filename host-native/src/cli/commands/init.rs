@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cli::args::LayoutArg;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::Session;
+use crate::cli::session::{Session, absolute};
 use crate::cli::ui::Report;
 use crate::project::folder::PROJECT_FOLDER;
 use crate::project::{Config, Project, ProjectLock};
@@ -110,17 +110,6 @@ fn parse_remote(text: &str, cwd: &Path) -> Result<Reference, CliError> {
     if reference.digest.is_some() {
         return Err(CliError::new(Exit::Usage, "a project's remote is a place, and a digest never changes")
             .hint("leave out the part from `@` on"));
-    }
-    Ok(reference)
-}
-
-/// Makes the folder or file of a reference absolute, so that it means the same from everywhere.
-pub(crate) fn absolute(mut reference: Reference, cwd: &Path) -> Result<Reference, CliError> {
-    if let Place::Layout { directory: path } | Place::Archive { file: path } = &mut reference.place {
-        let absolute = cwd.join(&*path);
-        *path = absolute.to_str().map(str::to_owned).ok_or_else(|| {
-            CliError::new(Exit::Usage, format_args!("the path {} is not UTF-8", absolute.display()))
-        })?;
     }
     Ok(reference)
 }

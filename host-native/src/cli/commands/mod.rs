@@ -4,6 +4,8 @@ pub(crate) mod add;
 pub(crate) mod completions;
 pub(crate) mod core;
 pub(crate) mod diff;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod manifest;
 pub(crate) mod pull;

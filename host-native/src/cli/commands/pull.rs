@@ -11,10 +11,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::diff::find;
-use super::init::{absolute, make_project};
+use super::init::make_project;
+use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
-use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{DEFAULT_TAG, Session, configured, look, understand};
+use crate::cli::error::CliError;
+use crate::cli::session::{Session, look, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::project::folder::FindError;
 use crate::project::{Project, ProjectLock};
@@ -44,7 +45,7 @@ pub(crate) struct PullArgs {
 
 /// The document of `pull`.
 #[derive(Serialize)]
-struct PullReport {
+pub(super) struct PullReport {
     #[serde(rename = "ref")]
     reference: String,
     digest: Digest,
@@ -96,39 +97,60 @@ impl Report for PullReport {
     }
 }
 
+/// What is pulled, and how.
+pub(super) struct Incoming {
+    pub(super) reference: Reference,
+    pub(super) bundle: Bundle,
+    pub(super) mode: PullMode,
+    pub(super) execution: Execution,
+}
+
 pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError> {
     let entered = enter(session, args)?;
     let workspace = entered.as_ref().map(|(_, workspace)| workspace);
-    let reference = reference(session, args, workspace)?;
+    let reference = wanted_bundle(session, args.reference.as_deref(), workspace)?;
     let core = session.core()?;
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());
     let runtime = session.runtime()?;
     let bundle = runtime.block_on(find(context, &reference))?;
     // A folder becomes a project only once there is something to pull into it.
-    let (lock, workspace) = match entered {
+    let entered = match entered {
         Some(entered) => entered,
         None => make_project(session, &session.cwd, &reference)?,
     };
-    let extra: Vec<BundlePath> = bundle.files().iter().map(|file| file.path.clone()).collect();
-    let found = look(&workspace, &extra, Untracked::Skip)?;
     let mode = match (args.overwrite, args.restore_deleted) {
         (true, _) => PullMode::Overwrite,
         (false, true) => PullMode::RestoreDeleted,
         (false, false) => PullMode::Safe,
     };
-    let prepared = prepare(context, &workspace, bundle, found, mode)?;
+    let incoming = Incoming { reference, bundle, mode, execution: Execution::of(args.dry_run) };
+    let report = runtime.block_on(pull_into(session, context, &entered, incoming))?;
+    session.ui.report(&report)
+}
+
+/// Pulls a bundle that was opened into a project that is locked.
+pub(super) async fn pull_into(
+    session: &Session<'_>,
+    context: Context<'_>,
+    (lock, workspace): &(ProjectLock, Workspace),
+    incoming: Incoming,
+) -> Result<PullReport, CliError> {
+    let Incoming { reference, bundle, mode, execution } = incoming;
+    let extra: Vec<BundlePath> = bundle.files().iter().map(|file| file.path.clone()).collect();
+    let found = look(workspace, &extra, Untracked::Skip)?;
+    let prepared = prepare(context, workspace, bundle, found, mode)?;
     if !prepared.plan.blocked.is_empty() {
         return Err(PullError::Blocked { changes: prepared.plan.blocked }.into());
     }
     let mut report = planned(&reference, &prepared);
-    if Execution::of(args.dry_run) == Execution::Apply {
-        let pulled = runtime.block_on(apply(context, &workspace, &lock, &reference, &prepared))?;
+    if execution == Execution::Apply {
+        let pulled = apply(context, workspace, lock, &reference, &prepared).await?;
         session.tell_applied(&pulled.applied);
         done(&mut report, &pulled);
     }
-    report.requests = remote.requests();
-    session.ui.report(&report)
+    report.requests = context.remote.requests();
+    Ok(report)
 }
 
 /// The project that the user is in; none where one is to be made.
@@ -138,26 +160,6 @@ fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<(ProjectLock, 
         Err(FindError::NoProject { .. }) if args.reference.is_some() && !args.dry_run => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The bundle that is meant; a reference that names only a place means the default tag there.
-fn reference(
-    session: &Session<'_>,
-    args: &PullArgs,
-    workspace: Option<&Workspace>,
-) -> Result<Reference, CliError> {
-    let default = workspace.and_then(Workspace::default_reference);
-    let reference = match (&args.reference, workspace) {
-        (Some(text), _) => absolute(understand(text, default.as_ref())?, &session.cwd)?,
-        (None, Some(workspace)) => configured(workspace)?,
-        // Without a project there is a reference: else `enter` had refused.
-        (None, None) => return Err(CliError::new(Exit::Usage, "no bundle is named")),
-    };
-    if reference.tag.is_some() || reference.digest.is_some() {
-        return Ok(reference);
-    }
-    let tag = workspace.map(|workspace| workspace.config.default_tag.clone());
-    Ok(reference.with_tag(tag.map_or_else(|| DEFAULT_TAG.parse(), Ok)?))
 }
 
 fn planned(reference: &Reference, prepared: &PreparedPull) -> PullReport {

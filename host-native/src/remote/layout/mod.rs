@@ -1,12 +1,11 @@
 //! A remote that is an OCI image layout: a directory, shared by whoever can write to it.
 //!
-//! <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>. What `index.json` says is in
-//! `index.rs`, how files get to disk and back in `files.rs`. Nothing is ever deleted here.
+//! What is in such a directory is the matter of [`super::image_layout`], how files get to disk and back that of
+//! `files.rs`. Nothing is ever deleted here.
 
 mod files;
-mod index;
 
-use std::io::{self, Read as _};
+use std::io::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,14 +16,13 @@ use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
 use self::files::Directory;
-use self::index::Index;
+use super::disk::cannot;
+use super::image_layout::{self, Files as _};
 use super::{
-    BlobContent, BlobSource, BlobStream, Condition, FetchedManifest, MAX_MANIFEST_BYTES, Remote, RemoteError,
-    Version, blob,
+    BlobContent, BlobSource, BlobStream, Condition, FetchedManifest, Remote, RemoteBlob, RemoteError,
+    Transferred, Version, blob,
 };
 
 /// How much of a file is read at a time.
@@ -55,26 +53,29 @@ impl Layout {
         })?
     }
 
-    async fn read_range(
+    /// Stores a blob that comes from another remote, piece by piece.
+    async fn receive(
         &self,
         descriptor: &Descriptor,
-        range: Range<u64>,
-    ) -> Result<BlobStream, RemoteError> {
-        let digest = descriptor.digest;
-        let opened = self.blocking(move |directory| directory.open_blob(&digest)).await?;
-        let Some(blob) = opened else {
-            return Err(RemoteError::Missing { what: blob::name(descriptor) });
-        };
-        if blob.size != descriptor.size {
-            let what = blob::name(descriptor);
-            return Err(RemoteError::Size { what, expected: descriptor.size, actual: blob.size });
+        origin: &RemoteBlob,
+        transferred: &dyn Transferred,
+    ) -> Result<(), RemoteError> {
+        let mut file = self.blocking(Directory::new_blob).await?;
+        let mut pieces = origin.read(descriptor).await?;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            let length = piece.len() as u64;
+            file = self
+                .blocking(move |_| {
+                    file.write_all(&piece).map_err(cannot("write", file.path()))?;
+                    Ok(file)
+                })
+                .await?;
+            transferred.bytes(length);
         }
-        let path = blob.path;
-        let mut file = tokio::fs::File::from_std(blob.file);
-        file.seek(io::SeekFrom::Start(range.start)).await.map_err(files::cannot("read", &path))?;
-        let content = file.take(range.end.saturating_sub(range.start));
-        let pieces = ReaderStream::with_capacity(content, PIECE_BYTES);
-        Ok(pieces.map(move |piece| piece.map_err(files::cannot("read", &path))).boxed())
+        // What has ended well is the blob.
+        let digest = descriptor.digest;
+        self.blocking(move |directory| directory.keep_blob(file, &digest)).await
     }
 }
 
@@ -84,15 +85,14 @@ impl Remote for Layout {
         which: &'a Version,
     ) -> BoxFuture<'a, Result<Option<FetchedManifest>, RemoteError>> {
         let which = which.clone();
-        self.blocking(move |directory| read_manifest(directory, &which)).boxed()
+        self.blocking(move |directory| image_layout::read_manifest(directory, &which)).boxed()
     }
 
     fn blob_unverified<'a>(
         &'a self,
         descriptor: &'a Descriptor,
     ) -> BoxFuture<'a, Result<BlobStream, RemoteError>> {
-        let whole = 0..descriptor.size;
-        self.read_range(descriptor, whole).boxed()
+        self.blob_range_unverified(descriptor, 0..descriptor.size)
     }
 
     fn blob_range_unverified<'a>(
@@ -100,12 +100,13 @@ impl Remote for Layout {
         descriptor: &'a Descriptor,
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<BlobStream, RemoteError>> {
-        self.read_range(descriptor, range).boxed()
+        let descriptor = descriptor.clone();
+        self.blocking(move |directory| image_layout::find_blob(directory, &descriptor)?.stream(range)).boxed()
     }
 
     fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>> {
         let descriptor = descriptor.clone();
-        self.blocking(move |directory| directory.holds(&descriptor)).boxed()
+        self.blocking(move |directory| image_layout::holds(directory, &descriptor)).boxed()
     }
 
     fn push_blob<'a>(
@@ -113,23 +114,34 @@ impl Remote for Layout {
         descriptor: &'a Descriptor,
         source: BlobSource,
     ) -> BoxFuture<'a, Result<(), RemoteError>> {
-        let descriptor = descriptor.clone();
-        self.blocking(move |directory| {
-            directory.prepare()?;
-            if directory.holds(&descriptor)? {
+        async move {
+            let wanted = descriptor.clone();
+            let is_there = self.blocking(move |directory| {
+                directory.prepare()?;
+                image_layout::holds(directory, &wanted)
+            });
+            if is_there.await? {
                 return Ok(());
             }
-            match &source.content {
+            let (wanted, transferred) = (descriptor.clone(), source.transferred);
+            match source.content {
                 BlobContent::Bytes(bytes) => {
-                    blob::check_bytes(bytes, &descriptor)?;
-                    directory.write_blob(&descriptor, &mut &bytes[..], &*source.transferred, None)
+                    self.blocking(move |directory| {
+                        blob::check_bytes(&bytes, &wanted)?;
+                        directory.write_blob(&wanted, &mut &bytes[..], &*transferred, None)
+                    })
+                    .await
                 }
                 BlobContent::File(path) | BlobContent::OwnFile(path) => {
-                    let mut file = std::fs::File::open(path).map_err(files::cannot("read", path))?;
-                    directory.write_blob(&descriptor, &mut file, &*source.transferred, Some(path))
+                    self.blocking(move |directory| {
+                        let mut file = std::fs::File::open(&path).map_err(cannot("read", &path))?;
+                        directory.write_blob(&wanted, &mut file, &*transferred, Some(&path))
+                    })
+                    .await
                 }
+                BlobContent::Remote(origin) => self.receive(descriptor, &origin, &*transferred).await,
             }
-        })
+        }
         .boxed()
     }
 
@@ -143,7 +155,7 @@ impl Remote for Layout {
         let (which, descriptor) = (which.clone(), Descriptor::of(media_type, &bytes));
         self.blocking(move |directory| {
             directory.prepare()?;
-            if !directory.holds(&descriptor)? {
+            if !image_layout::holds(directory, &descriptor)? {
                 directory.write_blob(&descriptor, &mut &bytes[..], &super::Silent, None)?;
             }
             match which {
@@ -160,41 +172,12 @@ impl Remote for Layout {
     }
 
     fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>> {
-        self.blocking(|directory| Ok(Index::read(directory)?.tags())).boxed()
+        self.blocking(|directory| Ok(directory.index()?.tags())).boxed()
     }
 
     fn requests(&self) -> u64 {
         0
     }
-}
-
-fn read_manifest(directory: &Directory, which: &Version) -> Result<Option<FetchedManifest>, RemoteError> {
-    let (digest, entry_type) = match which {
-        Version::Digest(digest) => (*digest, None),
-        Version::Tag(tag) => match Index::read(directory)?.find(tag)? {
-            Some(entry) => (entry.digest, entry.media_type),
-            None => return Ok(None),
-        },
-    };
-    let Some(opened) = directory.open_blob(&digest)? else {
-        return match which {
-            Version::Digest(_) => Ok(None),
-            Version::Tag(_) => Err(RemoteError::Missing { what: format!("manifest {digest}") }),
-        };
-    };
-    let what = format!("manifest {which}");
-    let mut content = Vec::new();
-    let path = opened.path;
-    opened
-        .file
-        .take(MAX_MANIFEST_BYTES + 1)
-        .read_to_end(&mut content)
-        .map_err(files::cannot("read", &path))?;
-    if content.len() as u64 > MAX_MANIFEST_BYTES {
-        return Err(RemoteError::TooLarge { what, limit: MAX_MANIFEST_BYTES });
-    }
-    let media_type = entry_type.or_else(|| index::text_field(&content, "mediaType"));
-    FetchedManifest::check(which, content.into(), Some(digest.to_string()), media_type).map(Some)
 }
 
 fn write_tag(
@@ -205,7 +188,7 @@ fn write_tag(
     condition: Condition,
 ) -> Result<(), RemoteError> {
     let _lock = directory.lock()?;
-    let mut index = Index::read(directory)?;
+    let mut index = directory.index()?;
     let found: Option<Digest> = index.find(tag)?.map(|entry| entry.digest);
     let holds = match condition {
         Condition::Absent => found.is_none(),
@@ -218,8 +201,8 @@ fn write_tag(
     if found == Some(descriptor.digest) {
         return Ok(());
     }
-    index.point(tag, descriptor, index::text_field(manifest, "artifactType"));
-    index.write(directory)
+    index.point(tag, descriptor, manifest);
+    directory.write_index(&index)
 }
 
 #[cfg(test)]

@@ -273,6 +273,36 @@ async fn a_file_that_changed_is_never_stored() {
 }
 
 #[tokio::test]
+async fn a_blob_of_another_remote_is_read_again_and_never_stored_wrong() {
+    let source = Server::new(|_, before| match before {
+        0 | 1 => reply(200, &[], CONTENT),
+        2 => reply(200, &[], b"012345678X"),
+        3 => reply(404, &[], b""),
+        _ => reply(200, &[], b"01234567890"),
+    })
+    .await;
+    let puts = AtomicU64::new(0);
+    let target = Server::new(move |asked, _| match &*asked.method {
+        "POST" => reply(202, &["location: /u"], b""),
+        "PUT" if puts.fetch_add(1, Ordering::Relaxed) == 0 => reply(503, &[], b""),
+        "PUT" => reply(201, &[], b""),
+        _ => reply(404, &[], b""),
+    })
+    .await;
+    let origin: Arc<dyn Remote> = Arc::new(source.remote());
+    let remote = target.remote();
+    let push = async || remote.push_blob(&descriptor(), BlobSource::remote(Arc::clone(&origin))).await;
+    push().await.unwrap();
+    assert_eq!(source.asked().len(), 2, "once for each try");
+    let whole = |asked: &Asked| asked.body == CONTENT;
+    assert_eq!(target.asked().iter().filter(|asked| whole(asked)).count(), 2);
+    assert!(matches!(push().await, Err(RemoteError::Digest { .. })));
+    assert!(matches!(push().await, Err(RemoteError::Missing { .. })));
+    assert!(matches!(push().await, Err(RemoteError::Size { .. })));
+    assert_eq!(target.asked().iter().filter(|asked| whole(asked)).count(), 2);
+}
+
+#[tokio::test]
 async fn a_condition_goes_with_the_manifest() {
     let registry = Server::new(|_, before| reply(if before == 0 { 201 } else { 412 }, &[], b"")).await;
     let remote = registry.remote();

@@ -131,12 +131,17 @@ impl Outgoing {
                 }
                 ReaderStream::with_capacity(file, PIECE_BYTES).boxed()
             }
+            BlobContent::Remote(origin) => {
+                let pieces = origin.read(&self.descriptor).await?;
+                pieces.map(|piece| piece.map_err(std::io::Error::other)).boxed()
+            }
         };
         let reading = Reading {
             pieces,
             length: 0,
             hasher: match self.source.content {
-                BlobContent::OwnFile(_) => None,
+                // Nor is what another remote sends hashed twice.
+                BlobContent::OwnFile(_) | BlobContent::Remote(_) => None,
                 BlobContent::Bytes(_) | BlobContent::File(_) => Some(Hasher::new()),
             },
             descriptor: self.descriptor.clone(),
@@ -178,8 +183,11 @@ impl Reading {
         self.length += piece.len() as u64;
         let length = self.length;
         if length >= self.descriptor.size {
-            let is_last = self.pieces.next().await.is_none();
-            if !is_last
+            let after = self.pieces.next().await;
+            if let Some(Err(error)) = after {
+                return Err(self.broken(error));
+            }
+            if after.is_some()
                 || length > self.descriptor.size
                 || self.hasher.take().is_some_and(|hasher| hasher.finish() != self.descriptor.digest)
             {
@@ -202,8 +210,16 @@ impl Reading {
     }
 
     fn broken(&self, source: std::io::Error) -> std::io::Error {
-        if let BlobContent::File(path) | BlobContent::OwnFile(path) = &self.source.content {
-            self.keep(RemoteError::Io { action: "read", path: path.clone(), source });
+        match &self.source.content {
+            BlobContent::Bytes(_) => {}
+            BlobContent::File(path) | BlobContent::OwnFile(path) => {
+                self.keep(RemoteError::Io { action: "read", path: path.clone(), source });
+            }
+            BlobContent::Remote(_) => {
+                if let Ok(fault) = source.downcast::<RemoteError>() {
+                    self.keep(fault);
+                }
+            }
         }
         std::io::Error::other("the content cannot be read")
     }

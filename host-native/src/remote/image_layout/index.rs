@@ -1,4 +1,4 @@
-//! `index.json`: which manifests a layout holds and what they are called.
+//! `index.json`: which manifests an image layout holds and what they are called.
 //!
 //! It is kept as the JSON that it is, so that whatever other tools wrote there survives.
 
@@ -7,7 +7,7 @@ use bundle_core::digest::Digest;
 use bundle_core::reference::Tag;
 use serde_json::{Map, Value, json};
 
-use super::files::{Directory, INDEX_FILE};
+use super::{INDEX_FILE, text_field};
 use crate::remote::RemoteError;
 
 /// The annotation that holds a tag.
@@ -15,27 +15,20 @@ const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The content of `index.json`.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(in crate::remote) struct Index {
     document: Map<String, Value>,
 }
 
 /// What the index says of a tag.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) digest: Digest,
-    pub(super) media_type: Option<String>,
+pub(in crate::remote) struct Entry {
+    pub(in crate::remote) digest: Digest,
+    pub(in crate::remote) media_type: Option<String>,
 }
 
 impl Index {
-    /// Reads the index; an empty one where there is none.
-    pub(super) fn read(directory: &Directory) -> Result<Self, RemoteError> {
-        match directory.read_index()? {
-            Some(content) => Self::parse(&content),
-            None => Ok(Self::empty()),
-        }
-    }
-
-    fn empty() -> Self {
+    /// One that names nothing.
+    pub(in crate::remote) fn empty() -> Self {
         let document = [
             ("schemaVersion".to_owned(), json!(2)),
             ("mediaType".to_owned(), json!(media_type::IMAGE_INDEX)),
@@ -44,7 +37,8 @@ impl Index {
         Self { document: document.into_iter().collect() }
     }
 
-    fn parse(content: &[u8]) -> Result<Self, RemoteError> {
+    /// Reads the bytes of `index.json`.
+    pub(in crate::remote) fn parse(content: &[u8]) -> Result<Self, RemoteError> {
         let fault =
             |fault: &str| RemoteError::Protocol { what: INDEX_FILE.to_owned(), fault: fault.to_owned() };
         let document: Value = serde_json::from_slice(content).map_err(|error| fault(&error.to_string()))?;
@@ -61,7 +55,7 @@ impl Index {
     }
 
     /// What `tag` points to. Of two entries with one name the later counts.
-    pub(super) fn find(&self, tag: &Tag) -> Result<Option<Entry>, RemoteError> {
+    pub(in crate::remote) fn find(&self, tag: &Tag) -> Result<Option<Entry>, RemoteError> {
         let Some(entry) = self.manifests().rfind(|entry| name(entry) == Some(tag.as_str())) else {
             return Ok(None);
         };
@@ -75,7 +69,7 @@ impl Index {
     }
 
     /// The tags, sorted, each once.
-    pub(super) fn tags(&self) -> Vec<Tag> {
+    pub(in crate::remote) fn tags(&self) -> Vec<Tag> {
         let mut tags: Vec<Tag> =
             self.manifests().filter_map(name).filter_map(|name| name.parse().ok()).collect();
         tags.sort();
@@ -83,15 +77,25 @@ impl Index {
         tags
     }
 
-    /// Makes `tag` point to a manifest, and nothing else.
-    pub(super) fn point(&mut self, tag: &Tag, manifest: &Descriptor, artifact_type: Option<String>) {
+    /// Every manifest that is named by a digest that we know, and the tag that the entry gives it.
+    pub(in crate::remote) fn manifests_and_tags(&self) -> Vec<(Digest, Option<Tag>)> {
+        self.manifests()
+            .filter_map(|entry| {
+                let digest = entry.get("digest")?.as_str()?.parse().ok()?;
+                Some((digest, name(entry).and_then(|name| name.parse().ok())))
+            })
+            .collect()
+    }
+
+    /// Makes `tag` point to the manifest whose bytes are `content`, and nothing else.
+    pub(in crate::remote) fn point(&mut self, tag: &Tag, manifest: &Descriptor, content: &[u8]) {
         let mut entry = json!({
             "mediaType": manifest.media_type,
             "digest": manifest.digest,
             "size": manifest.size,
             "annotations": { NAME: tag.as_str() },
         });
-        if let Some(artifact_type) = artifact_type {
+        if let Some(artifact_type) = text_field(content, "artifactType") {
             entry["artifactType"] = Value::String(artifact_type);
         }
         if let Some(manifests) = self.document.get_mut("manifests").and_then(Value::as_array_mut) {
@@ -100,20 +104,14 @@ impl Index {
         }
     }
 
-    /// Puts the index in place of the one on disk. The caller holds the layout's lock.
-    pub(super) fn write(&self, directory: &Directory) -> Result<(), RemoteError> {
-        directory.write_index(Value::Object(self.document.clone()).to_string().as_bytes())
+    /// The bytes of `index.json`.
+    pub(in crate::remote) fn to_json(&self) -> String {
+        Value::Object(self.document.clone()).to_string()
     }
 }
 
 fn name(entry: &Value) -> Option<&str> {
     entry.get("annotations")?.get(NAME)?.as_str()
-}
-
-/// A field at the top of a JSON object, where it is a text.
-pub(super) fn text_field(document: &[u8], field: &str) -> Option<String> {
-    let document: Value = serde_json::from_slice(document).ok()?;
-    document.get(field)?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -131,7 +129,7 @@ mod tests {
         );
         let mut index = Index::parse(other.as_bytes()).unwrap();
         let descriptor = Descriptor::of("m", b"new");
-        index.point(&"v1".parse().unwrap(), &descriptor, Some("t".to_owned()));
+        index.point(&"v1".parse().unwrap(), &descriptor, br#"{"artifactType":"t"}"#);
         assert_eq!(index.find(&"v1".parse().unwrap()).unwrap().unwrap().digest, descriptor.digest);
         assert_eq!(index.tags().iter().map(Tag::as_str).collect::<Vec<_>>(), ["old", "v1"]);
         let before: Value = serde_json::from_str(&other).unwrap();

@@ -1,0 +1,279 @@
+//! `import`: takes a bundle from an archive to a remote, or into a folder.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bundle_core::digest::Digest;
+use bundle_core::plan::pull::PullMode;
+use bundle_core::plan::tag::TagFacts;
+use bundle_core::reference::{Place, Reference, Tag};
+use clap::Args;
+use serde::Serialize;
+
+use super::diff::find;
+use super::init::make_project;
+use super::pull::{Incoming, PullReport, pull_into};
+use crate::bundle::{Bundle, Context};
+use crate::cli::args::Execution;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::session::{DEFAULT_TAG, Session, absolute, configured, understand};
+use crate::cli::ui::{Report, bytes, counted, shown};
+use crate::project::folder::PROJECT_FOLDER;
+use crate::project::{Project, ProjectLock};
+use crate::push::Force;
+use crate::remote::Remote;
+use crate::remote::archive::Archive;
+use crate::transfer::{Copied, Parts, claim_tag, copy_to_remote, lacking, move_tag, verify};
+use crate::workspace::Workspace;
+
+/// Take a bundle from an archive to a remote, or into a folder
+///
+/// Checks every byte of the bundle before it changes anything. Without --to the bundle goes to the project's own remote;
+/// the tag there is the one that --to names, else the archive's. It stays as it is where it names another bundle.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The archive; as `oci-archive:FILE:TAG` where it holds several bundles
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// Copy to this place: a reference, or a tag of the project's own remote
+    #[arg(long, value_name = "REF")]
+    to: Option<String>,
+    /// Pull the files into this folder instead, which becomes a project if it is none
+    #[arg(long, value_name = "DIR", conflicts_with = "to")]
+    dest: Option<PathBuf>,
+    /// Move the tag whatever it names
+    #[arg(short, long, conflicts_with = "dest")]
+    force: bool,
+    /// With --dest, let the archive win where the folder has changes
+    #[arg(long, requires = "dest", conflicts_with = "to")]
+    overwrite: bool,
+    /// Check the archive and show what would be done, and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// The document of `import`; with `--dest` it is that of `pull`.
+#[derive(Serialize)]
+struct ImportReport {
+    #[serde(rename = "ref")]
+    reference: String,
+    digest: Digest,
+    tree: Digest,
+    file: String,
+    /// Whether anything was, or would be, written.
+    changed: bool,
+    uploaded: UploadedReport,
+    /// HTTP requests made.
+    requests: u64,
+    dry_run: bool,
+}
+
+/// What was, or on a dry run would be, sent.
+#[derive(Serialize)]
+struct UploadedReport {
+    blobs: u64,
+    bytes: u64,
+}
+
+impl Report for ImportReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.changed {
+            let verb = if self.dry_run { "Would import" } else { "Imported" };
+            let UploadedReport { blobs, bytes: size } = self.uploaded;
+            let (blobs, size) = (counted(blobs as usize, "blob"), bytes(size));
+            writeln!(out, "{verb} {} to {}: {blobs}, {size}", shown(&self.file), self.reference)?;
+        } else {
+            writeln!(out, "Nothing to import: {} is this bundle already", self.reference)?;
+        }
+        writeln!(out, "  bundle {}", self.digest)?;
+        writeln!(out, "  tree   {}", self.tree)
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliError> {
+    let place = archive_place(session, &args.file)?;
+    let Place::Archive { file } = &place.place else {
+        return Err(CliError::new(Exit::Usage, format_args!("`{}` is no archive", args.file))
+            .hint("copy from other places with `modelops-bundle pull` and `modelops-bundle push`"));
+    };
+    let archive = Archive::new(file);
+    let core = session.core()?;
+    let context = session.context(&core, &archive);
+    let runtime = session.runtime()?;
+    let source = runtime.block_on(one_bundle(&archive, &place))?;
+    let bundle = runtime.block_on(find(context, &source))?;
+    let target = match args.dest {
+        Some(_) => None,
+        None => Some(target(session, args.to.as_deref(), source.tag.as_ref())?),
+    };
+    let parts = Parts::of(&bundle);
+    runtime.block_on(verify(context.remote, &parts, context.concurrency))?;
+    let Some((target, tag)) = target else {
+        let folder = session.cwd.join(args.dest.as_deref().unwrap_or(Path::new(".")));
+        let report = into_folder(session, context, &folder, args, source, bundle);
+        return session.ui.report(&runtime.block_on(report)?);
+    };
+    let remote = session.remote(&target)?;
+    let import = Import {
+        tag,
+        parts,
+        force: if args.force { Force::Yes } else { Force::No },
+        execution: Execution::of(args.dry_run),
+    };
+    let to = session.context(&core, remote.as_ref());
+    let (changed, copied) = runtime.block_on(import.run(Arc::new(archive.clone()), to, &bundle))?;
+    session.ui.report(&ImportReport {
+        reference: target.with_tag(import.tag).to_string(),
+        digest: bundle.digest,
+        tree: bundle.index_view.tree,
+        file: file.clone(),
+        changed,
+        uploaded: UploadedReport { blobs: copied.blobs, bytes: copied.bytes },
+        requests: remote.requests(),
+        dry_run: args.dry_run,
+    })
+}
+
+/// The archive that is meant, and the version in it if one is named.
+fn archive_place(session: &Session<'_>, text: &str) -> Result<Reference, CliError> {
+    let reference = if text.starts_with("oci-archive:") {
+        text.parse()?
+    } else {
+        Reference { place: Place::Archive { file: text.to_owned() }, tag: None, digest: None }
+    };
+    absolute(reference, &session.cwd)
+}
+
+/// Names the one bundle that is meant: by digest, and with its tag where it has one.
+async fn one_bundle(archive: &Archive, place: &Reference) -> Result<Reference, CliError> {
+    if place.tag.is_some() || place.digest.is_some() {
+        return Ok(place.clone());
+    }
+    let manifests = archive.manifests().await?;
+    let mut tags: Vec<&Tag> = manifests.iter().filter_map(|(_, tag)| tag.as_ref()).collect();
+    tags.sort();
+    tags.dedup();
+    let Some((digest, _)) = manifests.first() else {
+        return Err(CliError::new(Exit::NotFound, format_args!("{} holds no bundle", place.place))
+            .hint("write one with `modelops-bundle export`"));
+    };
+    if tags.len() > 1 || manifests.iter().any(|(other, _)| other != digest) {
+        let names: Vec<&str> = tags.into_iter().map(Tag::as_str).collect();
+        return Err(CliError::new(
+            Exit::Usage,
+            format_args!("{} holds several bundles or tags: {}", place.place, names.join(", ")),
+        )
+        .hint("name one as `oci-archive:FILE:TAG`"));
+    }
+    let tag = tags.first().copied().cloned();
+    Ok(Reference { tag, digest: Some(*digest), ..place.clone() })
+}
+
+/// The place to copy to, and the tag that is to name the bundle there.
+fn target(
+    session: &Session<'_>,
+    text: Option<&str>,
+    archive_tag: Option<&Tag>,
+) -> Result<(Reference, Tag), CliError> {
+    let (reference, default_tag) = match text {
+        Some(text) => {
+            // A whole reference needs no project.
+            let workspace = session.workspace().ok();
+            let default = workspace.as_ref().and_then(Workspace::default_reference);
+            let reference = absolute(understand(text, default.as_ref())?, &session.cwd)?;
+            (reference, workspace.map(|workspace| workspace.config.default_tag))
+        }
+        None => {
+            let workspace = session.workspace()?;
+            (configured(&workspace)?.without_version(), Some(workspace.config.default_tag))
+        }
+    };
+    if let Place::Archive { .. } = reference.place {
+        return Err(CliError::new(Exit::Usage, "an archive is not copied into")
+            .hint("write one with `modelops-bundle export`"));
+    }
+    if reference.digest.is_some() {
+        return Err(CliError::new(Exit::Usage, "a bundle has its digest wherever it goes")
+            .hint("leave out the part from `@` on"));
+    }
+    let tag = match reference.tag.clone().or_else(|| archive_tag.cloned()).or(default_tag) {
+        Some(tag) => tag,
+        None => DEFAULT_TAG.parse()?,
+    };
+    Ok((reference, tag))
+}
+
+/// What is brought to a remote, under which name.
+struct Import {
+    tag: Tag,
+    parts: Parts,
+    force: Force,
+    execution: Execution,
+}
+
+impl Import {
+    /// Says whether anything was to be written, and what was sent.
+    async fn run(
+        &self,
+        source: Arc<dyn Remote>,
+        to: Context<'_>,
+        bundle: &Bundle,
+    ) -> Result<(bool, Copied), CliError> {
+        let found = claim_tag(to, &self.tag, bundle.digest, self.force).await?;
+        if found == Some(bundle.digest) {
+            return Ok((false, Copied::default()));
+        }
+        if self.execution == Execution::DryRun {
+            return Ok((true, lacking(to.remote, &self.parts, to.concurrency).await?));
+        }
+        let copied = copy_to_remote(&source, to.remote, &self.parts, to.concurrency).await?;
+        let facts = TagFacts {
+            tag: self.tag.clone(),
+            planned: found,
+            current: None,
+            target: bundle.digest,
+            force: self.force == Force::Yes,
+        };
+        move_tag(to, facts, bundle.manifest.clone()).await?;
+        Ok((true, copied))
+    }
+}
+
+/// Pulls the bundle into `folder`, as `pull` would.
+async fn into_folder(
+    session: &Session<'_>,
+    context: Context<'_>,
+    folder: &Path,
+    args: &ImportArgs,
+    source: Reference,
+    bundle: Bundle,
+) -> Result<PullReport, CliError> {
+    let execution = Execution::of(args.dry_run);
+    let reference = match &source.tag {
+        Some(tag) => source.with_tag(tag.clone()),
+        None => source,
+    };
+    // Goes when the command ends.
+    let stand_in = tempfile::tempdir()?;
+    let entered =
+        if folder.join(PROJECT_FOLDER).is_dir() || execution == Execution::DryRun && !is_empty(folder) {
+            enter(session, folder)?
+        } else if execution == Execution::DryRun {
+            enter(session, Project::create(stand_in.path())?.root())?
+        } else {
+            make_project(session, folder, &reference)?
+        };
+    let mode = if args.overwrite { PullMode::Overwrite } else { PullMode::Safe };
+    pull_into(session, context, &entered, Incoming { reference, bundle, mode, execution }).await
+}
+
+fn enter(session: &Session<'_>, folder: &Path) -> Result<(ProjectLock, Workspace), CliError> {
+    session.lock(Project::find(folder)?, "import")
+}
+
+/// Whether nothing is in a folder, or no folder there.
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+}

@@ -1,0 +1,67 @@
+//! Files on disk that are whole under their name or not there at all, and errors that name the file.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::RemoteError;
+
+/// Files of ours that are not finished start with this.
+pub(super) const OWN_PREFIX: &str = ".modelops-bundle-";
+
+/// Makes an I/O error into one that names the file.
+pub(super) fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RemoteError {
+    let path = path.to_owned();
+    move |source| RemoteError::Io { action, path, source }
+}
+
+/// Makes a file in `folder` that has no name of its own yet, and goes when it is dropped before it gets one.
+pub(super) fn new_file(folder: &Path) -> Result<NamedTempFile, RemoteError> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(OWN_PREFIX);
+    // What becomes of it is there to be shared: the umask decides, as for any other file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder).map_err(cannot("write", folder))
+}
+
+/// Gives a file that is whole its name, once all of it is on disk.
+pub(super) fn put_in_place(file: NamedTempFile, target: &Path) -> Result<(), RemoteError> {
+    file.as_file().sync_all().map_err(cannot("write", target))?;
+    file.persist(target).map_err(|fault| cannot("write", target)(fault.error))?;
+    // The name itself is only safe once its directory is; elsewhere than on Unix a directory cannot be opened.
+    #[cfg(unix)]
+    if let Some(parent) = target.parent() {
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(cannot("write", target))?;
+    }
+    Ok(())
+}
+
+/// Opens a regular file; `None` where nothing is of that name.
+///
+/// # Errors
+///
+/// `not_regular` makes the error where it is something else.
+pub(super) fn open_regular(
+    path: &Path,
+    not_regular: impl FnOnce(PathBuf) -> RemoteError,
+) -> Result<Option<(File, u64)>, RemoteError> {
+    // Asked before it is opened: opening a pipe would wait for its other end.
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(cannot("read", path)(error)),
+    };
+    if !metadata.is_file() {
+        return Err(not_regular(path.to_owned()));
+    }
+    let file = File::open(path).map_err(cannot("read", path))?;
+    Ok(Some((file, metadata.len())))
+}
+
+/// Whether an error says that nothing is there.
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

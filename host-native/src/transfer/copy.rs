@@ -1,0 +1,189 @@
+//! Carries one bundle from a remote to another one or into an archive: every blob that its manifest names, then the
+//! manifest itself.
+//!
+//! Only descriptors are looked at, so that it does not matter how the bundle lays out its files. Tags are not moved
+//! here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::digest::Digest;
+use bundle_core::reference::Tag;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::bundle::Bundle;
+use crate::remote::archive::ArchiveWriter;
+use crate::remote::{
+    BlobSource, BlobStream, Condition, Remote, RemoteError, RemoteErrorKind, Version, read_blob,
+    read_small_blob,
+};
+
+/// A blob of up to so many bytes is read ahead of its turn.
+const READ_AHEAD_BYTES: u64 = 1 << 20;
+
+/// What a bundle consists of where it lies.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    manifest: Descriptor,
+    content: Bytes,
+    blobs: BTreeMap<Digest, Descriptor>,
+}
+
+impl Parts {
+    /// The parts of `bundle`: its manifest, and each blob that this names, one time.
+    pub fn of(bundle: &Bundle) -> Self {
+        let view = &bundle.manifest_view;
+        let size = bundle.manifest.len() as u64;
+        Self {
+            manifest: Descriptor::new(media_type::MANIFEST, bundle.digest, size),
+            content: bundle.manifest.clone(),
+            blobs: view.layers.iter().chain([&view.index]).map(|blob| (blob.digest, blob.clone())).collect(),
+        }
+    }
+
+    /// How many blobs there are, and how many bytes they have; the manifest is not counted.
+    pub fn sum(&self) -> Copied {
+        self.blobs.values().fold(Copied::default(), |sum, blob| sum.and(Copied::one(blob)))
+    }
+}
+
+/// Blobs that were carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// How many.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Copied {
+    fn one(blob: &Descriptor) -> Self {
+        Self { blobs: 1, bytes: blob.size }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { blobs: self.blobs + other.blobs, bytes: self.bytes + other.bytes }
+    }
+}
+
+/// Reads every blob of `parts` to its end, to see that it is there and what it should be.
+pub async fn verify(source: &dyn Remote, parts: &Parts, concurrency: usize) -> Result<(), RemoteError> {
+    stream::iter(parts.blobs.values())
+        .map(async |blob| {
+            let mut pieces = read(source, blob).await?;
+            while let Some(piece) = pieces.next().await {
+                piece?;
+            }
+            Ok(())
+        })
+        .buffer_unordered(concurrency)
+        .try_collect()
+        .await
+}
+
+/// What of `parts` the remote `target` lacks.
+pub async fn lacking(target: &dyn Remote, parts: &Parts, concurrency: usize) -> Result<Copied, RemoteError> {
+    stream::iter(parts.blobs.values())
+        .map(async |blob| {
+            let is_there = target.has_blob(blob).await?;
+            Ok(if is_there { Copied::default() } else { Copied::one(blob) })
+        })
+        .buffer_unordered(concurrency)
+        .try_fold(Copied::default(), async |sum, one| Ok(sum.and(one)))
+        .await
+}
+
+/// Copies to `target` what it lacks of `parts`, and then the manifest, by its digest. Every byte is verified on its way.
+///
+/// # Errors
+///
+/// The first one ends it. What was copied by then stays on the target, where nothing refers to it yet.
+pub async fn copy_to_remote(
+    source: &Arc<dyn Remote>,
+    target: &dyn Remote,
+    parts: &Parts,
+    concurrency: usize,
+) -> Result<Copied, RemoteError> {
+    let copied = stream::iter(parts.blobs.values())
+        .map(|blob| copy_blob(source, target, blob))
+        .buffer_unordered(concurrency)
+        .try_fold(Copied::default(), async |sum, one| Ok(sum.and(one)))
+        .await?;
+    let version = Version::Digest(parts.manifest.digest);
+    target.push_manifest(&version, media_type::MANIFEST, parts.content.clone(), Condition::Any).await?;
+    Ok(copied)
+}
+
+async fn copy_blob(
+    source: &Arc<dyn Remote>,
+    target: &dyn Remote,
+    blob: &Descriptor,
+) -> Result<Copied, RemoteError> {
+    if target.has_blob(blob).await? {
+        return Ok(Copied::default());
+    }
+    let content = match blob.size {
+        0 => BlobSource::bytes(Bytes::new()),
+        _ => BlobSource::remote(Arc::clone(source)),
+    };
+    match target.push_blob(blob, content).await {
+        // Some registries refuse an empty blob, and nobody will fetch it.
+        Err(error) if blob.size == 0 && error.kind() == RemoteErrorKind::Other => Ok(Copied::default()),
+        result => result.map(|()| Copied::one(blob)),
+    }
+}
+
+/// Writes `parts` to a new archive, the file `target`, in which `tag` names the bundle.
+///
+/// # Errors
+///
+/// The first one ends it; then nothing is left, and a file that was there is as it was.
+pub async fn copy_to_archive(
+    source: &dyn Remote,
+    target: &Path,
+    tag: &Tag,
+    parts: &Parts,
+    concurrency: usize,
+) -> Result<(), RemoteError> {
+    let Parts { manifest, content, blobs } = parts;
+    let mut archive = ArchiveWriter::create(target, tag, manifest, content).await?;
+    let in_order: BTreeMap<_, _> = blobs.iter().chain([(&manifest.digest, manifest)]).collect();
+    // An archive is written from its start to its end; what is small is fetched while others are written.
+    let mut ahead = stream::iter(in_order.into_values())
+        .map(async |blob| {
+            let pieces = match blob.size {
+                _ if blob.digest == manifest.digest => Some(whole(content.clone())),
+                0 => None,
+                1..=READ_AHEAD_BYTES => Some(whole(read_small_blob(source, blob, READ_AHEAD_BYTES).await?)),
+                _ => None,
+            };
+            Ok::<_, RemoteError>((blob, pieces))
+        })
+        .buffered(concurrency);
+    while let Some((blob, pieces)) = ahead.try_next().await? {
+        let pieces = match pieces {
+            Some(pieces) => pieces,
+            None => read(source, blob).await?,
+        };
+        archive.blob(blob, pieces).await?;
+    }
+    archive.finish().await
+}
+
+/// Streams a blob, verified. An empty one is known: some remotes do not keep it.
+async fn read(source: &dyn Remote, blob: &Descriptor) -> Result<BlobStream, RemoteError> {
+    match (blob.size, blob.digest) {
+        (0, Digest::EMPTY) => Ok(stream::empty().boxed()),
+        _ => read_blob(source, blob).await,
+    }
+}
+
+fn whole(content: Bytes) -> BlobStream {
+    stream::once(async { Ok(content) }).boxed()
+}
+
+#[cfg(test)]
+mod tests;

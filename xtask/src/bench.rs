@@ -4,21 +4,32 @@
 //! run in turn ([`race`]). A workload is one file here and one entry in [`WORKLOADS`]; it makes its rows, and
 //! [`report`] prints and writes them. [`arena`] is where all of it happens, [`data`] makes the files.
 //!
-//! `cargo xtask bench [--quick] [NAME…]` runs the workloads named, or all; `--quick` makes everything smaller,
-//! to see whether it works and not how fast.
+//! `cargo xtask bench [--quick | --large] [NAME…]` runs the workloads named, or all; `--quick` makes everything
+//! smaller, to see whether it works and not how fast, and `--large` adds what needs much of a disk.
+//!
+//! Times are taken between the program and the registry; bytes are counted through [`wire`], in runs of their
+//! own.
 
 mod arena;
+mod clients;
 mod data;
+mod growth;
 mod hashing;
+mod inserted;
 mod large;
 mod many;
 mod memory;
 mod peers;
 mod race;
+mod releases;
 mod report;
 mod server;
+mod small;
 mod start;
+mod text;
 mod tree;
+mod versions;
+mod wire;
 
 use crate::command::{cargo, run as run_command};
 use crate::failure::{Failure, Result};
@@ -39,10 +50,18 @@ struct Workload {
 /// Every workload, in the order in which they run.
 const WORKLOADS: &[Workload] = &[
     Workload { name: "start", about: "the program does next to nothing", run: start::run },
-    Workload { name: "a100", about: "status of 100,000 files of 4 KiB", run: tree::run },
+    Workload {
+        name: "a",
+        about: "10,000 files of 4 KiB pushed and pulled, then pushed again",
+        run: small::run,
+    },
+    Workload { name: "a100", about: "100,000 files of 4 KiB: status, and a push", run: tree::run },
     Workload { name: "hashing", about: "1 GiB hashed, as one file and as 16", run: hashing::run },
-    Workload { name: "b", about: "one file of 1 GiB pushed and pulled", run: large::run },
+    Workload { name: "b", about: "one file of 1 GiB pushed and pulled, and of 4 GiB", run: large::run },
     Workload { name: "c", about: "200 files of 1.5 MiB pushed and pulled", run: many::run },
+    Workload { name: "d", about: "one file of 1 GiB, then with insertions", run: inserted::run },
+    Workload { name: "r", about: "two releases of a project, one over the other", run: releases::run },
+    Workload { name: "t", about: "64 MiB of CSV, then with rows changed and appended", run: text::run },
 ];
 
 /// Runs the workloads that the options name, or all.
@@ -83,11 +102,12 @@ fn understand(options: &[&str]) -> Result<(Scale, Vec<&'static Workload>)> {
     for option in options {
         match (*option, WORKLOADS.iter().find(|workload| workload.name == *option)) {
             ("--quick", _) => scale = Scale::Quick,
+            ("--large", _) => scale = Scale::Large,
             (_, Some(workload)) => workloads.push(workload),
             (other, None) => {
                 let names: Vec<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
                 return Err(Failure::usage(format!(
-                    "`bench` knows no `{other}`, only --quick and these: {}",
+                    "`bench` knows no `{other}`, only --quick, --large and these: {}",
                     names.join(", ")
                 )));
             }
@@ -111,6 +131,7 @@ mod tests {
         assert_eq!(named(&["--quick", "c", "start"]), ["c", "start"]);
         assert_eq!(named(&["--quick"]).len(), WORKLOADS.len());
         assert_eq!(understand(&["--quick"]).unwrap().0, Scale::Quick);
+        assert_eq!(understand(&["b", "--large"]).unwrap().0, Scale::Large);
         assert!(understand(&["nothing"]).err().is_some_and(|failure| failure.is_usage()));
     }
 }

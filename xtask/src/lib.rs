@@ -36,7 +36,10 @@ Tasks:
   test     get what the tests need, then format check, lints, build, every test, docs, repository checks
              --deny        check the licences of all dependencies too, installing cargo-deny if it is missing
              --tools-only  get what the tests need and stop
-  bench    measure, and compare with the peers: [--quick] [start] [a100] [hashing] [b] [c]
+  bench    measure, and compare with the peers that are on PATH
+             [NAME...]     only these: start, a, a100, hashing, b, c, d, r, t
+             --quick       small sizes, to see whether it works
+             --large       also what needs 64 GiB of disk
   vectors  hold every host to the answers in tests/vectors";
 
 /// Runs the task that the arguments name; the exit code is 2 when they name none.

@@ -16,6 +16,8 @@ const PROJECT_FOLDER: &str = ".modelops-bundle";
 /// How large the workloads are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
+    /// As they are described, and 16 GiB beside.
+    Large,
     /// As they are described.
     Full,
     /// Small enough to be done in a minute.
@@ -26,8 +28,27 @@ impl Scale {
     /// One of two numbers.
     pub(super) fn pick<T>(self, full: T, quick: T) -> T {
         match self {
-            Self::Full => full,
+            Self::Large | Self::Full => full,
             Self::Quick => quick,
+        }
+    }
+}
+
+/// How the program lays out files in a repository.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Layout {
+    /// As it thinks best.
+    Auto,
+    /// In packs of chunks, also where that is not its first choice.
+    Packed,
+}
+
+impl Layout {
+    /// What the program calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Packed => "packed",
         }
     }
 }
@@ -83,6 +104,11 @@ impl Arena {
         Ok(folder)
     }
 
+    /// A file, not made yet, that goes with this run.
+    pub(super) fn passing_file(&self, name: &str) -> PathBuf {
+        self.passing().join(name)
+    }
+
     /// Our program, started in `folder`.
     pub(super) fn ours(&self, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = self.apart(&self.program());
@@ -103,8 +129,13 @@ impl Arena {
 
     /// Makes `folder` a project that knows nothing: not what it tracks, and no digest.
     pub(super) fn init(&self, folder: &Path, reference: &str) -> Result {
+        self.init_with(folder, reference, Layout::Auto)
+    }
+
+    /// The same, with a layout for what is pushed.
+    pub(super) fn init_with(&self, folder: &Path, reference: &str, layout: Layout) -> Result {
         remove(&folder.join(PROJECT_FOLDER))?;
-        quietly(&mut self.ours(folder, &["init", "--ref", reference]))
+        quietly(&mut self.ours(folder, &["init", "--ref", reference, "--layout", layout.name()]))
     }
 
     /// A file of the project in `folder` in which the program remembers something.

@@ -3,7 +3,7 @@
 use super::arena::{Arena, make_folder, remove};
 use crate::failure::{Context, Result};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// A folder of equally large files in equally full folders.
@@ -22,7 +22,7 @@ impl Data {
     /// Makes the files, unless they are there, and returns their folder.
     pub(super) fn make(&self, arena: &Arena) -> Result<PathBuf> {
         let folder = arena.lasting(self.name);
-        let stamp = arena.lasting(&format!("{}.recipe", self.name));
+        let stamp = self.stamp(arena);
         let recipe =
             format!("{} folders, {} files in each, {} bytes\n", self.folders, self.files, self.bytes);
         if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == recipe) && folder.is_dir() {
@@ -35,6 +35,28 @@ impl Data {
         // Last: an interrupted run leaves nothing that looks finished.
         fs::write(&stamp, recipe).context(|| format!("cannot write {}", stamp.display()))?;
         Ok(folder)
+    }
+
+    /// Copies the files, and nothing that somebody else left beside them, into another folder.
+    pub(super) fn copy(&self, from: &Path, to: &Path) -> Result {
+        for folder in 0..self.folders {
+            make_folder(&to.join(folder_name(folder)))?;
+        }
+        for path in self.paths() {
+            copy(&from.join(&path), &to.join(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the files, where they are too large to be kept for the next run.
+    pub(super) fn remove(&self, arena: &Arena) -> Result {
+        remove(&self.stamp(arena))?;
+        remove(&arena.lasting(self.name))
+    }
+
+    /// The file that says what the files were made from.
+    fn stamp(&self, arena: &Arena) -> PathBuf {
+        arena.lasting(&format!("{}.recipe", self.name))
     }
 
     /// The paths of all files, below the folder.
@@ -79,11 +101,54 @@ fn write_noise(path: &Path, bytes: usize, noise: &mut Noise) -> std::io::Result<
     Ok(())
 }
 
+/// Copies a file over another or to where there is none.
+pub(super) fn copy(from: &Path, to: &Path) -> Result {
+    let cannot = || format!("cannot copy {} to {}", from.display(), to.display());
+    fs::copy(from, to).map(drop).context(cannot)
+}
+
+/// Writes a file of noise that is the same for the same seed, and for no other.
+pub(super) fn write_seeded(path: &Path, bytes: usize, seed: u64) -> Result {
+    write_noise(path, bytes, &mut Noise::new(seed)).context(|| format!("cannot write {}", path.display()))
+}
+
+/// How many bytes are put in at each of three places.
+const INSERTED: usize = 100;
+
+/// Copies a file and puts new bytes in after each quarter of it but the last; another seed means other bytes.
+pub(super) fn copy_with_insertions(from: &Path, to: &Path, seed: u64) -> Result {
+    let cannot = || format!("cannot copy {} to {}", from.display(), to.display());
+    insert(from, to, &mut Noise::new(seed)).context(cannot)
+}
+
+fn insert(from: &Path, to: &Path, noise: &mut Noise) -> std::io::Result<()> {
+    let (mut source, mut target) = (&File::open(from)?, File::create(to)?);
+    // Not at a multiple of any size in which somebody may cut files.
+    let quarter = source.metadata()?.len() / 4 + 13;
+    for _ in 0..3 {
+        let mut inserted = [0; INSERTED];
+        noise.fill(&mut inserted);
+        std::io::copy(&mut source.take(quarter), &mut target)?;
+        target.write_all(&inserted)?;
+    }
+    std::io::copy(&mut source, &mut target).map(drop)
+}
+
 /// Bytes that no compression makes fewer: xorshift64* by Vigna.
-struct Noise(u64);
+pub(super) struct Noise(u64);
 
 impl Noise {
-    fn next(&mut self) -> u64 {
+    /// Noise that is the same for the same seed. Seeds that are close give noise that is not: the step
+    /// between is splitmix64, which makes zero, from which xorshift never comes away, of one seed alone.
+    pub(super) fn new(seed: u64) -> Self {
+        let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self((mixed ^ (mixed >> 31)).max(1))
+    }
+
+    /// The next 64 bits.
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -101,6 +166,7 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn noise_is_the_same_each_time_and_does_not_repeat() {
@@ -110,5 +176,30 @@ mod tests {
         assert_eq!(once, again);
         assert_ne!(once[..8], once[8..16]);
         assert_ne!(once[4096..], [0; 4]);
+    }
+
+    #[test]
+    fn seeds_that_are_close_give_noise_that_is_not() {
+        let (mut one, mut two) = (Noise::new(1), Noise::new(2));
+        let (one, two) = (one.next(), two.next());
+        assert_ne!(one, two);
+        assert!((one ^ two).count_ones() > 8);
+        assert_eq!(Noise::new(1).next(), one);
+    }
+
+    #[test]
+    fn what_is_inserted_is_all_that_is_new() {
+        let scratch = Scratch::new("modelops-bench-data").unwrap();
+        let (old, new) = (scratch.path().join("old"), scratch.path().join("new"));
+        write_seeded(&old, 4000, 1).unwrap();
+        copy_with_insertions(&old, &new, 2).unwrap();
+        let (before, after) = (fs::read(&old).unwrap(), fs::read(&new).unwrap());
+        assert_eq!(after.len(), before.len() + 3 * INSERTED);
+        let kept: Vec<_> = [0..1013, 1113..2126, 2226..3239, 3339..4300].map(|range| &after[range]).concat();
+        assert_eq!(kept, before);
+        assert_ne!(after[1013..1113], after[2126..2226]);
+
+        copy_with_insertions(&old, &new, 3).unwrap();
+        assert_ne!(fs::read(&new).unwrap(), after);
     }
 }

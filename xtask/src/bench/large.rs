@@ -2,9 +2,11 @@
 //! sending the same requests, and against other clients.
 
 use super::arena::Arena;
+use super::clients;
 use super::data::Data;
-use super::many::{Place, rows};
-use super::peers::{self, CLIENTS};
+use super::growth;
+use super::many::{CLIENTS, Place, rows};
+use super::peers;
 use super::race::{Side, Work, race};
 use super::report::{Limit, Row};
 use super::server::{self, Server};
@@ -13,10 +15,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const AGAINST_CURL: Limit = Limit::Ratio(1.1);
-const AGAINST_CLIENTS: Limit = Limit::Ratio(1.0);
 
-/// Measures push and pull.
+/// The most that a push or a pull may take of the time of other clients.
+const AGAINST_CLIENTS: [(&str, f64); 2] = [("oras", 1.0), ("regctl", 1.0)];
+
+/// Measures push and pull, and how they grow with the file.
 pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+    let mut rows = against_others(arena)?;
+    rows.extend(growth::of_bytes(arena)?);
+    Ok(rows)
+}
+
+fn against_others(arena: &Arena) -> Result<Vec<Row>> {
     let data = Data {
         name: arena.scale.pick("b", "b-quick"),
         folders: 1,
@@ -29,8 +39,7 @@ pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
     };
     let files = data.paths();
     let place = Place { arena, host: server.host(), folder: &folder, files: &files };
-    let clients: Vec<_> =
-        CLIENTS.iter().filter_map(|client| Some((client, peers::find(client.name)?))).collect();
+    let clients = clients::find(&CLIENTS);
     let curl = match (peers::find("curl"), peers::find("openssl")) {
         (Some(curl), Some(openssl)) => {
             let file = folder.join(files.concat());
@@ -59,7 +68,7 @@ pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
         // Told but not judged: it shows how much of the difference is that our pull is durable.
         let synced = times.iter().find(|times| times.name == Durability::Synced.name());
         all.extend(synced.map(|theirs| Row::race(what, ours, theirs, None)));
-        all.extend(rows(what, times, AGAINST_CLIENTS));
+        all.extend(rows(what, times, &CLIENTS, &AGAINST_CLIENTS));
     }
     Ok(all)
 }
@@ -97,11 +106,7 @@ impl Curl<'_> {
             self.arena.settle()?;
             let url = self.url(run);
             let upload = peers::open_upload(self.arena, &self.curl, &url, &self.digest)?;
-            let mut put = self.curl();
-            // It would wait for leave to send otherwise.
-            put.args(["--header", "Expect:", "--header", "Content-Type: application/octet-stream"]);
-            put.arg("--upload-file").arg(&self.file).arg(upload);
-            Ok(Work::One(put))
+            Ok(Work::One(peers::upload(self.arena, &self.curl, &self.file, &upload)))
         })
     }
 

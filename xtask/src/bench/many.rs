@@ -2,16 +2,20 @@
 //! clients of registries.
 
 use super::arena::Arena;
+use super::clients::{self, Artifact, Found};
 use super::data::Data;
-use super::peers::{self, Artifact, CLIENTS, Client};
 use super::race::{Side, Times, Work, race};
 use super::report::{Limit, Row};
 use super::server::{self, Server};
 use crate::command::quietly;
 use crate::failure::Result;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-const TARGET: Limit = Limit::Ratio(1.0);
+/// The clients that send each file as a blob of its own.
+pub(super) const CLIENTS: [&str; 3] = ["oras", "regctl", "modctl"];
+
+/// The most that a push or a pull may take of their time.
+const LIMITS: [(&str, f64); 2] = [("oras", 1.0), ("regctl", 1.0)];
 
 /// Measures push and pull.
 pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
@@ -26,8 +30,7 @@ pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
         return Ok(vec![Row::unmeasured("C push and pull", server::NAME)]);
     };
     let place = Place { arena, host: server.host(), folder: &folder, files: &data.paths() };
-    let clients: Vec<_> =
-        CLIENTS.iter().filter_map(|client| Some((client, peers::find(client.name)?))).collect();
+    let clients = clients::find(&CLIENTS);
     let runs = arena.scale.pick(5, 3);
 
     let mut sides = vec![place.our_push("c")];
@@ -37,19 +40,23 @@ pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
     sides.extend(clients.iter().map(|found| place.their_pull("c", found)));
     let pulled = race(runs, sides)?;
 
-    let mut rows = rows("C push", &pushed, TARGET);
-    rows.extend(self::rows("C pull", &pulled, TARGET));
+    let mut rows = rows("C push", &pushed, &CLIENTS, &LIMITS);
+    rows.extend(self::rows("C pull", &pulled, &CLIENTS, &LIMITS));
     Ok(rows)
 }
 
-/// Our time, the first, against that of each client that ran, and the names of those that are not here.
-pub(super) fn rows(what: &str, times: &[Times], limit: Limit) -> Vec<Row> {
+/// Our time, the first, against that of each client that ran, and the names of those that are not here. The
+/// limits are ratios; a client without one is only shown.
+pub(super) fn rows(what: &str, times: &[Times], clients: &[&str], limits: &[(&str, f64)]) -> Vec<Row> {
     let Some(ours) = times.first() else { return Vec::new() };
-    let row = |client: &Client| match times.iter().find(|times| times.name == client.name) {
-        Some(theirs) => Row::race(what, ours, theirs, limit),
-        None => Row::without(what, ours, client.name, limit),
+    let row = |client: &&str| {
+        let limit = limits.iter().find(|(name, _)| name == client).map(|(_, limit)| Limit::Ratio(*limit));
+        match times.iter().find(|times| times.name == *client) {
+            Some(theirs) => Row::race(what, ours, theirs, limit),
+            None => Row::without(what, ours, client, limit),
+        }
     };
-    CLIENTS.iter().map(row).chain([Row::memory(what, ours)]).collect()
+    clients.iter().map(row).chain([Row::memory(what, ours)]).collect()
 }
 
 /// Where files come from and go to.
@@ -87,31 +94,23 @@ impl<'a> Place<'a> {
     }
 
     /// The push of another client.
-    pub(super) fn their_push(
-        &'a self,
-        name: &'a str,
-        (client, program): &'a (&'static Client, PathBuf),
-    ) -> Side<'a> {
-        Side::new(client.name, move |run| {
+    pub(super) fn their_push(&'a self, name: &'a str, client: &'a Found) -> Side<'a> {
+        Side::new(client.name(), move |run| {
+            let repository = their_repository(name, client, run);
+            let commands = client.push(self.arena, &self.artifact(&repository, self.folder))?;
             self.arena.settle()?;
-            let repository = format!("{name}-{}-{run}", client.name);
-            let artifact = self.artifact(&repository, self.folder);
-            Ok(Work::One(client.push(self.arena, program, &artifact)))
+            Ok(Work::InTurn(commands))
         })
     }
 
     /// The pull of another client, of what it pushed itself.
-    pub(super) fn their_pull(
-        &'a self,
-        name: &'a str,
-        (client, program): &'a (&'static Client, PathBuf),
-    ) -> Side<'a> {
-        Side::new(client.name, move |_| {
+    pub(super) fn their_pull(&'a self, name: &'a str, client: &'a Found) -> Side<'a> {
+        Side::new(client.name(), move |_| {
             let folder = self.arena.fresh("pull-theirs")?;
+            let repository = their_repository(name, client, 0);
+            let commands = client.pull(self.arena, &self.artifact(&repository, &folder))?;
             self.arena.settle()?;
-            let repository = format!("{name}-{}-0", client.name);
-            let artifact = self.artifact(&repository, &folder);
-            Ok(Work::One(client.pull(self.arena, program, &artifact)))
+            Ok(Work::InTurn(commands))
         })
     }
 
@@ -122,4 +121,9 @@ impl<'a> Place<'a> {
     fn artifact<'b>(&'b self, repository: &'b str, folder: &'b Path) -> Artifact<'b> {
         Artifact { host: self.host, repository, files: self.files, folder }
     }
+}
+
+/// Where another client pushes: a name may hold no comma, and no space.
+fn their_repository(name: &str, client: &Found, run: usize) -> String {
+    format!("{name}-{}-{run}", client.name().replace(", ", "-"))
 }

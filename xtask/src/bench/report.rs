@@ -13,7 +13,7 @@ pub(super) const MEMORY: Limit = Limit::Mebibytes(100.0);
 /// What must not be exceeded.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Limit {
-    /// Our time by theirs.
+    /// Our time by theirs, or our bytes by theirs.
     Ratio(f64),
     /// Our time.
     Milliseconds(f64),
@@ -21,6 +21,10 @@ pub(super) enum Limit {
     MoreMilliseconds(f64),
     /// Our memory.
     Mebibytes(f64),
+    /// What we sent or received.
+    Bytes(u64),
+    /// How many requests we made.
+    Requests(u64),
 }
 
 /// One figure and what it is measured by.
@@ -37,6 +41,9 @@ enum Figure {
     Time(Times),
     /// Bytes, where they could be told.
     Memory(Option<u64>),
+    /// Bytes sent or received.
+    Bytes(u64),
+    Requests(u64),
     /// It could not be measured, because something that both sides need is not on this machine.
     None,
 }
@@ -48,6 +55,10 @@ enum Theirs {
     /// Somebody there is, but not on this machine.
     Missing(String),
     Time(Times),
+    Bytes {
+        name: String,
+        bytes: u64,
+    },
 }
 
 impl Row {
@@ -69,9 +80,36 @@ impl Row {
     }
 
     /// Our time, where `peer` is not on this machine.
-    pub(super) fn without(what: impl Into<String>, ours: &Times, peer: &str, limit: Limit) -> Self {
+    pub(super) fn without(
+        what: impl Into<String>,
+        ours: &Times,
+        peer: &str,
+        limit: impl Into<Option<Limit>>,
+    ) -> Self {
         let (ours, theirs) = (Figure::Time(ours.clone()), Theirs::Missing(peer.to_owned()));
-        Self { what: what.into(), ours, theirs, limit: Some(limit) }
+        Self { what: what.into(), ours, theirs, limit: limit.into() }
+    }
+
+    /// The bytes that we sent or received against those of `name`.
+    pub(super) fn bytes(
+        what: impl Into<String>,
+        ours: u64,
+        (name, bytes): (&str, u64),
+        limit: impl Into<Option<Limit>>,
+    ) -> Self {
+        let theirs = Theirs::Bytes { name: name.to_owned(), bytes };
+        Self { what: what.into(), ours: Figure::Bytes(ours), theirs, limit: limit.into() }
+    }
+
+    /// The bytes that we sent or received, alone.
+    pub(super) fn bytes_alone(what: impl Into<String>, ours: u64, limit: Limit) -> Self {
+        Self { what: what.into(), ours: Figure::Bytes(ours), theirs: Theirs::Nobody, limit: Some(limit) }
+    }
+
+    /// How many requests we made.
+    pub(super) fn requests(what: impl Into<String>, ours: u64, limit: Limit) -> Self {
+        let (what, ours) = (format!("{}: requests", what.into()), Figure::Requests(ours));
+        Self { what, ours, theirs: Theirs::Nobody, limit: Some(limit) }
     }
 
     /// Nothing at all, because `tool` is not on this machine.
@@ -80,18 +118,24 @@ impl Row {
         Self { what: what.into(), ours: Figure::None, theirs, limit: None }
     }
 
-    /// The most memory that we took.
+    /// The most memory that we took, where nothing special is said about it.
     pub(super) fn memory(what: impl Into<String>, ours: &Times) -> Self {
-        let (what, ours) = (format!("{}: memory", what.into()), Figure::Memory(ours.peak));
-        Self { what, ours, theirs: Theirs::Nobody, limit: Some(MEMORY) }
+        Self::memory_within(what, ours, MEMORY)
     }
 
-    /// Our figure by theirs, with `pick` choosing one of the runs.
+    /// The most memory that we took.
+    pub(super) fn memory_within(what: impl Into<String>, ours: &Times, limit: Limit) -> Self {
+        let (what, ours) = (format!("{}: memory", what.into()), Figure::Memory(ours.peak));
+        Self { what, ours, theirs: Theirs::Nobody, limit: Some(limit) }
+    }
+
+    /// Our figure by theirs, with `pick` choosing one of the runs; bytes were counted once.
     fn ratio(&self, pick: fn(&Times) -> Duration) -> Option<f64> {
         match (&self.ours, &self.theirs) {
             (Figure::Time(ours), Theirs::Time(theirs)) => {
                 Some(pick(ours).as_secs_f64() / pick(theirs).as_secs_f64())
             }
+            (Figure::Bytes(ours), Theirs::Bytes { bytes, .. }) => Some(*ours as f64 / *bytes as f64),
             _ => None,
         }
     }
@@ -105,6 +149,8 @@ impl Row {
                 (milliseconds(ours.median()) - milliseconds(theirs.median()), limit)
             }
             (Limit::Mebibytes(limit), Figure::Memory(Some(bytes)), _) => (mebibytes(*bytes), limit),
+            (Limit::Bytes(limit), Figure::Bytes(ours), _) => (*ours as f64, limit as f64),
+            (Limit::Requests(limit), Figure::Requests(ours), _) => (*ours as f64, limit as f64),
             _ => return None,
         };
         Some(figure <= limit)
@@ -123,14 +169,17 @@ impl Row {
             Theirs::Nobody => (String::new(), String::new()),
             Theirs::Missing(name) => (name.clone(), "missing".to_owned()),
             Theirs::Time(times) => (times.name.clone(), shown_time(times.median())),
+            Theirs::Bytes { name, bytes } => (name.clone(), shown_bytes(*bytes)),
         };
         let ours = match &self.ours {
             Figure::Time(times) => shown_time(times.median()),
             Figure::Memory(Some(bytes)) => format!("{:.1} MiB", mebibytes(*bytes)),
             Figure::Memory(None) => "unknown".to_owned(),
+            Figure::Bytes(bytes) => shown_bytes(*bytes),
+            Figure::Requests(requests) => requests.to_string(),
             Figure::None => String::new(),
         };
-        let ratio = |pick| self.ratio(pick).map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        let ratio = |pick| self.ratio(pick).map(shown_ratio).unwrap_or_default();
         let limit = self.limit.map(shown_limit).unwrap_or_default();
         let (of_medians, of_shortest) = (ratio(Times::median), ratio(Times::shortest));
         [self.what.clone(), ours, against, theirs, of_medians, of_shortest, limit, self.verdict().to_owned()]
@@ -141,10 +190,13 @@ impl Row {
             Theirs::Nobody => ("null".to_owned(), "null".to_owned()),
             Theirs::Missing(name) => (quoted(name), "\"missing\"".to_owned()),
             Theirs::Time(times) => (quoted(&times.name), json_times(times)),
+            Theirs::Bytes { name, bytes } => (quoted(name), format!("{{\"bytes\": {bytes}}}")),
         };
         let ours = match &self.ours {
             Figure::Time(times) => json_times(times),
             Figure::Memory(bytes) => format!("{{\"peak_bytes\": {}}}", or_null(*bytes)),
+            Figure::Bytes(bytes) => format!("{{\"bytes\": {bytes}}}"),
+            Figure::Requests(requests) => format!("{{\"requests\": {requests}}}"),
             Figure::None => "null".to_owned(),
         };
         let ratio = |pick| or_null(self.ratio(pick).map(|ratio| format!("{ratio:.4}")));
@@ -225,12 +277,28 @@ fn shown_time(time: Duration) -> String {
     }
 }
 
+/// Bytes in a unit that leaves something to compare: a few bytes more count where only few are sent.
+fn shown_bytes(bytes: u64) -> String {
+    match bytes {
+        few if few < 10 << 10 => format!("{few} B"),
+        more if more < 10 << 20 => format!("{:.1} KiB", more as f64 / 1024.0),
+        most => format!("{:.1} MiB", mebibytes(most)),
+    }
+}
+
+/// A ratio with at least two digits that say something.
+fn shown_ratio(ratio: f64) -> String {
+    if ratio < 0.1 { format!("{ratio:.4}") } else { format!("{ratio:.2}") }
+}
+
 fn shown_limit(limit: Limit) -> String {
     match limit {
-        Limit::Ratio(limit) => format!("<= {limit:.2}"),
+        Limit::Ratio(limit) => format!("<= {}", shown_ratio(limit)),
         Limit::Milliseconds(limit) => format!("<= {limit} ms"),
         Limit::MoreMilliseconds(limit) => format!("<= {limit} ms more"),
         Limit::Mebibytes(limit) => format!("<= {limit} MiB"),
+        Limit::Bytes(limit) => format!("<= {}", shown_bytes(limit)),
+        Limit::Requests(limit) => format!("<= {limit}"),
     }
 }
 
@@ -270,6 +338,9 @@ mod tests {
             Row::without("push", &ours, "oras", Limit::Ratio(1.0)),
             Row::unmeasured("pull", "docker-registry"),
             Row::memory("status", &ours),
+            Row::bytes("edit", 5_000, ("oras", 64 << 20), Limit::Ratio(1.0 / 500.0)),
+            Row::bytes_alone("edit", 80_000, Limit::Bytes(64 << 10)),
+            Row::requests("push", 3, Limit::Requests(3)),
         ];
         Report { scale: Scale::Full, rows }
     }
@@ -277,12 +348,15 @@ mod tests {
     #[test]
     fn the_table_is_aligned_and_judges() {
         let expected = "\
-what            ours     against          theirs   ratio  (shortest)  target
-status          30 ms    git              20 ms    1.50   1.50        <= 1.40        missed
-start           30 ms    git              20 ms    1.50   1.50        <= 10 ms more  met
-push            30 ms    oras             missing                     <= 1.00
-pull                     docker-registry  missing
-status: memory  3.0 MiB                                               <= 100 MiB     met
+what            ours      against          theirs    ratio   (shortest)  target
+status          30 ms     git              20 ms     1.50    1.50        <= 1.40        missed
+start           30 ms     git              20 ms     1.50    1.50        <= 10 ms more  met
+push            30 ms     oras             missing                       <= 1.00
+pull                      docker-registry  missing
+status: memory  3.0 MiB                                                  <= 100 MiB     met
+edit            5000 B    oras             64.0 MiB  0.0001  0.0001      <= 0.0020      met
+edit            78.1 KiB                                                 <= 64.0 KiB    missed
+push: requests  3                                                        <= 3           met
 ";
         assert_eq!(report().table(), expected);
     }
@@ -301,6 +375,11 @@ status: memory  3.0 MiB                                               <= 100 MiB
         assert!(json[0].ends_with(
             "\"ratio\": 1.5000, \"ratio_of_shortest\": 1.5000, \"target\": \"<= 1.40\", \"met\": false}"
         ));
+        assert!(json[5].starts_with(
+            "{\"what\": \"edit\", \"ours\": {\"bytes\": 5000}, \"against\": \"oras\", \
+             \"theirs\": {\"bytes\": 67108864}, \"ratio\": 0.0001,"
+        ));
+        assert!(json[7].contains("\"ours\": {\"requests\": 3}"));
         assert_eq!(quoted("a \"b\" \\"), r#""a \"b\" \\""#);
     }
 }

@@ -17,6 +17,9 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// The program, as it is named where it is missing.
 pub(super) const NAME: &str = places::DOCKER_REGISTRY.name;
 
+/// The media type of the manifests that are asked for.
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
 /// A registry with a port and a folder of its own; it ends with this value.
 pub(super) struct Server {
     host: String,
@@ -49,6 +52,18 @@ impl Server {
     /// Where it listens: `127.0.0.1:PORT`.
     pub(super) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The manifest that a repository's `latest` names, as text.
+    pub(super) fn manifest(&self, repository: &str) -> Result<String> {
+        let path = format!("/v2/{repository}/manifests/latest");
+        let answer = get(&self.host, &path).context(|| format!("cannot get {path}"))?;
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.lines().next().is_some_and(|line| line.ends_with(" 200 OK")) => {
+                Ok(body.to_owned())
+            }
+            _ => Err(Failure::step(format!("the registry has no {path}"))),
+        }
     }
 
     fn wait_until_it_answers(&mut self, log: &Path) -> Result {
@@ -87,6 +102,16 @@ fn answers(host: &str) -> std::io::Result<bool> {
     let mut start = [0; 12];
     stream.read_exact(&mut start)?;
     Ok(start.ends_with(b" 200"))
+}
+
+/// In HTTP/1.0, where an answer ends with its connection.
+fn get(host: &str, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(START_LIMIT))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nAccept: {MANIFEST}\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn configuration(folder: &Path, host: &str) -> String {

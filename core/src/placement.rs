@@ -21,6 +21,11 @@ impl Placement {
         Self { packs, runs: Vec::new(), ends: Vec::new() }
     }
 
+    /// That of so many files which lie in no packs.
+    pub fn of_blobs(files: usize) -> Self {
+        Self { ends: vec![0; files], ..Self::default() }
+    }
+
     /// Adds the next file.
     pub fn push(&mut self, runs: &[Run]) {
         self.runs.extend_from_slice(runs);

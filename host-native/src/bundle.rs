@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::component::Core;
 use crate::component::answers::{IndexError, IndexView, ManifestError, ManifestView, ResolveError};
+use crate::project::{Project, index_cache};
 use crate::remote::{FetchedManifest, Remote, RemoteError, Version, read_small_blob};
 
 /// The largest index that is fetched, in bytes; the core reads none that is larger.
@@ -23,6 +24,16 @@ pub struct Context<'a> {
     pub remote: &'a dyn Remote,
     /// How many transfers run at the same time.
     pub concurrency: usize,
+    /// A project whose cache may keep what is learnt of bundles.
+    pub cache: Option<&'a Project>,
+}
+
+impl<'a> Context<'a> {
+    /// The same, with the cache of `project`.
+    #[must_use]
+    pub fn with_cache(self, project: &'a Project) -> Self {
+        Self { cache: Some(project), ..self }
+    }
 }
 
 /// A bundle whose documents are here; its files' content is not.
@@ -32,8 +43,8 @@ pub struct Bundle {
     pub digest: Digest,
     /// The manifest's exact bytes.
     pub manifest: Bytes,
-    /// The index's exact text.
-    pub index: String,
+    /// The index's exact text, where it says something that the next one has to carry over.
+    pub carried: Option<String>,
     /// What the manifest says.
     pub manifest_view: ManifestView,
     /// What the index says.
@@ -57,17 +68,37 @@ pub async fn open(context: Context<'_>, version: &Version) -> Result<Option<Bund
     let digest = resolve(context.core, version, &fetched)?;
     let text = text_of(&fetched.bytes, digest)?;
     let manifest_view = context.core.read_manifest(text)?;
-    let index = match &manifest_view.index_data {
+    let (index_view, carried) = open_index(context, &digest, &manifest_view).await?;
+    Ok(Some(Bundle { digest, manifest: fetched.bytes, manifest_view, index_view, carried }))
+}
+
+/// What the index of the bundle `digest` says, and its text where that is still needed.
+async fn open_index(
+    context: Context<'_>,
+    digest: &Digest,
+    manifest: &ManifestView,
+) -> Result<(IndexView, Option<String>), OpenError> {
+    let cache = context.cache.map(|project| (project, context.core.digest()));
+    if let Some((project, core)) = &cache
+        && let Some(view) = index_cache::read(project, core, digest)
+    {
+        return Ok((view, None));
+    }
+    let index = match &manifest.index_data {
         Some(index) => index.clone(),
         None => {
-            let bytes = read_small_blob(context.remote, &manifest_view.index, MAX_INDEX_BYTES).await?;
+            let bytes = read_small_blob(context.remote, &manifest.index, MAX_INDEX_BYTES).await?;
             // The core's own code, called natively: in the component the same takes several times as long.
-            BundleIndex::text(&bytes, &manifest_view.index.media_type)?
+            BundleIndex::text(&bytes, &manifest.index.media_type)?
         }
     };
     // Both ways of getting it here have checked its digest and size.
-    let index_view = context.core.read_verified_index(&index, &manifest_view.layers)?;
-    Ok(Some(Bundle { digest, manifest: fetched.bytes, index, manifest_view, index_view }))
+    let view = context.core.read_verified_index(&index, &manifest.layers)?;
+    if let Some((project, core)) = &cache {
+        index_cache::keep(project, core, digest, &view);
+    }
+    let carried = (!view.is_plain).then_some(index);
+    Ok((view, carried))
 }
 
 /// The digest of a manifest that came, when it may be believed.

@@ -15,7 +15,7 @@
 //! let reference: bundle_core::reference::Reference = "registry.example/team/model:v1.0.0".parse()?;
 //! let remote = remote::open(&reference.place, &RemoteOptions::default())?;
 //! let core = Core::embedded()?;
-//! let context = Context { core: &core, remote: remote.as_ref(), concurrency: 8 };
+//! let context = Context { core: &core, remote: remote.as_ref(), concurrency: 8, cache: None };
 //! if let Some(bundle) = open(context, &Version::Tag("v1.0.0".parse()?)).await? {
 //!     println!("{} with {} files", bundle.digest, bundle.files().len());
 //! }

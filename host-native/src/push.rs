@@ -1,5 +1,8 @@
-//! Push: makes the remote's bundle equal to the project, in two steps. [`prepare`] gathers facts and has them decided;
-//! [`apply`] carries the decision out and changes nothing that was not decided.
+//! Push: makes the remote's bundle equal to the project. [`open_destination`] and [`look_and_pack`] gather the facts,
+//! [`prepare`] has them decided, [`apply`] carries the decision out and changes nothing that was not decided.
+//!
+//! In layout `packed` content may be on its way before that, where nothing can be decided against it: blobs that no
+//! manifest names change no bundle. All of this needs a runtime of several threads.
 
 mod packed;
 
@@ -10,10 +13,10 @@ use bundle_core::compression::CompressionError;
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::digest::Digest;
-use bundle_core::index::BundleIndex;
-use bundle_core::layout::Layout;
+use bundle_core::index::{BundleIndex, VERSION_FILES, VERSION_PACKED};
+use bundle_core::layout::{Layout, LayoutChoice, Rewrite};
 use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
-use bundle_core::placement::{PackLimits, Placement};
+use bundle_core::placement::Placement;
 use bundle_core::plan::push::PushPlan;
 use bundle_core::plan::seal::{EmptyBlob, Extra, Origin, PackedSealRequest, SealRequest, Sealed};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
@@ -28,11 +31,12 @@ use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::component::CoreError;
 use crate::component::answers::{FactsError, SealError};
 use crate::project::ProjectLock;
+use crate::project::index_cache::{self, PlainIndex};
 use crate::project::state::StateError;
 use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
-use crate::scan::Scan;
+use crate::scan::{Found, Scan, ScanError, ScanOptions, ScanProgress, Untracked, scan, scan_with};
 use crate::transfer::{
-    PackingError, TablesError, TagError, UploadError, Uploaded, move_tag, tag_digest, upload,
+    PackingError, TablesError, TagError, UploadError, Uploaded, blocking, move_tag, tag_digest, upload,
 };
 use crate::workspace::Workspace;
 
@@ -55,14 +59,12 @@ pub enum Force {
 pub struct PreparedPush {
     /// What to do.
     pub plan: PushPlan,
-    /// The bundle that the new one replaces, if there is one.
-    pub replaces: Option<Bundle>,
+    /// Where it goes.
+    pub destination: Destination,
     /// In which form the new bundle's files are to lie in the repository.
     pub layout: Layout,
     /// What the project holds: the files of the new bundle.
     pub scan: Scan,
-    /// Each tag to write, and what it named when the plan was made.
-    pub tags: Vec<(Tag, Option<Digest>)>,
 }
 
 /// What a push came to.
@@ -82,16 +84,17 @@ pub struct Pushed {
     pub uploaded_files: usize,
 }
 
-/// Finds out what a push to `tags` of the place of `reference` would do.
-///
-/// `scan` is of the tracked files. The first tag names the bundle that is compared with.
-pub async fn prepare(
-    context: Context<'_>,
-    workspace: &Workspace,
-    reference: &Reference,
-    tags: &[Tag],
-    scan: Scan,
-) -> Result<PreparedPush, PushError> {
+/// Where a push goes, as it is before.
+#[derive(Debug)]
+pub struct Destination {
+    /// The bundle that the new one replaces, if there is one.
+    pub replaces: Option<Bundle>,
+    /// Each tag to write, and what it names now.
+    pub tags: Vec<(Tag, Option<Digest>)>,
+}
+
+/// Looks at what `tags` name. The first one names the bundle that is compared with.
+pub async fn open_destination(context: Context<'_>, tags: &[Tag]) -> Result<Destination, PushError> {
     let Some((first, others)) = tags.split_first() else { return Err(PushError::NoTag) };
     let replaces = open(context, &Version::Tag(first.clone())).await?;
     let others: Vec<(Tag, Option<Digest>)> = stream::iter(others)
@@ -99,6 +102,66 @@ pub async fn prepare(
         .buffered(context.concurrency)
         .try_collect()
         .await?;
+    let mut tags = vec![(first.clone(), replaces.as_ref().map(|bundle| bundle.digest))];
+    tags.extend(others);
+    Ok(Destination { replaces, tags })
+}
+
+/// Looks at the project's tracked files, and packs and sends what is new in them while they are read, where that is
+/// what the push will do in any case; else they are only hashed.
+///
+/// A project that has to be told what it would undo is hashed first, so that nothing is sent before it was asked.
+pub async fn look_and_pack<'a>(
+    context: Context<'a>,
+    lock: &'a ProjectLock,
+    workspace: &Workspace,
+    destination: &Destination,
+    force: Force,
+    progress: &dyn ScanProgress,
+) -> Result<(Scan, Option<SentPacks<'a>>), PushError> {
+    let before = destination.replaces.as_ref();
+    let is_sure = force == Force::Yes || before.is_none_or(|bundle| workspace.knows(bundle));
+    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
+    let (project, tracked) = (&workspace.project, &workspace.tracked);
+    if !is_sure || refuse_published(context, destination, force).is_err() {
+        return Ok((blocking(|| scan(project, tracked, &[], options, progress))?, None));
+    }
+    let mut packs = Packs::open(context, lock, before).await?;
+    let current = before.map(|bundle| bundle.index_view.layout);
+    let choose = |found: &Found<'_>| {
+        let policy = workspace.config.layout;
+        context.core.choose_layout(policy, current, found.len() as u64, found.bytes())
+    };
+    let read = |found: &Found<'_>| match choose(found)? {
+        // Where everything would be written anew, something must have changed first.
+        LayoutChoice { layout: Layout::Files, .. } | LayoutChoice { rewrite: Rewrite::IfChanged, .. } => {
+            Ok(found.hash_unknown(progress)?)
+        }
+        LayoutChoice { layout: Layout::Packed, .. } => packs.read(found, progress),
+    };
+    let scan = blocking(|| scan_with(project, tracked, &[], options, progress, read))?;
+    Ok((scan, Some(SentPacks(packs))))
+}
+
+/// What has been packed and sent of a push already.
+pub struct SentPacks<'a>(Packs<'a>);
+
+impl std::fmt::Debug for SentPacks<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SentPacks").finish_non_exhaustive()
+    }
+}
+
+/// Finds out what a push of what `scan` found to `destination`, at the place of `reference`, would do.
+pub fn prepare(
+    context: Context<'_>,
+    workspace: &Workspace,
+    reference: &Reference,
+    destination: Destination,
+    scan: Scan,
+) -> Result<PreparedPush, PushError> {
+    let Destination { replaces, tags } = destination;
+    let Some((first, _)) = tags.first() else { return Err(PushError::NoTag) };
     // Without a bundle under that tag there is nothing that both could have agreed on.
     let base =
         replaces.as_ref().map(|bundle| workspace.base_for_push(reference, first, bundle)).unwrap_or_default();
@@ -109,9 +172,7 @@ pub async fn prepare(
     let (count, bytes) = amount(&scan.files);
     let choice = context.core.choose_layout(workspace.config.layout, current, count, bytes)?;
     let plan = context.core.plan_push(sides, choice.rewrite)?;
-    let mut tags = vec![(first.clone(), replaces.as_ref().map(|bundle| bundle.digest))];
-    tags.extend(others);
-    Ok(PreparedPush { plan, layout: choice.layout, replaces, scan, tags })
+    Ok(PreparedPush { plan, layout: choice.layout, destination: Destination { replaces, tags }, scan })
 }
 
 /// How many files there are, and how many bytes in all.
@@ -128,6 +189,7 @@ pub async fn apply(
     workspace: &mut Workspace,
     reference: &Reference,
     prepared: PreparedPush,
+    sent: Option<SentPacks<'_>>,
     created: &str,
     force: Force,
 ) -> Result<Pushed, PushError> {
@@ -135,26 +197,35 @@ pub async fn apply(
     if plan.needs_force && force == Force::No {
         return Err(PushError::Unseen { changes: plan.overwrite.clone() });
     }
-    let (documents, uploaded) = match &prepared.replaces {
+    let (documents, uploaded) = match &prepared.destination.replaces {
         Some(bundle) if !plan.changed => (Documents::of(bundle), Uploaded::default()),
         _ => {
-            refuse_published(context, &prepared, force)?;
+            refuse_published(context, &prepared.destination, force)?;
             match prepared.layout {
                 Layout::Files => {
                     // First, because it may refuse, and then nothing is to have been sent.
                     let sealed = seal(context, &prepared, created, EmptyBlob::Taken)?;
                     let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
-                    (write_documents(context, &prepared, created, sealed).await?, uploaded)
+                    let documents = write_documents(context, &prepared, created, sealed).await?;
+                    keep_index(
+                        context,
+                        &prepared,
+                        &Placement::of_blobs(prepared.scan.files.len()),
+                        &documents,
+                    );
+                    (documents, uploaded)
                 }
                 Layout::Packed => {
-                    let (placement, uploaded) = send_packs(context, lock, &prepared).await?;
-                    (write_packed_documents(context, &prepared, &placement, created).await?, uploaded)
+                    let (placement, uploaded) = send_packs(context, lock, &prepared, sent).await?;
+                    let documents = write_packed_documents(context, &prepared, &placement, created).await?;
+                    keep_index(context, &prepared, &placement, &documents);
+                    (documents, uploaded)
                 }
             }
         }
     };
     let mut changed = plan.changed;
-    for (tag, planned) in &prepared.tags {
+    for (tag, planned) in &prepared.destination.tags {
         if !plan.changed && *planned == Some(documents.digest) {
             continue;
         }
@@ -195,14 +266,14 @@ impl Documents {
 }
 
 /// Stops before the first byte is sent where a version is in the way.
-fn refuse_published(context: Context<'_>, prepared: &PreparedPush, force: Force) -> Result<(), PushError> {
-    for (tag, planned) in &prepared.tags {
+fn refuse_published(context: Context<'_>, destination: &Destination, force: Force) -> Result<(), PushError> {
+    for (tag, planned) in &destination.tags {
         let facts = TagFacts {
             tag: tag.clone(),
             planned: *planned,
             current: *planned,
-            // The new bundle has no digest yet; its tree's is none that a manifest has.
-            target: prepared.plan.tree,
+            // The new bundle has no digest yet; that of nothing is none that a manifest has.
+            target: Digest::EMPTY,
             force: force == Force::Yes,
         };
         if let TagDecision::Published(found) = context.core.decide_tag(&facts)? {
@@ -217,11 +288,13 @@ async fn send_packs(
     context: Context<'_>,
     lock: &ProjectLock,
     prepared: &PreparedPush,
+    sent: Option<SentPacks<'_>>,
 ) -> Result<(Placement, Uploaded), PushError> {
     let files = &prepared.scan.files;
-    let (count, bytes) = amount(files);
-    let limits = PackLimits::of(count, bytes);
-    let mut packs = Packs::open(context, lock, prepared.replaces.as_ref(), limits).await?;
+    let mut packs = match sent {
+        Some(SentPacks(packs)) => packs,
+        None => Packs::open(context, lock, prepared.destination.replaces.as_ref()).await?,
+    };
     packs.add(files, &prepared.scan)?;
     packs.tidy(files, &prepared.scan)?;
     Ok(packs.finish(files))
@@ -233,10 +306,7 @@ async fn write_packed_documents(
     placement: &Placement,
     created: &str,
 ) -> Result<Documents, PushError> {
-    // An index that says nothing beyond files has nothing to be carried over.
-    let replaces = prepared.replaces.as_ref().filter(|bundle| !bundle.index_view.is_plain);
-    let replaces = replaces.map(|bundle| bundle.index.as_str());
-    let text = context.core.write_index(&prepared.scan.files, placement, replaces)?;
+    let text = context.core.write_index(&prepared.scan.files, placement, carried(prepared))?;
     let index = Bytes::from(BundleIndex::compress(&text)?);
     drop(text);
     let descriptor = Descriptor::of(media_type::INDEX_V2, &index);
@@ -255,14 +325,39 @@ async fn write_packed_documents(
     Ok(Documents { digest: sealed.digest, index: descriptor.digest, manifest })
 }
 
+/// Spares the next command the reading of the index that this one has written.
+fn keep_index(context: Context<'_>, prepared: &PreparedPush, placement: &Placement, documents: &Documents) {
+    let Some(project) = context.cache.filter(|_| carried(prepared).is_none()) else { return };
+    let index = PlainIndex {
+        version: match prepared.layout {
+            Layout::Files => VERSION_FILES,
+            Layout::Packed => VERSION_PACKED,
+        },
+        layout: prepared.layout,
+        files: &prepared.scan.files,
+        placement,
+        tree: prepared.plan.tree,
+    };
+    index_cache::write(project, &context.core.digest(), &documents.digest, index);
+}
+
+/// The index of the bundle before, where it says something beyond files.
+fn carried(prepared: &PreparedPush) -> Option<&str> {
+    prepared.destination.replaces.as_ref()?.carried.as_deref()
+}
+
 async fn send_manifest(context: Context<'_>, digest: Digest, manifest: Bytes) -> Result<(), RemoteError> {
     let version = Version::Digest(digest);
     context.remote.push_manifest(&version, media_type::MANIFEST, manifest, Condition::Any).await
 }
 
 fn origin<'a>(prepared: &'a PreparedPush, created: &'a str) -> Origin<'a> {
-    let version =
-        prepared.tags.iter().map(|(tag, _)| tag).find(|tag| bundle_core::plan::tag::is_version(tag));
+    let version = prepared
+        .destination
+        .tags
+        .iter()
+        .map(|(tag, _)| tag)
+        .find(|tag| bundle_core::plan::tag::is_version(tag));
     Origin { created, version: version.map(Tag::as_str), tool: TOOL }
 }
 
@@ -290,7 +385,7 @@ fn seal(
 ) -> Result<Sealed, SealError> {
     context.core.seal(&SealRequest {
         files: &prepared.scan.files,
-        replaces: prepared.replaces.as_ref().map(|bundle| bundle.index.as_bytes()),
+        replaces: carried(prepared).map(str::as_bytes),
         origin: origin(prepared, created),
         empty_blob,
     })
@@ -320,7 +415,7 @@ fn remember(
     let state = &mut workspace.state;
     state.last_push_digest = Some(digest);
     state.last_synced = synced(&prepared.scan.files);
-    state.synced_ref = prepared.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
+    state.synced_ref = prepared.destination.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
     state.write(&workspace.project)
 }
@@ -375,6 +470,9 @@ pub enum PushError {
         /// What the system says.
         source: io::Error,
     },
+    /// The project could not be looked at.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
     /// A blob was not sent.
     #[error(transparent)]
     Upload(#[from] UploadError),

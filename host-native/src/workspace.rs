@@ -72,14 +72,18 @@ impl Workspace {
         ByPath::new(base).unwrap_or_default()
     }
 
+    /// Whether the project has pushed or pulled this very bundle itself: then there is nothing in it that it has not seen.
+    pub fn knows(&self, bundle: &Bundle) -> bool {
+        [self.state.last_push_digest, self.state.last_pull_digest].contains(&Some(bundle.digest))
+    }
+
     /// What the project has agreed on with the bundle that `tag` names at the place of `reference` now.
     ///
     /// A bundle that it pushed or pulled itself it knows in full. Of another one under the tag that it last synced
     /// with, it knows what it agreed on then; of any other, nothing. A state that does not say which tag that was
     /// counts for the configured one.
     pub fn base_for_push(&self, reference: &Reference, tag: &Tag, bundle: &Bundle) -> ByPath<SyncedFile> {
-        let known = [self.state.last_push_digest, self.state.last_pull_digest];
-        if known.contains(&Some(bundle.digest)) {
+        if self.knows(bundle) {
             return synced(bundle.files());
         }
         let wanted = reference.with_tag(tag.clone());

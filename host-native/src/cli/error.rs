@@ -495,6 +495,7 @@ impl From<PushError> for CliError {
             PushError::Open(error) => error.into(),
             PushError::Packing(error) => error.into(),
             PushError::Remote(error) => error.into(),
+            PushError::Scan(error) => error.into(),
             PushError::Seal(error) => error.into(),
             PushError::State(_) => {
                 Self::of(Exit::Failure, &error).hint("check permissions and free space, and push again")
@@ -629,6 +630,7 @@ impl From<ScanError> for CliError {
             ScanError::Hash { .. }
             | ScanError::Obstacle { .. }
             | ScanError::Repeated { .. }
+            | ScanError::Unread
             | ScanError::Walk { .. } => Self::of(Exit::Failure, &error)
                 .hint("check permissions, and whether something writes to the project"),
         }

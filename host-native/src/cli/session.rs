@@ -118,7 +118,7 @@ impl<'a> Session<'a> {
     }
 
     pub(crate) fn context<'b>(&self, core: &'b Core, remote: &'b dyn Remote) -> Context<'b> {
-        Context { core, remote, concurrency: usize::from(self.global.concurrency) }
+        Context { core, remote, concurrency: usize::from(self.global.concurrency), cache: None }
     }
 
     /// What transfers run on.

@@ -92,6 +92,11 @@ impl Project {
         self.cache_folder().join("digests")
     }
 
+    /// What the core said of the last index; see [`super::index_cache`].
+    pub fn index_cache_file(&self) -> PathBuf {
+        self.cache_folder().join("index")
+    }
+
     /// Tables of packs that were fetched or made; see [`crate::transfer`].
     pub fn tables_folder(&self) -> PathBuf {
         self.cache_folder().join("tables")

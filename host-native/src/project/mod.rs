@@ -9,6 +9,7 @@ pub mod config;
 pub mod disk_path;
 pub mod folder;
 pub mod ignore_file;
+pub mod index_cache;
 pub mod journal;
 pub mod lock;
 mod parents;

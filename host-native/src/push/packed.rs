@@ -13,8 +13,8 @@ use super::PushError;
 use crate::bundle::{Bundle, Context};
 use crate::project::staging::Staging;
 use crate::project::{Project, ProjectLock};
-use crate::scan::Scan;
-use crate::transfer::packing::{PackBase, PackedFiles, ToPack, pack_files};
+use crate::scan::{Found, Hashed, Scan, ScanProgress, Silent};
+use crate::transfer::packing::{PackBase, ToPack, pack_files};
 use crate::transfer::tables::{keep_table, load_tables};
 use crate::transfer::{Uploaded, blocking};
 
@@ -23,7 +23,6 @@ pub(super) struct Packs<'a> {
     context: Context<'a>,
     project: &'a Project,
     staging: Staging,
-    limits: PackLimits,
     /// The packs that there are, those of the bundle before first.
     packs: Vec<Pack>,
     tables: Vec<Table>,
@@ -40,7 +39,6 @@ impl<'a> Packs<'a> {
         context: Context<'a>,
         lock: &'a ProjectLock,
         before: Option<&Bundle>,
-        limits: PackLimits,
     ) -> Result<Self, PushError> {
         let project = lock.project();
         let staging = Staging::create(lock)
@@ -49,7 +47,6 @@ impl<'a> Packs<'a> {
             context,
             project,
             staging,
-            limits,
             packs: Vec::new(),
             tables: Vec::new(),
             kept: 0,
@@ -59,13 +56,35 @@ impl<'a> Packs<'a> {
         if let Some(before) = before.filter(|before| before.index_view.layout == Layout::Packed) {
             let placement = &before.index_view.placement;
             let all = (0..placement.packs.len() as u32).collect();
-            packs.tables = load_tables(context, Some(project), &placement.packs, &all).await?.tables;
+            packs.tables = load_tables(context, &placement.packs, &all).await?.tables;
             packs.packs.clone_from(&placement.packs);
             packs.kept = packs.packs.len();
             let runs = before.files().iter().enumerate();
             packs.runs = runs.map(|(at, file)| (file.digest, placement.runs(at).to_vec())).collect();
         }
         Ok(packs)
+    }
+
+    /// Reads what has to be read of the files that were found: those that nobody has hashed yet, and those that no pack
+    /// holds. What is new goes into packs on the way.
+    pub(super) fn read(
+        &mut self,
+        found: &Found<'_>,
+        progress: &dyn ScanProgress,
+    ) -> Result<Vec<(usize, Hashed)>, PushError> {
+        let mut seen = BTreeSet::new();
+        let is_to_be_read = |at: &usize| match found.digest(*at) {
+            None => true,
+            Some(digest) => found.size(*at) > 0 && !self.runs.contains_key(&digest) && seen.insert(digest),
+        };
+        let to_read: Vec<usize> = (0..found.len()).filter(is_to_be_read).collect();
+        let to_pack =
+            |at: &usize| ToPack { disk: found.disk(*at), size: found.size(*at), expected: found.digest(*at) };
+        let to_pack: Vec<ToPack> = to_read.iter().map(to_pack).collect();
+        let limits = PackLimits::of(found.len() as u64, found.bytes());
+        let known = KnownChunks::of((0..).zip(&self.tables));
+        let hashed = self.pack(&to_pack, limits, &known, progress)?;
+        Ok(to_read.into_iter().zip(hashed).collect())
     }
 
     /// Packs and sends what no pack holds yet of `files`, of which `scan` says where they are on disk.
@@ -75,7 +94,7 @@ impl<'a> Packs<'a> {
         let new: Vec<usize> =
             (0..files.len()).filter(|at| is_new(&files[*at]) && seen.insert(files[*at].digest)).collect();
         let known = KnownChunks::of((0..).zip(&self.tables));
-        self.pack(&new, files, scan, &known)
+        self.pack_files(&new, files, scan, &known)
     }
 
     /// Writes packs anew that have become wasteful, or small and many.
@@ -101,33 +120,46 @@ impl<'a> Packs<'a> {
             .filter(|at| is_affected(&files[*at]) && seen.insert(files[*at].digest))
             .collect();
         let known = KnownChunks::of((0..).zip(&self.tables).filter(|(number, _)| !dropped.contains(number)));
-        self.pack(&affected, files, scan, &known)
+        self.pack_files(&affected, files, scan, &known)
     }
 
-    fn pack(
+    fn pack_files(
         &mut self,
         which: &[usize],
         files: &ByPath<File>,
         scan: &Scan,
         known: &KnownChunks,
     ) -> Result<(), PushError> {
-        if which.is_empty() {
-            return Ok(());
-        }
         let to_pack = |at: &usize| {
             let file = &files[*at];
-            ToPack { disk: scan.disk(self.project, &file.path), size: file.size, expected: Some(file.digest) }
+            let disk = scan.disk(self.project, &file.path);
+            ToPack { disk, size: file.size, expected: Some(file.digest) }
         };
         let to_pack: Vec<ToPack> = which.iter().map(to_pack).collect();
-        // A bundle has a few hundred packs.
-        let base = PackBase { known, next_pack: self.packs.len() as u32, limits: self.limits };
-        let packed = blocking(|| pack_files(self.context, &self.staging, &base, &to_pack, &|_| ()))?;
-        self.take(packed);
-        Ok(())
+        let (count, bytes) = super::amount(files);
+        // They are written anew: what is known of them counts no more.
+        files_of(which, files).for_each(|file| drop(self.runs.remove(&file.digest)));
+        self.pack(&to_pack, PackLimits::of(count, bytes), known, &Silent).map(drop)
     }
 
-    fn take(&mut self, packed: PackedFiles) {
-        self.runs.extend(packed.hashed.iter().map(|hashed| hashed.digest).zip(packed.runs));
+    fn pack(
+        &mut self,
+        to_pack: &[ToPack],
+        limits: PackLimits,
+        known: &KnownChunks,
+        progress: &dyn ScanProgress,
+    ) -> Result<Vec<Hashed>, PushError> {
+        if to_pack.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A bundle has a few hundred packs.
+        let base = PackBase { known, next_pack: self.packs.len() as u32, limits };
+        let read = |count| progress.hashed(count);
+        let packed = blocking(|| pack_files(self.context, &self.staging, &base, to_pack, &read))?;
+        for (hashed, runs) in packed.hashed.iter().zip(packed.runs) {
+            // A file that was only touched is where it was.
+            self.runs.entry(hashed.digest).or_insert(runs);
+        }
         for FinishedPack { pack, table, stored_table } in packed.packs {
             keep_table(self.project, &pack.toc.digest, &stored_table);
             self.packs.push(pack);
@@ -135,6 +167,7 @@ impl<'a> Packs<'a> {
         }
         self.uploaded.blobs += packed.uploaded.blobs;
         self.uploaded.bytes += packed.uploaded.bytes;
+        Ok(packed.hashed)
     }
 
     fn placement(&self, files: &ByPath<File>) -> Placement {
@@ -152,4 +185,8 @@ impl<'a> Packs<'a> {
         let _ = self.staging.discard();
         (placement, self.uploaded)
     }
+}
+
+fn files_of<'a>(which: &'a [usize], files: &'a ByPath<File>) -> impl Iterator<Item = &'a File> {
+    which.iter().filter_map(|at| files.get(*at))
 }

@@ -11,7 +11,8 @@ pub mod select;
 pub mod snapshot;
 pub mod walk;
 
-pub(crate) use hash::{HashError, Hashed, open_found};
+pub(crate) use hash::open_found;
+pub use hash::{HashError, Hashed};
 pub use select::{Force, Selection, select_on_disk, select_tracked};
-pub use snapshot::{Scan, ScanError, ScanOptions, ScanProgress, Silent, scan};
+pub use snapshot::{Found, Scan, ScanError, ScanOptions, ScanProgress, Silent, scan, scan_with};
 pub use walk::{RefusalReason, Refused, Untracked};

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::snapshot::{ByPath, File, RepeatedPath, SymlinkPolicy};
 use thiserror::Error;
 
 use super::digest_cache::{DigestCache, NewCache, Tick};
-use super::hash::{HashError, Job, hash_all};
+use super::hash::{self, HashError, Job, hash_all};
 use super::walk::{FoundFile, Refused, Untracked, WalkError, WalkOptions, Walked, walk};
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
@@ -108,6 +108,19 @@ pub fn scan(
     options: ScanOptions,
     progress: &dyn ScanProgress,
 ) -> Result<Scan, ScanError> {
+    scan_with(project, tracked, extra, options, progress, |found| found.hash_unknown(progress))
+}
+
+/// The same, for a caller who has more to do with the files' content than to hash it: `read` gives the digest of every
+/// file that has none yet, with its place.
+pub fn scan_with<E: From<ScanError>>(
+    project: &Project,
+    tracked: &ByPath<BundlePath>,
+    extra: &[BundlePath],
+    options: ScanOptions,
+    progress: &dyn ScanProgress,
+    read: impl FnOnce(&Found<'_>) -> Result<Vec<(usize, hash::Hashed)>, E>,
+) -> Result<Scan, E> {
     let mut wanted: Vec<&BundlePath> = tracked.iter().chain(extra).collect();
     if !extra.is_empty() {
         wanted.sort_unstable();
@@ -128,7 +141,7 @@ pub fn scan(
     if !faults.is_empty() {
         let mut refused: Vec<_> = faults.into_iter().map(|(_, refused)| refused).collect();
         refused.sort_by(|a, b| a.path.cmp(&b.path));
-        return Err(ScanError::Refused { refused });
+        return Err(ScanError::Refused { refused }.into());
     }
     let blocked = obstacles(project.root(), &wanted, tracked, &walked, in_the_way.iter().map(|(at, _)| *at))
         .map_err(|source| ScanError::Obstacle { source })?;
@@ -139,7 +152,7 @@ pub fn scan(
     walked.untracked.sort_unstable();
 
     walked.files.sort_unstable_by_key(|file| file.wanted);
-    let (digests, hashed) = digests(project, &wanted, &mut walked.files, &cache, progress)?;
+    let (digests, hashed) = digests(project, &wanted, &mut walked.files, &cache, read)?;
     if let Some(tick) = tick.filter(|_| hashed.files > 0) {
         write_cache(project, &wanted, &walked.files, &digests, &tick);
     }
@@ -173,48 +186,92 @@ pub fn scan(
     })
 }
 
+/// The files that a walk found, in the order of their paths, and the digests that the cache had for them.
+pub struct Found<'a> {
+    project: &'a Project,
+    wanted: &'a [&'a BundlePath],
+    files: &'a [FoundFile],
+    digests: &'a [Option<Digest>],
+}
+
+impl Found<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// How many bytes they have in all.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.content.size))
+    }
+
+    /// How many bytes one of them has.
+    pub fn size(&self, at: usize) -> u64 {
+        self.files[at].content.size
+    }
+
+    /// The digest of one of them, where it is known.
+    pub fn digest(&self, at: usize) -> Option<Digest> {
+        self.digests[at]
+    }
+
+    /// Where the content of one of them is on disk.
+    pub fn disk(&self, at: usize) -> PathBuf {
+        let file = &self.files[at];
+        file.target.clone().unwrap_or_else(|| to_disk(self.project.root(), self.wanted[file.wanted]))
+    }
+
+    /// Reads those whose digest is not known, and only hashes them.
+    pub fn hash_unknown(&self, progress: &dyn ScanProgress) -> Result<Vec<(usize, hash::Hashed)>, ScanError> {
+        let unknown: Vec<usize> = (0..self.len()).filter(|at| self.digests[*at].is_none()).collect();
+        let job = |at: &usize| Job { disk: self.disk(*at), stamp: self.files[*at].content };
+        let jobs: Vec<Job> = unknown.iter().map(job).collect();
+        let hashed = hash_all(&jobs, &|count| progress.hashed(count));
+        let hashed = hashed.map_err(|source| ScanError::Hash { source })?;
+        Ok(unknown.into_iter().zip(hashed).collect())
+    }
+}
+
 /// The digest of each of `found`: from the cache, or from reading it. Facts that were out of date are renewed.
-fn digests(
+fn digests<E: From<ScanError>>(
     project: &Project,
     wanted: &[&BundlePath],
     found: &mut [FoundFile],
     cache: &DigestCache,
-    progress: &dyn ScanProgress,
-) -> Result<(Vec<bundle_core::digest::Digest>, Hashed), ScanError> {
+    read: impl FnOnce(&Found<'_>) -> Result<Vec<(usize, hash::Hashed)>, E>,
+) -> Result<(Vec<Digest>, Hashed), E> {
     let mut known = cache.in_order();
     let mut digests: Vec<_> =
         found.iter().map(|file| known.digest(wanted[file.wanted].as_str(), &file.content)).collect();
-    let unknown: Vec<usize> = (0..found.len()).filter(|at| digests[*at].is_none()).collect();
-    let job = |at: &usize| {
-        let file = &found[*at];
-        let disk = file.target.clone().unwrap_or_else(|| to_disk(project.root(), wanted[file.wanted]));
-        Job { disk, stamp: file.content }
-    };
-    let jobs: Vec<Job> = unknown.iter().map(job).collect();
-    let bytes = AtomicU64::new(0);
-    let read = |count| {
-        bytes.fetch_add(count, Ordering::Relaxed);
-        progress.hashed(count);
-    };
-    let hashed = hash_all(&jobs, &read).map_err(|source| ScanError::Hash { source })?;
-    for (at, hashed) in unknown.iter().zip(hashed) {
-        let file = &mut found[*at];
-        digests[*at] = Some(hashed.digest);
+    let read = read(&Found { project, wanted, files: found, digests: &digests })?;
+    let mut hashed = Hashed::default();
+    for (at, read) in read {
+        let file = &mut found[at];
+        digests[at] = Some(read.digest);
         if file.target.is_none() {
-            file.entry = hashed.stamp;
+            file.entry = read.stamp;
         }
-        file.content = hashed.stamp;
-        file.executable = hashed.executable;
+        file.content = read.stamp;
+        file.executable = read.executable;
+        hashed.files += 1;
+        hashed.bytes += read.stamp.size;
     }
-    let hashed = Hashed { files: unknown.len() as u64, bytes: bytes.into_inner() };
-    Ok((digests.into_iter().flatten().collect(), hashed))
+    match digests.into_iter().collect() {
+        Some(digests) => Ok((digests, hashed)),
+        None => Err(ScanError::Unread.into()),
+    }
 }
 
 fn write_cache(
     project: &Project,
     wanted: &[&BundlePath],
     found: &[FoundFile],
-    digests: &[bundle_core::digest::Digest],
+    digests: &[Digest],
     tick: &Tick,
 ) {
     let mut cache = NewCache::with_room_for(found.len());
@@ -310,6 +367,9 @@ pub enum ScanError {
         /// Which.
         source: RepeatedPath,
     },
+    /// The digest of a file was not found out.
+    #[error("not every file was read")]
+    Unread,
     /// A folder could not be walked.
     #[error("cannot look through the project")]
     Walk {

@@ -176,7 +176,7 @@ async fn download_chunks(
     };
     let files: Vec<Assembled<'_>> = absent.iter().filter_map(assembled).collect();
     let needed: BTreeSet<u32> = files.iter().flat_map(|file| file.runs).map(|run| run.pack).collect();
-    let tables = load_tables(context, Some(project), &placement.packs, &needed).await?;
+    let tables = load_tables(context, &placement.packs, &needed).await?;
     let older = older_files(project, plan, &files);
     let (paths, mut downloaded) =
         blocking(|| unpack(context, staging, &placement.packs, &tables, &files, &older))?;

@@ -32,13 +32,12 @@ pub struct Tables {
 /// Refuses a table that is not the one that the index names, or that contradicts itself.
 pub async fn load_tables(
     context: Context<'_>,
-    project: Option<&Project>,
     packs: &[Pack],
     needed: &BTreeSet<u32>,
 ) -> Result<Tables, TablesError> {
     stream::iter((0..).zip(packs))
         .map(async |(number, pack)| match needed.contains(&number) {
-            true => load_table(context, project, pack).await,
+            true => load_table(context, pack).await,
             false => Ok((Table::default(), 0)),
         })
         .buffered(context.concurrency)
@@ -50,20 +49,16 @@ pub async fn load_tables(
         .await
 }
 
-async fn load_table(
-    context: Context<'_>,
-    project: Option<&Project>,
-    pack: &Pack,
-) -> Result<(Table, u64), TablesError> {
+async fn load_table(context: Context<'_>, pack: &Pack) -> Result<(Table, u64), TablesError> {
     let refused = |source| TablesError::Refused { pack: pack.digest, source };
     // Also before anything is fetched: the numbers say how much that would be.
     pack.check().map_err(|error| refused(error.into()))?;
-    if let Some(stored) = project.and_then(|project| cached(project, pack)) {
+    if let Some(stored) = context.cache.and_then(|project| cached(project, pack)) {
         return Ok((Table::parse(&stored, pack).map_err(refused)?, 0));
     }
     let stored = fetch(context, pack).await?;
     let table = Table::parse(&stored, pack).map_err(refused)?;
-    if let Some(project) = project {
+    if let Some(project) = context.cache {
         keep_table(project, &pack.toc.digest, &stored);
     }
     Ok((table, pack.toc.size))

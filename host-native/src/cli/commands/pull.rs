@@ -113,7 +113,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());
     let runtime = session.runtime()?;
-    let bundle = runtime.block_on(find(context, &reference))?;
+    let cached = workspace.map_or(context, |workspace| context.with_cache(&workspace.project));
+    let bundle = runtime.block_on(find(cached, &reference))?;
     // A folder becomes a project only once there is something to pull into it.
     let entered = match entered {
         Some(entered) => entered,
@@ -137,6 +138,7 @@ pub(super) async fn pull_into(
     incoming: Incoming,
 ) -> Result<PullReport, CliError> {
     let Incoming { reference, bundle, mode, execution } = incoming;
+    let context = context.with_cache(&workspace.project);
     let extra: Vec<BundlePath> = bundle.files().iter().map(|file| file.path.clone()).collect();
     let found = look(workspace, &extra, Untracked::Skip)?;
     let prepared = prepare(context, workspace, bundle, found, mode)?;

@@ -12,8 +12,8 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, configured, look};
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::clock::creation_time;
-use crate::push::{Force, PreparedPush, Pushed, apply, prepare};
-use crate::scan::Untracked;
+use crate::push::{Force, PreparedPush, Pushed, apply, look_and_pack, open_destination, prepare};
+use crate::scan::{Silent, Untracked};
 
 /// Make the remote's bundle equal to the project
 ///
@@ -116,15 +116,23 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         .map_err(|error| CliError::new(Exit::Usage, format_args!("SOURCE_DATE_EPOCH: {error}")))?;
     let core = session.core()?;
     let remote = session.remote(&reference)?;
-    let context = session.context(&core, remote.as_ref());
+    let context = session.context(&core, remote.as_ref()).with_cache(lock.project());
     let force = if args.force { Force::Yes } else { Force::No };
-    let found = look(&workspace, &[], Untracked::Skip)?;
+    let execution = Execution::of(args.dry_run);
     let report = session.runtime()?.block_on(async {
-        let prepared = prepare(context, &workspace, &reference, &tags, found).await?;
+        let destination = open_destination(context, &tags).await?;
+        let (found, sent) = match execution {
+            Execution::DryRun => (look(&workspace, &[], Untracked::Skip)?, None),
+            Execution::Apply => {
+                look_and_pack(context, &lock, &workspace, &destination, force, &Silent).await?
+            }
+        };
+        let prepared = prepare(context, &workspace, &reference, destination, found)?;
         warn_of_what_is_undone(session, &prepared, force);
         let mut report = planned(&reference.without_version().to_string(), &prepared);
-        if Execution::of(args.dry_run) == Execution::Apply {
-            let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
+        if execution == Execution::Apply {
+            let pushed =
+                apply(context, &lock, &mut workspace, &reference, prepared, sent, &created, force).await?;
             done(&mut report, pushed);
         }
         report.requests = remote.requests();
@@ -147,7 +155,8 @@ fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush, force:
     if plan.overwrite.is_empty() || (plan.needs_force && force == Force::No) {
         return;
     }
-    let before = prepared.replaces.as_ref().map(|bundle| bundle.digest.to_string()).unwrap_or_default();
+    let before =
+        prepared.destination.replaces.as_ref().map(|bundle| bundle.digest.to_string()).unwrap_or_default();
     session.ui.warning(format_args!(
         "this replaces {} that the remote has and this project has not seen; the bundle before stays at {before}",
         counted(plan.overwrite.len(), "file")
@@ -156,17 +165,18 @@ fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush, force:
 
 fn planned(reference: &str, prepared: &PreparedPush) -> PushReport {
     let plan = &prepared.plan;
-    let replaces = prepared.replaces.as_ref();
+    let replaces = prepared.destination.replaces.as_ref();
     let stays = replaces.filter(|_| !plan.changed);
     // A further tag that names something else is to be written even where the tree is the same.
-    let moves_a_tag =
-        stays.is_none_or(|bundle| prepared.tags.iter().any(|(_, planned)| *planned != Some(bundle.digest)));
+    let moves_a_tag = stays.is_none_or(|bundle| {
+        prepared.destination.tags.iter().any(|(_, planned)| *planned != Some(bundle.digest))
+    });
     PushReport {
         reference: reference.to_owned(),
         digest: stays.map(|bundle| bundle.digest),
         index: stays.map(|bundle| bundle.manifest_view.index.digest),
         tree: plan.tree,
-        tags: prepared.tags.iter().map(|(tag, _)| tag.to_string()).collect(),
+        tags: prepared.destination.tags.iter().map(|(tag, _)| tag.to_string()).collect(),
         changed: plan.changed || moves_a_tag,
         uploaded: UploadedReport {
             files: plan.upload.len(),

@@ -239,7 +239,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
         (look_here()?, None)
     } else {
         let remote = session.remote(&reference)?;
-        let context = session.context(&core, remote.as_ref());
+        let context = session.context(&core, remote.as_ref()).with_cache(&workspace.project);
         let (found, answer) = std::thread::scope(|scope| {
             let looking = scope.spawn(look_here);
             let answer = ask(session, context, &reference);

@@ -13,6 +13,9 @@ use crate::transfer::DownloadError;
 /// How many bytes a batch has, stored or raw, before it is passed on.
 const BATCH_BYTES: u64 = 4 << 20;
 
+/// What a batch takes, and the piece that came last.
+const BUFFER: usize = BATCH_BYTES as usize + (1 << 20);
+
 /// Frames that came, and where their chunks go.
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
@@ -63,7 +66,7 @@ pub(super) struct Gathering<'a> {
 impl<'a> Gathering<'a> {
     /// Starts at this offset of the pack.
     pub(super) fn new(start: u64) -> Self {
-        Self { start, stored: Vec::new(), frames: Vec::new(), raw: 0 }
+        Self { start, stored: new_buffer(&[]), frames: Vec::new(), raw: 0 }
     }
 
     /// Takes the next bytes.
@@ -97,7 +100,8 @@ impl<'a> Gathering<'a> {
 
     fn pass_on(&mut self) -> Option<Batch<'a>> {
         let end = self.frames.last()?.range.end;
-        let rest = self.stored.split_off(end);
+        let rest = new_buffer(self.stored.get(end..).unwrap_or_default());
+        self.stored.truncate(end);
         self.start += end as u64;
         self.raw = 0;
         Some(Batch {
@@ -105,4 +109,11 @@ impl<'a> Gathering<'a> {
             frames: std::mem::take(&mut self.frames),
         })
     }
+}
+
+/// A buffer for a batch that starts with `rest`: of its full size at once, since growing would copy and waste.
+fn new_buffer(rest: &[u8]) -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(BUFFER.max(rest.len()));
+    buffer.extend_from_slice(rest);
+    buffer
 }

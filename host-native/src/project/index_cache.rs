@@ -1,0 +1,179 @@
+//! What the core said of the index of the last bundle, so that it need not be fetched and read again.
+//!
+//! Only a cache: a missing, damaged or foreign one is empty, and that one cannot be written is no fault. It holds for
+//! one manifest and one core. An index that says more than which files there are is not kept.
+
+use std::collections::BTreeMap;
+
+use bundle_core::digest::Digest;
+use bundle_core::layout::Layout;
+use bundle_core::pack::Pack;
+use bundle_core::packed::{pack_placed, unpack_placed};
+use bundle_core::placement::Placement;
+use bundle_core::snapshot::{ByPath, File};
+use serde::{Deserialize, Serialize};
+
+use super::Project;
+use super::atomic::write_unsynced;
+use crate::component::answers::IndexView;
+
+/// The name of the format, and its version as the last byte.
+const MAGIC: [u8; 8] = *b"mobindx\x01";
+const CHECKSUM: usize = 4;
+const DIGEST: usize = 32;
+/// Magic, checksum, digests of core and manifest, length of the header.
+const PREFIX: usize = MAGIC.len() + CHECKSUM + 2 * DIGEST + 4;
+/// A larger file is no cache of ours.
+const MAX_BYTES: u64 = 1 << 30;
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: String,
+    packed: bool,
+    tree: Digest,
+    packs: Vec<Pack>,
+}
+
+/// What the core with the digest `core` said of the index of the bundle `bundle`.
+pub fn read(project: &Project, core: &Digest, bundle: &Digest) -> Option<IndexView> {
+    let file = project.index_cache_file();
+    let metadata = file.metadata().ok().filter(|metadata| metadata.len() <= MAX_BYTES)?;
+    if !metadata.is_file() {
+        return None;
+    }
+    let bytes = std::fs::read(&file).ok()?;
+    let (prefix, rest) = bytes.split_at_checked(PREFIX)?;
+    let key = [&core.as_bytes()[..], bundle.as_bytes()].concat();
+    let key_at = MAGIC.len() + CHECKSUM;
+    if prefix[..MAGIC.len()] != MAGIC || prefix[key_at..key_at + 2 * DIGEST] != key[..] {
+        return None;
+    }
+    let content = bytes.get(key_at..)?;
+    if prefix[MAGIC.len()..key_at] != crc32fast::hash(content).to_le_bytes() {
+        return None;
+    }
+    let length = u32::from_le_bytes(prefix[PREFIX - 4..].try_into().ok()?);
+    let (header, files) = rest.split_at_checked(length as usize)?;
+    let header: Header = serde_json::from_slice(header).ok()?;
+    let (files, placement) = unpack_placed(files, header.packs).ok()?;
+    Some(IndexView {
+        version: header.version,
+        layout: if header.packed { Layout::Packed } else { Layout::Files },
+        total_size: files.iter().fold(0, |sum, file| sum.saturating_add(file.size)),
+        files,
+        placement,
+        tree: header.tree,
+        layers: BTreeMap::new(),
+        roles: BTreeMap::new(),
+        is_plain: true,
+    })
+}
+
+/// What an index says that says nothing beyond files.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainIndex<'a> {
+    /// The version of its format.
+    pub version: &'a str,
+    /// In which form the files lie in the repository.
+    pub layout: Layout,
+    /// The files.
+    pub files: &'a ByPath<File>,
+    /// In layout `packed`, where the chunks of each of them are.
+    pub placement: &'a Placement,
+    /// Their tree digest.
+    pub tree: Digest,
+}
+
+/// Keeps what the core with the digest `core` said of the index of the bundle `bundle`, if that is all.
+pub fn keep(project: &Project, core: &Digest, bundle: &Digest, view: &IndexView) {
+    if view.is_plain && view.layers.is_empty() && view.roles.is_empty() {
+        let IndexView { version, layout, files, placement, tree, .. } = view;
+        let index = PlainIndex { version, layout: *layout, files, placement, tree: *tree };
+        write(project, core, bundle, index);
+    }
+}
+
+/// Keeps what the core with the digest `core` will say of `index`, which is that of the bundle `bundle`.
+pub fn write(project: &Project, core: &Digest, bundle: &Digest, index: PlainIndex<'_>) {
+    let header = Header {
+        version: index.version.to_owned(),
+        packed: index.layout == Layout::Packed,
+        tree: index.tree,
+        packs: index.placement.packs.clone(),
+    };
+    let Ok(header) = serde_json::to_vec(&header) else { return };
+    let Ok(length) = u32::try_from(header.len()) else { return };
+    let files = pack_placed(index.files, index.placement);
+    let length = length.to_le_bytes();
+    let pieces: [&[u8]; 5] = [core.as_bytes(), bundle.as_bytes(), &length, &header, &files];
+    let mut hasher = crc32fast::Hasher::new();
+    pieces.iter().for_each(|piece| hasher.update(piece));
+    let checksum = hasher.finalize().to_le_bytes();
+    let pieces: Vec<&[u8]> = [&MAGIC[..], &checksum].into_iter().chain(pieces).collect();
+    let file = project.index_cache_file();
+    let written = write_unsynced(&file, &pieces).or_else(|_| {
+        std::fs::create_dir_all(project.cache_folder())?;
+        write_unsynced(&file, &pieces)
+    });
+    if let Err(error) = written {
+        tracing::debug!(%error, "what an index says cannot be kept");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bundle_core::tree::tree_digest;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn view() -> IndexView {
+        let file = File { path: "a/b".parse().unwrap(), digest: Digest::of(b"1"), size: 1, executable: true };
+        let files = ByPath::new(vec![file]).unwrap();
+        let mut placement = Placement::default();
+        placement.push(&[]);
+        IndexView {
+            version: "1.0".to_owned(),
+            layout: Layout::Files,
+            tree: tree_digest(&files),
+            total_size: 1,
+            files,
+            placement,
+            layers: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            is_plain: true,
+        }
+    }
+
+    #[test]
+    fn holds_for_one_bundle_and_one_core() {
+        let folder = TempDir::new().unwrap();
+        let project = Project::create(folder.path()).unwrap();
+        let (core, bundle) = (Digest::of(b"core"), Digest::of(b"bundle"));
+        assert_eq!(read(&project, &core, &bundle), None);
+        keep(&project, &core, &bundle, &view());
+        assert_eq!(read(&project, &core, &bundle), Some(view()));
+        assert_eq!(read(&project, &bundle, &bundle), None);
+        assert_eq!(read(&project, &core, &core), None);
+        let good = std::fs::read(project.index_cache_file()).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            std::fs::write(project.index_cache_file(), &bad).unwrap();
+            assert_eq!(read(&project, &core, &bundle), None, "byte {at}");
+            std::fs::write(project.index_cache_file(), &good[..at]).unwrap();
+            assert_eq!(read(&project, &core, &bundle), None, "length {at}");
+        }
+    }
+
+    #[test]
+    fn what_has_to_be_carried_over_is_not_kept() {
+        let folder = TempDir::new().unwrap();
+        let project = Project::create(folder.path()).unwrap();
+        let roles = BTreeMap::from([("all".to_owned(), vec!["code".to_owned()])]);
+        for view in [IndexView { is_plain: false, ..view() }, IndexView { roles, ..view() }] {
+            keep(&project, &Digest::EMPTY, &Digest::EMPTY, &view);
+        }
+        assert!(!project.index_cache_file().exists());
+    }
+}

@@ -92,6 +92,47 @@ pub fn diff(sides: Sides<'_>) -> Vec<PathChange> {
         .collect()
 }
 
+/// The part of a comparison in which there is something to decide.
+///
+/// Where the project has what the remote has, nothing is to be done, whatever both agreed on. Leaving those paths out
+/// changes no decision about the others, and of a large project little else is left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    local: ByPath<File>,
+    remote: ByPath<File>,
+    base: ByPath<SyncedFile>,
+    tracked: ByPath<BundlePath>,
+}
+
+impl Unsettled {
+    /// What is unsettled between `sides`, where the paths in `disputed` always are.
+    pub fn of(sides: Sides<'_>, disputed: &ByPath<BundlePath>) -> Self {
+        let (mut local, mut remote, mut base, mut tracked) = (vec![], vec![], vec![], vec![]);
+        let is_settled =
+            |merged: &Merged<'_>| merged.row.has(Row::LOCAL_IS_REMOTE) && disputed.at(merged.path).is_none();
+        for merged in merge(sides).filter(|merged| !is_settled(merged)) {
+            local.extend(merged.local.cloned());
+            remote.extend(merged.remote.cloned());
+            base.extend(merged.base.cloned());
+            if merged.row.has(Row::TRACKED) {
+                tracked.push(merged.path.clone());
+            }
+        }
+        // They are sorted and free of repetitions, as the sides are.
+        Self {
+            local: ByPath::new(local).unwrap_or_default(),
+            remote: ByPath::new(remote).unwrap_or_default(),
+            base: ByPath::new(base).unwrap_or_default(),
+            tracked: ByPath::new(tracked).unwrap_or_default(),
+        }
+    }
+
+    /// It, as the facts of a comparison.
+    pub fn sides(&self) -> Sides<'_> {
+        Sides { local: &self.local, remote: &self.remote, base: &self.base, tracked: &self.tracked }
+    }
+}
+
 /// Classifies each path of the sides, and leaves out what no side has any more.
 pub(crate) fn compare(sides: Sides<'_>) -> impl Iterator<Item = Compared<'_>> {
     merge(sides).filter_map(|Merged { path, row, local, remote, base }| {

@@ -15,6 +15,7 @@ pub mod diff;
 pub mod digest;
 pub mod ignore;
 pub mod index;
+pub mod layers;
 pub mod layout;
 pub mod manifest;
 pub mod pack;

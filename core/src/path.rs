@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -21,10 +22,11 @@ pub const RESERVED_FOLDERS: [&str; 2] = [".modelops-bundle", ".git"];
 ///
 /// Relative, parts separated by `/`; no part is empty, `.` or `..`; no backslash, no drive letter, no control
 /// character; at most [`MAX_PATH_BYTES`]; outside [`RESERVED_FOLDERS`]. Ordered by its bytes, the order in which
-/// an index, a diff and a tree digest go through files.
+/// an index, a diff and a tree digest go through files. A copy shares the text: a project of many files holds each path
+/// in several lists.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct BundlePath(Box<str>);
+pub struct BundlePath(Arc<str>);
 
 impl BundlePath {
     /// The path as text.
@@ -68,7 +70,7 @@ impl TryFrom<String> for BundlePath {
 
 impl From<BundlePath> for String {
     fn from(path: BundlePath) -> Self {
-        path.0.into()
+        path.0.as_ref().to_owned()
     }
 }
 

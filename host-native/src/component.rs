@@ -7,6 +7,7 @@
 pub mod answers;
 mod convert;
 mod json;
+pub mod measure;
 mod signature;
 
 use std::io;
@@ -14,14 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use bundle_core::descriptor::Descriptor;
-use bundle_core::diff::{PathChange, Sides};
+use bundle_core::diff::{PathChange, Sides, Unsettled};
 use bundle_core::digest::{Digest, Resolved};
 use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::path::BundlePath;
 use bundle_core::placement::Placement;
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::pull::{PullMode, PullPlan};
-use bundle_core::plan::push::PushPlan;
+use bundle_core::plan::push::{History, PushPlan, complete};
 use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{PackedSealRequest, SealRequest, Sealed, SealedManifest};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
@@ -213,11 +214,14 @@ impl Core {
     /// Plans a push of `sides.local`, the files on disk that the project tracks; `rewrite` is what its layout means for
     /// the content that the remote has.
     pub fn plan_push(&self, sides: Sides<'_>, rewrite: Rewrite) -> Result<PushPlan, FactsError> {
-        let packed = PackedSides::of(sides);
-        let answer = self.call("plan-push-packed", |core, store| {
-            core.modelops_bundle_bulk().call_plan_push_packed(store, packed.as_param(), rewrite.into())
+        let unsettled = Unsettled::of(sides, &ByPath::default());
+        let packed = PackedSides::of(unsettled.sides());
+        let has_agreed = History::of(sides) == History::Shared;
+        let answer = self.call("decide-push-packed", |core, store| {
+            let bulk = core.modelops_bundle_bulk();
+            bulk.call_decide_push_packed(store, packed.as_param(), has_agreed, rewrite.into())
         })?;
-        Ok(convert::push_plan(answer?)?)
+        Ok(complete(convert::push_decision(answer?)?, sides, rewrite))
     }
 
     /// Chooses the layout of the next bundle, of so many files with so many bytes in all, after one in layout
@@ -301,13 +305,16 @@ impl Core {
         mode: PullMode,
         obstacles: &ByPath<BundlePath>,
     ) -> Result<PullPlan, FactsError> {
-        let packed = PackedSides::of(sides);
+        let unsettled = Unsettled::of(sides, obstacles);
+        let packed = PackedSides::of(unsettled.sides());
         let obstacles = bundle_core::packed::pack(obstacles);
         let answer = self.call("plan-pull-packed", |core, store| {
             let bulk = core.modelops_bundle_bulk();
             bulk.call_plan_pull_packed(store, packed.as_param(), mode.into(), &obstacles)
         })?;
-        Ok(convert::pull_plan(answer?)?)
+        let mut plan = convert::pull_plan(answer?)?;
+        plan.find_local(sides.local);
+        Ok(plan)
     }
 
     /// Makes the documents of a bundle in layout `files`, whose blobs are in place.

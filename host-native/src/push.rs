@@ -56,7 +56,7 @@ pub enum Force {
 /// A push that has been decided and not yet carried out.
 #[derive(Debug)]
 #[must_use = "nothing is sent before the push is applied"]
-pub struct PreparedPush {
+pub struct PreparedPush<'a> {
     /// What to do.
     pub plan: PushPlan,
     /// Where it goes.
@@ -65,6 +65,7 @@ pub struct PreparedPush {
     pub layout: Layout,
     /// What the project holds: the files of the new bundle.
     pub scan: Scan,
+    sent: Option<Packs<'a>>,
 }
 
 /// What a push came to.
@@ -118,15 +119,15 @@ pub async fn look_and_pack<'a>(
     destination: &Destination,
     force: Force,
     progress: &dyn ScanProgress,
-) -> Result<(Scan, Option<SentPacks<'a>>), PushError> {
+) -> Result<Looked<'a>, PushError> {
     let before = destination.replaces.as_ref();
     let is_sure = force == Force::Yes || before.is_none_or(|bundle| workspace.knows(bundle));
     let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
     let (project, tracked) = (&workspace.project, &workspace.tracked);
     if !is_sure || refuse_published(context, destination, force).is_err() {
-        return Ok((blocking(|| scan(project, tracked, &[], options, progress))?, None));
+        return Ok(blocking(|| scan(project, tracked, &[], options, progress))?.into());
     }
-    let mut packs = Packs::open(context, lock, before).await?;
+    let mut packs = Packs::after(context, lock, before);
     let current = before.map(|bundle| bundle.index_view.layout);
     let choose = |found: &Found<'_>| {
         let policy = workspace.config.layout;
@@ -140,27 +141,31 @@ pub async fn look_and_pack<'a>(
         LayoutChoice { layout: Layout::Packed, .. } => packs.read(found, progress),
     };
     let scan = blocking(|| scan_with(project, tracked, &[], options, progress, read))?;
-    Ok((scan, Some(SentPacks(packs))))
+    Ok(Looked { scan, sent: Some(packs) })
 }
 
-/// What has been packed and sent of a push already.
-pub struct SentPacks<'a>(Packs<'a>);
+/// What a project holds, and what of it has been packed and sent already.
+#[derive(Debug)]
+pub struct Looked<'a> {
+    scan: Scan,
+    sent: Option<Packs<'a>>,
+}
 
-impl std::fmt::Debug for SentPacks<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SentPacks").finish_non_exhaustive()
+impl From<Scan> for Looked<'_> {
+    fn from(scan: Scan) -> Self {
+        Self { scan, sent: None }
     }
 }
 
-/// Finds out what a push of what `scan` found to `destination`, at the place of `reference`, would do.
-pub fn prepare(
+/// Finds out what a push of what was found to `destination`, at the place of `reference`, would do.
+pub fn prepare<'a>(
     context: Context<'_>,
     workspace: &Workspace,
     reference: &Reference,
     destination: Destination,
-    scan: Scan,
-) -> Result<PreparedPush, PushError> {
-    let Destination { replaces, tags } = destination;
+    looked: Looked<'a>,
+) -> Result<PreparedPush<'a>, PushError> {
+    let (Destination { replaces, tags }, Looked { scan, sent }) = (destination, looked);
     let Some((first, _)) = tags.first() else { return Err(PushError::NoTag) };
     // Without a bundle under that tag there is nothing that both could have agreed on.
     let base =
@@ -172,7 +177,7 @@ pub fn prepare(
     let (count, bytes) = amount(&scan.files);
     let choice = context.core.choose_layout(workspace.config.layout, current, count, bytes)?;
     let plan = context.core.plan_push(sides, choice.rewrite)?;
-    Ok(PreparedPush { plan, layout: choice.layout, destination: Destination { replaces, tags }, scan })
+    Ok(PreparedPush { plan, layout: choice.layout, destination: Destination { replaces, tags }, scan, sent })
 }
 
 /// How many files there are, and how many bytes in all.
@@ -188,8 +193,7 @@ pub async fn apply(
     lock: &ProjectLock,
     workspace: &mut Workspace,
     reference: &Reference,
-    prepared: PreparedPush,
-    sent: Option<SentPacks<'_>>,
+    mut prepared: PreparedPush<'_>,
     created: &str,
     force: Force,
 ) -> Result<Pushed, PushError> {
@@ -216,7 +220,8 @@ pub async fn apply(
                     (documents, uploaded)
                 }
                 Layout::Packed => {
-                    let (placement, uploaded) = send_packs(context, lock, &prepared, sent).await?;
+                    let sent = prepared.sent.take();
+                    let (placement, uploaded) = send_packs(context, lock, &prepared, sent)?;
                     let documents = write_packed_documents(context, &prepared, &placement, created).await?;
                     keep_index(context, &prepared, &placement, &documents);
                     (documents, uploaded)
@@ -284,17 +289,15 @@ fn refuse_published(context: Context<'_>, destination: &Destination, force: Forc
 }
 
 /// Packs and sends what the remote lacks; says where everything is then.
-async fn send_packs(
+fn send_packs(
     context: Context<'_>,
     lock: &ProjectLock,
-    prepared: &PreparedPush,
-    sent: Option<SentPacks<'_>>,
+    prepared: &PreparedPush<'_>,
+    sent: Option<Packs<'_>>,
 ) -> Result<(Placement, Uploaded), PushError> {
     let files = &prepared.scan.files;
-    let mut packs = match sent {
-        Some(SentPacks(packs)) => packs,
-        None => Packs::open(context, lock, prepared.destination.replaces.as_ref()).await?,
-    };
+    let before = prepared.destination.replaces.as_ref();
+    let mut packs = sent.unwrap_or_else(|| Packs::after(context, lock, before));
     packs.add(files, &prepared.scan)?;
     packs.tidy(files, &prepared.scan)?;
     Ok(packs.finish(files))
@@ -302,7 +305,7 @@ async fn send_packs(
 
 async fn write_packed_documents(
     context: Context<'_>,
-    prepared: &PreparedPush,
+    prepared: &PreparedPush<'_>,
     placement: &Placement,
     created: &str,
 ) -> Result<Documents, PushError> {
@@ -326,7 +329,12 @@ async fn write_packed_documents(
 }
 
 /// Spares the next command the reading of the index that this one has written.
-fn keep_index(context: Context<'_>, prepared: &PreparedPush, placement: &Placement, documents: &Documents) {
+fn keep_index(
+    context: Context<'_>,
+    prepared: &PreparedPush<'_>,
+    placement: &Placement,
+    documents: &Documents,
+) {
     let Some(project) = context.cache.filter(|_| carried(prepared).is_none()) else { return };
     let index = PlainIndex {
         version: match prepared.layout {
@@ -342,7 +350,7 @@ fn keep_index(context: Context<'_>, prepared: &PreparedPush, placement: &Placeme
 }
 
 /// The index of the bundle before, where it says something beyond files.
-fn carried(prepared: &PreparedPush) -> Option<&str> {
+fn carried<'a>(prepared: &'a PreparedPush<'_>) -> Option<&'a str> {
     prepared.destination.replaces.as_ref()?.carried.as_deref()
 }
 
@@ -351,7 +359,7 @@ async fn send_manifest(context: Context<'_>, digest: Digest, manifest: Bytes) ->
     context.remote.push_manifest(&version, media_type::MANIFEST, manifest, Condition::Any).await
 }
 
-fn origin<'a>(prepared: &'a PreparedPush, created: &'a str) -> Origin<'a> {
+fn origin<'a>(prepared: &'a PreparedPush<'_>, created: &'a str) -> Origin<'a> {
     let version = prepared
         .destination
         .tags
@@ -363,7 +371,7 @@ fn origin<'a>(prepared: &'a PreparedPush, created: &'a str) -> Origin<'a> {
 
 async fn write_documents(
     context: Context<'_>,
-    prepared: &PreparedPush,
+    prepared: &PreparedPush<'_>,
     created: &str,
     mut sealed: Sealed,
 ) -> Result<Documents, PushError> {
@@ -379,7 +387,7 @@ async fn write_documents(
 
 fn seal(
     context: Context<'_>,
-    prepared: &PreparedPush,
+    prepared: &PreparedPush<'_>,
     created: &str,
     empty_blob: EmptyBlob,
 ) -> Result<Sealed, SealError> {
@@ -409,7 +417,7 @@ async fn send_extras(context: Context<'_>, extras: &[Extra]) -> Result<bool, Pus
 fn remember(
     workspace: &mut Workspace,
     reference: &Reference,
-    prepared: &PreparedPush,
+    prepared: &PreparedPush<'_>,
     digest: Digest,
 ) -> Result<(), StateError> {
     let state = &mut workspace.state;

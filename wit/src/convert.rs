@@ -16,7 +16,7 @@ use bundle_core::path::BundlePath;
 use bundle_core::placement::Placement;
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::pull::{PullMode, PullPlan};
-use bundle_core::plan::push::PushPlan;
+use bundle_core::plan::push::{History, PushDecision, PushPlan};
 use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{
     self, EmptyBlob, Origin, PackedSealRequest, SealError, SealRequest, Sealed, SealedManifest,
@@ -466,6 +466,21 @@ impl From<PushPlan> for plan::PushPlan {
             blobs: plan.blobs.into_iter().map(upload).collect(),
             changed: plan.changed,
             tree: plan.tree.into(),
+        }
+    }
+}
+
+pub(crate) fn history(has_agreed: bool) -> History {
+    if has_agreed { History::Shared } else { History::None }
+}
+
+impl From<PushDecision> for bulk::PushDecision {
+    fn from(decision: PushDecision) -> Self {
+        Self {
+            delete: texts(decision.delete),
+            overwrite: decision.overwrite.into_iter().map(Into::into).collect(),
+            needs_force: decision.needs_force,
+            changed: decision.changed,
         }
     }
 }

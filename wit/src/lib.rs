@@ -183,12 +183,14 @@ impl bulk::Guest for Component {
         rows.into_iter().map(|row| Ok(convert::change_code(convert::row(row)?.classify()))).collect()
     }
 
-    fn plan_push_packed(
+    fn decide_push_packed(
         sides: bulk::Sides,
+        has_agreed: bool,
         rewrite: plan::Rewrite,
-    ) -> Result<plan::PushPlan, types::FactsError> {
+    ) -> Result<bulk::PushDecision, types::FactsError> {
         let facts = Facts::unpack(&sides)?;
-        Ok(bundle_core::plan::push::plan_push(facts.sides(), rewrite.into()).into())
+        let history = convert::history(has_agreed);
+        Ok(bundle_core::plan::push::decide_push(facts.sides(), history, rewrite.into()).into())
     }
 
     fn read_index_packed(

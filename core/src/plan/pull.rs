@@ -1,6 +1,6 @@
 //! How a pull makes the project equal to the remote's bundle, all or nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::diff::{Change, PathChange, Sides, compare};
 use crate::digest::Digest;
@@ -83,8 +83,27 @@ pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath
         return PullPlan { blocked: plan.blocked, ..PullPlan::default() };
     }
     plan.write = written.iter().map(|file| file.path.clone()).collect();
-    plan.sources = sources(&written, sides.local);
+    plan.sources = sources(&written);
+    plan.find_local(sides.local);
     plan
+}
+
+impl PullPlan {
+    /// Finds out which content a file of the project has already: the first one by path that has it.
+    ///
+    /// To be called again with all of the project's files where the plan was made without those that are settled
+    /// ([`Unsettled`](crate::diff::Unsettled)).
+    pub fn find_local(&mut self, local: &ByPath<File>) {
+        if self.sources.is_empty() {
+            return;
+        }
+        self.sources.iter_mut().for_each(|source| source.local = None);
+        for file in local {
+            if let Ok(at) = self.sources.binary_search_by_key(&file.digest, |source| source.digest) {
+                self.sources[at].local.get_or_insert_with(|| file.path.clone());
+            }
+        }
+    }
 }
 
 /// What the rules say of one path: `overwrite` lets the remote win, `safe` stops where something would be lost.
@@ -113,28 +132,23 @@ fn block_what_cannot_stand(plan: &mut PullPlan, written: &[&File], mut standing:
     plan.blocked.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
-fn sources(written: &[&File], local: &ByPath<File>) -> Vec<Source> {
-    let mut sources: BTreeMap<Digest, Source> = written
-        .iter()
-        .filter(|file| file.size > 0)
-        .map(|file| (file.digest, Source { digest: file.digest, size: file.size, local: None }))
-        .collect();
-    if sources.is_empty() {
-        return Vec::new();
-    }
-    for file in local {
-        if let Some(source) = sources.get_mut(&file.digest) {
-            source.local.get_or_insert_with(|| file.path.clone());
-        }
-    }
-    sources.into_values().collect()
+fn sources(written: &[&File]) -> Vec<Source> {
+    let with_content = written.iter().filter(|file| file.size > 0);
+    let source = |file: &&File| Source { digest: file.digest, size: file.size, local: None };
+    let mut sources: Vec<Source> = with_content.map(source).collect();
+    sources.sort_unstable_by_key(|source| source.digest);
+    sources.dedup_by_key(|source| source.digest);
+    sources
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::diff::Unsettled;
     use crate::diff::tests::paths;
     use crate::snapshot::{SyncedFile, synced};
     use crate::tree::tests::any_tree;
@@ -227,6 +241,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_settled_can_be_left_out(local in any_tree(), remote in any_tree(), base in any_tree(), tracked in any_tree(), obstacles in any_tree()) {
+            let (base, tracked, obstacles) = (synced(&base), paths(&tracked), paths(&obstacles));
+            let sides = Sides { local: &local, remote: &remote, base: &base, tracked: &tracked };
+            for mode in [PullMode::Safe, PullMode::RestoreDeleted, PullMode::Overwrite] {
+                let unsettled = Unsettled::of(sides, &obstacles);
+                let mut plan = plan_pull(unsettled.sides(), mode, &obstacles);
+                plan.find_local(&local);
+                prop_assert_eq!(plan, plan_pull(sides, mode, &obstacles));
+            }
+        }
+
         #[test]
         fn applying_makes_the_tree_equal(local in any_tree(), remote in any_tree(), base in any_tree()) {
             let tracked = paths(&local);

@@ -1,6 +1,6 @@
 //! How a push makes the remote's bundle equal to the project.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::diff::{Change, PathChange, Sides, compare};
 use crate::digest::Digest;
@@ -49,11 +49,45 @@ pub struct Upload {
     pub ask_first: bool,
 }
 
+/// Whether a project has agreed with this remote before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// It has: it knows what it builds on.
+    Shared,
+    /// It never has: it is a new start.
+    None,
+}
+
+impl History {
+    /// As the facts of a comparison say.
+    pub fn of(sides: Sides<'_>) -> Self {
+        if sides.base.is_empty() { Self::None } else { Self::Shared }
+    }
+}
+
+/// What a push may do.
+#[must_use = "a decision does nothing until a host carries it out"]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushDecision {
+    /// The paths that the project deleted and the push drops.
+    pub delete: Vec<BundlePath>,
+    /// What others did to the remote since the project last agreed with it, and the push would undo.
+    pub overwrite: Vec<PathChange>,
+    /// Whether the user must say that he wants `overwrite` undone.
+    pub needs_force: bool,
+    /// Whether the new bundle differs from the remote's.
+    pub changed: bool,
+}
+
 /// Plans a push of `sides.local`, the files on disk that the project tracks; `rewrite` is what its layout means for
 /// the content that the remote has.
 pub fn plan_push(sides: Sides<'_>, rewrite: Rewrite) -> PushPlan {
-    let serves_again = sides.remote.iter().filter(|_| rewrite == Rewrite::No);
-    let held: BTreeSet<Digest> = serves_again.map(|file| file.digest).collect();
+    complete(decide_push(sides, History::of(sides), rewrite), sides, rewrite)
+}
+
+/// Decides what a push may do. What is settled between the sides may be left out of them
+/// ([`Unsettled`](crate::diff::Unsettled)).
+pub fn decide_push(sides: Sides<'_>, history: History, rewrite: Rewrite) -> PushDecision {
     let mut delete = Vec::new();
     let mut overwrite = Vec::new();
     let mut changed = rewrite == Rewrite::Always;
@@ -72,19 +106,31 @@ pub fn plan_push(sides: Sides<'_>, rewrite: Rewrite) -> PushPlan {
             Change::Unchanged | Change::AddedLocal | Change::ModifiedLocal => {}
         }
     }
-    let lacking = || sides.local.iter().filter(|file| !held.contains(&file.digest));
-    let blobs: BTreeMap<Digest, Upload> = lacking()
+    let needs_force = !overwrite.is_empty() && history == History::Shared;
+    PushDecision { delete, overwrite, needs_force, changed }
+}
+
+/// The plan that a decision comes to: what has to be sent, and what the new bundle holds.
+pub fn complete(decision: PushDecision, sides: Sides<'_>, rewrite: Rewrite) -> PushPlan {
+    let serves_again = sides.remote.iter().filter(|_| rewrite == Rewrite::No);
+    let mut held: Vec<Digest> = serves_again.map(|file| file.digest).collect();
+    held.sort_unstable();
+    let is_lacking = |file: &&crate::snapshot::File| held.binary_search(&file.digest).is_err();
+    let lacking: Vec<_> = sides.local.iter().filter(is_lacking).collect();
+    let blobs: BTreeMap<Digest, Upload> = lacking
+        .iter()
         .filter(|file| file.size > 0)
         .map(|file| {
             let ask_first = file.size >= WORTH_ASKING;
             (file.digest, Upload { digest: file.digest, size: file.size, path: file.path.clone(), ask_first })
         })
         .collect();
+    let PushDecision { delete, overwrite, needs_force, changed } = decision;
     PushPlan {
         manifest: sides.local.iter().map(|file| file.path.clone()).collect(),
-        upload: lacking().map(|file| file.path.clone()).collect(),
+        upload: lacking.iter().map(|file| file.path.clone()).collect(),
         delete,
-        needs_force: !overwrite.is_empty() && !sides.base.is_empty(),
+        needs_force,
         overwrite,
         blobs: blobs.into_values().collect(),
         changed,
@@ -101,6 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::diff::Unsettled;
     use crate::diff::tests::paths;
     use crate::snapshot::{ByPath, File, synced};
     use crate::tree::tests::any_tree;
@@ -179,6 +226,17 @@ mod tests {
             let plan = plan_push(Sides { local: &tree, remote: &tree, base: &synced(&base), tracked: &paths(&tree) }, Rewrite::No);
             prop_assert!(!plan.changed && plan.upload.is_empty() && plan.blobs.is_empty());
             prop_assert!(plan.overwrite.is_empty() && plan.delete.is_empty());
+        }
+
+        #[test]
+        fn what_is_settled_can_be_left_out(local in any_tree(), remote in any_tree(), base in any_tree(), tracked in any_tree()) {
+            let (base, tracked) = (synced(&base), paths(&tracked));
+            let sides = Sides { local: &local, remote: &remote, base: &base, tracked: &tracked };
+            for rewrite in [Rewrite::No, Rewrite::IfChanged, Rewrite::Always] {
+                let unsettled = Unsettled::of(sides, &ByPath::default());
+                let decision = decide_push(unsettled.sides(), History::of(sides), rewrite);
+                prop_assert_eq!(complete(decision, sides, rewrite), plan_push(sides, rewrite));
+            }
         }
 
         #[test]

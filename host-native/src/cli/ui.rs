@@ -115,6 +115,20 @@ pub(crate) fn shown(text: &str) -> impl Display + '_ {
     Shown(text)
 }
 
+/// How many paths a list for people names; a document names all.
+const LISTED: usize = 50;
+
+/// Writes one line a path, and at last how many more there are.
+pub(crate) fn list(out: &mut dyn Write, verb: &str, paths: &[String]) -> io::Result<()> {
+    for path in paths.iter().take(LISTED) {
+        writeln!(out, "{verb} {}", shown(path))?;
+    }
+    match paths.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => writeln!(out, "{verb} {} more", counted(more, "file")),
+    }
+}
+
 /// A number of bytes for people, in powers of 1024.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -148,6 +162,9 @@ mod tests {
         ] {
             assert_eq!(bytes(count), text);
         }
+        let mut out = Vec::new();
+        list(&mut out, "wrote", &vec!["a".to_owned(); LISTED + 2]).unwrap();
+        assert!(String::from_utf8(out).unwrap().ends_with("wrote a\nwrote 2 files more\n"));
         assert_eq!((counted(1, "file"), counted(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
         assert_eq!(shown("a\u{1b}[31m").to_string(), "a\\u{1b}[31m");
     }

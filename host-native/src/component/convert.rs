@@ -14,7 +14,7 @@ use bundle_core::packed::{pack, unpack_placed};
 use bundle_core::path::BundlePath;
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::pull::{self, PullMode, PullPlan};
-use bundle_core::plan::push::{self, PushPlan};
+use bundle_core::plan::push::PushDecision;
 use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{self, EmptyBlob, SealRequest, Sealed, SealedManifest};
 use bundle_core::plan::tag::TagDecision;
@@ -281,24 +281,12 @@ impl From<diff::Change> for Change {
     }
 }
 
-pub(super) fn push_plan(plan: plan::PushPlan) -> Answer<PushPlan> {
-    let upload = |upload: plan::Upload| {
-        Ok(push::Upload {
-            digest: digest(&upload.digest)?,
-            size: upload.size,
-            path: path(upload.path)?,
-            ask_first: upload.ask_first,
-        })
-    };
-    Ok(PushPlan {
-        manifest: each(plan.manifest, path)?,
-        upload: each(plan.upload, path)?,
-        delete: each(plan.delete, path)?,
-        needs_force: plan.needs_force,
-        overwrite: changes(plan.overwrite)?,
-        blobs: each(plan.blobs, upload)?,
-        changed: plan.changed,
-        tree: digest(&plan.tree)?,
+pub(super) fn push_decision(decision: bulk::PushDecision) -> Answer<PushDecision> {
+    Ok(PushDecision {
+        delete: each(decision.delete, path)?,
+        overwrite: changes(decision.overwrite)?,
+        needs_force: decision.needs_force,
+        changed: decision.changed,
     })
 }
 

@@ -215,6 +215,11 @@ impl Found<'_> {
         self.files[at].content.size
     }
 
+    /// Where one of them lies in the project.
+    pub fn path(&self, at: usize) -> &BundlePath {
+        self.wanted[self.files[at].wanted]
+    }
+
     /// The digest of one of them, where it is known.
     pub fn digest(&self, at: usize) -> Option<Digest> {
         self.digests[at]

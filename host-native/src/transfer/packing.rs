@@ -59,6 +59,8 @@ pub(crate) struct PackedFiles {
 
 /// Packs `files` beside what `base` has, and sends the new packs. Tells `read` about every piece that was read.
 ///
+/// Files of one layer must follow each other.
+///
 /// # Errors
 ///
 /// The first one ends it. What was sent by then stays on the remote, where nothing refers to it yet.
@@ -101,8 +103,8 @@ fn pack(
         ..PackedFiles::default()
     };
     read::in_segments(files, base.known, read, |segment| {
-        if let Some(runs) = packed.runs.get_mut(segment.file) {
-            assembly.add(segment.chunks, runs)?;
+        if let Some((runs, file)) = packed.runs.get_mut(segment.file).zip(files.get(segment.file)) {
+            assembly.add(file.layer, segment.chunks, runs)?;
         }
         packed.hashed.extend(segment.end);
         Ok(())

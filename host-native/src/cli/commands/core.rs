@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::Session;
-use crate::cli::ui::Report;
+use crate::cli::ui::{Report, counted};
+use crate::component::measure::Cost;
 use crate::component::{Core, FunctionInfo};
 
 /// The longest document that `core call` reads, in bytes.
@@ -41,6 +42,42 @@ enum CoreCommand {
         /// The function, such as `diff`, `plan-push` or `plan-pull`
         name: String,
     },
+    /// Measure what deciding in the component costs, against the same code without it
+    Measure {
+        /// How many files there are on each side
+        #[arg(long, default_value_t = 100_000)]
+        files: usize,
+    },
+}
+
+/// The document of `core measure`.
+#[derive(Serialize)]
+struct MeasureReport {
+    /// How many files there were on each side.
+    files: usize,
+    costs: Vec<CostReport>,
+}
+
+/// What one decision takes, in microseconds.
+#[derive(Serialize)]
+struct CostReport {
+    function: &'static str,
+    component_us: u64,
+    native_us: u64,
+}
+
+impl Report for MeasureReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{} on each side", counted(self.files, "file"))?;
+        for CostReport { function, component_us, native_us } in &self.costs {
+            let (component, native) = (*component_us as f64 / 1e3, *native_us as f64 / 1e3);
+            writeln!(
+                out,
+                "  {function:<10} {component:>8.1} ms in the component, {native:>8.1} ms natively"
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// The document of `core info`.
@@ -98,7 +135,19 @@ pub(crate) fn run(session: &Session<'_>, args: &CoreArgs) -> Result<(), CliError
         CoreCommand::Info => info(session),
         CoreCommand::Extract { file } => extract(session, file),
         CoreCommand::Call { name } => call(session, name),
+        CoreCommand::Measure { files } => measure(session, *files),
     }
+}
+
+fn measure(session: &Session<'_>, files: usize) -> Result<(), CliError> {
+    let us = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let costs = crate::component::measure::measure(&session.core()?, files)?.into_iter();
+    let report = |cost: Cost| CostReport {
+        function: cost.function,
+        component_us: us(cost.component),
+        native_us: us(cost.native),
+    };
+    session.ui.report(&MeasureReport { files, costs: costs.map(report).collect() })
 }
 
 fn info(session: &Session<'_>) -> Result<(), CliError> {

@@ -16,7 +16,7 @@ use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
 use crate::cli::session::{Session, look, wanted_bundle};
-use crate::cli::ui::{Report, bytes, counted, shown};
+use crate::cli::ui::{Report, bytes, counted, list};
 use crate::project::folder::FindError;
 use crate::project::{Project, ProjectLock};
 use crate::pull::{PreparedPull, PullError, Pulled, apply, prepare};
@@ -74,12 +74,8 @@ impl Report for PullReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (wrote, deleted) =
             if self.dry_run { ("would write", "would delete") } else { ("wrote", "deleted") };
-        for path in &self.written {
-            writeln!(out, "{wrote} {}", shown(path))?;
-        }
-        for path in &self.deleted {
-            writeln!(out, "{deleted} {}", shown(path))?;
-        }
+        list(out, wrote, &self.written)?;
+        list(out, deleted, &self.deleted)?;
         if self.written.is_empty() && self.deleted.is_empty() {
             writeln!(out, "Nothing to pull: the project has what {} has", self.reference)?;
         } else {

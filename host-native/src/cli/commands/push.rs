@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, configured, look};
-use crate::cli::ui::{Report, bytes, counted, shown};
+use crate::cli::ui::{Report, bytes, counted, list};
 use crate::clock::creation_time;
 use crate::push::{Force, PreparedPush, Pushed, apply, look_and_pack, open_destination, prepare};
 use crate::scan::{Silent, Untracked};
@@ -71,17 +71,11 @@ impl Report for PushReport {
         if !self.changed {
             writeln!(out, "Nothing to push: {} has this tree already, as {tags}", self.reference)?;
         } else if self.dry_run {
-            for path in &self.upload {
-                writeln!(out, "would send {}", shown(path))?;
-            }
-            for path in &self.deleted {
-                writeln!(out, "would drop {}", shown(path))?;
-            }
+            list(out, "would send", &self.upload)?;
+            list(out, "would drop", &self.deleted)?;
             writeln!(out, "Would push to {}, tag {tags}: {}", self.reference, self.uploaded)?;
         } else {
-            for path in &self.deleted {
-                writeln!(out, "dropped {}", shown(path))?;
-            }
+            list(out, "dropped", &self.deleted)?;
             writeln!(out, "Pushed to {}, tag {tags}: {}", self.reference, self.uploaded)?;
         }
         if let Some(digest) = self.digest {
@@ -121,8 +115,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let execution = Execution::of(args.dry_run);
     let report = session.runtime()?.block_on(async {
         let destination = open_destination(context, &tags).await?;
-        let (found, sent) = match execution {
-            Execution::DryRun => (look(&workspace, &[], Untracked::Skip)?, None),
+        let found = match execution {
+            Execution::DryRun => look(&workspace, &[], Untracked::Skip)?.into(),
             Execution::Apply => {
                 look_and_pack(context, &lock, &workspace, &destination, force, &Silent).await?
             }
@@ -131,8 +125,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         warn_of_what_is_undone(session, &prepared, force);
         let mut report = planned(&reference.without_version().to_string(), &prepared);
         if execution == Execution::Apply {
-            let pushed =
-                apply(context, &lock, &mut workspace, &reference, prepared, sent, &created, force).await?;
+            let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
             done(&mut report, pushed);
         }
         report.requests = remote.requests();
@@ -150,7 +143,7 @@ fn tags(args: &PushArgs, default: Option<&Tag>) -> Result<Vec<Tag>, CliError> {
 }
 
 /// A project that has never agreed with its remote replaces it; its user should know what.
-fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush, force: Force) {
+fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>, force: Force) {
     let plan = &prepared.plan;
     if plan.overwrite.is_empty() || (plan.needs_force && force == Force::No) {
         return;
@@ -163,7 +156,7 @@ fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush, force:
     ));
 }
 
-fn planned(reference: &str, prepared: &PreparedPush) -> PushReport {
+fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
     let plan = &prepared.plan;
     let replaces = prepared.destination.replaces.as_ref();
     let stays = replaces.filter(|_| !plan.changed);

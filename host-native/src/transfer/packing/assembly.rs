@@ -28,6 +28,8 @@ pub(super) struct Assembly<'a, F> {
     base: &'a PackBase<'a>,
     places: ChunkPlaces<'a>,
     finished: Vec<FinishedPack>,
+    /// The layer of what was added last.
+    layer: usize,
     open: Option<OpenPack>,
     hand_over: F,
 }
@@ -42,11 +44,20 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
     /// No packs yet; each that is complete goes to `hand_over`.
     pub(super) fn new(staging: &'a Staging, base: &'a PackBase<'a>, hand_over: F) -> Self {
         let places = ChunkPlaces::beside(base.known);
-        Self { staging, base, places, finished: Vec::new(), open: None, hand_over }
+        Self { staging, base, places, finished: Vec::new(), layer: 0, open: None, hand_over }
     }
 
     /// Adds the next chunks of a file to its runs, and those that are nowhere yet to a pack.
-    pub(super) fn add(&mut self, chunks: Vec<Chunk>, runs: &mut Vec<Run>) -> Result<(), PackingError> {
+    pub(super) fn add(
+        &mut self,
+        layer: usize,
+        chunks: Vec<Chunk>,
+        runs: &mut Vec<Run>,
+    ) -> Result<(), PackingError> {
+        if layer != self.layer {
+            self.close()?;
+            self.layer = layer;
+        }
         for chunk in chunks {
             let place = match chunk {
                 Chunk::Known(place) => place,

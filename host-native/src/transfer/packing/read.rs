@@ -32,6 +32,8 @@ pub(crate) struct ToPack {
     pub(crate) size: u64,
     /// The digest that it must have, where it is known.
     pub(crate) expected: Option<Digest>,
+    /// The number of its layer: files of two layers never share a pack.
+    pub(crate) layer: usize,
 }
 
 /// One chunk of a file.

@@ -4,10 +4,12 @@
 //! repository compressed. Bytes are the truth: an index is read from exact bytes and written to exact bytes, and what
 //! this version does not know survives in between.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
@@ -442,26 +444,27 @@ pub enum IndexError {
 }
 
 /// An index as JSON has it, before anything in it is believed.
-struct RawIndex {
+struct RawIndex<'a> {
     version: String,
     chunker: Option<Value>,
     packs: Vec<Pack>,
-    files: Vec<(String, RawEntry)>,
+    files: Vec<(Cow<'a, str>, RawEntry<'a>)>,
     other: Map<String, Value>,
 }
 
+/// Texts are borrowed from the index where they hold no escapes: there may be a hundred thousand of each.
 #[derive(Default)]
-struct RawEntry {
-    path: Option<String>,
-    digest: Option<String>,
+struct RawEntry<'a> {
+    path: Option<Cow<'a, str>>,
+    digest: Option<Cow<'a, str>>,
     size: Option<u64>,
-    storage: Option<String>,
+    storage: Option<Cow<'a, str>>,
     executable: Option<bool>,
     runs: Option<Vec<Run>>,
     other: Map<String, Value>,
 }
 
-impl RawIndex {
+impl RawIndex<'_> {
     fn check(self) -> Result<BundleIndex, IndexError> {
         let layout = match self.version.split('.').next() {
             Some("1") => Layout::Files,
@@ -479,7 +482,7 @@ impl RawIndex {
             packs = Vec::new();
         }
         packs.iter().try_for_each(Pack::check)?;
-        let check = |(key, entry): (String, RawEntry)| entry.check(key, layout, &packs);
+        let check = |(key, entry): (Cow<'_, str>, RawEntry<'_>)| entry.check(&key, layout, &packs);
         let entries = self.files.into_iter().map(check).collect::<Result<_, _>>()?;
         // The keys were read once each, and each is its path.
         let entries: ByPath<Entry> = ByPath::new(entries).map_err(|repeated| IndexError::KeyDiffers {
@@ -513,24 +516,26 @@ fn fits(runs: &[Run], size: u64, packs: &[Pack]) -> bool {
     (chunks..=chunks.saturating_mul(MAX_CHUNK as u64)).contains(&size)
 }
 
-impl RawEntry {
-    fn check(self, key: String, layout: Layout, packs: &[Pack]) -> Result<Entry, IndexError> {
-        let missing = |field| IndexError::Missing { key: key.clone(), field };
+impl RawEntry<'_> {
+    fn check(self, key: &str, layout: Layout, packs: &[Pack]) -> Result<Entry, IndexError> {
+        let missing = |field| IndexError::Missing { key: key.to_owned(), field };
         let digest = self.digest.ok_or_else(|| missing("digest"))?;
         let size = self.size.ok_or_else(|| missing("size"))?;
         let storage = self.storage.ok_or_else(|| missing("storage"))?;
         match self.path {
             Some(path) if path == key => {}
-            Some(path) => return Err(IndexError::KeyDiffers { key, path }),
+            Some(path) => {
+                return Err(IndexError::KeyDiffers { key: key.to_owned(), path: path.into_owned() });
+            }
             None => return Err(missing("path")),
         }
         let digest: Digest = match digest.parse() {
             Ok(digest) => digest,
-            Err(source) => return Err(IndexError::Digest { path: key, source }),
+            Err(source) => return Err(IndexError::Digest { path: key.to_owned(), source }),
         };
         let path = match key.parse::<BundlePath>() {
             Ok(path) => path,
-            Err(source) => return Err(IndexError::Path { path: key, source }),
+            Err(source) => return Err(IndexError::Path { path: key.to_owned(), source }),
         };
         if size > MAX_SAFE_INTEGER {
             return Err(IndexError::Size { path });
@@ -543,7 +548,7 @@ impl RawEntry {
             Layout::Packed => storage == "pack",
         };
         if !is_known {
-            return Err(IndexError::Storage { path, storage });
+            return Err(IndexError::Storage { path, storage: storage.into_owned() });
         }
         let runs = self.runs.unwrap_or_default();
         if layout == Layout::Packed && !fits(&runs, size, packs) {
@@ -554,7 +559,7 @@ impl RawEntry {
     }
 }
 
-impl<'de> Deserialize<'de> for RawIndex {
+impl<'de> Deserialize<'de> for RawIndex<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(RawIndexVisitor)
     }
@@ -563,13 +568,13 @@ impl<'de> Deserialize<'de> for RawIndex {
 struct RawIndexVisitor;
 
 impl<'de> Visitor<'de> for RawIndexVisitor {
-    type Value = RawIndex;
+    type Value = RawIndex<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the object of a bundle index")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RawIndex, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RawIndex<'de>, A::Error> {
         let (mut version, mut files, mut other) = (None, None, Map::new());
         let (mut chunker, mut packs) = (None, None);
         while let Some(key) = fields.next_key::<String>()? {
@@ -598,10 +603,14 @@ fn set_once<T, E: de::Error>(field: &mut Option<T>, name: &str, value: T) -> Res
     Ok(())
 }
 
-/// The object `files`, in the order in which it came.
-struct RawFiles(Vec<(String, RawEntry)>);
+/// A text that borrows from the input where it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for RawFiles {
+/// The object `files`, in the order in which it came.
+struct RawFiles<'a>(Vec<(Cow<'a, str>, RawEntry<'a>)>);
+
+impl<'de> Deserialize<'de> for RawFiles<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(RawFilesVisitor)
     }
@@ -610,16 +619,16 @@ impl<'de> Deserialize<'de> for RawFiles {
 struct RawFilesVisitor;
 
 impl<'de> Visitor<'de> for RawFilesVisitor {
-    type Value = RawFiles;
+    type Value = RawFiles<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of files by path")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RawFiles, A::Error> {
-        let mut files: Vec<(String, RawEntry)> = Vec::new();
-        while let Some(file) = fields.next_entry()? {
-            files.push(file);
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RawFiles<'de>, A::Error> {
+        let mut files: Vec<(Cow<'de, str>, RawEntry<'de>)> = Vec::new();
+        while let Some((Text(key), file)) = fields.next_entry::<Text<'de>, _>()? {
+            files.push((key, file));
         }
         // Sorting shows a repeated key without a second copy of every path.
         if !files.is_sorted_by(|a, b| a.0 < b.0) {
@@ -671,7 +680,7 @@ impl Visitor<'_> for FieldVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for RawEntry {
+impl<'de> Deserialize<'de> for RawEntry<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(RawEntryVisitor)
     }
@@ -680,20 +689,22 @@ impl<'de> Deserialize<'de> for RawEntry {
 struct RawEntryVisitor;
 
 impl<'de> Visitor<'de> for RawEntryVisitor {
-    type Value = RawEntry;
+    type Value = RawEntry<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the object of a file")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RawEntry, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RawEntry<'de>, A::Error> {
         let mut entry = RawEntry::default();
         while let Some(field) = fields.next_key()? {
             match field {
-                Field::Path => set_once(&mut entry.path, "path", fields.next_value()?)?,
-                Field::Digest => set_once(&mut entry.digest, "digest", fields.next_value()?)?,
+                Field::Path => set_once(&mut entry.path, "path", fields.next_value::<Text<'de>>()?.0)?,
+                Field::Digest => set_once(&mut entry.digest, "digest", fields.next_value::<Text<'de>>()?.0)?,
                 Field::Size => set_once(&mut entry.size, "size", fields.next_value()?)?,
-                Field::Storage => set_once(&mut entry.storage, "storage", fields.next_value()?)?,
+                Field::Storage => {
+                    set_once(&mut entry.storage, "storage", fields.next_value::<Text<'de>>()?.0)?
+                }
                 Field::Executable => set_once(&mut entry.executable, "executable", fields.next_value()?)?,
                 Field::Runs => set_once(&mut entry.runs, "runs", fields.next_value()?)?,
                 // Two fields that the Python tool always writes, and that mean nothing where they are null.

@@ -703,7 +703,7 @@ impl<'de> Visitor<'de> for RawEntryVisitor {
                 Field::Digest => set_once(&mut entry.digest, "digest", fields.next_value::<Text<'de>>()?.0)?,
                 Field::Size => set_once(&mut entry.size, "size", fields.next_value()?)?,
                 Field::Storage => {
-                    set_once(&mut entry.storage, "storage", fields.next_value::<Text<'de>>()?.0)?
+                    set_once(&mut entry.storage, "storage", fields.next_value::<Text<'de>>()?.0)?;
                 }
                 Field::Executable => set_once(&mut entry.executable, "executable", fields.next_value()?)?,
                 Field::Runs => set_once(&mut entry.runs, "runs", fields.next_value()?)?,

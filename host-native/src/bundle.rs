@@ -58,22 +58,49 @@ impl Bundle {
     }
 }
 
+/// The manifest of a bundle, which says where the rest is.
+#[derive(Clone, Debug)]
+pub struct OpenedManifest {
+    /// The bundle's digest: the hash of the bytes.
+    pub digest: Digest,
+    /// Its exact bytes.
+    pub bytes: Bytes,
+    /// What it says.
+    pub view: ManifestView,
+}
+
 /// Opens the bundle that `version` names; `None` where there is none.
 ///
 /// # Errors
 ///
 /// Refuses whatever is not exactly what was asked for or said, and whatever is no bundle.
 pub async fn open(context: Context<'_>, version: &Version) -> Result<Option<Bundle>, OpenError> {
+    match open_manifest(context, version).await? {
+        Some(manifest) => open_index(context, manifest).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The first half of [`open`]: the manifest alone.
+pub async fn open_manifest(
+    context: Context<'_>,
+    version: &Version,
+) -> Result<Option<OpenedManifest>, OpenError> {
     let Some(fetched) = context.remote.manifest(version).await? else { return Ok(None) };
     let digest = resolve(context.core, version, &fetched)?;
-    let text = text_of(&fetched.bytes, digest)?;
-    let manifest_view = context.core.read_manifest(text)?;
-    let (index_view, carried) = open_index(context, &digest, &manifest_view).await?;
-    Ok(Some(Bundle { digest, manifest: fetched.bytes, manifest_view, index_view, carried }))
+    let view = context.core.read_manifest(text_of(&fetched.bytes, digest)?)?;
+    Ok(Some(OpenedManifest { digest, bytes: fetched.bytes, view }))
+}
+
+/// The second half of [`open`]: the index that the manifest names.
+pub async fn open_index(context: Context<'_>, manifest: OpenedManifest) -> Result<Bundle, OpenError> {
+    let OpenedManifest { digest, bytes: manifest, view: manifest_view } = manifest;
+    let (index_view, carried) = read_index(context, &digest, &manifest_view).await?;
+    Ok(Bundle { digest, manifest, manifest_view, index_view, carried })
 }
 
 /// What the index of the bundle `digest` says, and its text where that is still needed.
-async fn open_index(
+async fn read_index(
     context: Context<'_>,
     digest: &Digest,
     manifest: &ManifestView,

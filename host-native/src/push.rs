@@ -4,6 +4,7 @@
 //! In layout `packed` content may be on its way before that, where nothing can be decided against it: blobs that no
 //! manifest names change no bundle. All of this needs a runtime of several threads.
 
+mod estimate;
 mod packed;
 
 use std::io;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
+pub use self::estimate::{Estimate, estimate};
 use self::packed::Packs;
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::component::CoreError;

@@ -7,8 +7,10 @@
 mod archive;
 mod boundary;
 mod browser;
+mod cmd_inspect;
 mod cmd_project;
 mod cmd_push_pull;
+mod cmd_verify;
 mod crash;
 mod embed;
 mod harness;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    add, completions, core, diff, export, import, init, manifest, pull, push, remove, status,
+    add, completions, core, diff, export, import, init, inspect, manifest, pull, push, remove, status, verify,
 };
 
 /// Packs a project's code and data into one OCI artifact and moves it between people, registries and workers.
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Push(push::PushArgs),
     Pull(pull::PullArgs),
     Manifest(manifest::ManifestArgs),
+    Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     Core(core::CoreArgs),

@@ -3,15 +3,17 @@
 //! Help is written here and nowhere else. Each error of the library is matched in full, so that a new one asks for
 //! its words.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::io;
 
 use bundle_core::diff::PathChange;
+use bundle_core::path::BundlePath;
 use bundle_core::reference::ReferenceError;
 use serde::Serialize;
 
-use super::ui::shown;
+use super::ui::{counted, shown};
 use crate::bundle::OpenError;
 use crate::component::answers::{FactsError, IndexError, ManifestError, ResolveError, SealError};
 use crate::component::{self, CallError, CoreError};
@@ -28,7 +30,7 @@ use crate::push::PushError;
 use crate::remote::{RemoteError, RemoteErrorKind};
 use crate::scan::select::SelectError;
 use crate::scan::{Refused, ScanError};
-use crate::transfer::{DownloadError, PackingError, TablesError, TagError, UploadError};
+use crate::transfer::{DownloadError, Fault, PackingError, TablesError, TagError, UploadError, VerifyError};
 use crate::workspace::LoadError;
 
 /// How a command ended. The numbers are part of the interface.
@@ -74,6 +76,8 @@ pub(crate) struct CliError {
     message: String,
     hint: Option<String>,
     paths: Vec<String>,
+    /// Whether a report has said it all to a machine.
+    pub(crate) is_reported: bool,
 }
 
 /// The document that `--json` prints of a failure.
@@ -101,7 +105,7 @@ const LISTED_PATHS: usize = 20;
 
 impl CliError {
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string(), hint: None, paths: Vec::new() }
+        Self { exit, message: message.to_string(), hint: None, paths: Vec::new(), is_reported: false }
     }
 
     /// The message of `error` with all that lies behind it.
@@ -148,7 +152,7 @@ impl CliError {
     }
 
     pub(crate) fn document(&self) -> ErrorDocument<'_> {
-        let Self { exit, message, hint, paths } = self;
+        let Self { exit, message, hint, paths, .. } = self;
         ErrorDocument {
             error: ErrorFields {
                 code: *exit as u8,
@@ -463,6 +467,42 @@ impl From<TablesError> for CliError {
             }
             TablesError::Refused { .. } => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
         }
+    }
+}
+
+impl From<VerifyError> for CliError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Core(error) => error.into(),
+            VerifyError::Open(error) => error.into(),
+            VerifyError::Remote(error) => error.into(),
+            VerifyError::Stopped => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+const IS_DAMAGED: &str = "get the bundle again from where it is whole; a push of a project that has its files, to another \
+                          repository, makes a new one";
+
+impl CliError {
+    /// A bundle was found to be damaged before anything was done with it.
+    pub(crate) fn damaged(reference: &str, faults: &[Fault]) -> Self {
+        let mut message = format!("{reference} is damaged");
+        if let Some(fault) = faults.first() {
+            message.push_str(&format!(": {}: {}", fault.what, fault.message));
+        }
+        let more = faults.len().saturating_sub(1);
+        if more > 0 {
+            message.push_str(&format!("; and {more} more"));
+        }
+        let paths: BTreeSet<&BundlePath> = faults.iter().flat_map(|fault| &fault.paths).collect();
+        Self::new(Exit::Integrity, message).paths(paths.into_iter().map(ToString::to_string)).hint(UNTOUCHED)
+    }
+
+    /// The faults of a bundle were reported.
+    pub(crate) fn faults_reported(reference: &str, faults: &[Fault]) -> Self {
+        let message = format_args!("{reference} is damaged: {}", counted(faults.len(), "fault"));
+        Self { is_reported: true, ..Self::new(Exit::Integrity, message).hint(IS_DAMAGED) }
     }
 }
 

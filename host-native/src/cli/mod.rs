@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod error;
 mod session;
+mod subject;
 mod ui;
 
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use clap::error::ErrorKind;
 
 use self::args::{Cli, Command};
 use self::commands::{
-    add, completions, core, diff, export, import, init, manifest, pull, push, remove, status,
+    add, completions, core, diff, export, import, init, inspect, manifest, pull, push, remove, status, verify,
 };
 use self::error::{CliError, Exit};
 use self::session::Session;
@@ -52,6 +53,8 @@ fn run(ui: &Ui, cli: &Cli) -> Result<(), CliError> {
         Command::Push(args) => push::run(&session, args),
         Command::Pull(args) => pull::run(&session, args),
         Command::Manifest(args) => manifest::run(&session, args),
+        Command::Inspect(args) => inspect::run(&session, args),
+        Command::Verify(args) => verify::run(&session, args),
         Command::Export(args) => export::run(&session, args),
         Command::Import(args) => import::run(&session, args),
         Command::Core(args) => core::run(&session, args),

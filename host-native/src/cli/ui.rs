@@ -83,6 +83,8 @@ impl Ui {
             Format::Text => {
                 let _ = write!(io::stderr(), "{error}");
             }
+            // There is one document, and it has been printed.
+            Format::Json if error.is_reported => {}
             Format::Json => {
                 let mut out = io::stdout().lock();
                 let _ = serde_json::to_writer_pretty(&mut out, &error.document()).map_err(io::Error::from);

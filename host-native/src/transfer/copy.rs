@@ -14,7 +14,8 @@ use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, OpenedManifest};
+use crate::component::answers::ManifestView;
 use crate::remote::archive::ArchiveWriter;
 use crate::remote::{
     BlobSource, BlobStream, Condition, Remote, RemoteError, RemoteErrorKind, Version, read_blob,
@@ -35,13 +36,32 @@ pub struct Parts {
 impl Parts {
     /// The parts of `bundle`: its manifest, and each blob that this names, one time.
     pub fn of(bundle: &Bundle) -> Self {
-        let view = &bundle.manifest_view;
-        let size = bundle.manifest.len() as u64;
+        Self::named(bundle.digest, &bundle.manifest, &bundle.manifest_view)
+    }
+
+    /// The same of a bundle of which only the manifest is here.
+    pub fn of_manifest(manifest: &OpenedManifest) -> Self {
+        let OpenedManifest { digest, bytes, view } = manifest;
+        Self::named(*digest, bytes, view)
+    }
+
+    fn named(digest: Digest, content: &Bytes, view: &ManifestView) -> Self {
         Self {
-            manifest: Descriptor::new(media_type::MANIFEST, bundle.digest, size),
-            content: bundle.manifest.clone(),
+            manifest: Descriptor::new(media_type::MANIFEST, digest, content.len() as u64),
+            content: content.clone(),
             blobs: view.layers.iter().chain([&view.index]).map(|blob| (blob.digest, blob.clone())).collect(),
         }
+    }
+
+    /// Adds the blobs of another bundle.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.blobs.extend(other.blobs);
+    }
+
+    /// How many of the blobs `other` has too, and how many bytes those have.
+    pub fn shared_with(&self, other: &Self) -> Copied {
+        let shared = self.blobs.values().filter(|blob| other.blobs.contains_key(&blob.digest));
+        shared.fold(Copied::default(), |sum, blob| sum.and(Copied::one(blob)))
     }
 
     /// How many blobs there are, and how many bytes they have; the manifest is not counted.
@@ -50,7 +70,7 @@ impl Parts {
     }
 }
 
-/// Blobs that were carried.
+/// Blobs that were carried, or would be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     /// How many.
@@ -64,24 +84,9 @@ impl Copied {
         Self { blobs: 1, bytes: blob.size }
     }
 
-    fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self { blobs: self.blobs + other.blobs, bytes: self.bytes + other.bytes }
     }
-}
-
-/// Reads every blob of `parts` to its end, to see that it is there and what it should be.
-pub async fn verify(source: &dyn Remote, parts: &Parts, concurrency: usize) -> Result<(), RemoteError> {
-    stream::iter(parts.blobs.values())
-        .map(async |blob| {
-            let mut pieces = read(source, blob).await?;
-            while let Some(piece) = pieces.next().await {
-                piece?;
-            }
-            Ok(())
-        })
-        .buffer_unordered(concurrency)
-        .try_collect()
-        .await
 }
 
 /// What of `parts` the remote `target` lacks.
@@ -174,7 +179,7 @@ pub async fn copy_to_archive(
 }
 
 /// Streams a blob, verified. An empty one is known: some remotes do not keep it.
-async fn read(source: &dyn Remote, blob: &Descriptor) -> Result<BlobStream, RemoteError> {
+pub(super) async fn read(source: &dyn Remote, blob: &Descriptor) -> Result<BlobStream, RemoteError> {
     match (blob.size, blob.digest) {
         (0, Digest::EMPTY) => Ok(stream::empty().boxed()),
         _ => read_blob(source, blob).await,

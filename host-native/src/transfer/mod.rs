@@ -7,13 +7,15 @@ pub(crate) mod tables;
 mod tag;
 mod unpacking;
 mod upload;
+mod verify;
 
-pub use self::copy::{Copied, Parts, copy_to_archive, copy_to_remote, lacking, verify};
+pub use self::copy::{Copied, Parts, copy_to_archive, copy_to_remote, lacking};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::packing::PackingError;
 pub use self::tables::{Tables, TablesError, load_tables};
 pub use self::tag::{TagError, claim_tag, move_tag, tag_digest};
 pub use self::upload::{UploadError, Uploaded, upload};
+pub use self::verify::{Checked, Fault, FaultKind, Verification, VerifyError, verify, verify_bundle};
 
 /// Runs what reads or writes whole files, without holding up other transfers where the runtime can help that.
 pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {

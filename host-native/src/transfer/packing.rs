@@ -5,6 +5,7 @@
 //! size of the files.
 
 mod assembly;
+mod measure;
 mod read;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use self::assembly::{Assembly, Spooled};
+pub(crate) use self::measure::{NewChunks, measure_files};
 pub(crate) use self::read::ToPack;
 use super::Uploaded;
 use crate::bundle::Context;

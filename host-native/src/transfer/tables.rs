@@ -49,7 +49,8 @@ pub async fn load_tables(
         .await
 }
 
-async fn load_table(context: Context<'_>, pack: &Pack) -> Result<(Table, u64), TablesError> {
+/// The table of one pack, and how many bytes were fetched to get it.
+pub(super) async fn load_table(context: Context<'_>, pack: &Pack) -> Result<(Table, u64), TablesError> {
     let refused = |source| TablesError::Refused { pack: pack.digest, source };
     // Also before anything is fetched: the numbers say how much that would be.
     pack.check().map_err(|error| refused(error.into()))?;

@@ -3,7 +3,7 @@
 //! What the packs have comes in batches of frames (`batch.rs`), each batch is decoded, written and hashed on all
 //! processors (`target.rs`), while the next one comes. What lies between is bounded, whatever the size of the files.
 
-mod batch;
+pub(super) mod batch;
 mod local;
 mod target;
 
@@ -73,6 +73,9 @@ pub(super) fn unpack(
 /// The chunks that are still to be fetched, by pack and chunk, each with the places where its bytes go.
 type Wanted = BTreeMap<Place, Vec<Destination>>;
 
+/// Frames with the places where their chunks go.
+type DestinedBatch<'a> = Batch<'a, &'a [Destination]>;
+
 /// Where the bytes of a chunk go.
 #[derive(Clone, Copy, Debug)]
 struct Destination {
@@ -82,7 +85,10 @@ struct Destination {
     offset: u64,
 }
 
-fn write_all(targets: &Targets<'_>, mut receive: mpsc::Receiver<Batch<'_>>) -> Result<(), DownloadError> {
+fn write_all(
+    targets: &Targets<'_>,
+    mut receive: mpsc::Receiver<DestinedBatch<'_>>,
+) -> Result<(), DownloadError> {
     while let Some(batch) = receive.blocking_recv() {
         targets.write(&batch.decode()?)?;
     }
@@ -94,7 +100,7 @@ async fn fetch_all<'a>(
     packs: &'a [Pack],
     tables: &'a [Table],
     wanted: &'a Wanted,
-    send: &mpsc::Sender<Batch<'a>>,
+    send: &mpsc::Sender<DestinedBatch<'a>>,
 ) -> Result<Downloaded, DownloadError> {
     let mut by_pack: BTreeMap<u32, Vec<(u32, &[Destination])>> = BTreeMap::new();
     for (place, destinations) in wanted {
@@ -119,7 +125,7 @@ async fn fetch_pack<'a>(
     pack: &Pack,
     table: &'a Table,
     chunks: &[(u32, &'a [Destination])],
-    send: &mpsc::Sender<Batch<'a>>,
+    send: &mpsc::Sender<DestinedBatch<'a>>,
 ) -> Result<u64, DownloadError> {
     let fault = |source| DownloadError::Pack { pack: pack.digest, source };
     let frames = chunks.iter().map(|(chunk, destinations)| (&table.frames[*chunk as usize], *destinations));

@@ -19,13 +19,14 @@ use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{DEFAULT_TAG, Session, absolute, configured, understand};
+use crate::cli::subject::one_bundle;
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::project::folder::PROJECT_FOLDER;
 use crate::project::{Project, ProjectLock};
 use crate::push::Force;
 use crate::remote::Remote;
 use crate::remote::archive::Archive;
-use crate::transfer::{Copied, Parts, claim_tag, copy_to_remote, lacking, move_tag, verify};
+use crate::transfer::{Copied, Parts, claim_tag, copy_to_remote, lacking, move_tag, verify_bundle};
 use crate::workspace::Workspace;
 
 /// Take a bundle from an archive to a remote, or into a folder
@@ -109,7 +110,10 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
         None => Some(target(session, args.to.as_deref(), source.tag.as_ref())?),
     };
     let parts = Parts::of(&bundle);
-    runtime.block_on(verify(context.remote, &parts, context.concurrency))?;
+    let found = runtime.block_on(verify_bundle(context, &bundle))?;
+    if !found.is_good() {
+        return Err(CliError::damaged(&source.to_string(), &found.faults));
+    }
     let Some((target, tag)) = target else {
         let folder = session.cwd.join(args.dest.as_deref().unwrap_or(Path::new(".")));
         let report = into_folder(session, context, &folder, args, source, bundle);
@@ -144,31 +148,6 @@ fn archive_place(session: &Session<'_>, text: &str) -> Result<Reference, CliErro
         Reference { place: Place::Archive { file: text.to_owned() }, tag: None, digest: None }
     };
     absolute(reference, &session.cwd)
-}
-
-/// Names the one bundle that is meant: by digest, and with its tag where it has one.
-async fn one_bundle(archive: &Archive, place: &Reference) -> Result<Reference, CliError> {
-    if place.tag.is_some() || place.digest.is_some() {
-        return Ok(place.clone());
-    }
-    let manifests = archive.manifests().await?;
-    let mut tags: Vec<&Tag> = manifests.iter().filter_map(|(_, tag)| tag.as_ref()).collect();
-    tags.sort();
-    tags.dedup();
-    let Some((digest, _)) = manifests.first() else {
-        return Err(CliError::new(Exit::NotFound, format_args!("{} holds no bundle", place.place))
-            .hint("write one with `modelops-bundle export`"));
-    };
-    if tags.len() > 1 || manifests.iter().any(|(other, _)| other != digest) {
-        let names: Vec<&str> = tags.into_iter().map(Tag::as_str).collect();
-        return Err(CliError::new(
-            Exit::Usage,
-            format_args!("{} holds several bundles or tags: {}", place.place, names.join(", ")),
-        )
-        .hint("name one as `oci-archive:FILE:TAG`"));
-    }
-    let tag = tags.first().copied().cloned();
-    Ok(Reference { tag, digest: Some(*digest), ..place.clone() })
 }
 
 /// The place to copy to, and the tag that is to name the bundle there.

@@ -7,7 +7,6 @@ use std::ops::Range;
 use bundle_core::pack::{Frame, FrameError};
 use rayon::prelude::*;
 
-use super::Destination;
 use crate::transfer::DownloadError;
 
 /// How many bytes a batch has, stored or raw, before it is passed on.
@@ -16,89 +15,94 @@ const BATCH_BYTES: u64 = 4 << 20;
 /// What a batch takes, and the piece that came last.
 const BUFFER: usize = BATCH_BYTES as usize + (1 << 20);
 
-/// Frames that came, and where their chunks go.
+/// Frames that came, each with a note of whoever wants it.
 #[derive(Debug)]
-pub(super) struct Batch<'a> {
+pub(in crate::transfer) struct Batch<'a, T> {
     stored: Vec<u8>,
-    frames: Vec<Received<'a>>,
+    frames: Vec<Received<'a, T>>,
 }
 
-/// A frame, where it lies in a batch, and where its chunk goes.
+/// A frame, and where it lies in a batch.
 #[derive(Debug)]
-struct Received<'a> {
+struct Received<'a, T> {
     frame: &'a Frame,
     range: Range<usize>,
-    destinations: &'a [Destination],
+    note: T,
 }
 
-/// The raw bytes of some chunks, and where they go.
+/// The raw bytes of some chunks, each with its note.
 #[derive(Debug)]
-pub(super) struct Chunks<'a> {
-    pub(super) chunks: Vec<(Cow<'a, [u8]>, &'a [Destination])>,
+pub(super) struct Chunks<'a, T> {
+    pub(super) chunks: Vec<(Cow<'a, [u8]>, T)>,
 }
 
-impl Batch<'_> {
+impl<T: Copy + Send + Sync> Batch<'_, T> {
     /// Decodes every frame. Whether it is its chunk shows when the whole file is verified.
-    pub(super) fn decode(&self) -> Result<Chunks<'_>, DownloadError> {
+    pub(super) fn decode(&self) -> Result<Chunks<'_, T>, DownloadError> {
         let chunks: Result<Vec<_>, FrameError> =
-            self.frames.par_iter().map(|received| self.decode_one(received)).collect();
+            self.frames.par_iter().map(|received| Ok((self.raw(received)?, received.note))).collect();
         Ok(Chunks { chunks: chunks.map_err(|source| DownloadError::Frame { source })? })
     }
 
-    fn decode_one<'b>(
+    /// Decodes every frame, whether or not that succeeds, and takes what `look` makes of each; in their order.
+    pub(in crate::transfer) fn map<'b, R: Send>(
         &'b self,
-        received: &'b Received<'_>,
-    ) -> Result<(Cow<'b, [u8]>, &'b [Destination]), FrameError> {
-        let stored = self.stored.get(received.range.clone()).unwrap_or_default();
-        Ok((received.frame.decode(stored)?, received.destinations))
+        look: impl Fn(&Frame, T, Result<Cow<'b, [u8]>, FrameError>) -> R + Sync,
+    ) -> Vec<R> {
+        let frames = self.frames.par_iter();
+        frames.map(|received| look(received.frame, received.note, self.raw(received))).collect()
+    }
+
+    fn raw<'b>(&'b self, received: &'b Received<'_, T>) -> Result<Cow<'b, [u8]>, FrameError> {
+        received.frame.decode(self.stored.get(received.range.clone()).unwrap_or_default())
     }
 }
 
 /// The bytes of one range of a pack, of which the frames that are wanted become batches.
-pub(super) struct Gathering<'a> {
+pub(in crate::transfer) struct Gathering<'a, T> {
     /// The offset in the pack of the first byte of `stored`.
     start: u64,
     stored: Vec<u8>,
-    frames: Vec<Received<'a>>,
+    frames: Vec<Received<'a, T>>,
     raw: u64,
 }
 
-impl<'a> Gathering<'a> {
+impl<'a, T> Gathering<'a, T> {
     /// Starts at this offset of the pack.
-    pub(super) fn new(start: u64) -> Self {
+    pub(in crate::transfer) fn new(start: u64) -> Self {
         Self { start, stored: new_buffer(&[]), frames: Vec::new(), raw: 0 }
     }
 
     /// Takes the next bytes.
-    pub(super) fn add(&mut self, piece: &[u8]) {
+    pub(in crate::transfer) fn add(&mut self, piece: &[u8]) {
         self.stored.extend_from_slice(piece);
     }
 
     /// The next batch, once there are enough frames for one; `wanted` are those that have not come yet.
-    pub(super) fn batch(
+    pub(in crate::transfer) fn batch(
         &mut self,
-        wanted: &mut Peekable<impl Iterator<Item = (&'a Frame, &'a [Destination])>>,
-    ) -> Option<Batch<'a>> {
+        wanted: &mut Peekable<impl Iterator<Item = (&'a Frame, T)>>,
+    ) -> Option<Batch<'a, T>> {
         let end = self.start + self.stored.len() as u64;
         while self.raw < BATCH_BYTES {
-            let (frame, destinations) = wanted.next_if(|(frame, _)| frame.end() <= end)?;
+            let (frame, note) = wanted.next_if(|(frame, _)| frame.end() <= end)?;
             // Both lie in the buffer.
             let range = (frame.offset - self.start) as usize..(frame.end() - self.start) as usize;
             self.raw += u64::from(frame.raw);
-            self.frames.push(Received { frame, range, destinations });
+            self.frames.push(Received { frame, range, note });
         }
         self.pass_on()
     }
 
     /// The last batch of the range.
-    pub(super) fn rest(
+    pub(in crate::transfer) fn rest(
         &mut self,
-        wanted: &mut Peekable<impl Iterator<Item = (&'a Frame, &'a [Destination])>>,
-    ) -> Option<Batch<'a>> {
+        wanted: &mut Peekable<impl Iterator<Item = (&'a Frame, T)>>,
+    ) -> Option<Batch<'a, T>> {
         self.batch(wanted).or_else(|| self.pass_on())
     }
 
-    fn pass_on(&mut self) -> Option<Batch<'a>> {
+    fn pass_on(&mut self) -> Option<Batch<'a, T>> {
         let end = self.frames.last()?.range.end;
         let rest = new_buffer(self.stored.get(end..).unwrap_or_default());
         self.stored.truncate(end);

@@ -76,7 +76,7 @@ impl<'a> Targets<'a> {
     }
 
     /// Writes chunks to all the places where they go, on all processors.
-    pub(super) fn write(&self, chunks: &Chunks<'_>) -> Result<(), DownloadError> {
+    pub(super) fn write(&self, chunks: &Chunks<'_, &[Destination]>) -> Result<(), DownloadError> {
         let mut by_file: BTreeMap<usize, Vec<Piece<'_>>> = BTreeMap::new();
         for (content, destinations) in &chunks.chunks {
             for destination in *destinations {

@@ -1,0 +1,350 @@
+//! `verify`: a good bundle is good, and of a damaged one every fault is named, with the files that suffer from it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bundle_core::compression::{Compressor, decompress_up_to};
+use bundle_core::digest::Digest;
+use bundle_core::index::BundleIndex;
+use modelops_bundle_tests::{CommandOutput, Proxy, Registry, TestProject, can_connect_to_registry};
+use serde_json::{Value, json};
+
+use crate::cmd_project::project;
+
+/// Bytes that no compression makes fewer: xorshift64* by Vigna.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length.div_ceil(8)).flatten().collect();
+    bytes.truncate(length);
+    bytes
+}
+
+fn fill(project: &TestProject) {
+    project.write("data/large", noise(1, 2_000_000)).write("data/empty", "");
+    project.write("a", "some text\n").write("copy", "some text\n").write_executable("run.sh", "#!/bin/sh\n");
+    let _ = project.run(&["add", "a", "copy", "data", "run.sh"]).success();
+    let _ = project.run(&["push"]).success();
+}
+
+/// A project that has pushed five files in this layout.
+fn pushed(layout: &str) -> TestProject {
+    let project = project();
+    let _ = project.run(&["init", "--layout", layout]).success();
+    fill(&project);
+    project
+}
+
+fn blob(project: &TestProject, digest: &str) -> PathBuf {
+    project.home().join("layout/blobs/sha256").join(digest.strip_prefix("sha256:").unwrap())
+}
+
+fn flip(file: &Path, at: impl FnOnce(usize) -> usize) {
+    let mut bytes = fs::read(file).unwrap();
+    let at = at(bytes.len());
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+/// The first pack of the bundle.
+fn pack_of(project: &TestProject) -> String {
+    let document = project.run(&["inspect", "latest", "--packs", "--json"]).success().json();
+    document["packs"]["each"][0]["digest"].as_str().unwrap().to_owned()
+}
+
+fn good(output: CommandOutput) -> Value {
+    let document = output.success().json();
+    assert_eq!((&document["ok"], &document["faults"]), (&json!(true), &json!([])), "{document}");
+    document
+}
+
+/// The faults of a damaged bundle: kind and what it is about, and the paths.
+#[track_caller]
+fn faults(project: &TestProject) -> Vec<(String, Value)> {
+    let output = project.run(&["verify"]).code(8);
+    assert!(output.stderr().contains("is damaged") && output.stderr().contains("hint: "), "{output}");
+    let document = project.run(&["verify", "--json"]).code(8).json();
+    assert_eq!(document["ok"], false);
+    let text = |fault: &Value, field: &str| fault[field].as_str().unwrap().to_owned();
+    let faults = document["faults"].as_array().unwrap().iter();
+    faults
+        .map(|fault| {
+            assert!(output.stdout().contains(&text(fault, "message")), "{output}");
+            (format!("{}: {}", text(fault, "kind"), text(fault, "what")), fault["paths"].clone())
+        })
+        .collect()
+}
+
+/// Writes a manifest and an index that were changed, and whatever blobs `change` returns, as the bundle `latest`.
+fn forge(project: &TestProject, change: impl FnOnce(&mut Value, &mut Value) -> Vec<Vec<u8>>) {
+    let layout = project.home().join("layout");
+    let mut list: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let read = |descriptor: &Value| fs::read(blob(project, descriptor["digest"].as_str().unwrap())).unwrap();
+    let write = |descriptor: &mut Value, content: &[u8]| {
+        let digest = Digest::of(content).to_string();
+        fs::write(blob(project, &digest), content).unwrap();
+        (descriptor["digest"], descriptor["size"]) = (json!(digest), json!(content.len()));
+    };
+    let mut manifest: Value = serde_json::from_slice(&read(&list["manifests"][0])).unwrap();
+    let media_type = manifest["config"]["mediaType"].as_str().unwrap().to_owned();
+    let text = BundleIndex::text(&read(&manifest["config"]), &media_type).unwrap();
+    let mut index: Value = serde_json::from_str(&text).unwrap();
+    for content in change(&mut manifest, &mut index) {
+        write(&mut json!({}), &content);
+    }
+    let index = BundleIndex::compress(&index.to_string()).unwrap();
+    write(&mut manifest["config"], &index);
+    manifest["config"].as_object_mut().unwrap().remove("data");
+    write(&mut list["manifests"][0], manifest.to_string().as_bytes());
+    fs::write(layout.join("index.json"), list.to_string()).unwrap();
+}
+
+#[test]
+fn a_good_bundle_is_good_in_a_folder() {
+    for (layout, packs) in [("files", 0), ("packed", 1)] {
+        let project = pushed(layout);
+        let document = good(project.run(&["verify", "--json"]));
+        let checked = &document["checked"];
+        assert_eq!((&checked["files"], &checked["packs"]), (&json!(5), &json!(packs)), "{document}");
+        let stored = project.run(&["inspect", "latest", "--json"]).success().json()["stored"].clone();
+        assert_eq!((&checked["blobs"], &checked["bytes"]), (&stored["blobs"], &stored["bytes"]), "{layout}");
+        let status = project.run(&["status", "--json"]).success().json();
+        assert_eq!(document["digest"], status["remote"]["digest"]);
+
+        // So it is in a file, from outside, and beside other things that are told.
+        let _ = project.run(&["export", "../bundle.tar"]).success();
+        let outside = TestProject::new();
+        let file = project.path().parent().unwrap().join("bundle.tar");
+        for place in [file.to_str().unwrap(), project.home().join("layout").to_str().unwrap()] {
+            assert_eq!(good(outside.run(&["verify", place, "--json"]))["tree"], document["tree"]);
+        }
+        let document = project.run(&["inspect", "latest", "--verify", "--json"]).success().json();
+        assert_eq!((&document["verify"]["ok"], &document["layout"]), (&json!(true), &json!(layout)));
+        let text = project.run(&["verify"]).success();
+        assert!(text.stdout().contains("is whole: checked 5 files"), "{text}");
+    }
+    let _ = project().run(&["verify"]).code(6);
+}
+
+#[test]
+fn a_registry_is_asked_for_each_blob_once() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    for (layout, requests) in [("files", 5), ("packed", 4)] {
+        let proxy = Proxy::start(registry.host());
+        let project = TestProject::new();
+        let reference = format!("{}/team/{layout}", proxy.host());
+        let _ = project.run(&["init", "--ref", &reference, "--layout", layout]).success();
+        fill(&project);
+        let _ = proxy.take_seen();
+        let document = good(project.run(&["verify", "--json"]));
+        // Manifest, index, and each content that is not empty; or manifest, index, table and pack.
+        assert_eq!(document["requests"], requests, "{document}");
+        let received: u64 = proxy.seen().iter().map(|seen| seen.received).sum();
+        assert!(received < 2_100_000, "{received} bytes came");
+    }
+}
+
+#[test]
+fn a_registry_that_lost_or_changed_a_pack_is_found_out() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let project = TestProject::new();
+    let reference = format!("{}/team/p", registry.host());
+    let _ = project.run(&["init", "--ref", &reference, "--layout", "packed"]).success();
+    fill(&project);
+    let pack = pack_of(&project);
+    let hex = pack.strip_prefix("sha256:").unwrap();
+    let mut folders = vec![registry.storage()];
+    let mut stored = None;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_blob = path.ends_with(format!("{hex}/data")) || path.ends_with(format!("sha256/{hex}"));
+            match path.is_dir() {
+                true => folders.push(path),
+                false if is_blob => stored = Some(path),
+                false => {}
+            }
+        }
+    }
+    let stored = stored.unwrap();
+    flip(&stored, |length| length / 2);
+    let names: Vec<String> = faults(&project).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names[0], format!("damaged: pack {pack}"));
+    assert!(names.len() == 2 && names[1].starts_with("chunk: chunk "), "{names:?}");
+    fs::remove_file(&stored).unwrap();
+    let all = json!(["a", "copy", "data/large", "run.sh"]);
+    assert_eq!(faults(&project), [(format!("missing: pack {pack}"), all)]);
+    let closed = registry.host().to_owned();
+    drop(registry);
+    let document = project.run(&["verify", "--retries", "0", "--json"]).code(7).json();
+    assert_eq!(document["error"]["kind"], "network", "{closed}: {document}");
+}
+
+#[test]
+fn a_damaged_pack_names_its_files() {
+    let project = pushed("packed");
+    let pack = pack_of(&project);
+    let file = blob(&project, &pack);
+    let whole = fs::read(&file).unwrap();
+    let all = json!(["a", "copy", "data/large", "run.sh"]);
+    let is_damaged = format!("damaged: pack {pack}");
+
+    flip(&file, |_| 0);
+    let small = json!(["a", "copy"]);
+    assert_eq!(
+        faults(&project),
+        [(is_damaged.clone(), small.clone()), (format!("chunk: chunk 0 of the pack {pack}"), small)]
+    );
+
+    fs::write(&file, &whole).unwrap();
+    flip(&file, |length| length / 2);
+    let found = faults(&project);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|(_, paths)| *paths == json!(["data/large"])), "{found:?}");
+    assert!(found[1].0.starts_with("chunk: chunk "), "{found:?}");
+
+    fs::write(&file, &whole).unwrap();
+    flip(&file, |length| length - 1);
+    let is_table = format!("table: table of the pack {pack}");
+    assert_eq!(faults(&project), [(is_damaged.clone(), all.clone()), (is_table, all.clone())]);
+
+    fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(faults(&project), [(is_damaged, all.clone())]);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(faults(&project), [(format!("missing: pack {pack}"), all)]);
+    // Something else can be told of it all the same.
+    let document = project.run(&["inspect", "latest", "--verify", "--json"]).code(8).json();
+    assert_eq!((&document["file_count"], &document["verify"]["ok"]), (&json!(5), &json!(false)));
+    fs::write(&file, &whole).unwrap();
+    let _ = good(project.run(&["verify", "--json"]));
+}
+
+#[test]
+fn a_damaged_blob_names_its_files() {
+    let project = pushed("files");
+    let file = blob(&project, &Digest::of(b"some text\n").to_string());
+    let paths = json!(["a", "copy"]);
+    let name = |kind: &str| format!("{kind}: blob {}", Digest::of(b"some text\n"));
+    flip(&file, |_| 3);
+    assert_eq!(faults(&project), [(name("damaged"), paths.clone())]);
+    fs::write(&file, "some text").unwrap();
+    assert_eq!(faults(&project), [(name("damaged"), paths.clone())]);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(faults(&project), [(name("missing"), paths)]);
+}
+
+#[test]
+fn damaged_documents_are_named() {
+    for layout in ["files", "packed"] {
+        let project = pushed(layout);
+        let pushed = project.run(&["push", "--json"]).success().json();
+        let text = |field: &str| pushed[field].as_str().unwrap().to_owned();
+        // The index travels in the manifest too, so that the files can be checked all the same.
+        let index = blob(&project, &text("index"));
+        flip(&index, |length| length / 2);
+        assert_eq!(faults(&project), [(format!("damaged: index {}", text("index")), json!([]))]);
+        fs::remove_file(&index).unwrap();
+        assert_eq!(faults(&project), [(format!("missing: index {}", text("index")), json!([]))]);
+        let manifest = blob(&project, &text("digest"));
+        flip(&manifest, |length| length / 2);
+        assert_eq!(faults(&project), [("damaged: manifest latest".to_owned(), json!([]))]);
+        fs::remove_file(&manifest).unwrap();
+        assert_eq!(faults(&project), [("missing: manifest latest".to_owned(), json!([]))]);
+    }
+}
+
+#[test]
+fn an_index_that_is_gone_leaves_the_blobs_to_be_checked() {
+    let project = pushed("packed");
+    let pack = pack_of(&project);
+    forge(&project, |_, _| Vec::new());
+    let document = good(project.run(&["verify", "--json"]));
+    let list: Value =
+        serde_json::from_slice(&fs::read(project.home().join("layout/index.json")).unwrap()).unwrap();
+    let manifest = fs::read(blob(&project, list["manifests"][0]["digest"].as_str().unwrap())).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let index = manifest["config"]["digest"].as_str().unwrap();
+    fs::remove_file(blob(&project, index)).unwrap();
+    flip(&blob(&project, &pack), |length| length / 2);
+    let expected =
+        [(format!("missing: index {index}"), json!([])), (format!("damaged: blob {pack}"), json!([]))];
+    assert_eq!(faults(&project), expected);
+    let again = project.run(&["verify", "--json"]).code(8).json();
+    assert_eq!((&again["tree"], &again["digest"]), (&json!(null), &document["digest"]));
+}
+
+#[test]
+fn documents_that_lie_are_found_out() {
+    let project = pushed("packed");
+    let pack = pack_of(&project);
+    let other = Digest::of(b"something else").to_string();
+    forge(&project, |_, index| {
+        index["files"]["run.sh"]["digest"] = json!(other);
+        Vec::new()
+    });
+    let expected =
+        [("tree: tree digest".to_owned(), json!([])), ("file: file run.sh".to_owned(), json!(["run.sh"]))];
+    assert_eq!(faults(&project), expected);
+
+    let project = pushed("packed");
+    forge(&project, |_, index| {
+        index["packs"][0]["toc"]["digest"] = json!(other);
+        Vec::new()
+    });
+    let all = json!(["a", "copy", "data/large", "run.sh"]);
+    assert_eq!(faults(&project), [(format!("table: table of the pack {pack}"), all)]);
+}
+
+#[test]
+fn a_table_that_lies_is_found_out() {
+    let project = pushed("packed");
+    let content = fs::read(blob(&project, &pack_of(&project))).unwrap();
+    let mut name = String::new();
+    forge(&project, |manifest, index| {
+        let pack = &mut index["packs"][0];
+        let frames = pack["toc"]["offset"].as_u64().unwrap() as usize;
+        let mut table = decompress_up_to(&content[frames..], 1 << 20).unwrap();
+        // The hash of the first chunk, behind magic and count.
+        table[12] ^= 1;
+        let table = Compressor::new().unwrap().compress(&table).unwrap();
+        let content = [&content[..frames], &table].concat();
+        name = Digest::of(&content).to_string();
+        (pack["digest"], pack["size"]) = (json!(name), json!(content.len()));
+        pack["toc"]["digest"] = json!(Digest::of(&table).to_string());
+        pack["toc"]["size"] = json!(table.len());
+        (manifest["layers"][0]["digest"], manifest["layers"][0]["size"]) =
+            (json!(name), json!(content.len()));
+        vec![content]
+    });
+    assert_eq!(faults(&project), [(format!("chunk: chunk 0 of the pack {name}"), json!(["a", "copy"]))]);
+}
+
+#[test]
+fn a_file_that_goes_back_and_forth_between_packs_is_hashed() {
+    let project = pushed("packed");
+    for step in 0..3 {
+        let mut content = project.read("data/large");
+        content.splice(400_000 + 500_000 * step..400_010 + 500_000 * step, *b"edited at this very place");
+        project.write("data/large", content).write(&format!("new-{step}"), noise(9, 300_000 * (step + 1)));
+        let _ = project.run(&["add", &format!("new-{step}")]).success();
+        let _ = project.run(&["push"]).success();
+    }
+    let document = good(project.run(&["verify", "--json"]));
+    assert_eq!((&document["checked"]["packs"], &document["checked"]["files"]), (&json!(4), &json!(8)));
+    // What is not in its first pack is missed as much.
+    let document = project.run(&["inspect", "latest", "--packs", "--json"]).success().json();
+    let last = document["packs"]["each"][3]["digest"].as_str().unwrap();
+    fs::remove_file(blob(&project, last)).unwrap();
+    assert_eq!(faults(&project), [(format!("missing: pack {last}"), json!(["data/large", "new-2"]))]);
+}

@@ -92,14 +92,32 @@ pub struct Pushed {
 pub struct Destination {
     /// The bundle that the new one replaces, if there is one.
     pub replaces: Option<Bundle>,
+    /// Where it replaces none, a bundle of the same place that the project knows: its packs can serve again.
+    pub stock: Option<Bundle>,
     /// Each tag to write, and what it names now.
     pub tags: Vec<(Tag, Option<Digest>)>,
 }
 
-/// Looks at what `tags` name. The first one names the bundle that is compared with.
-pub async fn open_destination(context: Context<'_>, tags: &[Tag]) -> Result<Destination, PushError> {
+impl Destination {
+    /// The bundle whose packs the new one builds on.
+    fn with_packs(&self) -> Option<&Bundle> {
+        self.replaces.as_ref().or(self.stock.as_ref())
+    }
+}
+
+/// Looks at what `tags` name at the place of `reference`. The first one names the bundle that is compared with.
+pub async fn open_destination(
+    context: Context<'_>,
+    workspace: &Workspace,
+    reference: &Reference,
+    tags: &[Tag],
+) -> Result<Destination, PushError> {
     let Some((first, others)) = tags.split_first() else { return Err(PushError::NoTag) };
     let replaces = open(context, &Version::Tag(first.clone())).await?;
+    let stock = match replaces {
+        None => find_stock(context, workspace, reference).await,
+        Some(_) => None,
+    };
     let others: Vec<(Tag, Option<Digest>)> = stream::iter(others)
         .map(async |tag| Ok::<_, OpenError>((tag.clone(), tag_digest(context, tag).await?)))
         .buffered(context.concurrency)
@@ -107,7 +125,25 @@ pub async fn open_destination(context: Context<'_>, tags: &[Tag]) -> Result<Dest
         .await?;
     let mut tags = vec![(first.clone(), replaces.as_ref().map(|bundle| bundle.digest))];
     tags.extend(others);
-    Ok(Destination { replaces, tags })
+    Ok(Destination { replaces, stock, tags })
+}
+
+/// A bundle at the place of `reference` that the project has pushed or pulled.
+async fn find_stock(context: Context<'_>, workspace: &Workspace, reference: &Reference) -> Option<Bundle> {
+    let state = &workspace.state;
+    let last = state.synced_ref.clone().or_else(|| workspace.default_reference())?;
+    if last.place != reference.place {
+        return None;
+    }
+    for digest in [state.last_push_digest, state.last_pull_digest].into_iter().flatten() {
+        match open(context, &Version::Digest(digest)).await {
+            Ok(Some(bundle)) => return Some(bundle),
+            Ok(None) => {}
+            // Without it more is sent, and nothing is wrong.
+            Err(error) => tracing::debug!(%error, %digest, "a bundle that was synced cannot be opened"),
+        }
+    }
+    None
 }
 
 /// Looks at the project's tracked files, and packs and sends what is new in them while they are read, where that is
@@ -129,7 +165,7 @@ pub async fn look_and_pack<'a>(
     if !is_sure || refuse_published(context, destination, force).is_err() {
         return Ok(blocking(|| scan(project, tracked, &[], options, progress))?.into());
     }
-    let mut packs = Packs::after(context, lock, before);
+    let mut packs = Packs::after(context, lock, destination.with_packs());
     let current = before.map(|bundle| bundle.index_view.layout);
     let choose = |found: &Found<'_>| {
         let policy = workspace.config.layout;
@@ -167,7 +203,7 @@ pub fn prepare<'a>(
     destination: Destination,
     looked: Looked<'a>,
 ) -> Result<PreparedPush<'a>, PushError> {
-    let (Destination { replaces, tags }, Looked { scan, sent }) = (destination, looked);
+    let (Destination { replaces, stock, tags }, Looked { scan, sent }) = (destination, looked);
     let Some((first, _)) = tags.first() else { return Err(PushError::NoTag) };
     // Without a bundle under that tag there is nothing that both could have agreed on.
     let base =
@@ -179,7 +215,13 @@ pub fn prepare<'a>(
     let (count, bytes) = amount(&scan.files);
     let choice = context.core.choose_layout(workspace.config.layout, current, count, bytes)?;
     let plan = context.core.plan_push(sides, choice.rewrite)?;
-    Ok(PreparedPush { plan, layout: choice.layout, destination: Destination { replaces, tags }, scan, sent })
+    Ok(PreparedPush {
+        plan,
+        layout: choice.layout,
+        destination: Destination { replaces, stock, tags },
+        scan,
+        sent,
+    })
 }
 
 /// How many files there are, and how many bytes in all.
@@ -298,7 +340,7 @@ fn send_packs(
     sent: Option<Packs<'_>>,
 ) -> Result<(Placement, Uploaded), PushError> {
     let files = &prepared.scan.files;
-    let before = prepared.destination.replaces.as_ref();
+    let before = prepared.destination.with_packs();
     let mut packs = sent.unwrap_or_else(|| Packs::after(context, lock, before));
     packs.add(files, &prepared.scan)?;
     packs.tidy(files, &prepared.scan)?;

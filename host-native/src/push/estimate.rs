@@ -91,7 +91,7 @@ impl<'a> Measure<'a> {
         let (count, bytes) = amount(&prepared.scan.files);
         let limits = PackLimits::of(count, bytes);
         let (packs, tables, runs) = (Vec::new(), Vec::new(), HashMap::new());
-        let before = prepared.destination.replaces.as_ref().map(|bundle| &bundle.index_view);
+        let before = prepared.destination.with_packs().map(|bundle| &bundle.index_view);
         let layers = before.map(|before| Layers::of(&before.layers)).unwrap_or_default();
         let mut measure = Self { context, project, prepared, limits, layers, packs, tables, runs };
         if let Some(before) = before.filter(|before| before.layout == Layout::Packed) {
@@ -107,7 +107,8 @@ impl<'a> Measure<'a> {
     /// The chunks of what has changed, and of what is written anew because it lies in wasteful packs.
     fn new_chunks(mut self) -> Result<NewChunks, PushError> {
         let mut new = NewChunks::default();
-        let lacking: BTreeSet<Digest> = self.prepared.plan.blobs.iter().map(|blob| blob.digest).collect();
+        let blobs = self.prepared.plan.blobs.iter().map(|blob| blob.digest);
+        let lacking: BTreeSet<Digest> = blobs.filter(|digest| !self.runs.contains_key(digest)).collect();
         self.measure(&lacking, &BTreeSet::new(), &mut new)?;
         let dropped = self.dropped()?;
         let is_dropped = |runs: &[Run]| runs.iter().any(|run| dropped.contains(&run.pack));

@@ -18,7 +18,7 @@ use crate::project::ProjectLock;
 use crate::project::staging::Staging;
 use crate::scan::{Found, Hashed, Scan, ScanProgress, Silent};
 use crate::transfer::packing::{PackBase, ToPack, pack_files};
-use crate::transfer::tables::{keep_table, load_tables};
+use crate::transfer::tables::{forget_tables, keep_table, load_tables};
 use crate::transfer::{Uploaded, blocking};
 
 /// The packs of a bundle on its way.
@@ -219,6 +219,7 @@ impl<'a> Packs<'a> {
     /// Where the chunks of `files` are now, and what was sent.
     pub(super) fn finish(self, files: &ByPath<File>) -> (Placement, Uploaded) {
         let placement = self.placement(files).compact();
+        forget_tables(self.lock.project(), &placement.packs);
         // What stays in the folder is cleared away by the next command.
         let _ = self.open.map(|open| open.staging.discard());
         (placement, self.uploaded)

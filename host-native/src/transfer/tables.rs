@@ -16,6 +16,9 @@ use crate::project::Project;
 use crate::project::atomic::write_unsynced;
 use crate::remote::RemoteError;
 
+/// How many tables a project keeps, beside those of the bundle that it is about.
+const MAX_KEPT_TABLES: usize = 1024;
+
 /// The tables of some packs.
 #[derive(Debug, Default)]
 pub struct Tables {
@@ -79,6 +82,20 @@ pub(crate) fn keep_table(project: &Project, digest: &Digest, stored: &[u8]) {
     };
     if let Err(error) = kept() {
         tracing::debug!(%error, "the table of a pack cannot be kept");
+    }
+}
+
+/// Forgets tables of packs that are not among `packs`, once there are very many.
+pub(crate) fn forget_tables(project: &Project, packs: &[Pack]) {
+    let Ok(entries) = std::fs::read_dir(project.tables_folder()) else { return };
+    let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    if files.len() <= MAX_KEPT_TABLES {
+        return;
+    }
+    let needed: BTreeSet<PathBuf> = packs.iter().map(|pack| table_file(project, &pack.toc.digest)).collect();
+    for file in files.iter().filter(|file| !needed.contains(*file)) {
+        // What stays does no harm.
+        let _ = std::fs::remove_file(file);
     }
 }
 

@@ -404,7 +404,7 @@ impl<'a> Push<'a> {
         reference: &Reference,
     ) -> Result<(PushReport, Option<Bundle>), CliError> {
         let Self { workspace, tag, scan } = self;
-        let destination = open_destination(context, std::slice::from_ref(&tag)).await?;
+        let destination = open_destination(context, workspace, reference, std::slice::from_ref(&tag)).await?;
         let prepared = prepare(context, workspace, reference, destination, scan.into())?;
         let found = estimate(context, &workspace.project, &prepared).await?;
         let Estimate { added, changed, deleted, blobs, chunks, raw, stored } = found;

@@ -114,7 +114,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let force = if args.force { Force::Yes } else { Force::No };
     let execution = Execution::of(args.dry_run);
     let report = session.runtime()?.block_on(async {
-        let destination = open_destination(context, &tags).await?;
+        let destination = open_destination(context, &workspace, &reference, &tags).await?;
         let found = match execution {
             Execution::DryRun => look(&workspace, &[], Untracked::Skip)?.into(),
             Execution::Apply => {

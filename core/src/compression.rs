@@ -9,6 +9,13 @@ use thiserror::Error;
 #[cfg(not(target_arch = "wasm32"))]
 const LEVEL: i32 = 3;
 
+/// What every frame begins with.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// The most that a frame may look back, in bytes, where its content is not longer than that: what every decoder must be
+/// able to.
+const WINDOW: u64 = 8 << 20;
+
 /// Compresses, again and again with the same tables.
 #[cfg(not(target_arch = "wasm32"))]
 pub struct Compressor {
@@ -40,6 +47,24 @@ impl std::fmt::Debug for Compressor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Compressor").finish_non_exhaustive()
     }
+}
+
+/// Puts `content` into one frame as it is.
+pub fn store(content: &[u8]) -> Vec<u8> {
+    const BLOCK: usize = 128 << 10;
+    // A single segment, whose size has eight bytes.
+    let mut frame = [&MAGIC[..], &[0xe0]].concat();
+    frame.extend_from_slice(&(content.len() as u64).to_le_bytes());
+    let (mut rest, mut is_last) = (content, false);
+    while !is_last {
+        let (block, after) = rest.split_at(rest.len().min(BLOCK));
+        is_last = after.is_empty();
+        let [low, middle, high, _] = (((block.len() as u32) << 3) | u32::from(is_last)).to_le_bytes();
+        frame.extend_from_slice(&[low, middle, high]);
+        frame.extend_from_slice(block);
+        rest = after;
+    }
+    frame
 }
 
 /// Decodes a frame whose content has `size` bytes; `frame` is that frame and nothing else.
@@ -82,8 +107,7 @@ fn decode(frame: &[u8], content: &mut [u8]) -> Result<usize, CompressionError> {
     use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
     let mut source = frame;
     let mut decoder = FrameDecoder::new();
-    // No frame need look further back than its content is long; 8 MiB is what every decoder must be able to.
-    decoder.set_max_window_size(content.len().max(8 << 20) as u64);
+    decoder.set_max_window_size((content.len() as u64).max(WINDOW));
     decoder.init(&mut source).map_err(CompressionError::of)?;
     let limit = BlockDecodingStrategy::UptoBytes(content.len() + 1);
     let is_whole = decoder.decode_blocks(&mut source, limit).map_err(CompressionError::of)?;
@@ -99,7 +123,6 @@ fn decode(frame: &[u8], content: &mut [u8]) -> Result<usize, CompressionError> {
 
 /// How large the content of a frame says that it is (RFC 8878, section 3.1.1.1).
 fn content_size(frame: &[u8]) -> Result<u64, CompressionError> {
-    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
     let fault = || CompressionError::Damaged { reason: "it is no frame that says its size".to_owned() };
     let (magic, rest) = frame.split_first_chunk().ok_or_else(fault)?;
     let (descriptor, rest) = rest.split_first().ok_or_else(fault)?;
@@ -118,7 +141,20 @@ fn content_size(frame: &[u8]) -> Result<u64, CompressionError> {
     }
     let mut size = [0; 8];
     size[..length].copy_from_slice(field);
-    Ok(u64::from_le_bytes(size).saturating_add(more))
+    let size = u64::from_le_bytes(size).saturating_add(more);
+    // No frame need look further back than its content is long, and no decoder need hold more than that.
+    match rest.first().filter(|_| !is_single_segment) {
+        Some(window) if window_size(*window) > size.max(WINDOW) => {
+            Err(CompressionError::Damaged { reason: "its window is larger than its content".to_owned() })
+        }
+        _ => Ok(size),
+    }
+}
+
+/// What a window descriptor says (RFC 8878, section 3.1.1.1.2).
+fn window_size(descriptor: u8) -> u64 {
+    let base = 1 << (10 + (descriptor >> 3));
+    base + base / 8 * u64::from(descriptor & 7)
 }
 
 /// Why a frame cannot be made or decoded.
@@ -173,6 +209,9 @@ mod tests {
             let mut again = vec![1, 2, 3];
             compressor.compress_into(&content, &mut again).unwrap();
             assert_eq!(again, frame);
+            let stored = store(&content);
+            assert!(stored.len() >= content.len());
+            assert_eq!(decompress(&stored, content.len()).unwrap(), content);
         }
     }
 
@@ -195,6 +234,11 @@ mod tests {
             assert_eq!(content_size(&frame), Ok(size as u64), "{length} bytes of size");
         }
         assert!(decompress(b"no frame at all", 1).is_err());
+        // A window of 2 GiB for five bytes, and one of 8 MiB.
+        let wide =
+            |window| [&[0x28, 0xb5, 0x2f, 0xfd, 0x80, window, 5, 0, 0, 0, 41, 0, 0][..], b"hello"].concat();
+        assert!(matches!(decompress(&wide(21 << 3), 5), Err(CompressionError::Damaged { .. })));
+        assert_eq!(decompress(&wide(13 << 3), 5).unwrap(), b"hello");
         // A frame that claims 2 GiB of content, single segment.
         let bomb = [0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0x80, 0x02, 0, 0];
         assert!(matches!(decompress_up_to(&bomb, 1 << 20), Err(CompressionError::TooLarge { .. })));

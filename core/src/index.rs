@@ -146,7 +146,10 @@ impl BundleIndex {
     /// The bytes in which the text of an index of layout `packed` lies in the repository.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn compress(text: &str) -> Result<Vec<u8>, CompressionError> {
-        compression::Compressor::new()?.compress(text.as_bytes())
+        let stored = compression::Compressor::new()?.compress(text.as_bytes())?;
+        // What is nearly all repetition, as the runs of a disk image full of zeros are, is not to look like a bomb.
+        let is_bomb = text.len() > stored.len().saturating_mul(MAX_RATIO);
+        Ok(if is_bomb { compression::store(text.as_bytes()) } else { stored })
     }
 
     /// Its files.
@@ -512,8 +515,9 @@ fn fits(runs: &[Run], size: u64, packs: &[Pack]) -> bool {
         }
         chunks += u64::from(run.count);
     }
-    // Each chunk has a byte at least.
-    (chunks..=chunks.saturating_mul(MAX_CHUNK as u64)).contains(&size)
+    // Only the last chunk of a file is smaller than `MIN_CHUNK`: more chunks than that would only cost memory.
+    let least = chunks.saturating_sub(1).saturating_mul(MIN_CHUNK as u64).saturating_add(chunks.min(1));
+    (least..=chunks.saturating_mul(MAX_CHUNK as u64)).contains(&size)
 }
 
 impl RawEntry<'_> {
@@ -884,9 +888,10 @@ mod tests {
             let fields = format!(r#""size":300000,"storage":"pack","runs":{runs}"#);
             assert!(matches!(index(&chunker, pack, &fields), Err(IndexError::Json(_))), "{runs}");
         }
-        // Fewer bytes than chunks.
-        let one_byte = r#""size":1,"storage":"pack","runs":[[0,0,2]]"#;
-        assert!(matches!(index(&chunker, pack, one_byte), Err(IndexError::Runs { .. })));
+        // The first of two chunks has `MIN_CHUNK` bytes at least, the last one any number.
+        let two_chunks = |size: usize| format!(r#""size":{size},"storage":"pack","runs":[[0,0,2]]"#);
+        assert!(matches!(index(&chunker, pack, &two_chunks(MIN_CHUNK)), Err(IndexError::Runs { .. })));
+        assert!(index(&chunker, pack, &two_chunks(MIN_CHUNK + 1)).is_ok());
         let blob = r#""size":300000,"storage":"oci","runs":[[0,0,2]]"#;
         assert!(matches!(index(&chunker, pack, blob), Err(IndexError::Storage { .. })));
         assert!(matches!(index(&chunker, r#""raw":1,"#, good), Err(IndexError::Pack(_))));
@@ -901,9 +906,11 @@ mod tests {
         let text = BundleIndex::default().to_json();
         let stored = BundleIndex::compress(&text).unwrap();
         assert_eq!(BundleIndex::decompress(&stored).unwrap(), text);
-        let bomb = BundleIndex::compress(&" ".repeat(10_000_000)).unwrap();
+        let spaces = " ".repeat(10_000_000);
+        let bomb = compression::Compressor::new().unwrap().compress(spaces.as_bytes()).unwrap();
         assert!(matches!(BundleIndex::decompress(&bomb), Err(IndexError::Compression(_))));
         assert!(matches!(BundleIndex::decompress(b"{}"), Err(IndexError::Compression(_))));
+        assert_eq!(BundleIndex::decompress(&BundleIndex::compress(&spaces).unwrap()).unwrap(), spaces);
     }
 
     proptest! {

@@ -30,6 +30,7 @@ from wasmtime.component import (
     String,
     TupleType,
     U8,
+    U32,
     U64,
     ValType,
     Variant,
@@ -137,9 +138,10 @@ def to_component(kind: ValType, value: Any) -> Any:
     if isinstance(kind, Bool):
         expect(isinstance(value, bool), "true or false", value)
         return value
-    if isinstance(kind, U64):
+    if isinstance(kind, (U32, U64)):
         is_integer = isinstance(value, int) and not isinstance(value, bool)
-        expect(is_integer and 0 <= value < 2**64, "an unsigned integer", value)
+        limit = 2**32 if isinstance(kind, U32) else 2**64
+        expect(is_integer and 0 <= value < limit, "an unsigned integer", value)
         return value
     raise TypeError(f"no function takes a {kind}")
 

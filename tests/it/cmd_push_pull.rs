@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cmd_project::{changes, project};
 
 /// A second project on the same remote, with what `first` pushed.
-fn clone_of(first: &TestProject) -> TestProject {
+pub(crate) fn clone_of(first: &TestProject) -> TestProject {
     let second = TestProject::new();
     let layout = format!("oci:{}:latest", first.home().join("layout").display());
     let _ = second.run(&["pull", &layout]).success();
@@ -24,7 +24,7 @@ fn pushed() -> TestProject {
     project
 }
 
-fn without_gitignore(tree: &Tree) -> Tree {
+pub(crate) fn without_gitignore(tree: &Tree) -> Tree {
     tree.filtered(|path| path != ".gitignore")
 }
 

@@ -1,10 +1,13 @@
-//! The component in another language's runtime: Python loads what `core extract` writes, and answers the vectors.
+//! The component in another language's runtime: Python loads what `core extract` writes, and answers the vectors. And
+//! packs, read by an independent reading of the papers that they come from.
 
 use std::process::Command;
 
-use modelops_bundle_tests::{TestProject, tools};
+use bundle_core::compression::decompress;
+use modelops_bundle_tests::{TestProject, noise, tools};
 use serde_json::Value;
 
+use crate::packed::{Stored, packed};
 use crate::vectors;
 
 #[test]
@@ -32,4 +35,33 @@ fn the_component_answers_the_vectors_in_python() {
         }
     });
     assert_eq!(answers.next(), None, "Python answers no more than there are vectors");
+}
+
+#[test]
+fn a_pack_is_what_the_papers_say_in_python() {
+    let Some(python) = tools::require(&tools::PYTHON) else { return };
+    let project = packed();
+    // Sizes at which something begins, and noise: nothing of it is compressed.
+    for (seed, size) in [(1, 400_000), (3, 16_384), (5, 16_385), (7, 70_001), (9, 1), (11, 1025)] {
+        project.write(&format!("{seed:02}"), noise(seed, size));
+    }
+    project.write("zeros", "");
+    let _ = project.run(&["add", "0*", "1*", "zeros"]).success();
+    let report = project.run(&["push", "--json"]).success().json();
+    let stored = Stored::of(&project, &report);
+    let [pack] = &stored.index.packs[..] else { panic!("{} packs", stored.index.packs.len()) };
+    let file = project.home().join("layout/blobs/sha256").join(pack.digest.hex());
+    let bytes = std::fs::read(&file).unwrap();
+    let table = decompress(&bytes[pack.toc.offset as usize..], 12 + 49 * pack.chunks as usize).unwrap();
+    project.write("table", table);
+
+    let output = Command::new(python)
+        .current_dir(project.path())
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/embed/packs.py"))
+        .arg(&file)
+        .args(["table", "01", "03", "05", "07", "09", "11"])
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }

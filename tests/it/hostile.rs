@@ -43,15 +43,22 @@ fn serve(client: &RegistryClient, index: &[u8], manifest: &Value, blobs: &[&[u8]
     client.put_manifest("evil", "latest", MANIFEST, manifest.to_string().as_bytes());
 }
 
-/// Pulls into a folder with a file of its own, expects a failure with one of `codes`, and nothing changed anywhere.
+/// Pulls what the registry serves, expects a failure with one of `codes`, and nothing changed anywhere.
 #[track_caller]
 fn expect_refusal(registry: &Registry, codes: &[i32], words: &str) {
+    let _ = expect_refusal_of(&format!("{}/evil", registry.host()), codes, words);
+}
+
+/// Pulls into a folder with a file of its own, expects a failure with one of `codes`, and nothing changed anywhere.
+/// Gives the most memory that a pull held, where the system tells.
+#[track_caller]
+pub(crate) fn expect_refusal_of(reference: &str, codes: &[i32], words: &str) -> Option<u64> {
     let project = TestProject::new();
-    let reference = format!("{}/evil", registry.host());
-    let _ = project.run(&["init", "--ref", &reference]).success();
+    let _ = project.run(&["init", "--ref", reference]).success();
     project.write("mine", "precious");
     let around = project.path().parent().unwrap();
     let before = Tree::read(around);
+    let mut peak = None;
     for arguments in [&["pull"][..], &["pull", "--overwrite"]] {
         let output = project.run(arguments).code_among(codes);
         assert!(
@@ -59,11 +66,13 @@ fn expect_refusal(registry: &Registry, codes: &[i32], words: &str) {
             "{words}: {output}"
         );
         assert!(!output.stderr().contains('\u{1b}'), "{output}");
+        peak = peak.max(output.peak_memory());
     }
     let after = Tree::read(around);
     let own = |path: &str| !path.starts_with("project/.modelops-bundle/");
     after.filtered(own).assert_same(&before.filtered(own));
     assert!(!project.exists(".modelops-bundle/staging"));
+    peak
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod embed;
 mod harness;
 mod hostile;
 mod interop;
+mod packed;
+mod packed_hostile;
 mod python_project;
 mod registry;
 mod vectors;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cmd_project::changes;
 
 /// A project whose remote is `repository` on `host`.
-fn project_on(host: &str, repository: &str) -> TestProject {
+pub(crate) fn project_on(host: &str, repository: &str) -> TestProject {
     let project = TestProject::new();
     let _ = project.run(&["init", "--ref", &format!("{host}/{repository}")]).success();
     project

@@ -10,10 +10,16 @@ use bundle_core::canonical;
 use bundle_core::descriptor::MAX_SAFE_INTEGER;
 use bundle_core::diff::{PathChange, Row, Sides, diff};
 use bundle_core::digest::{Digest, ResolveError, resolve};
-use bundle_core::layout::Rewrite;
+use bundle_core::index::BundleIndex;
+use bundle_core::layout::{Layout, LayoutPolicy, Rewrite};
+use bundle_core::pack::{Pack, Run, TableRef};
 use bundle_core::path::BundlePath;
+use bundle_core::placement::Placement;
+use bundle_core::plan::fetch::{ByteRange, RangeSupport, plan_ranges};
 use bundle_core::plan::pull::{PullMode, plan_pull};
 use bundle_core::plan::push::plan_push;
+use bundle_core::plan::repack::{PackUse, plan_repack};
+use bundle_core::plan::seal::{Origin, PackedSealRequest, SealError, packed_index, seal_packed};
 use bundle_core::plan::tag::{TagDecision, TagFacts, decide_tag};
 use bundle_core::reference::{Place, Reference};
 use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
@@ -141,6 +147,11 @@ fn native(call: &str, input: &Value) -> Answer {
             let value = canonical::parse(json.as_bytes()).map_err(|_| "refused")?;
             Ok(json!({ "result": canonical::to_string(&value) }))
         }
+        "choose-layout" => {
+            let Choose { policy, current, files, total_size } = read(input)?;
+            let choice = policy.choose_after(current.map(Into::into), files, total_size);
+            Ok(json!({ "layout": layout_name(choice.layout), "rewrite": rewrite_name(choice.rewrite) }))
+        }
         "classify" => {
             let Rows { rows } = read(input)?;
             let rows = rows.into_iter().map(|row| Row::from_byte(row).ok_or_else(|| "other".to_owned()));
@@ -150,6 +161,11 @@ fn native(call: &str, input: &Value) -> Answer {
         "decide-tag" => {
             let facts: RawTagFacts = read(input)?;
             Ok(json!({ "result": decision(&decide_tag(&facts.check()?)) }))
+        }
+        "decompress-index" => {
+            let Index { index } = read(input)?;
+            let text = BundleIndex::decompress(&index.into_bytes()).map_err(|_| "compression")?;
+            Ok(json!({ "result": text }))
         }
         "diff" => {
             let facts = Facts::read(input)?;
@@ -162,7 +178,20 @@ fn native(call: &str, input: &Value) -> Answer {
         }
         "plan-pull" => native_pull(input),
         "plan-push" => native_push(input),
+        "plan-ranges" => {
+            let Ranges { frames, support } = read(input)?;
+            let frames: Vec<ByteRange> = frames.into_iter().map(Into::into).collect();
+            let ranges = plan_ranges(&frames, support.into());
+            let range = |range: ByteRange| json!({ "start": range.start, "end": range.end });
+            Ok(json!({ "result": ranges.into_iter().map(range).collect::<Vec<_>>() }))
+        }
+        "plan-repack" => {
+            let Packs { packs } = read::<Packs<RawPackUse>>(input)?;
+            let packs: Vec<PackUse> = packs.into_iter().map(Into::into).collect();
+            Ok(json!({ "result": plan_repack(&packs) }))
+        }
         "resolve" => native_resolve(input),
+        "seal-packed" => native_seal_packed(input),
         "sha256" => {
             let Content { content } = read(input)?;
             Ok(json!({ "result": Digest::of(&content.into_bytes()) }))
@@ -171,6 +200,7 @@ fn native(call: &str, input: &Value) -> Answer {
             let Files { files } = read(input)?;
             Ok(json!({ "result": tree_digest(&checked_files(files)?) }))
         }
+        "write-index" => native_write_index(input),
         _ => Err("malformed".to_owned()),
     }
 }
@@ -201,6 +231,74 @@ fn native_push(input: &Value) -> Answer {
         "overwrite": changes(&plan.overwrite), "blobs": plan.blobs.iter().map(blob).collect::<Vec<_>>(),
         "changed": plan.changed, "tree": plan.tree,
     }))
+}
+
+fn native_seal_packed(input: &Value) -> Answer {
+    let request: RawPackedSeal = read(input)?;
+    let fact = |text: &str| text.parse::<Digest>().map_err(|_| "facts");
+    let data = request.index_data.map(Bytes::into_bytes);
+    let sealed = seal_packed(&PackedSealRequest {
+        packs: &checked_packs(request.packs)?,
+        index_digest: fact(&request.index_digest)?,
+        index_size: request.index_size,
+        index_data: data.as_deref(),
+        tree: fact(&request.tree)?,
+        origin: Origin {
+            created: &request.created,
+            version: request.version.as_deref(),
+            tool: &request.tool,
+        },
+    });
+    let sealed = sealed.map_err(|error| seal_error(&error))?;
+    let extras = sealed.extras.iter();
+    Ok(json!({
+        "manifest": sealed.manifest, "manifest_digest": sealed.digest,
+        "extras": extras.map(|e| json!({"digest": e.descriptor.digest, "content": e.content})).collect::<Vec<_>>(),
+    }))
+}
+
+fn native_write_index(input: &Value) -> Answer {
+    let RawPlaced { files, runs, packs, replaces } = read(input)?;
+    let given: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+    let files = checked_files(files).map_err(|_| "facts")?;
+    let packs = checked_packs(packs)?;
+    let is_sorted = given.iter().zip(&files).all(|(path, file)| path == file.path.as_str());
+    if !is_sorted || runs.iter().flatten().any(|run| run.pack as usize >= packs.len()) {
+        return Err("other".to_owned());
+    }
+    let mut placement = Placement::new(packs);
+    for runs in runs {
+        placement.push(&runs.into_iter().map(Into::into).collect::<Vec<_>>());
+    }
+    let index = packed_index(&files, &placement, replaces.as_deref().map(str::as_bytes));
+    Ok(json!({ "result": index.map_err(|error| seal_error(&error))? }))
+}
+
+fn seal_error(error: &SealError) -> String {
+    let name = match error {
+        SealError::Created { .. } => "created",
+        SealError::ManifestTooLarge { .. } => "manifest_too_large",
+        SealError::Nested { .. } => "facts",
+        SealError::Placement { .. } => "other",
+        SealError::Replaces(_) => "replaces",
+        SealError::TooManyLayers { .. } => "too_many_layers",
+    };
+    name.to_owned()
+}
+
+fn layout_name(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Files => "files",
+        Layout::Packed => "packed",
+    }
+}
+
+fn rewrite_name(rewrite: Rewrite) -> &'static str {
+    match rewrite {
+        Rewrite::No => "no",
+        Rewrite::IfChanged => "if_changed",
+        Rewrite::Always => "always",
+    }
 }
 
 fn native_resolve(input: &Value) -> Answer {
@@ -294,6 +392,144 @@ struct Resolve {
     actual: String,
     declared: Option<String>,
     pinned: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Choose {
+    policy: LayoutPolicy,
+    current: Option<RawLayout>,
+    files: u64,
+    total_size: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawLayout {
+    Files,
+    Packed,
+}
+
+impl From<RawLayout> for Layout {
+    fn from(layout: RawLayout) -> Self {
+        match layout {
+            RawLayout::Files => Self::Files,
+            RawLayout::Packed => Self::Packed,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Index {
+    index: Bytes,
+}
+
+#[derive(Deserialize)]
+struct Ranges {
+    frames: Vec<RawRange>,
+    support: RawSupport,
+}
+
+#[derive(Deserialize)]
+struct RawRange {
+    start: u64,
+    end: u64,
+}
+
+impl From<RawRange> for ByteRange {
+    fn from(RawRange { start, end }: RawRange) -> Self {
+        Self { start, end }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawSupport {
+    Honoured,
+    Ignored,
+}
+
+impl From<RawSupport> for RangeSupport {
+    fn from(support: RawSupport) -> Self {
+        match support {
+            RawSupport::Honoured => Self::Honoured,
+            RawSupport::Ignored => Self::Ignored,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Packs<T> {
+    packs: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct RawPackUse {
+    stored: u64,
+    used: u64,
+    #[serde(default)]
+    is_here: bool,
+}
+
+impl From<RawPackUse> for PackUse {
+    fn from(RawPackUse { stored, used, is_here }: RawPackUse) -> Self {
+        Self { stored, used, is_here }
+    }
+}
+
+#[derive(Deserialize)]
+struct RawPack {
+    digest: String,
+    size: u64,
+    chunks: u32,
+    raw: u64,
+    toc_offset: u64,
+    toc_size: u64,
+    toc_digest: String,
+}
+
+fn checked_packs(packs: Vec<RawPack>) -> Result<Vec<Pack>, String> {
+    let pack = |raw: RawPack| {
+        let digest = |text: &str| text.parse::<Digest>().map_err(|_| "pack");
+        let toc = TableRef { offset: raw.toc_offset, size: raw.toc_size, digest: digest(&raw.toc_digest)? };
+        let pack =
+            Pack { digest: digest(&raw.digest)?, size: raw.size, chunks: raw.chunks, raw: raw.raw, toc };
+        pack.check().map_err(|_| "pack")?;
+        Ok(pack)
+    };
+    packs.into_iter().map(pack).collect()
+}
+
+#[derive(Deserialize)]
+struct RawRun {
+    pack: u32,
+    first: u32,
+    count: u32,
+}
+
+impl From<RawRun> for Run {
+    fn from(RawRun { pack, first, count }: RawRun) -> Self {
+        Self { pack, first, count }
+    }
+}
+
+#[derive(Deserialize)]
+struct RawPlaced {
+    files: Vec<RawFile>,
+    runs: Vec<Vec<RawRun>>,
+    packs: Vec<RawPack>,
+    replaces: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawPackedSeal {
+    index_digest: String,
+    index_size: u64,
+    index_data: Option<Bytes>,
+    packs: Vec<RawPack>,
+    tree: String,
+    created: String,
+    version: Option<String>,
+    tool: String,
 }
 
 #[derive(Deserialize)]

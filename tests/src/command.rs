@@ -122,6 +122,7 @@ impl BundleCommand {
             stderr: Some(stderr),
             started: Instant::now(),
             time_limit: self.time_limit,
+            peak_memory: None,
         }
     }
 }
@@ -135,6 +136,7 @@ pub struct RunningCommand {
     stderr: Option<JoinHandle<Vec<u8>>>,
     started: Instant,
     time_limit: Duration,
+    peak_memory: Option<u64>,
 }
 
 impl RunningCommand {
@@ -158,6 +160,7 @@ impl RunningCommand {
     pub fn wait(mut self) -> CommandOutput {
         let mut late = false;
         while !self.has_ended() {
+            self.peak_memory = peak_memory(self.id()).or(self.peak_memory);
             if self.started.elapsed() > self.time_limit {
                 late = true;
                 self.kill();
@@ -172,6 +175,7 @@ impl RunningCommand {
             stdout: collect(self.stdout.take()),
             stderr: collect(self.stderr.take()),
             took: self.started.elapsed(),
+            peak_memory: self.peak_memory,
         };
         assert!(!late, "took longer than {:?}\n{output}", self.time_limit);
         output
@@ -195,6 +199,7 @@ pub struct CommandOutput {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     took: Duration,
+    peak_memory: Option<u64>,
 }
 
 impl CommandOutput {
@@ -252,6 +257,11 @@ impl CommandOutput {
     pub fn took(&self) -> Duration {
         self.took
     }
+
+    /// The most memory that it held at a time, in bytes, as last seen while it ran; only Linux tells.
+    pub fn peak_memory(&self) -> Option<u64> {
+        self.peak_memory
+    }
 }
 
 impl fmt::Display for CommandOutput {
@@ -260,6 +270,13 @@ impl fmt::Display for CommandOutput {
         writeln!(formatter, "--- stdout\n{}", String::from_utf8_lossy(&self.stdout))?;
         write!(formatter, "--- stderr\n{}", String::from_utf8_lossy(&self.stderr))
     }
+}
+
+/// What the system says of a running process; nothing once it has ended.
+fn peak_memory(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()?)
 }
 
 fn read_to_end(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {

@@ -154,6 +154,21 @@ impl Head {
         Ok((method, target.split('?').next().unwrap_or(target)))
     }
 
+    /// Gives a header that is there another value, or leaves it out.
+    pub(crate) fn change(&mut self, name: &str, value: Option<&str>) {
+        if find(&self.headers, name).is_none() {
+            return;
+        }
+        self.headers.retain(|(header, _)| !header.eq_ignore_ascii_case(name));
+        self.headers.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+        let mut head = format!("{}\r\n", self.first_line);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        self.bytes = head.into_bytes();
+    }
+
     /// The status of a response.
     pub(crate) fn status(&self) -> io::Result<u16> {
         let status = self.first_line.split(' ').nth(1).and_then(|status| status.parse().ok());

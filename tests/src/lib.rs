@@ -7,6 +7,7 @@
 //! | its exit code and output, checked | [`CommandOutput`] |
 //! | a real registry | [`Registry`], after [`can_connect_to_registry`] |
 //! | to count, delay or break what goes over the wire | [`Proxy`] |
+//! | content that compresses or does not | [`noise`], [`text`] |
 //! | to compare folders, or unpack real input | [`Tree`] |
 //! | a folder on a web server | [`WebServer`] |
 //! | another program: Python, node, a browser | [`tools`] |
@@ -22,6 +23,7 @@
 
 mod bin;
 mod command;
+mod content;
 mod http;
 mod project;
 mod proxy;
@@ -32,6 +34,7 @@ mod web_server;
 
 pub use bin::bundle_binary;
 pub use command::{BundleCommand, CommandOutput, RunningCommand};
+pub use content::{noise, text};
 pub use http::{Request, Response};
 pub use project::TestProject;
 pub use proxy::{Fault, Matching, Proxy, Seen};

@@ -1,8 +1,8 @@
 //! A proxy between the program under test and a registry: it counts, it can act between two requests, and it
 //! can break things.
 //!
-//! It rewrites nothing. The client's `Host` header goes through, and a registry answers with upload
-//! locations at the host that it was asked by, so those lead back to the proxy.
+//! It rewrites nothing but what [`Fault::Header`] says. The client's `Host` header goes through, and a registry answers
+//! with upload locations at the host that it was asked by, so those lead back to the proxy.
 
 use crate::http::{self, Body, Head, Sink};
 use std::fmt;
@@ -55,6 +55,8 @@ pub enum Fault {
     CutRequest(u64),
     /// The connection is closed when so many bytes of the answer's body have reached the client.
     CutResponse(u64),
+    /// It reaches the server with this header changed, or without it: a server that never heard of `Range` ignores it.
+    Header(&'static str, Option<&'static str>),
     /// The server does what it is asked, and the client never gets an answer.
     LoseAnswer,
     /// It reaches the server this much later.
@@ -303,6 +305,7 @@ impl<'a> Connection<'a> {
                 }
                 Action::Fault(Fault::CutRequest(bytes)) => exchange.cut_request = Some(bytes),
                 Action::Fault(Fault::CutResponse(bytes)) => exchange.cut_response = Some(bytes),
+                Action::Fault(Fault::Header(name, value)) => exchange.head.change(name, value),
                 Action::Fault(Fault::LoseAnswer) => exchange.lose_answer = true,
                 Action::Fault(Fault::Delay(time)) => thread::sleep(time),
             }

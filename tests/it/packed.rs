@@ -1,0 +1,481 @@
+//! Layout `packed`, through the program: what arrives, what is sent again and what is not, and how much is asked.
+
+use std::fs;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bundle_core::index::BundleIndex;
+use bundle_core::layout::Layout;
+use bundle_core::manifest::Manifest;
+use modelops_bundle_tests::{
+    Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry, noise, text,
+};
+use serde_json::{Value, json};
+
+use crate::cmd_project::project;
+use crate::cmd_push_pull::clone_of;
+use crate::registry::project_on;
+
+const MIB: usize = 1 << 20;
+
+/// A project in layout `packed`, on an OCI layout beside it, with nothing tracked yet.
+pub(crate) fn packed() -> TestProject {
+    packing(project())
+}
+
+/// The same on a registry.
+fn packed_on(host: &str, repository: &str) -> TestProject {
+    packing(project_on(host, repository))
+}
+
+fn packing(project: TestProject) -> TestProject {
+    let _ = project.run(&["init", "--layout", "packed"]).success();
+    project
+}
+
+/// Pushes everything in the project.
+pub(crate) fn push(project: &TestProject) -> Value {
+    let _ = project.run(&["add", "--quiet", "."]).success();
+    project.run(&["push", "--json"]).success().json()
+}
+
+fn sent(report: &Value) -> (u64, u64) {
+    let uploaded = |field: &str| report["uploaded"][field].as_u64().unwrap();
+    (uploaded("blobs"), uploaded("bytes"))
+}
+
+/// A bundle as it lies in the OCI layout beside a project.
+pub(crate) struct Stored {
+    manifest: Manifest,
+    pub(crate) index: BundleIndex,
+}
+
+impl Stored {
+    pub(crate) fn of(project: &TestProject, report: &Value) -> Self {
+        let blob = |digest: &str| {
+            let hex = digest.strip_prefix("sha256:").unwrap();
+            fs::read(project.home().join("layout/blobs/sha256").join(hex)).unwrap()
+        };
+        let manifest = Manifest::parse(&blob(report["digest"].as_str().unwrap())).unwrap();
+        let index = blob(&manifest.config.digest.to_string());
+        let text = BundleIndex::text(&index, &manifest.config.media_type).unwrap();
+        Self { index: BundleIndex::parse(text.as_bytes()).unwrap(), manifest }
+    }
+
+    /// The layers, which are exactly the packs.
+    fn packs(&self) -> Vec<String> {
+        let layers: Vec<String> = self.manifest.layers.iter().map(|layer| layer.digest.to_string()).collect();
+        let packs: Vec<String> = self.index.packs.iter().map(|pack| pack.digest.to_string()).collect();
+        assert_eq!(layers, packs);
+        packs
+    }
+}
+
+/// Files of every size at which something begins or ends.
+fn write_awkward_files(project: &TestProject) {
+    project.write("empty", "").write("also/empty", "").write("one", "1");
+    for (seed, size) in [16 << 10, 64 << 10, 256 << 10, 4 * MIB].into_iter().enumerate() {
+        for (at, size) in [size - 1, size, size + 1].into_iter().enumerate() {
+            project.write(&format!("sizes/{size}"), noise((10 * seed + 2 * at) as u64, size));
+        }
+    }
+    let large = noise(101, 9 * MIB);
+    project.write("prefix", &large[..300_000]).write("noise", large).write("report.txt", text(5 * MIB));
+    project.write_executable("run.sh", "#!/bin/sh\n").write("copies/1", "same").write("copies/2", "same");
+    project.write("copies/large", noise(10, 64 << 10)).write_executable("copies/runs", noise(10, 64 << 10));
+    project.write("ünï/naïve 文件.txt", "x").write("ünï/🧬", "y");
+}
+
+#[test]
+fn every_kind_of_file_goes_there_and_comes_back() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let on_registry = packed_on(registry.host(), "team/p");
+    let on_layout = packed();
+    let layout = format!("oci:{}:latest", on_layout.home().join("layout").display());
+    for (project, remote) in
+        [(on_registry, format!("{}/team/p:latest", registry.host())), (on_layout, layout)]
+    {
+        let second = TestProject::new();
+        project.write("noise", noise(103, 70_000)).write("one", "0").write("gone", "g");
+        let _ = push(&project);
+        let _ = second.run(&["pull", &remote]).success();
+        second.tree().assert_same(&project.tree());
+        // Over an older version, then over edits, then into an empty folder.
+        write_awkward_files(&project);
+        project.remove("gone");
+        let _ = push(&project);
+        let _ = second.run(&["pull"]).code(3);
+        second.remove("gone");
+        let _ = second.run(&["pull"]).success();
+        second.tree().assert_same(&project.tree());
+        second.write("noise", "mine").write("one", "mine").remove("report.txt");
+        let before = second.tree();
+        let _ = second.run(&["pull"]).code(3);
+        second.tree().assert_same(&before);
+        let _ = second.run(&["pull", "--overwrite"]).success();
+        second.tree().assert_same(&project.tree());
+        let third = TestProject::new();
+        let _ = third.run(&["pull", &remote]).success();
+        third.tree().assert_same(&project.tree());
+        assert!(!third.exists(".modelops-bundle/staging"));
+    }
+}
+
+#[test]
+fn a_bundle_may_have_no_content_at_all() {
+    let project = packed();
+    project.write("a", "1").write("empty", "");
+    let _ = project.run(&["add", "a", "empty"]).success();
+    let _ = project.run(&["push"]).success();
+    project.remove("a");
+    let report = project.run(&["push", "--json"]).success().json();
+    assert_eq!(Stored::of(&project, &report).index.packs, []);
+    let second = clone_of(&project);
+    assert_eq!((second.read_text("empty"), second.exists("a")), (String::new(), false));
+    project.remove("empty");
+    let _ = project.run(&["push"]).success();
+    assert!(!clone_of(&project).exists("empty"));
+    project.write("a", "1");
+    let _ = push(&project);
+    clone_of(&project).tree().assert_same(&project.tree());
+}
+
+#[test]
+fn the_same_tree_has_the_same_packs_from_anywhere() {
+    let prepare = || {
+        let project = packed();
+        project.write("text", text(5 * MIB)).write("noise", noise(7, 5 * MIB));
+        for number in 0..40 {
+            project.write(&format!("small/{number}"), noise(number * 2, number as usize * 1000));
+        }
+        project
+    };
+    let push = |project: &TestProject| {
+        let report = push(project);
+        let tree = report["tree"].clone();
+        (report["index"].clone(), tree, Stored::of(project, &report).packs())
+    };
+    let expected = push(&prepare());
+    let warm = prepare();
+    let _ = warm.run(&["add", "--quiet", "."]).success();
+    let _ = warm.run(&["status"]).success();
+    assert_eq!(push(&warm), expected);
+    let half_warm = prepare();
+    let _ = half_warm.run(&["add", "--quiet", "text", "small"]).success();
+    let _ = half_warm.run(&["status"]).success();
+    assert_eq!(push(&half_warm), expected);
+}
+
+#[test]
+fn a_project_changes_its_layout_and_back() {
+    let project = packed();
+    project.write("a", noise(1, 100_000)).write("copy", noise(1, 100_000)).write("empty", "");
+    let mut trees = Vec::new();
+    for layout in ["files", "packed", "files", "packed"] {
+        let _ = project.run(&["init", "--layout", layout]).success();
+        let report = push(&project);
+        assert_eq!(report["changed"], true, "{layout}");
+        assert_eq!(Stored::of(&project, &report).index.layout == Layout::Packed, layout == "packed");
+        clone_of(&project).tree().assert_same(&project.tree());
+        let again = project.run(&["push", "--json"]).success().json();
+        assert_eq!((&again["changed"], sent(&again)), (&json!(false), (0, 0)));
+        assert_eq!(again["digest"], report["digest"]);
+        trees.push(report["tree"].clone());
+    }
+    trees.dedup();
+    assert_eq!(trees.len(), 1, "{trees:?}");
+}
+
+#[test]
+fn auto_goes_by_the_number_of_files() {
+    let project = project();
+    for number in 0..100 {
+        project.write(&format!("f/{number}"), number.to_string());
+    }
+    let push = |expected| {
+        let _ = project.run(&["add", "--quiet", "f"]).success();
+        let report = project.run(&["push", "--json"]).success().json();
+        assert_eq!(Stored::of(&project, &report).index.layout, expected);
+        clone_of(&project).tree().filtered(|path| path != ".gitignore")
+    };
+    let hundred = push(Layout::Files);
+    project.write("f/more", "m");
+    assert_eq!(push(Layout::Packed).len(), 101);
+    project.remove("f/more");
+    push(Layout::Files).assert_same(&hundred);
+}
+
+#[test]
+fn an_insertion_moves_little_in_either_direction() {
+    let project = packed();
+    let mut content = noise(1, 9 * MIB);
+    project.write("large", &content).write("other", "x");
+    let _ = push(&project);
+    let second = clone_of(&project);
+    content.splice(4_000_000..4_000_000, [7; 100]);
+    project.write("large", &content);
+    let report = push(&project);
+    let (blobs, bytes) = sent(&report);
+    assert!(blobs == 1 && bytes < MIB as u64, "{report}");
+    let pulled = second.run(&["pull", "--json"]).success().json();
+    let downloaded = pulled["downloaded"]["bytes"].as_u64().unwrap();
+    assert!(downloaded < MIB as u64, "{pulled}");
+    second.tree().assert_same(&project.tree());
+}
+
+#[test]
+fn content_that_is_there_is_not_sent_again() {
+    let project = packed();
+    project.write("a", noise(1, 100_000)).write("b", noise(3, 300_000)).write("c", "small");
+    let _ = push(&project);
+    let expect_nothing_sent = |what: &str| {
+        let report = push(&project);
+        assert_eq!((&report["changed"], sent(&report)), (&json!(true), (0, 0)), "{what}");
+        clone_of(&project).tree().assert_same(&project.tree());
+    };
+    let a = project.read("a");
+    project.remove("a").write("moved/a", &a);
+    expect_nothing_sent("moved");
+    project.write("copy", &a);
+    expect_nothing_sent("copied");
+    project.write_executable("copy", &a);
+    expect_nothing_sent("made executable");
+    project.remove("copy").remove("moved");
+    expect_nothing_sent("deleted");
+    project.write("back", &a);
+    expect_nothing_sent("came back while its pack was there");
+    project.write("a part", &project.read("b")[..0]);
+    expect_nothing_sent("empty");
+}
+
+#[test]
+fn a_project_without_a_memory_finds_what_is_there() {
+    let project = packed();
+    let content = noise(1, 2 * MIB);
+    project.write("large", &content).write("kept", noise(3, 50_000));
+    let _ = push(&project);
+    project.remove(".modelops-bundle/cache").write("large", [&content[..], b"more"].concat());
+    let (blobs, bytes) = sent(&push(&project));
+    assert!(blobs == 1 && bytes < 600_000, "{bytes} bytes were sent");
+    // The same folder elsewhere, that never saw this remote.
+    let fresh = packed();
+    let layout = format!("oci:{}", project.home().join("layout").display());
+    let _ = fresh.run(&["init", "--ref", &layout]).success();
+    fresh.write("large", &content).write("kept", noise(3, 50_000));
+    let (blobs, bytes) = sent(&push(&fresh));
+    assert!(blobs <= 1 && bytes < 600_000, "{bytes} bytes were sent");
+    clone_of(&project).tree().assert_same(&fresh.tree());
+}
+
+#[test]
+fn a_pack_that_is_mostly_waste_is_written_anew() {
+    let project = packed();
+    project.write("a", noise(1, 600_000)).write("b", noise(3, 400_000)).write("c", noise(5, 100_000));
+    let before = Stored::of(&project, &push(&project)).packs();
+    project.remove("a");
+    let report = push(&project);
+    let (blobs, bytes) = sent(&report);
+    assert!(blobs == 1 && bytes < 520_000, "{report}");
+    let after = Stored::of(&project, &report).packs();
+    assert!(after.len() == 1 && after != before);
+    clone_of(&project).tree().assert_same(&project.tree());
+}
+
+#[test]
+fn many_small_pushes_end_in_few_packs() {
+    let project = packed();
+    let mut counts = Vec::new();
+    for number in 0..70 {
+        project.write(&format!("f{number}"), noise(number * 2, 1500));
+        counts.push(Stored::of(&project, &push(&project)).packs().len());
+    }
+    assert!(counts.iter().all(|count| *count <= 65), "{counts:?}");
+    assert!(counts.iter().any(|count| *count > 60) && counts[69] < 10, "{counts:?}");
+    clone_of(&project).tree().assert_same(&project.tree());
+}
+
+#[test]
+fn a_push_costs_what_changed() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = packed_on(proxy.host(), "p");
+    for number in 0..200 {
+        project.write(&format!("d/{number}"), noise(number * 2, 3000));
+    }
+    let _ = push(&project);
+    proxy.take_seen();
+    let report = project.run(&["push", "--json"]).success().json();
+    let seen = proxy.take_seen();
+    assert_eq!(
+        (report["changed"].as_bool(), report["requests"].as_u64()),
+        (Some(false), Some(seen.len() as u64))
+    );
+    assert!(seen.len() <= 3 && seen.iter().all(|one| one.method != "PUT"), "{seen:?}");
+
+    project.write("d/7", "edited");
+    let report = project.run(&["push", "--json"]).success().json();
+    let seen = proxy.take_seen();
+    assert!(seen.len() <= 12, "{seen:?}");
+    let manifest = registry.client().manifest("p", "latest").unwrap();
+    let index = manifest.json()["config"]["size"].as_u64().unwrap();
+    let bytes: u64 = seen.iter().map(|one| one.sent).sum();
+    // The index itself, and twice inside the manifest, in base64: by digest and by tag.
+    assert!(bytes < 64 * 1024 + index + 2 * index * 4 / 3, "{bytes} bytes with an index of {index}");
+    assert_eq!(report["uploaded"]["blobs"], 1);
+}
+
+#[test]
+fn a_registry_that_knows_no_ranges_is_pulled_from_all_the_same() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = packed_on(registry.host(), "p");
+    project.write("a", noise(1, 700_000)).write("b", noise(3, 700_000)).write("c", "c");
+    let _ = push(&project);
+    let older = project.tree();
+    project.write("b", [&noise(3, 700_000)[..], b"more"].concat()).write("d", noise(5, 500_000));
+    let _ = push(&project);
+    proxy.inject(Matching::new("GET", "/blobs/").always(), Fault::Header("range", None));
+    let second = TestProject::new();
+    older.write(second.path());
+    let _ = second.run(&["init", "--ref", &format!("{}/p", proxy.host())]).success();
+    let _ = second.run(&["pull", "--overwrite"]).success();
+    second.tree().assert_same(&project.tree());
+    let seen = proxy.take_seen();
+    assert!(seen.iter().all(|one| one.status != Some(206)), "{seen:?}");
+    let third = TestProject::new();
+    let _ = third.run(&["pull", &format!("{}/p:latest", proxy.host())]).success();
+    third.tree().assert_same(&project.tree());
+    // Also where that answer breaks off.
+    proxy.inject(Matching::new("GET", "/blobs/").nth(2), Fault::CutResponse(300_000));
+    let fourth = TestProject::new();
+    let _ = fourth.run(&["pull", &format!("{}/p:latest", proxy.host())]).success();
+    fourth.tree().assert_same(&project.tree());
+}
+
+#[test]
+fn wrong_answers_about_ranges_change_nothing() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let project = packed_on(registry.host(), "p");
+    project.write("a", noise(1, 700_000)).write("b", text(300_000));
+    let _ = push(&project);
+    let second = TestProject::new();
+    second.write("mine", "precious");
+    for (fault, codes, words) in [
+        (Fault::Header("range", Some("bytes=0-9")), &[8][..], "answered with"),
+        (Fault::Header("range", Some("bytes=999999999-")), &[8], "answered with"),
+        (Fault::Answer(416, vec![]), &[8], "answered with"),
+        (Fault::Answer(416, vec![("Content-Range", "bytes */1")]), &[8], "answered with"),
+        (Fault::Answer(206, vec![]), &[8], "answered with"),
+        (Fault::Answer(206, vec![("Content-Range", "bytes 5-1/x")]), &[8], "answered with"),
+        (Fault::Answer(200, vec![]), &[8, 7], "bytes"),
+        (Fault::Answer(404, vec![]), &[6], "pack"),
+        (Fault::Answer(503, vec![]), &[7], "pack"),
+        (Fault::Answer(401, vec![]), &[5], "pack"),
+        (Fault::Answer(200, vec![("Content-Type", "text/html")]), &[7, 8], "pack"),
+        (Fault::CutResponse(10), &[7], "pack"),
+    ] {
+        // The first request is for the table of the pack, the second one for its chunks.
+        for nth in [1, 2] {
+            let proxy = Proxy::start(registry.host());
+            proxy.inject(Matching::new("GET", "/blobs/").nth(nth).always(), fault.clone());
+            let _ = second.run(&["init", "--ref", &format!("{}/p", proxy.host())]).success();
+            if second.exists(".modelops-bundle/cache") {
+                second.remove(".modelops-bundle/cache");
+            }
+            let before = second.tree();
+            let output = second.run(&["pull", "--overwrite", "--retries", "0"]).code_among(codes);
+            assert!(output.stderr().contains(words), "{fault:?}: {output}");
+            second.tree().assert_same(&before);
+            assert!(!second.exists(".modelops-bundle/staging"), "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changes_after_it_was_seen_is_named() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    for (size, change) in
+        [(1000, "grown"), (1000, "other"), (5 * MIB, "grown"), (5 * MIB, "other"), (5 * MIB, "gone")]
+    {
+        let proxy = Proxy::start(registry.host());
+        let project = packed_on(proxy.host(), &format!("p{size}{change}"));
+        project.write("steady", "s").write("restless", noise(1, size));
+        let _ = project.run(&["add", "steady", "restless"]).success();
+        let file = project.path().join("restless");
+        // The tag is asked for once the files have been seen, and before they are packed.
+        proxy.before(Matching::new("GET", "/manifests/"), move || match change {
+            "grown" => fs::File::options().append(true).open(&file).unwrap().write_all(b"!").unwrap(),
+            "other" => fs::write(&file, noise(3, size)).unwrap(),
+            _ => fs::remove_file(&file).unwrap(),
+        });
+        let output = project.run(&["push"]).code(1);
+        assert!(output.stderr().contains("restless"), "{change}: {output}");
+        assert_eq!(registry.client().tag_digest(&format!("p{size}{change}"), "latest"), None);
+        let _ = project.run(&["push"]).success();
+    }
+}
+
+#[test]
+fn a_file_that_never_rests_is_refused_or_pushed_as_it_was() {
+    let project = packed();
+    project.write("steady", noise(1, 3 * MIB)).write("restless", noise(3, 5 * MIB));
+    let _ = project.run(&["add", "steady", "restless"]).success();
+    let file = project.path().join("restless");
+    let has_ended = AtomicBool::new(false);
+    let mut outcomes = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = fs::File::options().append(true).open(&file).unwrap();
+            for byte in (0..20_000_000_u32).map(|at| at as u8) {
+                if has_ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                file.write_all(&[byte]).unwrap();
+            }
+        });
+        for _ in 0..3 {
+            outcomes.push(project.run(&["push"]).code_among(&[0, 1]));
+        }
+        has_ended.store(true, Ordering::Relaxed);
+    });
+    for output in &outcomes {
+        let refused = output.stderr().contains("restless");
+        assert!(refused || output.stdout().contains("Pushed"), "{output}");
+    }
+    if project.home().join("layout/index.json").exists() {
+        let _ = clone_of(&project);
+    }
+    let _ = push(&project);
+    clone_of(&project).tree().assert_same(&project.tree());
+}
+
+#[test]
+fn a_packed_bundle_travels_in_an_archive() {
+    let project = packed();
+    project.write("a", noise(1, 300_000)).write("b", text(100_000)).write("empty", "");
+    let digest = push(&project)["digest"].clone();
+    let _ = project.run(&["export", "a.tar"]).success();
+    let second = TestProject::new();
+    let archive = project.path().join("a.tar");
+    let done = second.run(&["import", archive.to_str().unwrap(), "--dest", ".", "--json"]).success().json();
+    assert_eq!(done["digest"], digest);
+    second.tree().assert_same(&project.tree().filtered(|path| path != "a.tar"));
+    let third = TestProject::new();
+    let _ = third.run(&["pull", &format!("oci-archive:{}", archive.display())]).success();
+    third.tree().assert_same(&second.tree());
+}

@@ -5,7 +5,7 @@
 //! this version does not know survives in between.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
@@ -485,6 +485,10 @@ impl RawIndex<'_> {
             packs = Vec::new();
         }
         packs.iter().try_for_each(Pack::check)?;
+        let mut seen = BTreeSet::new();
+        if let Some(repeated) = packs.iter().find(|pack| !seen.insert(pack.digest)) {
+            return Err(PackError { digest: repeated.digest, fault: "it is listed twice" }.into());
+        }
         let check = |(key, entry): (Cow<'_, str>, RawEntry<'_>)| entry.check(&key, layout, &packs);
         let entries = self.files.into_iter().map(check).collect::<Result<_, _>>()?;
         // The keys were read once each, and each is its path.
@@ -860,8 +864,8 @@ mod tests {
         let chunker = chunker();
         let index = |chunker: &Value, pack: &str, fields: &str| {
             let json = format!(
-                r#"{{"version":"2.0","chunker":{chunker},"packs":[{{"digest":"{digest}","size":9,"chunks":2,{pack}
-                    "toc":{{"offset":5,"size":4,"digest":"{digest}"}}}}],"files":{{"a":{{"path":"a","digest":"{digest}",
+                r#"{{"version":"2.0","chunker":{chunker},"packs":[{{"digest":"{digest}","size":45,"chunks":2,{pack}
+                    "toc":{{"offset":5,"size":40,"digest":"{digest}"}}}}],"files":{{"a":{{"path":"a","digest":"{digest}",
                     {fields}}}}}}}"#
             );
             BundleIndex::parse(json.as_bytes())
@@ -877,7 +881,7 @@ mod tests {
                     ..read.clone()
                 }
         );
-        assert!(check_layers(&read, &[Descriptor::new("x", digest, 9)]).is_ok());
+        assert!(check_layers(&read, &[Descriptor::new("x", digest, 45)]).is_ok());
         assert!(matches!(check_layers(&read, &[]), Err(IndexError::PackNotInLayers { .. })));
 
         for runs in ["[[1,0,1]]", "[[0,1,2]]", "[[0,0,0]]", "[[0,0,1]]", "[]", "[[0,4294967295,2]]"] {

@@ -29,6 +29,10 @@ pub const MAX_PACKS: u64 = 300;
 /// The most chunks of a pack that is read.
 pub const MAX_PACK_CHUNKS: u32 = 1 << 20;
 
+/// The least that a stored table has for each chunk, in bytes: half of a hash, which does not compress. Whoever claims
+/// many chunks has to send as much.
+const LEAST_PER_CHUNK: u64 = 16;
+
 /// The most bytes that a stored table has.
 const MAX_TABLE_BYTES: u64 = 64 << 20;
 
@@ -74,6 +78,8 @@ impl Pack {
             "its table is empty, or too large"
         } else if self.chunks == 0 || self.chunks > MAX_PACK_CHUNKS {
             "it has no chunks, or too many"
+        } else if self.toc.size < LEAST_PER_CHUNK * u64::from(self.chunks) {
+            "its table is too small for so many chunks"
         } else if !raw.contains(&self.raw) {
             "so many chunks cannot have so many bytes"
         } else {

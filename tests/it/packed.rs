@@ -413,19 +413,26 @@ fn a_file_that_changes_after_it_was_seen_is_named() {
         [(1000, "grown"), (1000, "other"), (5 * MIB, "grown"), (5 * MIB, "other"), (5 * MIB, "gone")]
     {
         let proxy = Proxy::start(registry.host());
-        let project = packed_on(proxy.host(), &format!("p{size}{change}"));
+        let name = format!("p{size}{change}");
+        let other = packed_on(registry.host(), &name);
+        other.write("theirs", "of another project");
+        let _ = other.run(&["add", "theirs"]).success();
+        let _ = other.run(&["push"]).success();
+        let theirs = registry.client().tag_digest(&name, "latest");
+        let project = packed_on(proxy.host(), &name);
         project.write("steady", "s").write("restless", noise(1, size));
         let _ = project.run(&["add", "steady", "restless"]).success();
         let file = project.path().join("restless");
-        // The tag is asked for once the files have been seen, and before they are packed.
-        proxy.before(Matching::new("GET", "/manifests/"), move || match change {
+        // What packs hold is asked for once the files have been seen, and before they are packed: a project that has never
+        // seen what it replaces is hashed first.
+        proxy.before(Matching::new("GET", "/blobs/"), move || match change {
             "grown" => fs::File::options().append(true).open(&file).unwrap().write_all(b"!").unwrap(),
             "other" => fs::write(&file, noise(3, size)).unwrap(),
             _ => fs::remove_file(&file).unwrap(),
         });
         let output = project.run(&["push"]).code(1);
         assert!(output.stderr().contains("restless"), "{change}: {output}");
-        assert_eq!(registry.client().tag_digest(&format!("p{size}{change}"), "latest"), None);
+        assert_eq!(registry.client().tag_digest(&name, "latest"), theirs);
         let _ = project.run(&["push"]).success();
     }
 }

@@ -1,6 +1,6 @@
 //! Which packs a push writes anew, so that a bundle with a long history stays quick to read.
 
-use crate::pack::PACK_BYTES;
+use crate::pack::{MAX_PACKS, PACK_BYTES};
 
 /// A pack below this size, in bytes, is a small one.
 pub const SMALL_PACK_BYTES: u64 = PACK_BYTES / 8;
@@ -19,16 +19,22 @@ pub struct PackUse {
     pub is_here: bool,
 }
 
-/// Decides which of `packs` are written anew: each whose used half is the smaller one, and, when there are too many of
-/// them, all small ones together. Packs that nobody needs are not among them: they are left out anyway.
+/// Decides which of `packs` are written anew: each whose used half is the smaller one; when there are too many small ones,
+/// all of those together; and when there are too many packs at all, the smaller half of them, because a manifest can name
+/// only so many. Packs that nobody needs are not among them: they are left out anyway.
 #[must_use]
 pub fn plan_repack(packs: &[PackUse]) -> Vec<usize> {
     let is_needed = |pack: &PackUse| pack.used > 0;
     let is_small = |pack: &PackUse| is_needed(pack) && pack.stored < SMALL_PACK_BYTES;
     let are_too_many = packs.iter().filter(|pack| is_small(pack)).count() > MAX_SMALL_PACKS;
+    let mut sizes: Vec<u64> = packs.iter().filter(|pack| is_needed(pack)).map(|pack| pack.stored).collect();
+    sizes.sort_unstable();
+    let half = sizes.get(sizes.len() / 2).copied().unwrap_or_default();
+    let is_of_too_many = |pack: &PackUse| sizes.len() as u64 > MAX_PACKS && pack.stored <= half;
     let is_written_anew = |pack: &PackUse| {
         let is_mostly_waste = pack.used.saturating_mul(2) < pack.stored;
-        pack.is_here && is_needed(pack) && (is_mostly_waste || (are_too_many && is_small(pack)))
+        let is_one_too_many = (are_too_many && is_small(pack)) || is_of_too_many(pack);
+        pack.is_here && is_needed(pack) && (is_mostly_waste || is_one_too_many)
     };
     packs.iter().enumerate().filter(|(_, pack)| is_written_anew(pack)).map(|(at, _)| at).collect()
 }
@@ -46,6 +52,14 @@ mod tests {
         let elsewhere = PackUse { is_here: false, ..pack(PACK_BYTES, 1) };
         let packs = [pack(100, 50), pack(100, 49), pack(100, 0), elsewhere, pack(PACK_BYTES, PACK_BYTES)];
         assert_eq!(plan_repack(&packs), [1]);
+    }
+
+    #[test]
+    fn of_too_many_packs_the_smaller_half_is_written_anew() {
+        let packs = |count| (0..count).map(|at| pack(SMALL_PACK_BYTES + at, SMALL_PACK_BYTES + at));
+        assert_eq!(plan_repack(&packs(MAX_PACKS).collect::<Vec<_>>()), [0; 0]);
+        let anew = plan_repack(&packs(MAX_PACKS + 1).collect::<Vec<_>>());
+        assert_eq!(anew, (0..=150).collect::<Vec<_>>());
     }
 
     #[test]

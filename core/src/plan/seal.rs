@@ -322,8 +322,8 @@ mod tests {
         distinct.sort_by_key(|file| file.digest);
         distinct.dedup_by_key(|file| file.digest);
         let (digest, offset) = (Digest::of(b"pack"), distinct.len() as u64);
-        let toc = TableRef { offset, size: 1, digest };
-        let pack = Pack { digest, size: offset + 1, chunks: distinct.len() as u32, raw: offset, toc };
+        let toc = TableRef { offset, size: 16 * offset, digest };
+        let pack = Pack { digest, size: 17 * offset, chunks: distinct.len() as u32, raw: offset, toc };
         let mut placement = Placement::new(if distinct.is_empty() { vec![] } else { vec![pack] });
         for file in files {
             let at = distinct.binary_search_by_key(&file.digest, |file| file.digest).unwrap();

@@ -24,6 +24,7 @@ use super::tables::Tables;
 use super::{DownloadError, Downloaded};
 use crate::bundle::Context;
 use crate::project::staging::Staging;
+use crate::remote::RemoteError;
 
 /// How many packs are read at the same time: files are hashed in their order, and what comes too early waits.
 const PACKS_AT_ONCE: usize = 3;
@@ -149,6 +150,15 @@ async fn fetch_pack<'a>(
         }
         if let Some(batch) = gathering.rest(&mut frames) {
             send.send(batch).await.map_err(|_| DownloadError::Stopped)?;
+        }
+        // A folder's blob may end before its time.
+        if frames.peek().is_some_and(|(frame, _)| frame.offset < range.end) {
+            let what = format!("pack {}", pack.digest);
+            return Err(fault(RemoteError::Size {
+                what,
+                expected: range.end,
+                actual: range.start + received,
+            }));
         }
     }
     Ok(received)

@@ -157,6 +157,10 @@ impl Reader<'_> {
             let new = content.get(carried..).unwrap_or_default();
             let ((), chunks) = rayon::join(|| hasher.update(new), || self.cut(&content, rest, effort));
             let (chunks, cut) = chunks?;
+            // One that only grows would never end.
+            if hasher.length() > stamp.size {
+                return Err(file.changed().into());
+            }
             if effort == Effort::Try {
                 let (raw, stored) = sizes(&chunks);
                 patience.learn(raw, stored);

@@ -85,13 +85,26 @@ impl<'a, T> Gathering<'a, T> {
     ) -> Option<Batch<'a, T>> {
         let end = self.start + self.stored.len() as u64;
         while self.raw < BATCH_BYTES {
-            let (frame, note) = wanted.next_if(|(frame, _)| frame.end() <= end)?;
+            let Some((frame, note)) = wanted.next_if(|(frame, _)| frame.end() <= end) else {
+                return self.skip_to(wanted.peek().map_or(end, |(frame, _)| frame.offset));
+            };
             // Both lie in the buffer.
             let range = (frame.offset - self.start) as usize..(frame.end() - self.start) as usize;
             self.raw += u64::from(frame.raw);
             self.frames.push(Received { frame, range, note });
         }
         self.pass_on()
+    }
+
+    /// Lets go of what nobody wants before `offset`; what was gathered by then is a batch.
+    fn skip_to(&mut self, offset: u64) -> Option<Batch<'a, T>> {
+        if offset <= self.start + self.stored.len() as u64 {
+            return None;
+        }
+        let batch = self.pass_on();
+        self.start += self.stored.len() as u64;
+        self.stored.clear();
+        batch
     }
 
     /// The last batch of the range.

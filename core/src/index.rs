@@ -78,27 +78,30 @@ impl BundleIndex {
     /// The same index with other files, in layout `files`; what it says of a path is kept where the path stays.
     #[must_use]
     pub fn with_files(&self, files: &ByPath<File>) -> Self {
-        let entries = files.iter().map(|file| self.entry(file, Vec::new()));
+        let entries = files.iter().map(|file| {
+            let other = self.known(file).map(|entry| entry.other.clone()).unwrap_or_default();
+            Entry { file: file.clone(), runs: Vec::new(), other }
+        });
         // `files` is sorted and free of repetitions, so its entries are.
         let entries = ByPath::new(entries.collect()).unwrap_or_default();
         Self { layout: Layout::Files, entries, packs: Vec::new(), other: self.other.clone() }
     }
 
-    /// The same index with other files, in layout `packed`; `placement` says of each of them where its chunks are.
-    #[must_use]
-    pub fn with_placed_files(&self, files: &ByPath<File>, placement: &Placement) -> Self {
-        let entries =
-            files.iter().enumerate().map(|(at, file)| self.entry(file, placement.runs(at).to_vec()));
-        let entries = ByPath::new(entries.collect()).unwrap_or_default();
-        let (packs, other) = (placement.packs.clone(), self.other.clone());
-        Self { layout: Layout::Packed, entries, packs, other }
+    /// The text of the same index with other files, in layout `packed`; `placement` says of each of them where its chunks
+    /// are.
+    pub fn to_packed_json(&self, files: &ByPath<File>, placement: &Placement) -> String {
+        let nothing = Map::new();
+        let lines = files.iter().enumerate().map(|(at, file)| Line {
+            file,
+            runs: placement.runs(at),
+            other: self.known(file).map_or(&nothing, |entry| &entry.other),
+        });
+        write_json(Layout::Packed, &placement.packs, &self.other, lines.collect())
     }
 
-    fn entry(&self, file: &File, runs: Vec<Run>) -> Entry {
-        // What another tool said of a file's content does not hold for new content.
-        let known = self.entries.at(&file.path).filter(|entry| entry.file.digest == file.digest);
-        let other = known.map(|entry| entry.other.clone()).unwrap_or_default();
-        Entry { file: file.clone(), runs, other }
+    /// What it says of the content of `file`: what another tool said of other content at that path does not hold.
+    fn known(&self, file: &File) -> Option<&Entry> {
+        self.entries.at(&file.path).filter(|entry| entry.file.digest == file.digest)
     }
 
     /// Where the chunks of its files are.
@@ -173,55 +176,78 @@ impl BundleIndex {
     /// Writes the index: canonical JSON, with neither clock nor version of a tool, so that the same files give the
     /// same bytes, whoever writes them.
     pub fn to_json(&self) -> String {
-        let mut fields = self.other.clone();
-        fields.insert("created".to_owned(), NO_CLOCK.into());
-        fields.insert(
-            "tool".to_owned(),
-            Value::Object(Map::from_iter([("name".to_owned(), "modelops-bundle".into())])),
-        );
-        fields.insert("version".to_owned(), self.version().into());
-        for field in ["layers", "metadata", "roles"] {
-            fields.entry(field).or_insert_with(|| Value::Object(Map::new()));
-        }
-        fields.insert("files".to_owned(), Value::Null);
-        if self.layout == Layout::Packed {
-            fields.insert("chunker".to_owned(), chunker());
-            fields.insert("packs".to_owned(), Value::Array(self.packs.iter().map(pack_json).collect()));
-        }
-        let mut fields: Vec<_> = fields.iter().collect();
-        fields.sort_by(|a, b| key_order(a.0, b.0));
-
-        let mut json = String::with_capacity(256 + 320 * self.entries.len());
-        let mut object = ObjectWriter::open(&mut json);
-        for (key, value) in fields {
-            let json = object.key(key);
-            match key.as_str() {
-                "files" => self.write_files(json),
-                _ => canonical::write_value(json, value),
-            }
-        }
-        object.close();
-        json
-    }
-
-    fn write_files(&self, json: &mut String) {
-        let mut entries: Vec<&Entry> = self.entries.iter().collect();
-        entries.sort_by(|a, b| key_order(a.file.path.as_str(), b.file.path.as_str()));
-        let mut files = ObjectWriter::open(json);
-        for entry in entries {
-            entry.write(self.layout, files.key(entry.file.path.as_str()));
-        }
-        files.close();
+        let lines = self.entries.iter().map(|Entry { file, runs, other }| Line { file, runs, other });
+        write_json(self.layout, &self.packs, &self.other, lines.collect())
     }
 
     /// The version of the format that its layout needs.
     pub fn version(&self) -> &'static str {
-        match self.layout {
-            Layout::Files => VERSION_FILES,
-            Layout::Packed => VERSION_PACKED,
-        }
+        version(self.layout)
     }
 }
+
+fn version(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Files => VERSION_FILES,
+        Layout::Packed => VERSION_PACKED,
+    }
+}
+
+/// One file, as it is written.
+struct Line<'a> {
+    file: &'a File,
+    runs: &'a [Run],
+    other: &'a Map<String, Value>,
+}
+
+fn write_json(
+    layout: Layout,
+    packs: &[Pack],
+    other: &Map<String, Value>,
+    mut lines: Vec<Line<'_>>,
+) -> String {
+    let mut fields = other.clone();
+    fields.insert("created".to_owned(), NO_CLOCK.into());
+    fields.insert(
+        "tool".to_owned(),
+        Value::Object(Map::from_iter([("name".to_owned(), "modelops-bundle".into())])),
+    );
+    fields.insert("version".to_owned(), version(layout).into());
+    for field in ["layers", "metadata", "roles"] {
+        fields.entry(field).or_insert_with(|| Value::Object(Map::new()));
+    }
+    fields.insert("files".to_owned(), Value::Null);
+    if layout == Layout::Packed {
+        fields.insert("chunker".to_owned(), chunker());
+        fields.insert("packs".to_owned(), Value::Array(packs.iter().map(pack_json).collect()));
+    }
+    let mut fields: Vec<_> = fields.iter().collect();
+    fields.sort_by(|a, b| key_order(a.0, b.0));
+    lines.sort_by(|a, b| key_order(a.file.path.as_str(), b.file.path.as_str()));
+
+    // What most lines take, so that the text moves seldom: its path stands in one twice.
+    let room = lines.iter().map(|line| 2 * line.file.path.as_str().len() + LINE_BYTES).sum::<usize>();
+    let mut json = String::with_capacity(4096 + room);
+    let mut object = ObjectWriter::open(&mut json);
+    for (key, value) in fields {
+        let json = object.key(key);
+        match key.as_str() {
+            "files" => {
+                let mut files = ObjectWriter::open(json);
+                for line in &lines {
+                    line.write(layout, files.key(line.file.path.as_str()));
+                }
+                files.close();
+            }
+            _ => canonical::write_value(json, value),
+        }
+    }
+    object.close();
+    json
+}
+
+/// What a line takes beside its path.
+const LINE_BYTES: usize = 200;
 
 fn chunker() -> Value {
     json!({ "name": CHUNKER, "min": MIN_CHUNK, "avg": AVG_CHUNK, "max": MAX_CHUNK })
@@ -246,7 +272,7 @@ fn pack_json(pack: &Pack) -> Value {
 const FIELDS_FILES: &[&str] = &["blobRef", "digest", "executable", "mediaType", "path", "size", "storage"];
 const FIELDS_PACKED: &[&str] = &["digest", "executable", "path", "runs", "size", "storage"];
 
-impl Entry {
+impl Line<'_> {
     fn write(&self, layout: Layout, json: &mut String) {
         let known = match layout {
             Layout::Files => FIELDS_FILES,
@@ -264,7 +290,7 @@ impl Entry {
                 "digest" => canonical::write_text(json, &self.file.digest.to_string()),
                 "executable" => json.push_str(if self.file.executable { "true" } else { "false" }),
                 "path" => canonical::write_text(json, self.file.path.as_str()),
-                "runs" => write_runs(json, &self.runs),
+                "runs" => write_runs(json, self.runs),
                 "size" => write_number(json, self.file.size),
                 "storage" => json.push_str(match layout {
                     Layout::Files => "\"oci\"",

@@ -279,7 +279,7 @@ fn seal_error(error: &SealError) -> String {
         SealError::Created { .. } => "created",
         SealError::ManifestTooLarge { .. } => "manifest_too_large",
         SealError::Nested { .. } => "facts",
-        SealError::Placement { .. } => "other",
+        SealError::IndexData { .. } | SealError::Placement { .. } => "other",
         SealError::Replaces(_) => "replaces",
         SealError::TooManyLayers { .. } => "too_many_layers",
     };

@@ -665,7 +665,7 @@ impl From<SealError> for plan::SealError {
                 Self::ManifestTooLarge((size as u64, bundle_core::manifest::MAX_MANIFEST_BYTES as u64))
             }
             SealError::Nested { folder, below } => Self::Facts(types::FactsError::Nested((folder, below))),
-            SealError::Placement { .. } => Self::Other(error.to_string()),
+            SealError::IndexData { .. } | SealError::Placement { .. } => Self::Other(error.to_string()),
             SealError::Replaces(error) => Self::Replaces(text(&error)),
             SealError::TooManyLayers { layers } => {
                 Self::TooManyLayers((layers as u64, seal::MAX_LAYERS as u64))

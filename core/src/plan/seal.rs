@@ -128,13 +128,18 @@ pub fn packed_index(
     if placement.len() != files.len() {
         return Err(SealError::Placement { files: files.len(), placed: placement.len() });
     }
-    Ok(replaced(replaces)?.with_placed_files(files, placement).to_json())
+    Ok(replaced(replaces)?.to_packed_json(files, placement))
 }
 
 /// Makes the manifest of a bundle in layout `packed`.
 pub fn seal_packed(request: &PackedSealRequest<'_>) -> Result<SealedManifest, SealError> {
     request.origin.check()?;
     let config = Descriptor::new(media_type::INDEX_V2, request.index_digest, request.index_size);
+    if request.index_data.is_some_and(|data| {
+        (Digest::of(data), data.len() as u64) != (request.index_digest, request.index_size)
+    }) {
+        return Err(SealError::IndexData { digest: request.index_digest });
+    }
     let layer = |pack: &Pack| Descriptor::new(media_type::PACK, pack.digest, pack.size);
     let mut layers: Vec<Descriptor> = request.packs.iter().map(layer).collect();
     if layers.len() > MAX_LAYERS {
@@ -264,6 +269,12 @@ pub enum SealError {
     Created {
         /// What was given.
         text: String,
+    },
+    /// The bytes of the index are not those that its digest and size name.
+    #[error("the bytes of the index are not {digest}")]
+    IndexData {
+        /// What was said of them.
+        digest: Digest,
     },
     /// The manifest would be larger than registries take.
     #[error("the manifest would have {size} bytes, and registries stop at {MAX_MANIFEST_BYTES}")]

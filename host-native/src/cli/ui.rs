@@ -121,9 +121,9 @@ pub(crate) fn shown(text: &str) -> impl Display + '_ {
 const LISTED: usize = 50;
 
 /// Writes one line a path, and at last how many more there are.
-pub(crate) fn list(out: &mut dyn Write, verb: &str, paths: &[String]) -> io::Result<()> {
+pub(crate) fn list(out: &mut dyn Write, verb: &str, paths: &[impl AsRef<str>]) -> io::Result<()> {
     for path in paths.iter().take(LISTED) {
-        writeln!(out, "{verb} {}", shown(path))?;
+        writeln!(out, "{verb} {}", shown(path.as_ref()))?;
     }
     match paths.len().saturating_sub(LISTED) {
         0 => Ok(()),

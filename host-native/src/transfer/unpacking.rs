@@ -27,10 +27,10 @@ use crate::project::staging::Staging;
 use crate::remote::RemoteError;
 
 /// How many packs are read at the same time: files are hashed in their order, and what comes too early waits.
-const PACKS_AT_ONCE: usize = 3;
+const PACKS_AT_ONCE: usize = 2;
 
 /// How many batches may wait to be put in place.
-const WAITING: usize = 2;
+const WAITING: usize = 1;
 
 /// A file that is put together, and the chunks that it is.
 pub(super) struct Assembled<'a> {

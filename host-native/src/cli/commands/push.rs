@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
+use bundle_core::path::BundlePath;
 use bundle_core::reference::Tag;
 use clap::Args;
 use serde::Serialize;
@@ -54,7 +55,7 @@ struct PushReport {
     requests: u64,
     dry_run: bool,
     /// Paths whose content is, or would be, sent.
-    upload: Vec<String>,
+    upload: Vec<BundlePath>,
 }
 
 /// What was, or on a dry run would be, sent of the project's files.
@@ -180,7 +181,7 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
         overwritten: plan.overwrite.iter().map(|each| each.path.to_string()).collect(),
         requests: 0,
         dry_run: true,
-        upload: plan.upload.iter().map(ToString::to_string).collect(),
+        upload: plan.upload.clone(),
     }
 }
 

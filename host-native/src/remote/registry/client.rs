@@ -2,6 +2,7 @@
 //!
 //! What the requests are for is not known here.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -31,7 +32,12 @@ const MAX_TOKEN_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) repository: Repository,
-    http: reqwest::Client,
+    /// For what needs no certificates: reading the system's takes longer than many a request.
+    plain: reqwest::Client,
+    /// For everything else, made when it is first needed.
+    secure: OnceLock<reqwest::Client>,
+    /// How both are made.
+    settings: ClientSettings,
     auth: Auth,
     retries: u32,
     timeout: Duration,
@@ -39,38 +45,71 @@ pub(super) struct Client {
     ignores_ranges: AtomicBool,
 }
 
+/// What every connection has in common.
+#[derive(Debug)]
+struct ClientSettings {
+    user_agent: String,
+    connect_timeout: Duration,
+    is_local: bool,
+}
+
+impl ClientSettings {
+    fn builder(&self) -> reqwest::ClientBuilder {
+        let builder = reqwest::Client::builder()
+            .user_agent(&self.user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(self.connect_timeout)
+            .http1_only();
+        if self.is_local { builder.no_proxy() } else { builder }
+    }
+}
+
 impl Client {
     pub(super) fn new(repository: Repository, options: &RemoteOptions) -> Result<Self, RemoteError> {
         // Fails where the program has chosen a provider already, which then serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            let builder = reqwest::Client::builder()
-                .user_agent(&options.user_agent)
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .connect_timeout(options.timeout)
-                .http1_only();
+        let settings = ClientSettings {
+            user_agent: options.user_agent.clone(),
+            connect_timeout: options.timeout,
             // What is meant for this machine is nothing for a proxy.
-            if address::is_loopback(repository.base()) { builder.no_proxy() } else { builder }
+            is_local: address::is_loopback(repository.base()),
         };
-        let http = match builder().build() {
-            // A machine without any certificate can still talk to a registry that needs none.
-            Err(_) if repository.base().scheme() == "http" => builder().tls_certs_only([]).build(),
-            built => built,
-        };
-        let http = http.map_err(|error| unreachable(&repository.host, error))?;
+        let plain = settings.builder().tls_certs_only([]).build();
+        let plain = plain.map_err(|error| unreachable(&repository.host, error))?;
+        let secure = OnceLock::new();
+        if repository.base().scheme() == "https" {
+            // A machine without any certificate is told now.
+            let made = settings.builder().build().map_err(|error| unreachable(&repository.host, error))?;
+            let _ = secure.set(made);
+        }
         let auth = Auth::new(&repository, options.credentials.clone(), options.transport);
         let (retries, timeout) = (options.retries, options.timeout);
         Ok(Self {
             repository,
-            http,
+            plain,
+            secure,
+            settings,
             auth,
             retries,
             timeout,
             requests: AtomicU64::new(0),
             ignores_ranges: AtomicBool::new(false),
         })
+    }
+
+    /// What talks to the host of `url`.
+    fn http(&self, url: &Url) -> Result<&reqwest::Client, RemoteError> {
+        if url.scheme() == "http" {
+            return Ok(&self.plain);
+        }
+        if let Some(secure) = self.secure.get() {
+            return Ok(secure);
+        }
+        let made = self.settings.builder().build();
+        let made = made.map_err(|error| unreachable(&address::authority(url), error))?;
+        Ok(self.secure.get_or_init(|| made))
     }
 
     /// How many requests were made, redirects and logins included.
@@ -141,7 +180,7 @@ impl Client {
     /// Makes a single HTTP request and waits for the head of the answer.
     async fn exchange(&self, call: &Call<'_>, url: &Url) -> Result<Response, RemoteError> {
         let mut request = self
-            .http
+            .http(url)?
             .request(call.method.clone(), url.clone())
             .headers(call.headers.clone())
             .header(ACCEPT_ENCODING, "identity");
@@ -262,7 +301,7 @@ impl Client {
 
     async fn token(&self, url: &Url, authorization: Option<HeaderValue>) -> Result<HeaderValue, RemoteError> {
         let host = address::authority(url);
-        let mut request = self.http.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        let mut request = self.http(url)?.get(url.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

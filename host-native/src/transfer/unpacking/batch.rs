@@ -10,10 +10,10 @@ use rayon::prelude::*;
 use crate::transfer::DownloadError;
 
 /// How many bytes a batch has, stored or raw, before it is passed on.
-const BATCH_BYTES: u64 = 4 << 20;
+const BATCH_BYTES: u64 = 2 << 20;
 
 /// What a batch takes, and the piece that came last.
-const BUFFER: usize = BATCH_BYTES as usize + (1 << 20);
+const BUFFER: usize = BATCH_BYTES as usize + (1 << 19);
 
 /// Frames that came, each with a note of whoever wants it.
 #[derive(Debug)]

@@ -2,11 +2,10 @@
 
 use std::fs;
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry, noise};
 use serde_json::{Value, json};
 
 use crate::cmd_project::project;
-use crate::cmd_verify::noise;
 
 fn packed() -> TestProject {
     let project = project();

@@ -6,24 +6,10 @@ use std::path::{Path, PathBuf};
 use bundle_core::compression::{Compressor, decompress_up_to};
 use bundle_core::digest::Digest;
 use bundle_core::index::BundleIndex;
-use modelops_bundle_tests::{CommandOutput, Proxy, Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{CommandOutput, Proxy, Registry, TestProject, can_connect_to_registry, noise};
 use serde_json::{Value, json};
 
 use crate::cmd_project::project;
-
-/// Bytes that no compression makes fewer: xorshift64* by Vigna.
-pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length.div_ceil(8)).flatten().collect();
-    bytes.truncate(length);
-    bytes
-}
 
 fn fill(project: &TestProject) {
     project.write("data/large", noise(1, 2_000_000)).write("data/empty", "");

@@ -190,6 +190,28 @@ fn a_project_changes_its_layout_and_back() {
 }
 
 #[test]
+fn a_list_of_bundles_counts_the_files_of_packed_ones_too() {
+    let project = packed();
+    // The index of so many files does not travel inside the manifest.
+    for number in 0..3000 {
+        project.write(&format!("many/{number}"), number.to_string());
+    }
+    project.write("a", "some text");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push", "--tag", "few"]).success();
+    let _ = project.run(&["add", "many"]).success();
+    let _ = project.run(&["push", "--tag", "many"]).success();
+    let listed = project.run(&["manifest", "--json"]).success().json();
+    let counted = |tag: &str| {
+        let manifests = listed["manifests"].as_array().unwrap();
+        let manifest = manifests.iter().find(|manifest| manifest["tags"][0] == tag).unwrap();
+        (manifest["files"].as_u64(), manifest["size"].as_u64())
+    };
+    assert_eq!(counted("few"), (Some(1), Some(9)));
+    assert_eq!(counted("many"), (Some(3001), Some(9 + 10 + 180 + 2700 + 8000)));
+}
+
+#[test]
 fn auto_goes_by_the_number_of_files() {
     let project = project();
     for number in 0..100 {

@@ -2,7 +2,7 @@
 
 /// Bytes that no compression makes fewer: xorshift64* by Vigna.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed | 1;
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state >> 12;
         state ^= state << 25;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use bundle_core::descriptor::media_type;
 use bundle_core::digest::Digest;
 use bundle_core::manifest::annotation;
 use bundle_core::reference::{Reference, Tag};
@@ -10,7 +11,7 @@ use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
-use crate::bundle::{Context, OpenError, resolve};
+use crate::bundle::{Context, OpenError, OpenedManifest, open_index, resolve};
 use crate::cli::error::CliError;
 use crate::cli::session::{Session, configured, understand};
 use crate::cli::ui::{Report, bytes, counted, shown};
@@ -204,15 +205,27 @@ async fn read(context: Context<'_>, version: &Version) -> Result<Option<Manifest
     match view {
         Ok(view) => {
             let annotation = |key: &str| view.annotations.get(key).cloned();
-            let titled =
-                || view.layers.iter().filter(|layer| layer.annotations.contains_key(annotation::TITLE));
             report.created = annotation(annotation::CREATED);
             report.tree = annotation(annotation::TREE);
-            report.files = Some(titled().count());
-            report.size = Some(titled().map(|layer| layer.size).sum());
-            report.annotations = view.annotations.into_iter().collect();
+            report.annotations = view.annotations.clone().into_iter().collect();
+            match amount(context, OpenedManifest { digest, bytes: fetched.bytes, view }).await {
+                Ok((files, size)) => (report.files, report.size) = (Some(files), Some(size)),
+                Err(error) => report.fault = Some(CliError::from(error).message().to_owned()),
+            }
         }
         Err(error) => report.fault = Some(CliError::from(error).message().to_owned()),
     }
     Ok(Some(report))
+}
+
+/// How many files a bundle has, and how many bytes in all.
+async fn amount(context: Context<'_>, manifest: OpenedManifest) -> Result<(usize, u64), OpenError> {
+    if manifest.view.index.media_type == media_type::INDEX_V1 {
+        let layers = manifest.view.layers.iter();
+        let titled = layers.filter(|layer| layer.annotations.contains_key(annotation::TITLE));
+        return Ok(titled.fold((0, 0), |(files, size), layer| (files + 1, size + layer.size)));
+    }
+    // Only the index knows; a small one has come along.
+    let bundle = open_index(context, manifest).await?;
+    Ok((bundle.files().len(), bundle.index_view.total_size))
 }

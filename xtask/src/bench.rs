@@ -13,6 +13,7 @@
 mod arena;
 mod clients;
 mod data;
+mod decide;
 mod growth;
 mod hashing;
 mod inserted;
@@ -56,6 +57,11 @@ const WORKLOADS: &[Workload] = &[
         run: small::run,
     },
     Workload { name: "a100", about: "100,000 files of 4 KiB: status, and a push", run: tree::run },
+    Workload {
+        name: "decide",
+        about: "decisions over 100,000 files, in the component and without it",
+        run: decide::run,
+    },
     Workload { name: "hashing", about: "1 GiB hashed, as one file and as 16", run: hashing::run },
     Workload { name: "b", about: "one file of 1 GiB pushed and pulled, and of 4 GiB", run: large::run },
     Workload { name: "c", about: "200 files of 1.5 MiB pushed and pulled", run: many::run },

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bundle_core::chunk::{Chunker, Rest};
 use bundle_core::index::BundleIndex;
 use bundle_core::layout::Layout;
 use bundle_core::manifest::Manifest;
@@ -271,6 +272,22 @@ fn content_that_is_there_is_not_sent_again() {
     expect_nothing_sent("came back while its pack was there");
     project.write("a part", &project.read("b")[..0]);
     expect_nothing_sent("empty");
+}
+
+#[test]
+fn what_is_put_together_from_chunks_that_are_here_is_not_counted_as_fetched() {
+    let project = packed();
+    let content = noise(1, 2 * MIB);
+    project.write("large", &content);
+    let _ = push(&project);
+    let colleague = clone_of(&project);
+    // The first chunks of it, whole: the new version holds nothing that the old one does not.
+    let end = Chunker::new().lengths(&content, Rest::Whole).take(5).sum();
+    project.write("large", &content[..end]);
+    let _ = push(&project);
+    let pulled = colleague.run(&["pull", "--json"]).success().json();
+    assert_eq!((&pulled["downloaded"]["files"], &pulled["downloaded"]["blobs"]), (&json!(0), &json!(0)));
+    colleague.tree().assert_same(&project.tree());
 }
 
 #[test]

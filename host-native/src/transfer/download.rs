@@ -178,12 +178,14 @@ async fn download_chunks(
     let needed: BTreeSet<u32> = files.iter().flat_map(|file| file.runs).map(|run| run.pack).collect();
     let tables = load_tables(context, &placement.packs, &needed).await?;
     let older = older_files(project, plan, &files);
-    let (paths, mut downloaded) =
-        blocking(|| unpack(context, staging, &placement.packs, &tables, &files, &older))?;
-    for (files, path) in absent.iter().zip(paths) {
+    let unpacked = blocking(|| unpack(context, staging, &placement.packs, &tables, &files, &older))?;
+    let mut downloaded = unpacked.downloaded;
+    for (at, (files, path)) in absent.iter().zip(unpacked.staged).enumerate() {
         place(staging, staged, files, path)?;
+        if unpacked.fetched.contains(&at) {
+            downloaded.files += files.len() as u64;
+        }
     }
-    downloaded.files = absent.iter().map(|files| files.len() as u64).sum();
     Ok(downloaded)
 }
 

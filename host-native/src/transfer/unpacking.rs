@@ -7,7 +7,7 @@ pub(super) mod batch;
 mod local;
 mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bundle_core::descriptor::{Descriptor, media_type};
@@ -43,7 +43,17 @@ pub(super) struct Older {
     pub(super) disk: PathBuf,
 }
 
-/// Stages `files`, each verified; their staged files are in the same order.
+/// Files that were put together.
+pub(super) struct Unpacked {
+    /// Their staged files, in their order.
+    pub(super) staged: Vec<PathBuf>,
+    /// Which of them something came for.
+    pub(super) fetched: BTreeSet<usize>,
+    /// What came.
+    pub(super) downloaded: Downloaded,
+}
+
+/// Stages `files`, each verified.
 ///
 /// # Errors
 ///
@@ -55,9 +65,10 @@ pub(super) fn unpack(
     tables: &Tables,
     files: &[Assembled<'_>],
     older: &[Older],
-) -> Result<(Vec<PathBuf>, Downloaded), DownloadError> {
+) -> Result<Unpacked, DownloadError> {
     let (targets, mut wanted) = Targets::of(staging, files, &tables.tables)?;
     local::take(older, &tables.tables, &mut wanted, &targets)?;
+    let fetched = wanted.values().flatten().map(|destination| destination.file).collect();
     let (send, receive) = mpsc::channel(WAITING);
     let downloaded = std::thread::scope(|scope| {
         let writing = scope.spawn(|| write_all(&targets, receive));
@@ -68,7 +79,7 @@ pub(super) fn unpack(
         written.and(fetched)
     })?;
     let downloaded = Downloaded { bytes: downloaded.bytes + tables.fetched, ..downloaded };
-    Ok((targets.finish()?, downloaded))
+    Ok(Unpacked { staged: targets.finish()?, fetched, downloaded })
 }
 
 /// The chunks that are still to be fetched, by pack and chunk, each with the places where its bytes go.

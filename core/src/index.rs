@@ -31,10 +31,10 @@ pub const MAX_INDEX_BYTES: usize = 256 * 1024 * 1024;
 const MAX_RATIO: usize = 1000;
 
 /// Version of the index format in layout `files`.
-pub const VERSION_FILES: &str = "1.0";
+const VERSION_FILES: &str = "1.0";
 
 /// Version of the index format in layout `packed`.
-pub const VERSION_PACKED: &str = "2.0";
+const VERSION_PACKED: &str = "2.0";
 
 /// The clock that an index does not carry; the Python tool wants to see one.
 const NO_CLOCK: &str = "1970-01-01T00:00:00Z";
@@ -111,7 +111,7 @@ impl BundleIndex {
         placement
     }
 
-    /// Whether it says anything beyond files that another index would have to carry on.
+    /// Whether it says nothing beyond files that the next index would have to carry over.
     pub fn is_plain(&self) -> bool {
         const WRITTEN: [&str; 3] = ["created", "tool", "version"];
         let is_empty = |value: &Value| value.as_object().is_some_and(Map::is_empty);
@@ -182,11 +182,12 @@ impl BundleIndex {
 
     /// The version of the format that its layout needs.
     pub fn version(&self) -> &'static str {
-        version(self.layout)
+        version_of(self.layout)
     }
 }
 
-fn version(layout: Layout) -> &'static str {
+/// The version of the format in which an index of this layout is written.
+pub fn version_of(layout: Layout) -> &'static str {
     match layout {
         Layout::Files => VERSION_FILES,
         Layout::Packed => VERSION_PACKED,
@@ -212,7 +213,7 @@ fn write_json(
         "tool".to_owned(),
         Value::Object(Map::from_iter([("name".to_owned(), "modelops-bundle".into())])),
     );
-    fields.insert("version".to_owned(), version(layout).into());
+    fields.insert("version".to_owned(), version_of(layout).into());
     for field in ["layers", "metadata", "roles"] {
         fields.entry(field).or_insert_with(|| Value::Object(Map::new()));
     }

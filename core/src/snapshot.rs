@@ -147,6 +147,11 @@ impl<'a, T> IntoIterator for &'a ByPath<T> {
     }
 }
 
+/// How many bytes `files` have in all.
+pub fn total_size(files: &ByPath<File>) -> u64 {
+    files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
+}
+
 /// What is remembered of `files` once both sides agree on them.
 pub fn synced(files: &ByPath<File>) -> ByPath<SyncedFile> {
     let facts = files.iter().map(|file| SyncedFile {

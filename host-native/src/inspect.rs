@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::bundle::{Bundle, Context, OpenError, OpenedManifest, open_manifest};
 use crate::remote::{RemoteError, RemoteErrorKind, Version};
-use crate::transfer::{Copied, Parts, TablesError, load_tables};
+use crate::transfer::{Copied, Parts, TablesError, load_all_tables};
 
 /// A pack, and how much of it the files of a bundle need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,7 @@ impl UsedPack {
 /// How much of each of its packs a bundle needs.
 pub async fn used_packs(context: Context<'_>, bundle: &Bundle) -> Result<Vec<UsedPack>, TablesError> {
     let placement = &bundle.index_view.placement;
-    let all = (0..placement.packs.len() as u32).collect();
-    let tables = load_tables(context, &placement.packs, &all).await?.tables;
+    let tables = load_all_tables(context, &placement.packs).await?;
     let used = placement.used(&tables);
     Ok(placement.packs.iter().cloned().zip(used).map(|(pack, used)| UsedPack { pack, used }).collect())
 }

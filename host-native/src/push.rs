@@ -5,6 +5,7 @@
 //! manifest names change no bundle. All of this needs a runtime of several threads.
 
 mod estimate;
+mod held;
 mod packed;
 
 use std::io;
@@ -14,15 +15,15 @@ use bundle_core::compression::CompressionError;
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::digest::Digest;
-use bundle_core::index::{BundleIndex, VERSION_FILES, VERSION_PACKED};
+use bundle_core::index::{BundleIndex, version_of};
 use bundle_core::layout::{Layout, LayoutChoice, Rewrite};
 use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
-use bundle_core::placement::Placement;
+use bundle_core::placement::{PackLimits, Placement};
 use bundle_core::plan::push::PushPlan;
 use bundle_core::plan::seal::{EmptyBlob, Extra, Origin, PackedSealRequest, SealRequest, Sealed};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::{ByPath, File, synced};
+use bundle_core::snapshot::{ByPath, File, synced, total_size};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -212,7 +213,7 @@ pub fn prepare<'a>(
     let remote = replaces.as_ref().map_or(&nothing, Bundle::files);
     let sides = Sides { local: &scan.files, remote, base: &base, tracked: &workspace.tracked };
     let current = replaces.as_ref().map(|bundle| bundle.index_view.layout);
-    let (count, bytes) = amount(&scan.files);
+    let (count, bytes) = (scan.files.len() as u64, total_size(&scan.files));
     let choice = context.core.choose_layout(workspace.config.layout, current, count, bytes)?;
     let plan = context.core.plan_push(sides, choice.rewrite)?;
     Ok(PreparedPush {
@@ -224,9 +225,9 @@ pub fn prepare<'a>(
     })
 }
 
-/// How many files there are, and how many bytes in all.
-fn amount(files: &ByPath<File>) -> (u64, u64) {
-    (files.len() as u64, files.iter().fold(0, |sum, file| sum.saturating_add(file.size)))
+/// How large the packs of a bundle of `files` become.
+fn limits(files: &ByPath<File>) -> PackLimits {
+    PackLimits::of(files.len() as u64, total_size(files))
 }
 
 /// Carries out `prepared` for the project that `lock` holds; `created` is the wall clock, an RFC 3339 time in UTC.
@@ -381,10 +382,7 @@ fn keep_index(
 ) {
     let Some(project) = context.cache.filter(|_| carried(prepared).is_none()) else { return };
     let index = PlainIndex {
-        version: match prepared.layout {
-            Layout::Files => VERSION_FILES,
-            Layout::Packed => VERSION_PACKED,
-        },
+        version: version_of(prepared.layout),
         layout: prepared.layout,
         files: &prepared.scan.files,
         placement,

@@ -23,7 +23,7 @@ use bundle_core::plan::seal::{
 };
 use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::{Place, Reference};
-use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
+use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile, total_size};
 
 use crate::generated::exports::modelops::bundle::{bulk, bundle, diff, digest, plan, types};
 
@@ -284,10 +284,6 @@ pub(crate) fn packed_index(index: &BundleIndex) -> bulk::PackedIndex {
         is_plain: index.is_plain(),
         files: pack_placed(&files, &index.placement()),
     }
-}
-
-fn total_size(files: &ByPath<File>) -> u64 {
-    files.iter().fold(0, |total, file| total.saturating_add(file.size))
 }
 
 fn blobs(index: &BundleIndex) -> Vec<types::Blob> {

@@ -10,7 +10,7 @@ use bundle_core::layout::Layout;
 use bundle_core::pack::Pack;
 use bundle_core::packed::{pack_placed, unpack_placed};
 use bundle_core::placement::Placement;
-use bundle_core::snapshot::{ByPath, File};
+use bundle_core::snapshot::{ByPath, File, total_size};
 use serde::{Deserialize, Serialize};
 
 use super::Project;
@@ -59,7 +59,7 @@ pub fn read(project: &Project, core: &Digest, bundle: &Digest) -> Option<IndexVi
     Some(IndexView {
         version: header.version,
         layout: if header.packed { Layout::Packed } else { Layout::Files },
-        total_size: files.iter().fold(0, |sum, file| sum.saturating_add(file.size)),
+        total_size: total_size(&files),
         files,
         placement,
         tree: header.tree,

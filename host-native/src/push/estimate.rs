@@ -1,21 +1,19 @@
 //! What a push would add to its remote, without sending anything.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use bundle_core::digest::Digest;
-use bundle_core::layers::Layers;
 use bundle_core::layout::Layout;
-use bundle_core::pack::{Pack, Run, Table};
-use bundle_core::placement::{KnownChunks, PackLimits, Placement};
-use bundle_core::plan::repack::PackUse;
+use bundle_core::pack::Table;
+use bundle_core::placement::KnownChunks;
 use bundle_core::snapshot::{ByPath, File};
 
-use super::{PreparedPush, PushError, amount};
+use super::held::Held;
+use super::{PreparedPush, PushError};
 use crate::bundle::{Bundle, Context};
 use crate::project::Project;
 use crate::transfer::blocking;
-use crate::transfer::packing::{NewChunks, PackBase, ToPack, measure_files};
-use crate::transfer::tables::load_tables;
+use crate::transfer::packing::{NewChunks, PackBase, measure_files};
+use crate::transfer::tables::load_all_tables;
 
 /// What a push would add to its remote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +50,9 @@ pub async fn estimate(
         let bytes = plan.blobs.iter().map(|blob| blob.size).sum();
         return Ok(Estimate { blobs: plan.blobs.len() as u64, raw: bytes, stored: bytes, ..estimate });
     }
-    let new = Measure::open(context, project, prepared).await?.new_chunks()?;
+    let held = Held::after(prepared.destination.with_packs());
+    let tables = load_all_tables(context, held.packs()).await?;
+    let new = blocking(|| new_chunks(context, project, prepared, held, &tables))?;
     Ok(Estimate { blobs: new.packs, chunks: new.count(), raw: new.raw, stored: new.stored, ..estimate })
 }
 
@@ -69,98 +69,34 @@ fn compare(local: &ByPath<File>, remote: &ByPath<File>) -> Estimate {
     estimate
 }
 
-/// A push in layout `packed`, and what the bundle before it has.
-struct Measure<'a> {
-    context: Context<'a>,
-    project: &'a Project,
-    prepared: &'a PreparedPush<'a>,
-    limits: PackLimits,
-    layers: Layers,
-    packs: Vec<Pack>,
-    tables: Vec<Table>,
-    /// The chunks of those packs that each content is.
-    runs: HashMap<Digest, Vec<Run>>,
-}
-
-impl<'a> Measure<'a> {
-    async fn open(
-        context: Context<'a>,
-        project: &'a Project,
-        prepared: &'a PreparedPush<'a>,
-    ) -> Result<Self, PushError> {
-        let (count, bytes) = amount(&prepared.scan.files);
-        let limits = PackLimits::of(count, bytes);
-        let (packs, tables, runs) = (Vec::new(), Vec::new(), HashMap::new());
-        let before = prepared.destination.with_packs().map(|bundle| &bundle.index_view);
-        let layers = before.map(|before| Layers::of(&before.layers)).unwrap_or_default();
-        let mut measure = Self { context, project, prepared, limits, layers, packs, tables, runs };
-        if let Some(before) = before.filter(|before| before.layout == Layout::Packed) {
-            measure.packs.clone_from(&before.placement.packs);
-            let all = (0..measure.packs.len() as u32).collect();
-            measure.tables = load_tables(context, &measure.packs, &all).await?.tables;
-            let runs = before.files.iter().enumerate();
-            measure.runs = runs.map(|(at, file)| (file.digest, before.placement.runs(at).to_vec())).collect();
-        }
-        Ok(measure)
-    }
-
-    /// The chunks of what has changed, and of what is written anew because it lies in wasteful packs.
-    fn new_chunks(mut self) -> Result<NewChunks, PushError> {
-        let mut new = NewChunks::default();
-        let blobs = self.prepared.plan.blobs.iter().map(|blob| blob.digest);
-        let lacking: BTreeSet<Digest> = blobs.filter(|digest| !self.runs.contains_key(digest)).collect();
-        self.measure(&lacking, &BTreeSet::new(), &mut new)?;
-        let dropped = self.dropped()?;
-        let is_dropped = |runs: &[Run]| runs.iter().any(|run| dropped.contains(&run.pack));
-        let files = self.prepared.scan.files.iter();
-        let held = files.filter(|file| self.runs.get(&file.digest).is_some_and(|runs| is_dropped(runs)));
-        let affected = held.map(|file| file.digest).collect();
-        self.measure(&affected, &dropped, &mut new)?;
-        Ok(new)
-    }
-
-    /// The packs that the push would write anew.
-    fn dropped(&self) -> Result<BTreeSet<u32>, PushError> {
-        let mut placement = Placement::new(self.packs.clone());
-        for file in &self.prepared.scan.files {
-            placement.push(self.runs.get(&file.digest).map_or(&[], Vec::as_slice));
-        }
-        let used = placement.used(&self.tables);
-        let packs: Vec<PackUse> = self
-            .packs
-            .iter()
-            .zip(used)
-            .map(|(pack, used)| PackUse { stored: pack.toc.offset, used, is_here: true })
-            .collect();
-        Ok(self.context.core.plan_repack(&packs)?.into_iter().collect())
-    }
-
-    /// Reads the files with these contents, and adds to `new` what is in no pack but the `dropped` ones.
-    fn measure(
-        &mut self,
-        contents: &BTreeSet<Digest>,
-        dropped: &BTreeSet<u32>,
-        new: &mut NewChunks,
-    ) -> Result<(), PushError> {
-        let mut seen = BTreeSet::new();
-        let files = self.prepared.scan.files.iter();
-        let mut files: Vec<&File> =
-            files.filter(|file| contents.contains(&file.digest) && seen.insert(file.digest)).collect();
-        if files.is_empty() {
+/// The chunks of what has changed, and of what is written anew because it lies in wasteful packs.
+fn new_chunks(
+    context: Context<'_>,
+    project: &Project,
+    prepared: &PreparedPush<'_>,
+    mut held: Held,
+    tables: &[Table],
+) -> Result<NewChunks, PushError> {
+    let (files, scan) = (&prepared.scan.files, &prepared.scan);
+    let (limits, next_pack) = (super::limits(files), held.packs().len() as u32);
+    let mut new = NewChunks::default();
+    let mut measure = |held: &mut Held, which: &[&File], dropped: &BTreeSet<u32>| {
+        if which.is_empty() {
             return Ok(());
         }
-        files.sort_by_key(|file| self.layers.number(&file.path));
-        let to_pack = |file: &&File| {
-            let disk = self.prepared.scan.disk(self.project, &file.path);
-            let layer = self.layers.number(&file.path);
-            ToPack { disk, size: file.size, expected: Some(file.digest), layer }
-        };
-        let to_pack: Vec<ToPack> = files.iter().map(to_pack).collect();
-        let kept = (0..).zip(&self.tables).filter(|(number, _)| !dropped.contains(number));
-        let known = KnownChunks::of(kept);
-        let base = PackBase { known: &known, next_pack: self.packs.len() as u32, limits: self.limits };
-        let held = blocking(|| measure_files(&base, &to_pack, new))?;
-        self.runs.extend(files.iter().map(|file| file.digest).zip(held));
-        Ok(())
-    }
+        let to_pack = held.to_pack(which, project, scan);
+        let known = KnownChunks::of((0..).zip(tables).filter(|(number, _)| !dropped.contains(number)));
+        let base = PackBase { known: &known, next_pack, limits };
+        let runs = measure_files(&base, &to_pack, &mut new)?;
+        for (file, runs) in to_pack.iter().zip(runs) {
+            file.expected.into_iter().for_each(|digest| held.add(digest, &runs));
+        }
+        Ok::<_, PushError>(())
+    };
+    let lacking = held.lacking(files);
+    measure(&mut held, &lacking, &BTreeSet::new())?;
+    let dropped = held.to_renew(context.core, files, tables)?;
+    let displaced = held.displace(files, &dropped);
+    measure(&mut held, &displaced, &dropped)?;
+    Ok(new)
 }

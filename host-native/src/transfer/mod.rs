@@ -12,7 +12,7 @@ mod verify;
 pub use self::copy::{Copied, Parts, copy_to_archive, copy_to_remote, lacking};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::packing::PackingError;
-pub use self::tables::{Tables, TablesError, load_tables};
+pub use self::tables::{Tables, TablesError, load_all_tables, load_tables};
 pub use self::tag::{TagError, claim_tag, move_tag, tag_digest};
 pub use self::upload::{UploadError, Uploaded, upload};
 pub use self::verify::{Checked, Fault, FaultKind, Verification, VerifyError, verify, verify_bundle};

@@ -52,6 +52,17 @@ pub async fn load_tables(
         .await
 }
 
+/// The tables of all of `packs`, in their order.
+///
+/// # Errors
+///
+/// As [`load_tables`].
+pub async fn load_all_tables(context: Context<'_>, packs: &[Pack]) -> Result<Vec<Table>, TablesError> {
+    // A bundle has a few hundred packs.
+    let all = (0..packs.len() as u32).collect();
+    Ok(load_tables(context, packs, &all).await?.tables)
+}
+
 /// The table of one pack, and how many bytes were fetched to get it.
 pub(super) async fn load_table(context: Context<'_>, pack: &Pack) -> Result<(Table, u64), TablesError> {
     let refused = |source| TablesError::Refused { pack: pack.digest, source };

@@ -1,0 +1,127 @@
+//! What packs hold of the contents of a bundle on its way: those of the bundle before, and what was packed since.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bundle_core::digest::Digest;
+use bundle_core::layers::Layers;
+use bundle_core::layout::Layout;
+use bundle_core::pack::{Pack, Run, Table};
+use bundle_core::placement::Placement;
+use bundle_core::plan::repack::PackUse;
+use bundle_core::snapshot::{ByPath, File};
+
+use crate::bundle::Bundle;
+use crate::component::{Core, CoreError};
+use crate::project::Project;
+use crate::scan::Scan;
+use crate::transfer::packing::ToPack;
+
+/// Contents by their digests, and where their chunks are.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) layers: Layers,
+    /// Every content that has a place, those of the bundle before first.
+    placed: Placement,
+    /// Which of those has which digest.
+    numbers: HashMap<Digest, usize>,
+    /// How many of the packs are of the bundle before.
+    kept: usize,
+}
+
+impl Held {
+    /// Starts on what the bundle before holds, if that has packs.
+    pub(super) fn after(before: Option<&Bundle>) -> Self {
+        let packed = before.filter(|before| before.index_view.layout == Layout::Packed);
+        let numbers = packed.map(|before| before.files().iter().map(|file| file.digest).zip(0..).collect());
+        let placed = packed.map(|before| before.index_view.placement.clone()).unwrap_or_default();
+        Self {
+            layers: before.map(|before| Layers::of(&before.index_view.layers)).unwrap_or_default(),
+            kept: placed.packs.len(),
+            placed,
+            numbers: numbers.unwrap_or_default(),
+        }
+    }
+
+    /// The packs, those of the bundle before first.
+    pub(super) fn packs(&self) -> &[Pack] {
+        &self.placed.packs
+    }
+
+    /// How many of the packs are of the bundle before.
+    pub(super) fn kept(&self) -> usize {
+        self.kept
+    }
+
+    pub(super) fn has(&self, digest: &Digest) -> bool {
+        self.numbers.contains_key(digest)
+    }
+
+    fn runs(&self, digest: &Digest) -> &[Run] {
+        self.numbers.get(digest).map_or(&[], |number| self.placed.runs(*number))
+    }
+
+    pub(super) fn add_pack(&mut self, pack: Pack) {
+        self.placed.packs.push(pack);
+    }
+
+    /// Puts down where a content is, unless it has a place: a file that was only touched is where it was.
+    pub(super) fn add(&mut self, digest: Digest, runs: &[Run]) {
+        if !self.has(&digest) {
+            self.numbers.insert(digest, self.placed.len());
+            self.placed.push(runs);
+        }
+    }
+
+    /// Where the chunks of `files` are.
+    pub(super) fn placement(&self, files: &ByPath<File>) -> Placement {
+        let mut placement = Placement::new(self.placed.packs.clone());
+        files.iter().for_each(|file| placement.push(self.runs(&file.digest)));
+        placement
+    }
+
+    /// Those of `files` that have no place yet, each content once.
+    pub(super) fn lacking<'a>(&self, files: &'a ByPath<File>) -> Vec<&'a File> {
+        let mut seen = BTreeSet::new();
+        let is_lacking = |file: &&File| file.size > 0 && !self.has(&file.digest) && seen.insert(file.digest);
+        files.iter().filter(is_lacking).collect()
+    }
+
+    /// The packs of the bundle before that are to be written anew: wasteful ones, and those of which there are too many.
+    pub(super) fn to_renew(
+        &self,
+        core: &Core,
+        files: &ByPath<File>,
+        tables: &[Table],
+    ) -> Result<BTreeSet<u32>, CoreError> {
+        let used = self.placement(files).used(tables);
+        // A push is of files that are all here.
+        let pack_use = |(pack, used): (&Pack, u64)| PackUse { stored: pack.toc.offset, used, is_here: true };
+        let packs: Vec<PackUse> = self.packs().iter().zip(used).take(self.kept).map(pack_use).collect();
+        Ok(core.plan_repack(&packs)?.into_iter().collect())
+    }
+
+    /// Forgets the places of those of `files` that need one of the packs in `dropped`, and gives each content once.
+    pub(super) fn displace<'a>(&mut self, files: &'a ByPath<File>, dropped: &BTreeSet<u32>) -> Vec<&'a File> {
+        let mut displaced = Vec::new();
+        for file in files {
+            if self.runs(&file.digest).iter().any(|run| dropped.contains(&run.pack)) {
+                self.numbers.remove(&file.digest);
+                displaced.push(file);
+            }
+        }
+        displaced
+    }
+
+    /// The `files` as they are packed: those of one layer follow each other.
+    pub(super) fn to_pack(&self, files: &[&File], project: &Project, scan: &Scan) -> Vec<ToPack> {
+        let to_pack = |file: &&File| ToPack {
+            disk: scan.disk(project, &file.path),
+            size: file.size,
+            expected: Some(file.digest),
+            layer: self.layers.number(&file.path),
+        };
+        let mut files: Vec<ToPack> = files.iter().map(to_pack).collect();
+        files.sort_by_key(|file| file.layer);
+        files
+    }
+}

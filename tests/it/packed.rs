@@ -370,6 +370,46 @@ fn a_push_costs_what_changed() {
 }
 
 #[test]
+fn a_pack_that_cannot_be_sent_while_it_grows_is_sent_once_it_is_whole() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let faults = [
+        None,
+        Some(("PATCH", Fault::Answer(405, Vec::new()))),
+        Some(("PATCH", Fault::CutRequest(1_000_000))),
+        Some(("PATCH", Fault::LoseAnswer)),
+        // The one that ends the stream.
+        Some(("PUT", Fault::LoseAnswer)),
+    ];
+    for (number, fault) in faults.into_iter().enumerate() {
+        let proxy = Proxy::start(registry.host());
+        let repository = format!("p{number}");
+        let project = packed_on(proxy.host(), &repository);
+        // Read in many steps, so that it is sent in more than one, too.
+        for file in 0..40 {
+            project.write(&format!("{file}"), noise(file, 500_000));
+        }
+        let puts = if let Some((method, fault)) = fault {
+            proxy.inject(Matching::new(method, "/blobs/uploads/"), fault);
+            2 + u64::from(method == "PATCH")
+        } else {
+            2
+        };
+        let report = push(&project);
+        assert_eq!(proxy.count("PATCH", "/blobs/uploads/"), 1);
+        // The stream's end or the pack as a whole, and the index.
+        assert!(proxy.count("PUT", "/blobs/uploads/") as u64 <= puts, "{number}");
+        let (blobs, bytes) = sent(&report);
+        assert!(blobs == 1 && (20_000_000..21_000_000).contains(&bytes), "{report}");
+        let second = TestProject::new();
+        let _ = second.run(&["pull", &format!("{}/{repository}:latest", registry.host())]).success();
+        second.tree().assert_same(&project.tree());
+    }
+}
+
+#[test]
 fn a_registry_that_knows_no_ranges_is_pulled_from_all_the_same() {
     let registry = Registry::start();
     if !can_connect_to_registry(&registry) {

@@ -9,6 +9,7 @@ pub mod archive;
 pub mod blob;
 mod disk;
 pub mod error;
+pub mod growing;
 mod image_layout;
 pub mod layout;
 pub mod registry;
@@ -22,6 +23,7 @@ use bundle_core::digest::{Digest, ResolveError, resolve};
 use bundle_core::plan::fetch::RangeSupport;
 use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use self::archive::Archive;
@@ -29,6 +31,7 @@ pub use self::blob::{
     BlobContent, BlobSource, BlobStream, RemoteBlob, Silent, Transferred, read_blob, read_small_blob,
 };
 pub use self::error::{RemoteError, RemoteErrorKind};
+use self::growing::GrowingFile;
 use self::layout::Layout;
 use self::registry::Registry;
 
@@ -75,6 +78,15 @@ pub trait Remote: Send + Sync {
         descriptor: &'a Descriptor,
         source: BlobSource,
     ) -> BoxFuture<'a, Result<(), RemoteError>>;
+
+    /// Stores a blob that is still being written: while it grows where the remote can do that, else once it is whole.
+    fn push_growing_blob(&self, file: GrowingFile) -> BoxFuture<'_, Result<(), RemoteError>> {
+        async move {
+            let descriptor = file.whole().await?;
+            self.push_blob(&descriptor, file.into_source()).await
+        }
+        .boxed()
+    }
 
     /// Stores a manifest, by its digest alone or under a tag.
     ///

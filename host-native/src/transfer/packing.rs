@@ -10,9 +10,10 @@ mod read;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bundle_core::compression::CompressionError;
-use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::descriptor::Descriptor;
 use bundle_core::pack::{FinishedPack, Run};
 use bundle_core::placement::{KnownChunks, PackLimits};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -34,6 +35,9 @@ const UPLOADS: usize = 3;
 
 /// A pack smaller than this costs less to send than to ask about, in bytes.
 const WORTH_ASKING: u64 = 64 * 1024;
+
+/// A pack that has no more bytes than this is sent in fewer requests once it is complete.
+const WORTH_STREAMING: u64 = 1 << 20;
 
 /// What packs a push builds on.
 #[derive(Debug)]
@@ -83,11 +87,11 @@ pub(crate) fn pack_files(
             packed
         });
         let sent = Handle::current().block_on(upload_all(context, receive));
-        let packed = packing.join().unwrap_or(Err(PackingError::Stopped));
-        // Where sending failed, packing was only told to stop.
-        let uploaded = sent?;
-        let packed = packed?;
-        Ok(PackedFiles { uploaded, ..packed })
+        match (packing.join().unwrap_or(Err(PackingError::Stopped)), sent) {
+            (Ok(packed), Ok(uploaded)) => Ok(PackedFiles { uploaded, ..packed }),
+            // Each of the two ends the other, which then knows less of what happened.
+            (Err(PackingError::Stopped) | Ok(_), Err(fault)) | (Err(fault), _) => Err(fault),
+        }
     })
 }
 
@@ -119,8 +123,17 @@ async fn upload_all(
     context: Context<'_>,
     receive: mpsc::Receiver<Spooled>,
 ) -> Result<Uploaded, PackingError> {
+    let under_way = AtomicUsize::new(0);
+    let under_way = &under_way;
     stream::unfold(receive, async |mut receive| receive.recv().await.map(|spooled| (spooled, receive)))
-        .map(|spooled| upload(context, spooled))
+        .map(async |spooled| {
+            let is_alone = under_way.fetch_add(1, Ordering::Relaxed) == 0;
+            let streams = is_alone && spooled.growing.outgrows(WORTH_STREAMING).await;
+            let sent =
+                if streams { stream_pack(context, spooled).await } else { upload(context, spooled).await };
+            under_way.fetch_sub(1, Ordering::Relaxed);
+            sent
+        })
         .buffer_unordered(context.concurrency.min(UPLOADS))
         .try_fold(Uploaded::default(), async |sum, one| {
             Ok(Uploaded { blobs: sum.blobs + one.blobs, bytes: sum.bytes + one.bytes })
@@ -128,16 +141,48 @@ async fn upload_all(
         .await
 }
 
+/// Sends a pack while it grows: nothing else makes use of the connection meanwhile.
+async fn stream_pack(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, PackingError> {
+    let is_there = async {
+        match spooled.growing.whole().await {
+            // Where all of it is sent already, nothing is won any more; what went wrong is told by the other.
+            Ok(descriptor) if is_there(context, &descriptor).await.is_ok_and(|is_there| is_there) => {}
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        sent = context.remote.push_growing_blob(spooled.growing.clone()) => {
+            let descriptor = whole(&spooled).await?;
+            sent.map_err(|source| upload_fault(&descriptor, source))?;
+            Ok(Uploaded { blobs: 1, bytes: descriptor.size })
+        }
+        () = is_there => Ok(Uploaded::default()),
+    }
+}
+
 async fn upload(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, PackingError> {
-    let fault = |source| PackingError::Upload { digest: spooled.digest.to_string(), source };
-    let descriptor = Descriptor::new(media_type::PACK, spooled.digest, spooled.size);
-    // An earlier push may have got this far.
-    if spooled.size >= WORTH_ASKING && context.remote.has_blob(&descriptor).await.map_err(fault)? {
+    let descriptor = whole(&spooled).await?;
+    let fault = |source| upload_fault(&descriptor, source);
+    if is_there(context, &descriptor).await.map_err(fault)? {
         return Ok(Uploaded::default());
     }
-    let source = BlobSource::own_file(spooled.file.path());
+    let source = BlobSource::own_file(spooled.staged.path());
     context.remote.push_blob(&descriptor, source).await.map_err(fault)?;
-    Ok(Uploaded { blobs: 1, bytes: spooled.size })
+    Ok(Uploaded { blobs: 1, bytes: descriptor.size })
+}
+
+/// The pack once it is complete; where it never is, whoever packs says why.
+async fn whole(spooled: &Spooled) -> Result<Descriptor, PackingError> {
+    spooled.growing.whole().await.map_err(|_| PackingError::Stopped)
+}
+
+/// Whether the remote has the pack: an earlier push may have got this far.
+async fn is_there(context: Context<'_>, pack: &Descriptor) -> Result<bool, RemoteError> {
+    Ok(pack.size >= WORTH_ASKING && context.remote.has_blob(pack).await?)
+}
+
+fn upload_fault(pack: &Descriptor, source: RemoteError) -> PackingError {
+    PackingError::Upload { digest: pack.digest.to_string(), source }
 }
 
 /// Why files could not be packed.

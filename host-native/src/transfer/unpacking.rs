@@ -5,6 +5,7 @@
 
 pub(super) mod batch;
 mod local;
+mod settling;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use self::batch::{Batch, Gathering};
+use self::settling::settling;
 use self::target::Targets;
 use super::tables::Tables;
 use super::{DownloadError, Downloaded};
@@ -66,20 +68,29 @@ pub(super) fn unpack(
     files: &[Assembled<'_>],
     older: &[Older],
 ) -> Result<Unpacked, DownloadError> {
-    let (targets, mut wanted) = Targets::of(staging, files, &tables.tables)?;
+    let (settling, settler) = settling();
+    let (targets, mut wanted) = Targets::of(staging, settling, files, &tables.tables)?;
     local::take(older, &tables.tables, &mut wanted, &targets)?;
     let fetched = wanted.values().flatten().map(|destination| destination.file).collect();
     let (send, receive) = mpsc::channel(WAITING);
-    let downloaded = std::thread::scope(|scope| {
-        let writing = scope.spawn(|| write_all(&targets, receive));
-        let fetched = Handle::current().block_on(fetch_all(context, packs, &tables.tables, &wanted, &send));
+    let (staged, downloaded) = std::thread::scope(|scope| {
+        scope.spawn(|| settler.run());
+        let writing = scope.spawn(move || {
+            write_all(&targets, receive)?;
+            targets.finish()
+        });
+        let downloaded =
+            Handle::current().block_on(fetch_all(context, packs, &tables.tables, &wanted, &send));
         drop(send);
-        let written = writing.join().unwrap_or(Err(DownloadError::Stopped));
-        // Where writing failed, fetching was only told to stop.
-        written.and(fetched)
+        // Where writing failed, fetching was only told to stop; where fetching did, files lack something.
+        match (writing.join().unwrap_or(Err(DownloadError::Stopped)), downloaded) {
+            (Ok(staged), Ok(downloaded)) => Ok((staged, downloaded)),
+            (_, Err(fault)) if !matches!(fault, DownloadError::Stopped) => Err(fault),
+            (Err(fault), _) | (_, Err(fault)) => Err(fault),
+        }
     })?;
     let downloaded = Downloaded { bytes: downloaded.bytes + tables.fetched, ..downloaded };
-    Ok(Unpacked { staged: targets.finish()?, fetched, downloaded })
+    Ok(Unpacked { staged, fetched, downloaded })
 }
 
 /// The chunks that are still to be fetched, by pack and chunk, each with the places where its bytes go.

@@ -2,11 +2,14 @@
 //!
 //! Nothing is sent here.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
+use super::stream::Growing;
 use super::upload::Outgoing;
 use crate::remote::RemoteError;
 use crate::remote::error::harmless;
@@ -30,6 +33,32 @@ pub(super) enum Payload<'a> {
     Nothing,
     Bytes(Bytes),
     Blob(&'a Outgoing),
+    Growing(&'a Growing),
+}
+
+impl Payload<'_> {
+    /// How many bytes of what takes its time were sent.
+    pub(super) fn sent(&self) -> u64 {
+        match self {
+            Self::Nothing | Self::Bytes(_) => 0,
+            Self::Blob(outgoing) => outgoing.sent(),
+            Self::Growing(outgoing) => outgoing.sent(),
+        }
+    }
+
+    /// Whether nothing can be sent because nothing more has been written here.
+    pub(super) fn waits_for_this_side(&self) -> bool {
+        matches!(self, Self::Growing(outgoing) if outgoing.is_waiting())
+    }
+
+    /// How much longer the registry may be silent once it has everything.
+    pub(super) fn commit_time(&self) -> Duration {
+        match self {
+            Self::Nothing | Self::Bytes(_) => Duration::ZERO,
+            Self::Blob(outgoing) => outgoing.commit_time(),
+            Self::Growing(outgoing) => outgoing.commit_time(),
+        }
+    }
 }
 
 impl Call<'_> {

@@ -43,6 +43,7 @@ pub(super) struct Client {
     timeout: Duration,
     requests: AtomicU64,
     ignores_ranges: AtomicBool,
+    refuses_streams: AtomicBool,
 }
 
 /// What every connection has in common.
@@ -96,6 +97,7 @@ impl Client {
             timeout,
             requests: AtomicU64::new(0),
             ignores_ranges: AtomicBool::new(false),
+            refuses_streams: AtomicBool::new(false),
         })
     }
 
@@ -125,6 +127,16 @@ impl Client {
     /// Whether the registry is known to send whole blobs where parts are asked for.
     pub(super) fn ignores_ranges(&self) -> bool {
         self.ignores_ranges.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the registry does not take a blob of unknown length.
+    pub(super) fn note_streams_refused(&self) {
+        self.refuses_streams.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the registry may take a blob of unknown length.
+    pub(super) fn takes_streams(&self) -> bool {
+        !self.refuses_streams.load(Ordering::Relaxed)
     }
 
     /// A fresh count of tries.
@@ -191,6 +203,7 @@ impl Client {
             Payload::Nothing => {}
             Payload::Bytes(bytes) => request = request.body(bytes.clone()),
             Payload::Blob(outgoing) => request = request.body(Body::wrap_stream(outgoing.open().await?)),
+            Payload::Growing(outgoing) => request = request.body(Body::wrap_stream(outgoing.open().await?)),
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(method = %call.method, url = address::redacted(url), "request");
@@ -207,14 +220,11 @@ impl Client {
 
     /// Comes back when nothing has moved for too long.
     async fn stall(&self, payload: &Payload<'_>) {
-        let Payload::Blob(outgoing) = payload else {
-            return tokio::time::sleep(self.timeout).await;
-        };
         loop {
-            let before = outgoing.sent();
+            let sent = payload.sent();
             tokio::time::sleep(self.timeout).await;
-            if outgoing.sent() == before {
-                return tokio::time::sleep(outgoing.commit_time()).await;
+            if payload.sent() == sent && !payload.waits_for_this_side() {
+                return tokio::time::sleep(payload.commit_time()).await;
             }
         }
     }

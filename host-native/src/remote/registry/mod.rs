@@ -9,6 +9,7 @@ mod call;
 mod client;
 mod download;
 mod retry;
+mod stream;
 mod upload;
 
 use std::collections::BTreeSet;
@@ -30,6 +31,7 @@ use self::address::Repository;
 use self::call::{Call, Payload, text};
 use self::client::Client;
 use super::error::harmless;
+use super::growing::GrowingFile;
 use super::{
     BlobSource, BlobStream, Condition, FetchedManifest, MAX_MANIFEST_BYTES, Remote, RemoteError,
     RemoteOptions, Version,
@@ -207,7 +209,11 @@ impl Remote for Registry {
         descriptor: &'a Descriptor,
         source: BlobSource,
     ) -> BoxFuture<'a, Result<(), RemoteError>> {
-        upload::push(&self.client, descriptor, source).boxed()
+        upload::push(&self.client, descriptor, source, 0).boxed()
+    }
+
+    fn push_growing_blob(&self, file: GrowingFile) -> BoxFuture<'_, Result<(), RemoteError>> {
+        stream::push(&self.client, file).boxed()
     }
 
     fn push_manifest<'a>(

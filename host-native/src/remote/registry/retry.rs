@@ -64,7 +64,8 @@ impl Budget {
     }
 }
 
-fn passes(error: &RemoteError) -> bool {
+/// Whether the fault may be gone a moment later.
+pub(super) fn passes(error: &RemoteError) -> bool {
     match error {
         RemoteError::Stalled { .. } => true,
         RemoteError::Unreachable { source, .. } => !is_certificate_fault(&**source),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use reqwest::{Method, Url};
+use reqwest::{Method, Response, Url};
 use tokio_util::io::ReaderStream;
 
 use super::address;
@@ -23,18 +23,22 @@ use super::retry::Failure;
 use crate::remote::{BlobContent, BlobSource, RemoteError, blob};
 
 /// How much of a file is read and sent at a time.
-const PIECE_BYTES: usize = 512 << 10;
+pub(super) const PIECE_BYTES: usize = 512 << 10;
 
 /// How many bytes a second a registry is trusted to check and store once it has them all.
 const COMMIT_BYTES_PER_SECOND: u64 = 8 << 20;
 
 /// Sends a blob, again from the start where it fails and may succeed later.
+///
+/// The first `counted` bytes of it went out before and are not counted again.
 pub(super) async fn push(
     client: &Client,
     descriptor: &Descriptor,
     source: BlobSource,
+    counted: u64,
 ) -> Result<(), RemoteError> {
     let outgoing = Outgoing::new(descriptor.clone(), source);
+    outgoing.progress.reported.store(counted, Ordering::Relaxed);
     let mut budget = client.budget();
     loop {
         match put(client, &outgoing).await {
@@ -51,26 +55,46 @@ pub(super) async fn push(
 
 async fn put(client: &Client, outgoing: &Outgoing) -> Result<(), Failure> {
     let what = format!("the upload of {}", blob::name(&outgoing.descriptor));
-    let call = Call::new(Method::POST, client.repository.uploads(), what.clone())
-        .with_header(CONTENT_LENGTH, "0")?;
+    let url = open(client, &what).await?;
+    close(client, url, &what, &outgoing.descriptor, Payload::Blob(outgoing)).await
+}
+
+/// Opens an upload; says where its bytes go.
+pub(super) async fn open(client: &Client, what: &str) -> Result<Url, Failure> {
+    let call = Call::new(Method::POST, client.repository.uploads(), what).with_header(CONTENT_LENGTH, "0")?;
     let opened = client.attempt(&call).await?;
     if opened.status().as_u16() != 202 {
         return Err(call.fault("the registry does not open one").into());
     }
-    let location = text(opened.headers(), LOCATION).ok_or_else(|| call.fault("it leads nowhere"))?;
-    let mut url: Url = address::resolve(&call.url, location).map_err(|fault| call.fault(fault))?;
-    // What else the query holds is the registry's own state and goes back as it came.
-    url.query_pairs_mut().append_pair("digest", &outgoing.descriptor.digest.to_string());
+    Ok(next(&call, &opened)?)
+}
 
+/// Sends the last bytes of an upload to `url`, and says what they are the last of.
+pub(super) async fn close(
+    client: &Client,
+    mut url: Url,
+    what: &str,
+    descriptor: &Descriptor,
+    rest: Payload<'_>,
+) -> Result<(), Failure> {
+    // What else the query holds is the registry's own state and goes back as it came.
+    url.query_pairs_mut().append_pair("digest", &descriptor.digest.to_string());
+    let length = if matches!(rest, Payload::Nothing) { 0 } else { descriptor.size };
     let mut call = Call::new(Method::PUT, url, what)
         .with_header(CONTENT_TYPE, "application/octet-stream")?
-        .with_header(CONTENT_LENGTH, &outgoing.descriptor.size.to_string())?;
-    call.payload = Payload::Blob(outgoing);
+        .with_header(CONTENT_LENGTH, &length.to_string())?;
+    call.payload = rest;
     let stored = client.attempt(&call).await?;
     if stored.status().as_u16() == 202 {
         return Err(call.fault("the registry does not finish it").into());
     }
     Ok(())
+}
+
+/// Where the next request of an upload goes.
+pub(super) fn next(call: &Call<'_>, answer: &Response) -> Result<Url, RemoteError> {
+    let location = text(answer.headers(), LOCATION).ok_or_else(|| call.fault("it leads nowhere"))?;
+    address::resolve(&call.url, location).map_err(|fault| call.fault(fault))
 }
 
 /// A blob on its way out.
@@ -103,8 +127,8 @@ impl Outgoing {
 
     /// How much longer the registry may be silent: it has something to do once it has all bytes.
     pub(super) fn commit_time(&self) -> Duration {
-        let complete = self.sent() >= self.descriptor.size;
-        Duration::from_secs(if complete { self.descriptor.size / COMMIT_BYTES_PER_SECOND } else { 0 })
+        let size = self.descriptor.size;
+        if self.sent() >= size { commit_time(size) } else { Duration::ZERO }
     }
 
     /// Why the body broke off, if the fault was on this side.
@@ -150,6 +174,11 @@ impl Outgoing {
         };
         Ok(stream::try_unfold(reading, Reading::next).boxed())
     }
+}
+
+/// How long a registry may take to check and store so many bytes.
+pub(super) fn commit_time(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / COMMIT_BYTES_PER_SECOND)
 }
 
 fn in_pieces(mut bytes: Bytes) -> BoxStream<'static, Result<Bytes, std::io::Error>> {

@@ -3,23 +3,25 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 
-use bundle_core::digest::Digest;
+use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::pack::{FinishedPack, PackWriter, Place, Run, StoredChunk, extend_runs};
 use bundle_core::placement::ChunkPlaces;
 
 use super::read::Chunk;
 use super::{PackBase, PackingError};
 use crate::project::staging::{Mode, StagedFile, Staging};
+use crate::remote::growing::{Grower, GrowingFile, growing};
 
 /// How much is gathered before it is written.
 const BUFFER: usize = 256 << 10;
 
-/// A pack that is complete and waits to be sent; its file goes with it.
+/// A pack that was begun and is to be sent.
 #[derive(Debug)]
 pub(super) struct Spooled {
-    pub(super) digest: Digest,
-    pub(super) size: u64,
-    pub(super) file: StagedFile,
+    /// What there is of it so far.
+    pub(super) growing: GrowingFile,
+    /// Removes the file once the pack is sent.
+    pub(super) staged: StagedFile,
 }
 
 /// The packs of one push, of which the last one still grows.
@@ -36,12 +38,14 @@ pub(super) struct Assembly<'a, F> {
 
 struct OpenPack {
     writer: PackWriter,
-    staged: StagedFile,
     output: BufWriter<File>,
+    /// How much of the file is written, as far as others know.
+    known: u64,
+    grower: Grower,
 }
 
 impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
-    /// No packs yet; each that is complete goes to `hand_over`.
+    /// No packs yet; each goes to `hand_over` as soon as it is begun.
     pub(super) fn new(staging: &'a Staging, base: &'a PackBase<'a>, hand_over: F) -> Self {
         let places = ChunkPlaces::beside(base.known);
         Self { staging, base, places, finished: Vec::new(), layer: 0, open: None, hand_over }
@@ -83,23 +87,26 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
         let number = self.base.next_pack + self.finished.len() as u32;
         let open = match &mut self.open {
             Some(open) => open,
-            none => none.insert(OpenPack::create(self.staging).map_err(fault(self.staging))?),
+            none => {
+                let (open, spooled) = OpenPack::create(self.staging).map_err(fault(self.staging))?;
+                (self.hand_over)(spooled)?;
+                none.insert(open)
+            }
         };
-        open.output.write_all(&chunk.bytes).map_err(fault(self.staging))?;
+        open.write(&chunk.bytes).map_err(fault(self.staging))?;
         let place = Place { pack: number, chunk: open.writer.add(chunk) };
         self.places.add(chunk.hash, place);
         Ok(place)
     }
 
     fn close(&mut self) -> Result<(), PackingError> {
-        let Some(OpenPack { writer, staged, mut output }) = self.open.take() else { return Ok(()) };
+        let Some(OpenPack { writer, mut output, grower, .. }) = self.open.take() else { return Ok(()) };
         let finished = writer.finish()?;
         output
             .write_all(&finished.stored_table)
             .and_then(|()| output.flush())
             .map_err(fault(self.staging))?;
-        let (digest, size) = (finished.pack.digest, finished.pack.size);
-        (self.hand_over)(Spooled { digest, size, file: staged })?;
+        grower.finish(Descriptor::new(media_type::PACK, finished.pack.digest, finished.pack.size));
         self.finished.push(finished);
         Ok(())
     }
@@ -112,10 +119,22 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
 }
 
 impl OpenPack {
-    fn create(staging: &Staging) -> io::Result<Self> {
+    fn create(staging: &Staging) -> io::Result<(Self, Spooled)> {
         let (path, file) = staging.stage_file(Mode::Plain)?;
+        let (grower, growing) = growing(path.clone());
         let output = BufWriter::with_capacity(BUFFER, file);
-        Ok(Self { writer: PackWriter::default(), staged: StagedFile::new(path), output })
+        let open = Self { writer: PackWriter::default(), output, known: 0, grower };
+        Ok((open, Spooled { growing, staged: StagedFile::new(path) }))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.output.write_all(bytes)?;
+        let written = self.writer.stored() + bytes.len() as u64 - self.output.buffer().len() as u64;
+        if written > self.known {
+            self.known = written;
+            self.grower.grown_to(written);
+        }
+        Ok(())
     }
 }
 

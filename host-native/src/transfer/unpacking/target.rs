@@ -12,6 +12,7 @@ use bundle_core::snapshot::File;
 use rayon::prelude::*;
 
 use super::batch::Chunks;
+use super::settling::{Settling, Unsettled};
 use super::{Assembled, Destination, Wanted};
 use crate::project::staging::{Mode, Staging};
 use crate::transfer::DownloadError;
@@ -19,6 +20,7 @@ use crate::transfer::DownloadError;
 /// All files of one pull.
 pub(super) struct Targets<'a> {
     staging: &'a Staging,
+    settling: Settling,
     targets: Vec<Target<'a>>,
 }
 
@@ -36,6 +38,7 @@ struct Progress {
     hasher: Hasher,
     /// What is written beyond those: the length of each piece by its offset.
     ahead: BTreeMap<u64, u64>,
+    unsettled: Unsettled,
 }
 
 /// A piece of a file: where it goes, and its bytes.
@@ -49,6 +52,7 @@ impl<'a> Targets<'a> {
     /// Refuses a file whose chunks do not add up to its size.
     pub(super) fn of(
         staging: &'a Staging,
+        settling: Settling,
         files: &[Assembled<'a>],
         tables: &[Table],
     ) -> Result<(Self, Wanted), DownloadError> {
@@ -72,7 +76,7 @@ impl<'a> Targets<'a> {
             }
             targets.push(Target { file, progress: Mutex::default() });
         }
-        Ok((Self { staging, targets }, wanted.into_iter().collect()))
+        Ok((Self { staging, settling, targets }, wanted.into_iter().collect()))
     }
 
     /// Writes chunks to all the places where they go, on all processors.
@@ -84,7 +88,7 @@ impl<'a> Targets<'a> {
             }
         }
         let by_file: Vec<_> = by_file.into_iter().collect();
-        by_file.into_par_iter().try_for_each(|(at, pieces)| self.targets[at].write(self.staging, pieces))
+        by_file.into_par_iter().try_for_each(|(at, pieces)| self.targets[at].write(self, pieces))
     }
 
     /// The staged files, in their order.
@@ -98,7 +102,8 @@ impl<'a> Targets<'a> {
 }
 
 impl Target<'_> {
-    fn write(&self, staging: &Staging, mut pieces: Vec<Piece<'_>>) -> Result<(), DownloadError> {
+    fn write(&self, all: &Targets<'_>, mut pieces: Vec<Piece<'_>>) -> Result<(), DownloadError> {
+        let staging = all.staging;
         pieces.sort_unstable_by_key(|(offset, _)| *offset);
         let fault = |source| DownloadError::Staging { folder: staging.folder().to_owned(), source };
         if let [(0, content)] = pieces[..]
@@ -109,7 +114,7 @@ impl Target<'_> {
         // Two batches may hold parts of one file.
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let file = progress.open(staging, self.file).map_err(fault)?;
-        let Progress { hasher, ahead, .. } = &mut *progress;
+        let Progress { hasher, ahead, unsettled, .. } = &mut *progress;
         let (written, hashed) = rayon::join(
             || pieces.iter().try_for_each(|(offset, content)| write_at(&file, content, *offset)),
             || {
@@ -124,6 +129,8 @@ impl Target<'_> {
         );
         let () = hashed;
         written.and_then(|()| catch_up(&file, hasher, ahead)).map_err(fault)?;
+        let bytes = pieces.iter().map(|(_, content)| content.len() as u64).sum();
+        all.settling.wrote(unsettled, &file, bytes);
         self.check(hasher)
     }
 

@@ -97,6 +97,11 @@ impl Project {
         self.cache_folder().join("index")
     }
 
+    /// The state in a form that is read faster; see [`super::state_cache`].
+    pub fn state_cache_file(&self) -> PathBuf {
+        self.cache_folder().join("state")
+    }
+
     /// Tables of packs that were fetched or made; see [`crate::transfer`].
     pub fn tables_folder(&self) -> PathBuf {
         self.cache_folder().join("tables")

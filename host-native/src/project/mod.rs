@@ -19,6 +19,8 @@ mod settings;
 pub mod staging;
 pub mod stamp;
 pub mod state;
+mod state_cache;
+pub(crate) mod tick;
 pub mod tracked;
 
 pub use config::Config;

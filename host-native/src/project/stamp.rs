@@ -20,6 +20,9 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// How many bytes [`to_bytes`](Self::to_bytes) gives.
+    pub(crate) const BYTES: usize = 32;
+
     /// The facts in `metadata`.
     #[cfg(unix)]
     pub fn of(metadata: &Metadata) -> Self {
@@ -58,6 +61,31 @@ impl Stamp {
                 metadata.modified().ok().and_then(|t| t.into_std().duration_since(UNIX_EPOCH).ok());
             let modified_ns = modified.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
             Self { size: metadata.len(), modified_ns, changed_ns: 0, inode: 0 }
+        }
+    }
+
+    /// The facts as they lie in caches.
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(&self.size.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.modified_ns.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.changed_ns.to_le_bytes());
+        bytes[24..].copy_from_slice(&self.inode.to_le_bytes());
+        bytes
+    }
+
+    /// The same back.
+    pub(crate) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let number = |at: usize| {
+            let mut number = [0; 8];
+            number.copy_from_slice(&bytes[at..at + 8]);
+            number
+        };
+        Self {
+            size: u64::from_le_bytes(number(0)),
+            modified_ns: i64::from_le_bytes(number(8)),
+            changed_ns: i64::from_le_bytes(number(16)),
+            inode: u64::from_le_bytes(number(24)),
         }
     }
 

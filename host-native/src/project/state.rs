@@ -17,6 +17,12 @@ use thiserror::Error;
 
 use super::atomic::write_atomically;
 use super::folder::Project;
+use super::stamp::Stamp;
+use super::state_cache;
+use super::tick::{Tick, device};
+
+/// From which size of the file on, in bytes, what it holds is kept in a form that is read faster.
+const WORTH_KEEPING: u64 = 256 << 10;
 
 /// What was last synced, and when.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,11 +45,26 @@ impl State {
     /// Reads the state of `project`; one that was never synced has an empty one.
     pub fn read(project: &Project) -> Result<Self, StateError> {
         let file = project.state_file();
-        match std::fs::read(&file) {
-            Ok(bytes) => Self::from_json(&bytes).map_err(|source| StateError::Parse { file, source }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(StateError::Read { file, source }),
+        let fault = |source| StateError::Read { file: file.clone(), source };
+        let metadata = match file.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(fault(error)),
+        };
+        let stamp = Stamp::of(&metadata);
+        let is_large = stamp.size >= WORTH_KEEPING;
+        if is_large && let Some(state) = state_cache::read(project, &stamp) {
+            return Ok(state);
         }
+        let tick = if is_large { Tick::now(project) } else { None };
+        let bytes = std::fs::read(&file).map_err(fault)?;
+        let state =
+            Self::from_json(&bytes).map_err(|source| StateError::Parse { file: file.clone(), source })?;
+        let is_same = || file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
+        if tick.is_some_and(|tick| tick.is_after(&stamp, device(&metadata))) && is_same() {
+            state_cache::keep(project, &stamp, &state);
+        }
+        Ok(state)
     }
 
     /// Replaces the state of `project`.

@@ -3,12 +3,8 @@
 //! Only a cache: a missing, damaged or foreign one is empty, and that one cannot be written is no fault. The format is
 //! flat, for speed: a header with a checksum, then one record a file, sorted by path.
 
-use std::path::Path;
-
 use bundle_core::digest::Digest;
-use tempfile::NamedTempFile;
 
-use super::walk::device;
 use crate::project::Project;
 use crate::project::atomic::write_unsynced;
 use crate::project::stamp::Stamp;
@@ -16,13 +12,10 @@ use crate::project::stamp::Stamp;
 /// The name of the format, and its version as the last byte.
 const MAGIC: [u8; 8] = *b"mobdigs\x01";
 const HEADER: usize = MAGIC.len() + 4;
-const STAMP: usize = 32;
+const STAMP: usize = Stamp::BYTES;
 const DIGEST: usize = 32;
 /// A larger file is no cache of ours.
 const MAX_BYTES: u64 = 4 << 30;
-
-/// On another file system than the cache, times may be as coarse as two seconds and set by another clock.
-const FOREIGN_MARGIN_NS: i64 = 60_000_000_000;
 
 /// What the cache held when it was read.
 #[derive(Debug, Default)]
@@ -81,7 +74,7 @@ fn next_record<'a>(rest: &mut &'a [u8]) -> Option<Record<'a>> {
     let (stamp, after) = after.split_first_chunk::<STAMP>()?;
     let (digest, after) = after.split_first_chunk::<DIGEST>()?;
     *rest = after;
-    Some(Record { path, stamp: stamp_from(stamp), digest: Digest::from_sha256(*digest) })
+    Some(Record { path, stamp: Stamp::from_bytes(stamp), digest: Digest::from_sha256(*digest) })
 }
 
 /// Makes the next cache; records must come in order.
@@ -104,7 +97,7 @@ impl NewCache {
         };
         self.records.extend_from_slice(&length.to_le_bytes());
         self.records.extend_from_slice(path.as_bytes());
-        self.records.extend_from_slice(&stamp_bytes(stamp));
+        self.records.extend_from_slice(&stamp.to_bytes());
         self.records.extend_from_slice(digest.as_bytes());
     }
 
@@ -117,64 +110,8 @@ impl NewCache {
     }
 }
 
-/// A moment on the clock that stamps the project's files.
-///
-/// A file that changes after this moment gets a later stamp than one that was last changed before it.
-#[derive(Clone, Copy, Debug)]
-pub struct Tick {
-    ns: i64,
-    device: u64,
-}
-
-impl Tick {
-    /// Reads the clock, by way of a new file in the cache folder of `project`; none where that cannot be written.
-    pub fn now(project: &Project) -> Option<Self> {
-        let folder = project.cache_folder();
-        let file = new_file(&folder)?;
-        let metadata = file.as_file().metadata().ok()?;
-        Some(Self { ns: Stamp::of(&metadata).modified_ns, device: device(&metadata) })
-    }
-
-    /// Whether a later change of a file is sure to show in its stamp, which now is `stamp`.
-    pub fn is_after(&self, stamp: &Stamp, on_device: u64) -> bool {
-        let margin = if on_device == self.device { 0 } else { FOREIGN_MARGIN_NS };
-        let before = self.ns.saturating_sub(margin);
-        stamp.modified_ns < before && stamp.changed_ns < before
-    }
-}
-
-fn new_file(folder: &Path) -> Option<NamedTempFile> {
-    tempfile::Builder::new().prefix(".tick-").tempfile_in(folder).ok().or_else(|| {
-        std::fs::create_dir(folder).ok()?;
-        tempfile::Builder::new().prefix(".tick-").tempfile_in(folder).ok()
-    })
-}
-
 fn checksum(records: &[u8]) -> [u8; 4] {
     crc32fast::hash(records).to_le_bytes()
-}
-
-fn stamp_bytes(stamp: &Stamp) -> [u8; STAMP] {
-    let mut bytes = [0; STAMP];
-    bytes[..8].copy_from_slice(&stamp.size.to_le_bytes());
-    bytes[8..16].copy_from_slice(&stamp.modified_ns.to_le_bytes());
-    bytes[16..24].copy_from_slice(&stamp.changed_ns.to_le_bytes());
-    bytes[24..].copy_from_slice(&stamp.inode.to_le_bytes());
-    bytes
-}
-
-fn stamp_from(bytes: &[u8; STAMP]) -> Stamp {
-    let number = |at: usize| {
-        let mut number = [0; 8];
-        number.copy_from_slice(&bytes[at..at + 8]);
-        number
-    };
-    Stamp {
-        size: u64::from_le_bytes(number(0)),
-        modified_ns: i64::from_le_bytes(number(8)),
-        changed_ns: i64::from_le_bytes(number(16)),
-        inode: u64::from_le_bytes(number(24)),
-    }
 }
 
 #[cfg(test)]
@@ -224,15 +161,5 @@ mod tests {
             std::fs::write(project.digest_cache_file(), &good[..length]).unwrap();
             assert_eq!(DigestCache::read(&project).in_order().digest("c", &stamp(3, 4)), None);
         }
-    }
-
-    #[test]
-    fn a_change_in_the_same_tick_is_not_trusted() {
-        let tick = Tick { ns: 100_000_000_000, device: 1 };
-        let at = tick.ns;
-        assert!(tick.is_after(&stamp(at - 1, at - 1), 1));
-        assert!(!tick.is_after(&stamp(at, at - 1), 1));
-        assert!(!tick.is_after(&stamp(at - 1, at), 1));
-        assert!(!tick.is_after(&stamp(at - 1, at - 1), 2));
     }
 }

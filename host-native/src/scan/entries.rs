@@ -87,8 +87,15 @@ impl<'a> Batch<'a> {
         let here = &self.walk.wanted[start..end];
         let folder_length = if self.folder.path.is_empty() { 0 } else { self.folder.path.len() + 1 };
         let name = name.as_bytes();
-        let wanted =
-            here.binary_search_by(|path| below(path, folder_length).cmp(name)).ok().map(|at| start + at);
+        let first = here.partition_point(|path| below(path, folder_length) < name);
+        let here = &here[first..];
+        let start = start + first;
+        let wanted = here.first().filter(|path| below(path, folder_length) == name).map(|_| start);
+        // What lies below comes after that, and shares its name: most files have nothing there.
+        let next = here.get(usize::from(wanted.is_some()));
+        if !next.is_some_and(|path| below(path, folder_length).starts_with(name)) {
+            return (wanted, (start, start));
+        }
         let first = here.partition_point(|path| compare_folder(below(path, folder_length), name).is_lt());
         let count =
             here[first..].partition_point(|path| compare_folder(below(path, folder_length), name).is_eq());

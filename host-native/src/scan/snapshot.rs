@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::snapshot::{ByPath, File, RepeatedPath, SymlinkPolicy};
+use rayon::slice::ParallelSliceMut as _;
 use thiserror::Error;
 
-use super::digest_cache::{DigestCache, NewCache, Tick};
+use super::digest_cache::{DigestCache, NewCache};
 use super::hash::{self, HashError, Job, hash_all};
 use super::walk::{FoundFile, Refused, Untracked, WalkError, WalkOptions, Walked, walk};
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::project::journal::Before;
 use crate::project::stamp::Stamp;
+use crate::project::tick::Tick;
 
 /// How to scan.
 #[derive(Clone, Copy, Debug)]
@@ -151,29 +153,36 @@ pub fn scan_with<E: From<ScanError>>(
     walked.refused.sort_by(|a, b| a.path.cmp(&b.path));
     walked.untracked.sort_unstable();
 
-    walked.files.sort_unstable_by_key(|file| file.wanted);
+    walked.files.par_sort_unstable_by_key(|file| file.wanted);
     let (digests, hashed) = digests(project, &wanted, &mut walked.files, &cache, read)?;
     if let Some(tick) = tick.filter(|_| hashed.files > 0) {
         write_cache(project, &wanted, &walked.files, &digests, &tick);
     }
-    let mut missing = Vec::new();
-    let mut present = walked.files.iter().map(|file| file.wanted).peekable();
-    for (at, path) in wanted.iter().enumerate() {
-        if present.next_if_eq(&at).is_none() && is_tracked(path) {
-            missing.push((*path).clone());
-        }
-    }
-    let entries = walked.files.iter().map(|file| file.entry).collect();
-    let linked = |file: &FoundFile| Some((wanted[file.wanted].clone(), file.target.clone()?));
-    let targets = walked.files.iter().filter_map(linked).collect();
-    let files = walked.files.iter().zip(digests).map(|(file, digest)| File {
-        path: wanted[file.wanted].clone(),
-        digest,
-        size: file.content.size,
-        executable: file.executable,
-    });
+    let (files, (missing, entries, targets)) = rayon::join(
+        || {
+            let file = |(file, digest): (&FoundFile, Digest)| File {
+                path: wanted[file.wanted].clone(),
+                digest,
+                size: file.content.size,
+                executable: file.executable,
+            };
+            ByPath::new(walked.files.iter().zip(digests).map(file).collect())
+        },
+        || {
+            let mut missing = Vec::new();
+            let mut present = walked.files.iter().map(|file| file.wanted).peekable();
+            for (at, path) in wanted.iter().enumerate() {
+                if present.next_if_eq(&at).is_none() && is_tracked(path) {
+                    missing.push((*path).clone());
+                }
+            }
+            let linked = |file: &FoundFile| Some((wanted[file.wanted].clone(), file.target.clone()?));
+            let entries = walked.files.iter().map(|file| file.entry).collect();
+            (missing, entries, walked.files.iter().filter_map(linked).collect())
+        },
+    );
     Ok(Scan {
-        files: ByPath::new(files.collect()).map_err(|source| ScanError::Repeated { source })?,
+        files: files.map_err(|source| ScanError::Repeated { source })?,
         missing,
         untracked: walked.untracked,
         ignored_count: walked.ignored_count,

@@ -18,6 +18,7 @@ use super::entries::Batch;
 use super::links::Chain;
 use crate::project::ignore_file::{IGNORE_FILE, IgnoreFileError, add_rules_in, root_rules};
 use crate::project::stamp::{Stamp, is_executable};
+use crate::project::tick::device;
 
 /// As many entries of one folder are handled by one processor at a time.
 const BATCH: usize = 512;
@@ -252,16 +253,6 @@ impl FoundFile {
             device: device(content),
         }
     }
-}
-
-#[cfg(unix)]
-pub(crate) fn device(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::dev(metadata)
-}
-
-#[cfg(not(unix))]
-pub(crate) fn device(_: &Metadata) -> u64 {
-    0
 }
 
 /// Why a project could not be walked.

@@ -5,7 +5,7 @@ use bundle_core::digest::Digest;
 use tempfile::TempDir;
 
 use super::*;
-use crate::scan::walk::device;
+use crate::project::tick::{Tick, device};
 
 struct Fixture {
     _folder: TempDir,

@@ -27,3 +27,4 @@ pub mod reference;
 pub mod snapshot;
 pub mod storage;
 pub mod tree;
+pub mod version;

@@ -20,6 +20,11 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A version's own text, which is that of a tag: it was one, or it is three numbers.
+    pub(crate) fn of_version(text: &str) -> Self {
+        Self(text.into())
+    }
 }
 
 impl fmt::Display for Tag {

@@ -26,14 +26,18 @@ use bundle_core::plan::push::{History, PushPlan, complete};
 use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{PackedSealRequest, SealRequest, Sealed, SealedManifest};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
+use bundle_core::reference::Tag;
 use bundle_core::snapshot::{ByPath, File};
+use bundle_core::version::{Version, VersionDecision, VersionFacts};
 use serde_json::Value;
 use thiserror::Error;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store, Trap};
 
-use answers::{FactsError, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError};
+use answers::{
+    FactsError, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError, VersionError,
+};
 use convert::{PackedSides, Texts};
 use generated::CorePre;
 pub use json::InputError;
@@ -346,6 +350,29 @@ impl Core {
         // Typed facts cannot be refused.
         let decision = answer.map_err(|fault| CoreError::Answer { reason: fault.reason })?;
         convert::tag_decision(decision)
+    }
+
+    /// The highest version among `tags` that is released.
+    pub fn highest_version(&self, tags: &[Tag]) -> Result<Option<Version>, CoreError> {
+        let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+        let answer = self.call("highest-version", |core, store| {
+            core.modelops_bundle_plan().call_highest_version(store, &tags)
+        })?;
+        answer.as_deref().map(convert::version).transpose()
+    }
+
+    /// Decides which version a push publishes.
+    pub fn next_version(&self, facts: &VersionFacts) -> Result<VersionDecision, VersionError> {
+        let highest = facts.highest.as_ref().map(Version::to_string);
+        let facts = generated::exports::modelops::bundle::plan::VersionFacts {
+            highest: highest.as_deref(),
+            bump: facts.bump.into(),
+            difference: facts.difference.map(Into::into),
+        };
+        let answer = self.call("next-version", |core, store| {
+            core.modelops_bundle_plan().call_next_version(store, facts)
+        })?;
+        Ok(convert::version_decision(&answer?)?)
     }
 
     /// Reads a manifest from its exact bytes.

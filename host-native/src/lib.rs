@@ -61,6 +61,7 @@ pub mod cli;
 pub mod clock;
 pub mod component;
 pub mod inspect;
+pub mod patch;
 pub mod project;
 pub mod pull;
 pub mod push;

@@ -7,6 +7,7 @@
 mod estimate;
 mod held;
 mod packed;
+mod version;
 
 use std::io;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use thiserror::Error;
 
 pub use self::estimate::{Estimate, estimate};
 use self::packed::Packs;
+pub use self::version::{Highest, PlanVersionError, PlannedVersion, find_highest, plan_version};
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::component::CoreError;
 use crate::component::answers::{FactsError, SealError};
@@ -39,7 +41,8 @@ use crate::project::state::StateError;
 use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
 use crate::scan::{Found, Scan, ScanError, ScanOptions, ScanProgress, Untracked, scan, scan_with};
 use crate::transfer::{
-    PackingError, TablesError, TagError, UploadError, Uploaded, blocking, move_tag, tag_digest, upload,
+    PackingError, TablesError, TagError, UploadError, Uploaded, blocking, check_tag, confirm, move_tag,
+    publish, tag_digest, upload,
 };
 use crate::workspace::Workspace;
 
@@ -97,6 +100,8 @@ pub struct Destination {
     pub stock: Option<Bundle>,
     /// Each tag to write, and what it names now.
     pub tags: Vec<(Tag, Option<Digest>)>,
+    /// The version to publish, if it is to be one: a tag that is not there yet, and is written before the others.
+    pub version: Option<Tag>,
 }
 
 impl Destination {
@@ -126,7 +131,7 @@ pub async fn open_destination(
         .await?;
     let mut tags = vec![(first.clone(), replaces.as_ref().map(|bundle| bundle.digest))];
     tags.extend(others);
-    Ok(Destination { replaces, stock, tags })
+    Ok(Destination { replaces, stock, tags, version: None })
 }
 
 /// A bundle at the place of `reference` that the project has pushed or pulled.
@@ -204,7 +209,7 @@ pub fn prepare<'a>(
     destination: Destination,
     looked: Looked<'a>,
 ) -> Result<PreparedPush<'a>, PushError> {
-    let (Destination { replaces, stock, tags }, Looked { scan, sent }) = (destination, looked);
+    let (Destination { replaces, stock, tags, version }, Looked { scan, sent }) = (destination, looked);
     let Some((first, _)) = tags.first() else { return Err(PushError::NoTag) };
     // Without a bundle under that tag there is nothing that both could have agreed on.
     let base =
@@ -219,7 +224,7 @@ pub fn prepare<'a>(
     Ok(PreparedPush {
         plan,
         layout: choice.layout,
-        destination: Destination { replaces, stock, tags },
+        destination: Destination { replaces, stock, tags, version },
         scan,
         sent,
     })
@@ -275,19 +280,34 @@ pub async fn apply(
         }
     };
     let mut changed = plan.changed;
-    for (tag, planned) in &prepared.destination.tags {
-        if !plan.changed && *planned == Some(documents.digest) {
-            continue;
-        }
-        let facts = TagFacts {
+    let to_move: Vec<TagFacts> = prepared
+        .destination
+        .tags
+        .iter()
+        .filter(|(_, planned)| plan.changed || *planned != Some(documents.digest))
+        .map(|(tag, planned)| TagFacts {
             tag: tag.clone(),
             planned: *planned,
             current: None,
             target: documents.digest,
             force: force == Force::Yes,
-        };
+        })
+        .collect();
+    if let Some(version) = &prepared.destination.version {
+        // A version cannot be taken back: it is not published where the push would end at the next tag.
+        for facts in &to_move {
+            check_tag(context, facts.clone()).await?;
+        }
+        publish(context, version, documents.digest, documents.manifest.clone()).await?;
+        changed = true;
+    }
+    for facts in to_move {
         move_tag(context, facts, documents.manifest.clone()).await?;
         changed = true;
+    }
+    if let Some(version) = &prepared.destination.version {
+        // Two pushes at the same instant may both have found it absent, where the remote honours no conditions.
+        confirm(context, version, documents.digest).await?;
     }
     remember(workspace, reference, &prepared, documents.digest)?;
     let uploaded_files = if uploaded.blobs == 0 { 0 } else { plan.upload.len() };
@@ -402,12 +422,9 @@ async fn send_manifest(context: Context<'_>, digest: Digest, manifest: Bytes) ->
 }
 
 fn origin<'a>(prepared: &'a PreparedPush<'_>, created: &'a str) -> Origin<'a> {
-    let version = prepared
-        .destination
-        .tags
-        .iter()
-        .map(|(tag, _)| tag)
-        .find(|tag| bundle_core::plan::tag::is_version(tag));
+    let Destination { version, tags, .. } = &prepared.destination;
+    let mut named = version.iter().chain(tags.iter().map(|(tag, _)| tag));
+    let version = named.find(|tag| bundle_core::version::Version::of(tag).is_some());
     Origin { created, version: version.map(Tag::as_str), tool: TOOL }
 }
 

@@ -243,7 +243,11 @@ fn diff_compares_any_two() {
     let _ = project.run(&["push", "--tag", "two"]).success();
     assert_eq!(changes(&project.run(&["diff", "one", "two", "--json"]).success().json()), expected);
     let text = project.run(&["diff", "one", "two", "--stat"]).success();
-    assert_eq!(text.stdout(), "M a  1 B -> 6 B\nD b  1 B -> -\nA new  - -> 1 B\n3 files differ\n");
+    assert_eq!(
+        text.stdout(),
+        "M a  1 B -> 6 B\nD b  1 B -> -\nA new  - -> 1 B\n\
+         3 files differ: 1 added, 1 deleted, 1 changed, 2 B -> 7 B\n"
+    );
     let _ = project.run(&["diff", "nothing"]).code(6);
 }
 

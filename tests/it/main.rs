@@ -7,6 +7,7 @@
 mod archive;
 mod boundary;
 mod browser;
+mod cmd_diff;
 mod cmd_inspect;
 mod cmd_project;
 mod cmd_push_pull;
@@ -21,3 +22,4 @@ mod packed_hostile;
 mod python_project;
 mod registry;
 mod vectors;
+mod versions;

@@ -21,9 +21,12 @@ use bundle_core::plan::push::plan_push;
 use bundle_core::plan::repack::{PackUse, plan_repack};
 use bundle_core::plan::seal::{Origin, PackedSealRequest, SealError, packed_index, seal_packed};
 use bundle_core::plan::tag::{TagDecision, TagFacts, decide_tag};
-use bundle_core::reference::{Place, Reference};
+use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
 use bundle_core::tree::tree_digest;
+use bundle_core::version::{
+    Bump, Difference, Version, VersionDecision, VersionError, VersionFacts, highest_version, next_version,
+};
 use modelops_bundle_tests::TestProject;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -170,6 +173,22 @@ fn native(call: &str, input: &Value) -> Answer {
         "diff" => {
             let facts = Facts::read(input)?;
             Ok(json!({ "changes": changes(&diff(facts.sides())) }))
+        }
+        "highest-version" => {
+            let Tags { tags } = read(input)?;
+            let tags: Vec<Tag> = tags.iter().filter_map(|tag| tag.parse().ok()).collect();
+            Ok(json!({ "result": highest_version(&tags).map(|version| version.to_string()) }))
+        }
+        "next-version" => {
+            let facts: RawVersionFacts = read(input)?;
+            let decision = next_version(&facts.check()?).map_err(|error| match error {
+                VersionError::Exhausted { .. } => "exhausted",
+                VersionError::Unknown { .. } => "unknown",
+            })?;
+            Ok(json!({ "result": match decision {
+                VersionDecision::Publish(version) => json!({ "publish": version.to_string() }),
+                VersionDecision::Unchanged(version) => json!({ "unchanged": version.to_string() }),
+            } }))
         }
         "parse-reference" => {
             let Text { text } = read(input)?;
@@ -353,6 +372,51 @@ struct Text {
 #[serde(deny_unknown_fields)]
 struct Rows {
     rows: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tags {
+    tags: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVersionFacts {
+    highest: Option<String>,
+    bump: String,
+    difference: Option<RawDifference>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDifference {
+    added: u64,
+    deleted: u64,
+    changed: u64,
+}
+
+impl RawVersionFacts {
+    fn check(self) -> Result<VersionFacts, String> {
+        let released = |text: String| -> Option<Version> {
+            Version::of(&text.parse().ok()?).filter(Version::is_release)
+        };
+        Ok(VersionFacts {
+            highest: self.highest.map(|text| released(text).ok_or("highest")).transpose()?,
+            bump: match self.bump.as_str() {
+                "auto" => Bump::Auto,
+                "patch" => Bump::Patch,
+                "minor" => Bump::Minor,
+                "major" => Bump::Major,
+                _ => return Err("malformed".to_owned()),
+            },
+            difference: self.difference.map(|RawDifference { added, deleted, changed }| Difference {
+                added,
+                deleted,
+                changed,
+            }),
+        })
+    }
 }
 
 #[derive(Deserialize)]

@@ -22,8 +22,9 @@ use bundle_core::plan::seal::{
     self, EmptyBlob, Origin, PackedSealRequest, SealError, SealRequest, Sealed, SealedManifest,
 };
 use bundle_core::plan::tag::{TagDecision, TagFacts};
-use bundle_core::reference::{Place, Reference};
+use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile, total_size};
+use bundle_core::version::{Bump, Difference, Version, VersionDecision, VersionError, VersionFacts};
 
 use crate::generated::exports::modelops::bundle::{bulk, bundle, diff, digest, plan, types};
 
@@ -687,6 +688,50 @@ impl From<TagDecision> for plan::TagDecision {
             TagDecision::AlreadyThere => Self::AlreadyThere,
             TagDecision::Moved(now) => Self::Moved(now.map(Into::into)),
             TagDecision::Published(digest) => Self::Published(digest.into()),
+        }
+    }
+}
+
+pub(crate) fn version_facts(facts: plan::VersionFacts) -> Result<VersionFacts, plan::VersionError> {
+    Ok(VersionFacts {
+        highest: facts.highest.map(released).transpose().map_err(plan::VersionError::Highest)?,
+        bump: match facts.bump {
+            plan::Bump::Auto => Bump::Auto,
+            plan::Bump::Patch => Bump::Patch,
+            plan::Bump::Minor => Bump::Minor,
+            plan::Bump::Major => Bump::Major,
+        },
+        difference: facts.difference.map(|plan::Difference { added, deleted, changed }| Difference {
+            added,
+            deleted,
+            changed,
+        }),
+    })
+}
+
+fn released(text: String) -> Result<Version, types::Fault> {
+    let tag = match text.parse::<Tag>() {
+        Ok(tag) => tag,
+        Err(error) => return Err(fault(text, &error)),
+    };
+    let version = Version::of(&tag).filter(Version::is_release);
+    version.ok_or_else(|| types::Fault { text, reason: "it is not a released version".to_owned() })
+}
+
+impl From<VersionDecision> for plan::VersionDecision {
+    fn from(decision: VersionDecision) -> Self {
+        match decision {
+            VersionDecision::Publish(version) => Self::Publish(version.to_string()),
+            VersionDecision::Unchanged(version) => Self::Unchanged(version.to_string()),
+        }
+    }
+}
+
+impl From<VersionError> for plan::VersionError {
+    fn from(error: VersionError) -> Self {
+        match error {
+            VersionError::Exhausted { highest } => Self::Exhausted(highest.to_string()),
+            VersionError::Unknown { highest } => Self::Unknown(highest.to_string()),
         }
     }
 }

@@ -164,6 +164,16 @@ impl plan::Guest for Component {
         Ok(bundle_core::plan::tag::decide_tag(&convert::tag_facts(facts)?).into())
     }
 
+    fn highest_version(tags: Vec<String>) -> Option<String> {
+        // A text that is no tag is no version either.
+        let tags: Vec<_> = tags.iter().filter_map(|tag| tag.parse().ok()).collect();
+        bundle_core::version::highest_version(&tags).map(|version| version.to_string())
+    }
+
+    fn next_version(facts: plan::VersionFacts) -> Result<plan::VersionDecision, plan::VersionError> {
+        Ok(bundle_core::version::next_version(&convert::version_facts(facts)?)?.into())
+    }
+
     fn plan_pull(
         local: Vec<types::File>,
         remote: Vec<types::File>,

@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::reference::Tag;
+use crate::version::Version;
 
 /// What a tag named at three moments.
 #[derive(Clone, Debug)]
@@ -38,15 +39,9 @@ pub fn decide_tag(facts: &TagFacts) -> TagDecision {
         Some(current) if current == facts.target => TagDecision::AlreadyThere,
         _ if facts.force => TagDecision::Write,
         current if current != facts.planned => TagDecision::Moved(current),
-        Some(current) if is_version(&facts.tag) => TagDecision::Published(current),
+        Some(current) if Version::of(&facts.tag).is_some() => TagDecision::Published(current),
         _ => TagDecision::Write,
     }
-}
-
-/// Whether a tag is a version in full (<https://semver.org>), with or without a `v` in front.
-pub fn is_version(tag: &Tag) -> bool {
-    let text = tag.as_str();
-    semver::Version::parse(text.strip_prefix('v').unwrap_or(text)).is_ok()
 }
 
 #[cfg(test)]

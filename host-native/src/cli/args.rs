@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bundle_core::version::Bump;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
@@ -94,4 +95,28 @@ pub(crate) enum LayoutArg {
     Files,
     /// Chunks gathered in packs
     Packed,
+}
+
+/// What `--bump` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BumpArg {
+    /// What changed says it: deletions make a major version, additions a minor one, other changes a patch
+    Auto,
+    /// The next patch
+    Patch,
+    /// The next minor version
+    Minor,
+    /// The next major version
+    Major,
+}
+
+impl From<BumpArg> for Bump {
+    fn from(bump: BumpArg) -> Self {
+        match bump {
+            BumpArg::Auto => Self::Auto,
+            BumpArg::Patch => Self::Patch,
+            BumpArg::Minor => Self::Minor,
+            BumpArg::Major => Self::Major,
+        }
+    }
 }

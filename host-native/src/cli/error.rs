@@ -15,8 +15,11 @@ use serde::Serialize;
 
 use super::ui::{counted, shown};
 use crate::bundle::OpenError;
-use crate::component::answers::{FactsError, IndexError, ManifestError, ResolveError, SealError};
+use crate::component::answers::{
+    FactsError, IndexError, ManifestError, ResolveError, SealError, VersionError,
+};
 use crate::component::{self, CallError, CoreError};
+use crate::patch::PatchError;
 use crate::project::config::ConfigError;
 use crate::project::disk_path::DiskPathError;
 use crate::project::folder::FindError;
@@ -26,7 +29,7 @@ use crate::project::recovery::{ApplyError, RecoverError};
 use crate::project::state::StateError;
 use crate::project::tracked::TrackedError;
 use crate::pull::PullError;
-use crate::push::PushError;
+use crate::push::{PlanVersionError, PushError};
 use crate::remote::{RemoteError, RemoteErrorKind};
 use crate::scan::select::SelectError;
 use crate::scan::{Refused, ScanError};
@@ -440,6 +443,19 @@ impl From<DownloadError> for CliError {
     }
 }
 
+impl From<PatchError> for CliError {
+    fn from(error: PatchError) -> Self {
+        match error {
+            PatchError::Changed { ref path } => Self::of(Exit::Failure, &error)
+                .paths([path.to_string()])
+                .hint("run the command again when nothing else writes to the project"),
+            PatchError::Download(error) => error.into(),
+            PatchError::Read { .. } => Self::of(Exit::Failure, &error)
+                .hint("check permissions, and whether something writes to the project"),
+        }
+    }
+}
+
 impl From<PackingError> for CliError {
     fn from(error: PackingError) -> Self {
         match error {
@@ -509,6 +525,8 @@ impl CliError {
 impl From<TagError> for CliError {
     fn from(error: TagError) -> Self {
         match error {
+            TagError::Chosen { .. } => Self::of(Exit::Moved, &error)
+                .hint("run the command again: it takes the version after that; no tag was moved"),
             TagError::Core(error) => error.into(),
             TagError::Moved { .. } => Self::of(Exit::Moved, &error).hint(
                 "someone else pushed: pull, look at what changed, and push again; the tag was left alone",
@@ -549,6 +567,36 @@ impl From<PushError> for CliError {
                 .changes(changes)
                 .hint("pull first, or undo them with --force; nothing was sent"),
             PushError::Upload(error) => error.into(),
+        }
+    }
+}
+
+impl From<PlanVersionError> for CliError {
+    fn from(error: PlanVersionError) -> Self {
+        match error {
+            PlanVersionError::Core(error) => error.into(),
+            PlanVersionError::Facts(error) => error.into(),
+            PlanVersionError::Open { tag, source } => {
+                let cause = Self::from(source);
+                let message = format!("cannot open the highest version, `{tag}`: {}", cause.message);
+                Self { message, ..cause }
+            }
+            PlanVersionError::Remote(error) => error.into(),
+            PlanVersionError::Version(error) => error.into(),
+        }
+    }
+}
+
+impl From<VersionError> for CliError {
+    fn from(error: VersionError) -> Self {
+        match error {
+            VersionError::Core(error) => error.into(),
+            VersionError::Exhausted { .. } => {
+                Self::of(Exit::Failure, &error).hint("raise another number, or name the version with --tag")
+            }
+            VersionError::Highest(_) | VersionError::Other(_) => Self::of(Exit::Failure, &error),
+            VersionError::Unknown { .. } => Self::of(Exit::NotFound, &error)
+                .hint("the remote lists the tag and has no bundle for it: say --bump patch, minor or major"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where words go: results to standard output, everything else to standard error. The only file that prints.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use serde::Serialize;
 
@@ -25,6 +25,15 @@ pub(crate) enum Talk {
     Quiet,
 }
 
+/// Where results go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Surface {
+    /// A terminal, which obeys control characters.
+    Terminal,
+    /// A file or another program.
+    Other,
+}
+
 /// A command's voice.
 #[derive(Debug)]
 pub(crate) struct Ui {
@@ -41,6 +50,11 @@ pub(crate) trait Report: Serialize {
 impl Ui {
     pub(crate) fn new(format: Format, talk: Talk) -> Self {
         Self { format, talk }
+    }
+
+    /// Where results go.
+    pub(crate) fn surface(&self) -> Surface {
+        if io::stdout().is_terminal() { Surface::Terminal } else { Surface::Other }
     }
 
     /// Prints a command's result.
@@ -101,20 +115,33 @@ fn closed_is_fine(error: io::Error) -> io::Result<()> {
 
 /// Makes text from elsewhere fit for a terminal: control characters are shown, not obeyed.
 pub(crate) fn shown(text: &str) -> impl Display + '_ {
-    struct Shown<'a>(&'a str);
-    impl Display for Shown<'_> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            // Nearly every text, a hundred thousand times in a large project.
-            if !self.0.chars().any(char::is_control) {
-                return f.write_str(self.0);
-            }
-            for c in self.0.chars() {
-                if c.is_control() { write!(f, "{}", c.escape_unicode())? } else { write!(f, "{c}")? }
-            }
-            Ok(())
+    Shown { text, obeyed: &[] }
+}
+
+/// The same for text of several lines, in which line ends and tabs are what they are.
+pub(crate) fn shown_text(text: &str) -> impl Display + '_ {
+    Shown { text, obeyed: &['\n', '\t'] }
+}
+
+struct Shown<'a> {
+    text: &'a str,
+    obeyed: &'static [char],
+}
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Nearly every text, a hundred thousand times in a large project.
+        if !self.text.chars().any(char::is_control) {
+            return f.write_str(self.text);
         }
+        for c in self.text.chars() {
+            match c.is_control() && !self.obeyed.contains(&c) {
+                true => write!(f, "{}", c.escape_unicode())?,
+                false => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
     }
-    Shown(text)
 }
 
 /// How many paths a list for people names; a document names all.

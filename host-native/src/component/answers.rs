@@ -275,3 +275,29 @@ pub enum ResolveError {
         actual: Digest,
     },
 }
+
+/// The core names no next version.
+#[derive(Debug, Error)]
+pub enum VersionError {
+    /// The core failed.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// The number to be raised is the largest that there is.
+    #[error("no version follows `{}`: a number of it is the largest that there is", highest.escape_debug())]
+    Exhausted {
+        /// The highest version.
+        highest: String,
+    },
+    /// What is said to be the highest version is none that is released.
+    #[error("the highest version cannot be taken")]
+    Highest(#[source] Fault),
+    /// A reason that this version does not know.
+    #[error("the core names no next version: {}", .0.escape_debug())]
+    Other(String),
+    /// The changes are to say which one it is, and are not known.
+    #[error("the files of the version `{}` are not known, so they cannot say what the next one is", highest.escape_debug())]
+    Unknown {
+        /// The highest version.
+        highest: String,
+    },
+}

@@ -19,10 +19,12 @@ use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{self, EmptyBlob, SealRequest, Sealed, SealedManifest};
 use bundle_core::plan::tag::TagDecision;
 use bundle_core::snapshot::{ByPath, File};
+use bundle_core::version::{Bump, Difference, Version, VersionDecision};
 
 use super::CoreError;
 use super::answers::{
     FactsError, Fault, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError,
+    VersionError,
 };
 use super::generated::exports::modelops::bundle::{bulk, bundle, diff, digest, plan, types};
 
@@ -344,6 +346,35 @@ pub(super) fn tag_decision(decision: plan::TagDecision) -> Answer<TagDecision> {
     })
 }
 
+pub(super) fn version(text: &str) -> Answer<Version> {
+    let version = text.parse().ok().and_then(|tag| Version::of(&tag));
+    version.ok_or_else(|| CoreError::Answer { reason: format!("`{}` is no version", text.escape_debug()) })
+}
+
+impl From<Bump> for plan::Bump {
+    fn from(bump: Bump) -> Self {
+        match bump {
+            Bump::Auto => Self::Auto,
+            Bump::Patch => Self::Patch,
+            Bump::Minor => Self::Minor,
+            Bump::Major => Self::Major,
+        }
+    }
+}
+
+impl From<Difference> for plan::Difference {
+    fn from(Difference { added, deleted, changed }: Difference) -> Self {
+        Self { added, deleted, changed }
+    }
+}
+
+pub(super) fn version_decision(decision: &plan::VersionDecision) -> Answer<VersionDecision> {
+    Ok(match decision {
+        plan::VersionDecision::Publish(next) => VersionDecision::Publish(version(next)?),
+        plan::VersionDecision::Unchanged(highest) => VersionDecision::Unchanged(version(highest)?),
+    })
+}
+
 pub(super) fn resolved(resolved: digest::Resolved) -> Answer<Resolved> {
     Ok(Resolved { digest: digest(&resolved.digest)?, warning: resolved.warning })
 }
@@ -455,6 +486,17 @@ impl From<plan::SealError> for SealError {
             plan::SealError::Created(fault) => Self::Created(fault.into()),
             plan::SealError::Other(reason) => Self::Other(reason),
             plan::SealError::Pack(fault) => Self::Pack(fault.into()),
+        }
+    }
+}
+
+impl From<plan::VersionError> for VersionError {
+    fn from(error: plan::VersionError) -> Self {
+        match error {
+            plan::VersionError::Exhausted(highest) => Self::Exhausted { highest },
+            plan::VersionError::Highest(fault) => Self::Highest(fault.into()),
+            plan::VersionError::Other(reason) => Self::Other(reason),
+            plan::VersionError::Unknown(highest) => Self::Unknown { highest },
         }
     }
 }

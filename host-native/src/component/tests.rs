@@ -8,6 +8,7 @@ use bundle_core::plan::seal::{EmptyBlob, Origin, seal};
 use bundle_core::plan::tag::decide_tag;
 use bundle_core::snapshot::SyncedFile;
 use bundle_core::tree::tree_digest;
+use bundle_core::version::{Bump, Difference, highest_version, next_version};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -114,6 +115,27 @@ fn hashes_known_answers() {
     let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!(core().sha256(b"abc").unwrap().to_string(), abc);
     assert_eq!(core().sha256(b"").unwrap(), Digest::EMPTY);
+}
+
+#[test]
+fn decides_versions_as_the_native_core() {
+    let core = core();
+    let tags: Vec<Tag> = ["v1.2.3", "1.2.3", "2.0.0-rc.1", "1.10.0", "latest"]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+    for count in 0..=tags.len() {
+        let highest = core.highest_version(&tags[..count]).unwrap();
+        assert_eq!(highest, highest_version(&tags[..count]));
+        for bump in [Bump::Auto, Bump::Patch, Bump::Minor, Bump::Major] {
+            for counts in [None, Some((0, 0, 0)), Some((1, 0, 0)), Some((0, 1, 0)), Some((0, 0, 1))] {
+                let difference =
+                    counts.map(|(added, deleted, changed)| Difference { added, deleted, changed });
+                let facts = VersionFacts { highest: highest.clone(), bump, difference };
+                assert_eq!(core.next_version(&facts).ok(), next_version(&facts).ok(), "{facts:?}");
+            }
+        }
+    }
 }
 
 #[test]

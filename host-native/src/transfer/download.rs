@@ -1,6 +1,6 @@
 //! Brings the content that a pull needs into staging, several blobs at a time, each verified on its way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::blocking;
 use super::tables::{TablesError, load_tables};
-use super::unpacking::{Assembled, Older, unpack};
+use super::unpacking::{Assembled, Older, packs_of, unpack};
 use crate::bundle::{Bundle, Context};
 use crate::component::CoreError;
 use crate::project::Project;
@@ -124,8 +124,7 @@ async fn download_blobs(
     absent: &[Vec<Wanted<'_>>],
     staged: &mut [PathBuf],
 ) -> Result<Downloaded, DownloadError> {
-    let layers: BTreeMap<Digest, &Descriptor> =
-        bundle.manifest_view.layers.iter().map(|layer| (layer.digest, layer)).collect();
+    let layers = layers_of(bundle);
     let mut paths = stream::iter(absent)
         .map(async |files| {
             let path = match files.first() {
@@ -145,14 +144,27 @@ async fn download_blobs(
     Ok(sum)
 }
 
+/// The blobs that the manifest names, by their digests.
+pub(super) fn layers_of(bundle: &Bundle) -> BTreeMap<Digest, &Descriptor> {
+    bundle.manifest_view.layers.iter().map(|layer| (layer.digest, layer)).collect()
+}
+
+/// The blob that is the content of `file`, in layout `files`.
+pub(super) fn layer_of<'a>(
+    layers: &BTreeMap<Digest, &'a Descriptor>,
+    file: &File,
+) -> Result<&'a Descriptor, DownloadError> {
+    let layer = layers.get(&file.digest).copied();
+    layer.ok_or_else(|| DownloadError::NoBlob { path: file.path.to_string() })
+}
+
 async fn stage_blob(
     context: Context<'_>,
     staging: &Staging,
     file: &File,
     layers: &BTreeMap<Digest, &Descriptor>,
 ) -> Result<PathBuf, DownloadError> {
-    let layer = layers.get(&file.digest);
-    let layer = layer.ok_or_else(|| DownloadError::NoBlob { path: file.path.to_string() })?;
+    let layer = layer_of(layers, file)?;
     let (path, target) = staging.stage_file(Mode::of(file.executable)).map_err(staging_fault(staging))?;
     fetch(context, layer, target, &file.path, staging).await?;
     Ok(path)
@@ -169,14 +181,9 @@ async fn download_chunks(
     staged: &mut [PathBuf],
 ) -> Result<Downloaded, DownloadError> {
     let placement = &bundle.index_view.placement;
-    let assembled = |files: &Vec<Wanted<'_>>| {
-        let first = files.first()?;
-        let at = bundle.files().binary_search_by(|file| file.path.cmp(&first.file.path)).ok()?;
-        Some(Assembled { file: &bundle.files()[at], runs: placement.runs(at) })
-    };
+    let assembled = |files: &Vec<Wanted<'_>>| Assembled::of(bundle, &files.first()?.file.path);
     let files: Vec<Assembled<'_>> = absent.iter().filter_map(assembled).collect();
-    let needed: BTreeSet<u32> = files.iter().flat_map(|file| file.runs).map(|run| run.pack).collect();
-    let tables = load_tables(context, &placement.packs, &needed).await?;
+    let tables = load_tables(context, &placement.packs, &packs_of(&files)).await?;
     let older = older_files(project, plan, &files);
     let unpacked = blocking(|| unpack(context, staging, &placement.packs, &tables, &files, &older))?;
     let mut downloaded = unpacked.downloaded;

@@ -1,5 +1,6 @@
 //! Carries plans out: moves bytes between the project and a remote, or between remotes. What is to be moved is not decided here.
 
+mod contents;
 mod copy;
 mod download;
 pub(crate) mod packing;
@@ -9,11 +10,12 @@ mod unpacking;
 mod upload;
 mod verify;
 
+pub use self::contents::read_files;
 pub use self::copy::{Copied, Parts, copy_to_archive, copy_to_remote, lacking};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::packing::PackingError;
 pub use self::tables::{Tables, TablesError, load_all_tables, load_tables};
-pub use self::tag::{TagError, claim_tag, move_tag, tag_digest};
+pub use self::tag::{TagError, check_tag, claim_tag, confirm, move_tag, publish, tag_digest};
 pub use self::upload::{UploadError, Uploaded, upload};
 pub use self::verify::{Checked, Fault, FaultKind, Verification, VerifyError, verify, verify_bundle};
 

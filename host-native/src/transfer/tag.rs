@@ -45,17 +45,8 @@ pub async fn claim_tag(
 ///
 /// Remotes that honour conditions are told what the tag must still name; because others do not, the tag is read back.
 pub async fn move_tag(context: Context<'_>, facts: TagFacts, manifest: Bytes) -> Result<(), TagError> {
-    let current = tag_digest(context, &facts.tag).await?;
-    let facts = TagFacts { current, ..facts };
-    match context.core.decide_tag(&facts)? {
-        TagDecision::AlreadyThere => return Ok(()),
-        TagDecision::Moved(found) => {
-            return Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found });
-        }
-        TagDecision::Published(found) => return Err(TagError::Published { tag: facts.tag, found }),
-        TagDecision::Write => {}
-    }
-    let condition = match (facts.force, current) {
+    let Some(facts) = look(context, facts).await? else { return Ok(()) };
+    let condition = match (facts.force, facts.current) {
         (true, _) => Condition::Any,
         (false, Some(current)) => Condition::Is(current),
         (false, None) => Condition::Absent,
@@ -72,16 +63,67 @@ pub async fn move_tag(context: Context<'_>, facts: TagFacts, manifest: Bytes) ->
         }
         result => result.map_err(OpenError::from)?,
     }
-    let found = tag_digest(context, &facts.tag).await?;
-    if found != Some(facts.target) {
-        return Err(TagError::Overtaken { tag: facts.tag, pushed: facts.target, found });
+    confirm(context, &facts.tag, facts.target).await
+}
+
+/// Finds out whether the tag of `facts` could be moved now, and moves nothing.
+pub async fn check_tag(context: Context<'_>, facts: TagFacts) -> Result<(), TagError> {
+    look(context, facts).await.map(drop)
+}
+
+/// `facts` with what the tag names now, where it is to be written; nothing where it names its target already.
+async fn look(context: Context<'_>, facts: TagFacts) -> Result<Option<TagFacts>, TagError> {
+    let current = tag_digest(context, &facts.tag).await?;
+    let facts = TagFacts { current, ..facts };
+    match context.core.decide_tag(&facts)? {
+        TagDecision::AlreadyThere => Ok(None),
+        TagDecision::Moved(found) => Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found }),
+        TagDecision::Published(found) => Err(TagError::Published { tag: facts.tag, found }),
+        TagDecision::Write => Ok(Some(facts)),
     }
-    Ok(())
+}
+
+/// Makes `tag`, a version that was not there when it was chosen, name `target`, whose bytes are `manifest`.
+///
+/// # Errors
+///
+/// [`TagError::Chosen`] where it is there by now: nobody can insist on a number that somebody else has published.
+pub async fn publish(
+    context: Context<'_>,
+    tag: &Tag,
+    target: Digest,
+    manifest: Bytes,
+) -> Result<(), TagError> {
+    let facts = TagFacts { tag: tag.clone(), planned: None, current: None, target, force: false };
+    match move_tag(context, facts, manifest).await {
+        Err(TagError::Moved { tag, found: Some(found), .. }) => Err(TagError::Chosen { tag, found }),
+        moved => moved,
+    }
+}
+
+/// Reads a tag back that was made to name `target`.
+///
+/// # Errors
+///
+/// [`TagError::Overtaken`] where it names something else by now.
+pub async fn confirm(context: Context<'_>, tag: &Tag, target: Digest) -> Result<(), TagError> {
+    match tag_digest(context, tag).await? {
+        Some(found) if found == target => Ok(()),
+        found => Err(TagError::Overtaken { tag: tag.clone(), pushed: target, found }),
+    }
 }
 
 /// Why a tag does not name what it was to name.
 #[derive(Debug, Error)]
 pub enum TagError {
+    /// It is the version that was to be published, and another push has published it first; it was left alone.
+    #[error("another push has published the version `{tag}` meanwhile, as {found}")]
+    Chosen {
+        /// The tag.
+        tag: Tag,
+        /// What it names.
+        found: Digest,
+    },
     /// The core could not be asked.
     #[error(transparent)]
     Core(#[from] CoreError),

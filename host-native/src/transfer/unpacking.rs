@@ -5,14 +5,16 @@
 
 pub(super) mod batch;
 mod local;
+mod memory;
 mod settling;
 mod target;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::pack::{Pack, Place, Run, Table};
+use bundle_core::path::BundlePath;
 use bundle_core::plan::fetch::ByteRange;
 use bundle_core::snapshot::File;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -20,11 +22,12 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use self::batch::{Batch, Gathering};
+pub(super) use self::memory::unpack_to_memory;
 use self::settling::settling;
 use self::target::Targets;
 use super::tables::Tables;
 use super::{DownloadError, Downloaded};
-use crate::bundle::Context;
+use crate::bundle::{Bundle, Context};
 use crate::project::staging::Staging;
 use crate::remote::RemoteError;
 
@@ -38,6 +41,19 @@ const WAITING: usize = 1;
 pub(super) struct Assembled<'a> {
     pub(super) file: &'a File,
     pub(super) runs: &'a [Run],
+}
+
+impl<'a> Assembled<'a> {
+    /// The file at `path` of a bundle in layout `packed`.
+    pub(super) fn of(bundle: &'a Bundle, path: &BundlePath) -> Option<Self> {
+        let at = bundle.files().binary_search_by(|file| file.path.cmp(path)).ok()?;
+        Some(Self { file: &bundle.files()[at], runs: bundle.index_view.placement.runs(at) })
+    }
+}
+
+/// The packs that `files` have chunks in.
+pub(super) fn packs_of(files: &[Assembled<'_>]) -> BTreeSet<u32> {
+    files.iter().flat_map(|file| file.runs).map(|run| run.pack).collect()
 }
 
 /// An older file of the project that may share chunks with a new one.
@@ -69,7 +85,8 @@ pub(super) fn unpack(
     older: &[Older],
 ) -> Result<Unpacked, DownloadError> {
     let (settling, settler) = settling();
-    let (targets, mut wanted) = Targets::of(staging, settling, files, &tables.tables)?;
+    let mut wanted = destinations(files, &tables.tables)?;
+    let targets = Targets::of(staging, settling, files);
     local::take(older, &tables.tables, &mut wanted, &targets)?;
     let fetched = wanted.values().flatten().map(|destination| destination.file).collect();
     let (send, receive) = mpsc::channel(WAITING);
@@ -106,6 +123,32 @@ struct Destination {
     file: usize,
     /// The first byte in it.
     offset: u64,
+}
+
+/// Finds out where every chunk of `files` goes.
+///
+/// # Errors
+///
+/// Refuses a file whose chunks do not add up to its size.
+fn destinations(files: &[Assembled<'_>], tables: &[Table]) -> Result<Wanted, DownloadError> {
+    let mut wanted: HashMap<Place, Vec<Destination>> = HashMap::new();
+    for (at, Assembled { file, runs }) in files.iter().enumerate() {
+        let mut offset = 0;
+        for run in *runs {
+            for chunk in run.first..run.first + run.count {
+                let frame = tables.get(run.pack as usize).and_then(|table| table.frames.get(chunk as usize));
+                // The core has checked the runs against the index's packs, and those against their tables.
+                let Some(frame) = frame else { return Err(DownloadError::content(file)) };
+                let place = Place { pack: run.pack, chunk };
+                wanted.entry(place).or_default().push(Destination { file: at, offset });
+                offset += u64::from(frame.raw);
+            }
+        }
+        if offset != file.size {
+            return Err(DownloadError::content(file));
+        }
+    }
+    Ok(wanted.into_iter().collect())
 }
 
 fn write_all(

@@ -2,18 +2,19 @@
 
 use std::io::{self, Write};
 
-use bundle_core::diff::{PathChange, Sides};
+use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::path::BundlePath;
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File, SyncedFile, synced};
 use clap::Args;
 use serde::Serialize;
 
-use super::status::{ChangeReport, Sizes, change_reports};
+use super::status::{ChangeReport, FileReport, Sizes, change_reports};
 use crate::bundle::{Bundle, Context, open};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, configured, look, understand, version_of};
-use crate::cli::ui::{Report, bytes, counted, shown};
+use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
+use crate::patch::{Side, patches};
 use crate::scan::Untracked;
 
 /// Show which files differ
@@ -28,6 +29,12 @@ pub(crate) struct DiffArgs {
     /// Show how many bytes each file has on both sides
     #[arg(long)]
     stat: bool,
+    /// Show what differs in them, as a patch that `git apply` and `patch -p1` take
+    ///
+    /// Binary files, and files of more than 8 MiB, are only said to differ. On a terminal, control characters are shown
+    /// and not obeyed; elsewhere everything is as it is in the files.
+    #[arg(short, long)]
+    patch: bool,
 }
 
 /// The document of `diff`.
@@ -38,74 +45,165 @@ struct DiffReport<'a> {
     /// What is compared: the new side; `project` where it is the files on disk.
     to: String,
     /// Every path that differs. `local` is the new side, `remote` the old one.
-    changes: Vec<ChangeReport<'a>>,
+    changes: Vec<DiffChange<'a>>,
     #[serde(skip)]
+    shows: Shows,
+}
+
+/// One path that differs.
+#[derive(Serialize)]
+struct DiffChange<'a> {
+    #[serde(flatten)]
+    change: ChangeReport<'a>,
+    /// What makes the old file the new one, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+}
+
+/// What a person asked to see, and where.
+struct Shows {
     stat: bool,
+    patch: bool,
+    surface: Surface,
+}
+
+/// How a file of the old side became that of the new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Added,
+    Deleted,
+    Changed,
+    ModeChanged,
+}
+
+impl DiffChange<'_> {
+    fn kind(&self) -> Kind {
+        match (&self.change.local, &self.change.remote) {
+            (Some(_), None) => Kind::Added,
+            (None, Some(_)) => Kind::Deleted,
+            (Some(new), Some(old)) if new.digest == old.digest => Kind::ModeChanged,
+            _ => Kind::Changed,
+        }
+    }
+
+    fn write_text(&self, out: &mut dyn Write, shows: &Shows) -> io::Result<()> {
+        let letter = match self.kind() {
+            Kind::Added => 'A',
+            Kind::Deleted => 'D',
+            Kind::Changed => 'M',
+            Kind::ModeChanged => 'X',
+        };
+        write!(out, "{letter} {}", shown(self.change.path))?;
+        if shows.stat {
+            let size = |file: &Option<FileReport>| size_of(file).map_or_else(|| "-".to_owned(), bytes);
+            write!(out, "  {} -> {}", size(&self.change.remote), size(&self.change.local))?;
+        }
+        writeln!(out)
+    }
+}
+
+fn size_of(file: &Option<FileReport>) -> Option<u64> {
+    file.as_ref().and_then(|file| file.size)
 }
 
 impl Report for DiffReport<'_> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        for change in &self.changes {
-            let letter = match (&change.local, &change.remote) {
-                (Some(_), None) => 'A',
-                (None, Some(_)) => 'D',
-                (Some(new), Some(old)) if new.digest == old.digest => 'X',
-                _ => 'M',
-            };
-            write!(out, "{letter} {}", shown(change.path))?;
-            if self.stat {
-                let size = |file: &Option<super::status::FileReport>| {
-                    file.as_ref().and_then(|file| file.size).map_or_else(|| "-".to_owned(), bytes)
-                };
-                write!(out, "  {} -> {}", size(&change.remote), size(&change.local))?;
-            }
+        if self.shows.stat || !self.shows.patch {
+            self.write_list(out)?;
+        }
+        let patches = || self.changes.iter().filter_map(|change| change.patch.as_deref());
+        if self.shows.stat && patches().next().is_some() {
             writeln!(out)?;
         }
-        match self.changes.len() {
-            0 => writeln!(out, "No differences"),
-            count => writeln!(out, "{} differ{}", counted(count, "file"), if count == 1 { "s" } else { "" }),
+        patches().try_for_each(|patch| match self.shows.surface {
+            Surface::Terminal => write!(out, "{}", shown_text(patch)),
+            Surface::Other => out.write_all(patch.as_bytes()),
+        })
+    }
+}
+
+impl DiffReport<'_> {
+    fn write_list(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.changes.iter().try_for_each(|change| change.write_text(out, &self.shows))?;
+        let count = self.changes.len();
+        if count == 0 {
+            return writeln!(out, "No differences");
         }
+        write!(out, "{} differ{}", counted(count, "file"), if count == 1 { "s" } else { "" })?;
+        if self.shows.stat {
+            let of = |kinds: &[Kind]| self.changes.iter().filter(|one| kinds.contains(&one.kind())).count();
+            let (added, deleted) = (of(&[Kind::Added]), of(&[Kind::Deleted]));
+            let changed = of(&[Kind::Changed, Kind::ModeChanged]);
+            let old: u64 = self.changes.iter().filter_map(|one| size_of(&one.change.remote)).sum();
+            let new: u64 = self.changes.iter().filter_map(|one| size_of(&one.change.local)).sum();
+            let (old, new) = (bytes(old), bytes(new));
+            write!(out, ": {added} added, {deleted} deleted, {changed} changed, {old} -> {new}")?;
+        }
+        writeln!(out)
     }
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError> {
     let core = session.core()?;
     let runtime = session.runtime()?;
-    let opened = |reference: &Reference| -> Result<Bundle, CliError> {
-        let remote = session.remote(reference)?;
-        runtime.block_on(find(session.context(&core, remote.as_ref()), reference))
+    let compare = async |from: &Reference, to: &str, old: Side<'_>, new: Side<'_>, changes: &[PathChange]| {
+        let paths: Vec<&BundlePath> = if args.patch { differing(changes) } else { Vec::new() };
+        let patches = patches(old, new, &paths).await?;
+        let reports = change_reports(changes, new.files(), old.files(), Sizes::Known);
+        // One for each that differs, or none at all.
+        let patches = patches.into_iter().map(Some).chain(std::iter::repeat(None));
+        session.ui.report(&DiffReport {
+            from: from.to_string(),
+            to: to.to_owned(),
+            changes: reports
+                .into_iter()
+                .zip(patches)
+                .map(|(change, patch)| DiffChange { change, patch })
+                .collect(),
+            shows: Shows { stat: args.stat, patch: args.patch, surface: session.ui.surface() },
+        })
     };
     if let [old, new] = args.references.as_slice() {
         // Two whole references need no project.
         let default = session.workspace().ok().and_then(|workspace| workspace.default_reference());
         let (old, new) = (understand(old, default.as_ref())?, understand(new, default.as_ref())?);
-        let (from, to) = (opened(&old)?, opened(&new)?);
-        let changes =
-            core.diff(two_sides(&from, &to, &synced(from.files()), &paths(from.files(), to.files())))?;
-        return session.ui.report(&report(
-            &old.to_string(),
-            &new.to_string(),
-            &changes,
-            to.files(),
-            from.files(),
-            args,
-        ));
+        let (old_remote, new_remote) = (session.remote(&old)?, session.remote(&new)?);
+        let old_context = session.context(&core, old_remote.as_ref());
+        let new_context = session.context(&core, new_remote.as_ref());
+        return runtime.block_on(async {
+            let (from, to) = (find(old_context, &old).await?, find(new_context, &new).await?);
+            let (base, tracked) = (synced(from.files()), paths(from.files(), to.files()));
+            let changes = core.diff(two_sides(&from, &to, &base, &tracked))?;
+            let from = Side::Bundle { context: old_context, bundle: &from };
+            let to = Side::Bundle { context: new_context, bundle: &to };
+            compare(&old, &new.to_string(), from, to, &changes).await
+        });
     }
     let workspace = session.workspace()?;
     let reference = match args.references.first() {
         Some(text) => understand(text, workspace.default_reference().as_ref())?,
         None => configured(&workspace)?,
     };
-    let from = opened(&reference)?;
-    let found = look(&workspace, &[], Untracked::Skip)?;
-    let sides = Sides {
-        local: &found.files,
-        remote: from.files(),
-        base: &workspace.state.last_synced,
-        tracked: &workspace.tracked,
-    };
-    let changes = core.diff(sides)?;
-    session.ui.report(&report(&reference.to_string(), "project", &changes, &found.files, from.files(), args))
+    let remote = session.remote(&reference)?;
+    let context = session.context(&core, remote.as_ref());
+    runtime.block_on(async {
+        let from = find(context, &reference).await?;
+        let found = look(&workspace, &[], Untracked::Skip)?;
+        let sides = Sides {
+            local: &found.files,
+            remote: from.files(),
+            base: &workspace.state.last_synced,
+            tracked: &workspace.tracked,
+        };
+        let changes = core.diff(sides)?;
+        let from = Side::Bundle { context, bundle: &from };
+        let to = Side::Project { project: &workspace.project, scan: &found };
+        compare(&reference, "project", from, to, &changes).await
+    })
+}
+
+fn differing(changes: &[PathChange]) -> Vec<&BundlePath> {
+    changes.iter().filter(|each| each.change != Change::Unchanged).map(|each| &each.path).collect()
 }
 
 /// Opens a bundle that must be there.
@@ -133,18 +231,27 @@ fn paths(one: &ByPath<File>, other: &ByPath<File>) -> ByPath<BundlePath> {
     ByPath::new(paths).unwrap_or_default()
 }
 
-fn report<'a>(
-    from: &str,
-    to: &str,
-    changes: &'a [PathChange],
-    new: &ByPath<File>,
-    old: &ByPath<File>,
-    args: &DiffArgs,
-) -> DiffReport<'a> {
-    DiffReport {
-        from: from.to_owned(),
-        to: to.to_owned(),
-        changes: change_reports(changes, new, old, Sizes::Known),
-        stat: args.stat,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_told_what_to_do_by_a_file() {
+        let patch = "--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+\ta\u{1b}[2Jb\r\n";
+        let change = ChangeReport { path: "x", change: "added_local", local: None, remote: None };
+        let mut report = DiffReport {
+            from: String::new(),
+            to: String::new(),
+            changes: vec![DiffChange { change, patch: Some(patch.to_owned()) }],
+            shows: Shows { stat: false, patch: true, surface: Surface::Terminal },
+        };
+        let text = |report: &DiffReport<'_>| {
+            let mut out = Vec::new();
+            report.write_text(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(&report), "--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+\ta\\u{1b}[2Jb\\u{d}\n");
+        report.shows.surface = Surface::Other;
+        assert_eq!(text(&report), patch);
     }
 }

@@ -5,15 +5,20 @@ use std::io::{self, Write};
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::reference::Tag;
+use bundle_core::version::{Bump, Version};
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::args::Execution;
+use crate::bundle::Bundle;
+use crate::cli::args::{BumpArg, Execution};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, configured, look};
 use crate::cli::ui::{Report, bytes, counted, list};
 use crate::clock::creation_time;
-use crate::push::{Force, PreparedPush, Pushed, apply, look_and_pack, open_destination, prepare};
+use crate::push::{
+    Destination, Force, PlannedVersion, PreparedPush, Pushed, apply, find_highest, look_and_pack,
+    open_destination, plan_version, prepare,
+};
 use crate::scan::{Silent, Untracked};
 
 /// Make the remote's bundle equal to the project
@@ -25,6 +30,12 @@ pub(crate) struct PushArgs {
     /// The tag to push to, once or several times; the project's default tag otherwise
     #[arg(short, long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// Publish a version too, one after the highest among the remote's tags; the first one is 0.1.0
+    ///
+    /// `auto` compares with the highest version: deletions make a major version, additions a minor one, other changes a
+    /// patch. Where nothing differs from it, nothing is written.
+    #[arg(long, value_name = "KIND")]
+    bump: Option<BumpArg>,
     /// Undo what others changed, and move tags whatever they name
     #[arg(short, long)]
     force: bool,
@@ -44,6 +55,8 @@ struct PushReport {
     index: Option<Digest>,
     tree: Digest,
     tags: Vec<String>,
+    /// With `--bump`, the version among `tags`: the one that is published, or that has this tree already.
+    version: Option<String>,
     /// Whether anything was, or would be, written.
     changed: bool,
     uploaded: UploadedReport,
@@ -102,6 +115,10 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let (lock, mut workspace) = session.locked_workspace("push")?;
     let reference = configured(&workspace)?;
     let tags = tags(args, reference.tag.as_ref())?;
+    let bump = args.bump.map(Bump::from);
+    if bump.is_some() {
+        refuse_versions(&tags)?;
+    }
     if workspace.tracked.is_empty() && workspace.state.last_synced.is_empty() {
         return Err(CliError::new(Exit::Usage, "nothing is tracked, so there is nothing to push")
             .hint("track files with `modelops-bundle add PATH`"));
@@ -115,10 +132,23 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let force = if args.force { Force::Yes } else { Force::No };
     let execution = Execution::of(args.dry_run);
     let report = session.runtime()?.block_on(async {
-        let destination = open_destination(context, &workspace, &reference, &tags).await?;
-        let found = match execution {
-            Execution::DryRun => look(&workspace, &[], Untracked::Skip)?.into(),
-            Execution::Apply => {
+        let mut destination = open_destination(context, &workspace, &reference, &tags).await?;
+        let found = match (execution, bump) {
+            (_, Some(bump)) => {
+                // Nothing is sent before it is known whether there is anything to publish.
+                let found = look(&workspace, &[], Untracked::Skip)?;
+                let highest = find_highest(context).await?;
+                match plan_version(context, highest, &found.files, bump)? {
+                    PlannedVersion::Publish(tag) => destination.version = Some(tag),
+                    PlannedVersion::Unchanged { tag, bundle } => {
+                        let place = reference.without_version().to_string();
+                        return Ok(published(place, &tag, &bundle, execution, remote.requests()));
+                    }
+                }
+                found.into()
+            }
+            (Execution::DryRun, None) => look(&workspace, &[], Untracked::Skip)?.into(),
+            (Execution::Apply, None) => {
                 look_and_pack(context, &lock, &workspace, &destination, force, &Silent).await?
             }
         };
@@ -143,6 +173,41 @@ fn tags(args: &PushArgs, default: Option<&Tag>) -> Result<Vec<Tag>, CliError> {
     Ok(tags)
 }
 
+/// What `--bump` writes beside the version has to be a tag that can move.
+fn refuse_versions(tags: &[Tag]) -> Result<(), CliError> {
+    let Some(tag) = tags.iter().find(|tag| Version::of(tag).is_some()) else { return Ok(()) };
+    let message = format_args!(
+        "--bump chooses the version, so that the tag `{tag}`, which is one, cannot be pushed too"
+    );
+    Err(CliError::new(Exit::Usage, message)
+        .hint("name the tag that is to follow the versions, as in --tag latest; or push without --bump"))
+}
+
+/// The report of a push that found its tree to be published.
+fn published(
+    reference: String,
+    tag: &Tag,
+    bundle: &Bundle,
+    execution: Execution,
+    requests: u64,
+) -> PushReport {
+    PushReport {
+        reference,
+        digest: Some(bundle.digest),
+        index: Some(bundle.manifest_view.index.digest),
+        tree: bundle.index_view.tree,
+        tags: vec![tag.to_string()],
+        version: Some(tag.to_string()),
+        changed: false,
+        uploaded: UploadedReport { files: 0, blobs: 0, bytes: 0 },
+        deleted: Vec::new(),
+        overwritten: Vec::new(),
+        requests,
+        dry_run: execution == Execution::DryRun,
+        upload: Vec::new(),
+    }
+}
+
 /// A project that has never agreed with its remote replaces it; its user should know what.
 fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>, force: Force) {
     let plan = &prepared.plan;
@@ -162,15 +227,16 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
     let replaces = prepared.destination.replaces.as_ref();
     let stays = replaces.filter(|_| !plan.changed);
     // A further tag that names something else is to be written even where the tree is the same.
-    let moves_a_tag = stays.is_none_or(|bundle| {
-        prepared.destination.tags.iter().any(|(_, planned)| *planned != Some(bundle.digest))
-    });
+    let Destination { tags, version, .. } = &prepared.destination;
+    let moves_a_tag = version.is_some()
+        || stays.is_none_or(|bundle| tags.iter().any(|(_, planned)| *planned != Some(bundle.digest)));
     PushReport {
         reference: reference.to_owned(),
         digest: stays.map(|bundle| bundle.digest),
         index: stays.map(|bundle| bundle.manifest_view.index.digest),
         tree: plan.tree,
-        tags: prepared.destination.tags.iter().map(|(tag, _)| tag.to_string()).collect(),
+        tags: version.iter().chain(tags.iter().map(|(tag, _)| tag)).map(ToString::to_string).collect(),
+        version: version.as_ref().map(ToString::to_string),
         changed: plan.changed || moves_a_tag,
         uploaded: UploadedReport {
             files: plan.upload.len(),

@@ -1,19 +1,18 @@
 //! Files that are put together: where each chunk goes, and whether the whole is right.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use bundle_core::digest::{Digest, Hasher};
-use bundle_core::pack::{Place, Table};
 use bundle_core::snapshot::File;
 use rayon::prelude::*;
 
 use super::batch::Chunks;
 use super::settling::{Settling, Unsettled};
-use super::{Assembled, Destination, Wanted};
+use super::{Assembled, Destination};
 use crate::project::staging::{Mode, Staging};
 use crate::transfer::DownloadError;
 
@@ -45,38 +44,10 @@ struct Progress {
 type Piece<'a> = (u64, &'a [u8]);
 
 impl<'a> Targets<'a> {
-    /// Finds out where every chunk goes.
-    ///
-    /// # Errors
-    ///
-    /// Refuses a file whose chunks do not add up to its size.
-    pub(super) fn of(
-        staging: &'a Staging,
-        settling: Settling,
-        files: &[Assembled<'a>],
-        tables: &[Table],
-    ) -> Result<(Self, Wanted), DownloadError> {
-        let mut wanted: HashMap<Place, Vec<Destination>> = HashMap::new();
-        let mut targets = Vec::with_capacity(files.len());
-        for (at, Assembled { file, runs }) in files.iter().enumerate() {
-            let mut offset = 0;
-            for run in *runs {
-                for chunk in run.first..run.first + run.count {
-                    let frame =
-                        tables.get(run.pack as usize).and_then(|table| table.frames.get(chunk as usize));
-                    // The core has checked the runs against the index's packs, and those against their tables.
-                    let Some(frame) = frame else { return Err(DownloadError::content(file)) };
-                    let place = Place { pack: run.pack, chunk };
-                    wanted.entry(place).or_default().push(Destination { file: at, offset });
-                    offset += u64::from(frame.raw);
-                }
-            }
-            if offset != file.size {
-                return Err(DownloadError::content(file));
-            }
-            targets.push(Target { file, progress: Mutex::default() });
-        }
-        Ok((Self { staging, settling, targets }, wanted.into_iter().collect()))
+    /// Nothing of them is there yet.
+    pub(super) fn of(staging: &'a Staging, settling: Settling, files: &[Assembled<'a>]) -> Self {
+        let target = |file: &Assembled<'a>| Target { file: file.file, progress: Mutex::default() };
+        Self { staging, settling, targets: files.iter().map(target).collect() }
     }
 
     /// Writes chunks to all the places where they go, on all processors.

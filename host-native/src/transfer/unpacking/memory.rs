@@ -1,0 +1,55 @@
+//! Files that are put together in memory, for whoever wants to look at some small ones.
+
+use bundle_core::digest::Digest;
+use bundle_core::pack::{Pack, Table};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{Assembled, DestinedBatch, WAITING, destinations, fetch_all};
+use crate::bundle::Context;
+use crate::transfer::DownloadError;
+
+/// The content of `files`, in their order, each verified. The caller has seen to it that their sizes are not too much.
+pub(in crate::transfer) async fn unpack_to_memory(
+    context: Context<'_>,
+    packs: &[Pack],
+    tables: &[Table],
+    files: &[Assembled<'_>],
+) -> Result<Vec<Bytes>, DownloadError> {
+    let wanted = &destinations(files, tables)?;
+    let mut contents: Vec<Vec<u8>> = files.iter().map(|file| vec![0; file.file.size as usize]).collect();
+    let (send, receive) = mpsc::channel(WAITING);
+    let fetching = async move {
+        let fetched = fetch_all(context, packs, tables, wanted, &send).await;
+        drop(send);
+        fetched
+    };
+    let (fetched, taken) = tokio::join!(fetching, take_all(&mut contents, receive));
+    // Where a frame could not be taken, fetching was only told to stop.
+    taken.and(fetched)?;
+    for (assembled, content) in files.iter().zip(&contents) {
+        if Digest::of(content) != assembled.file.digest {
+            return Err(DownloadError::content(assembled.file));
+        }
+    }
+    Ok(contents.into_iter().map(Bytes::from).collect())
+}
+
+async fn take_all(
+    contents: &mut [Vec<u8>],
+    mut receive: mpsc::Receiver<DestinedBatch<'_>>,
+) -> Result<(), DownloadError> {
+    while let Some(batch) = receive.recv().await {
+        for (chunk, places) in &batch.decode()?.chunks {
+            for place in *places {
+                let start = place.offset as usize;
+                // A chunk of another size than its table says makes another content, which shows at the end.
+                let target = contents[place.file].get_mut(start..start + chunk.len());
+                if let Some(target) = target {
+                    target.copy_from_slice(chunk);
+                }
+            }
+        }
+    }
+    Ok(())
+}

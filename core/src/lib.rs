@@ -24,6 +24,7 @@ pub mod path;
 pub mod placement;
 pub mod plan;
 pub mod reference;
+pub mod registry;
 pub mod snapshot;
 pub mod storage;
 pub mod tree;

@@ -206,7 +206,7 @@ fn check_host(host: &str) -> Result<(), ReferenceError> {
 
 /// The grammar of a repository name in the distribution-spec:
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/…)*`, at most 255 bytes.
-fn check_repository(name: &str) -> Result<(), ReferenceError> {
+pub(crate) fn check_repository(name: &str) -> Result<(), ReferenceError> {
     let is_part = |part: &str| {
         let ends = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let inner = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));

@@ -60,6 +60,7 @@ pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod component;
+pub mod environment;
 pub mod inspect;
 pub mod patch;
 pub mod project;

@@ -395,6 +395,8 @@ fn says_what_it_did_and_what_was_wrong() {
             "digest": pushed["digest"],
             "tree": pushed["tree"],
             "file": project.path().join("a.tar"),
+            "format": "oci-archive",
+            "files": 6,
             "blobs": 6,
             "bytes": report["bytes"],
             "requests": 0,

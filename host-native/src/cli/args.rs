@@ -6,7 +6,8 @@ use bundle_core::version::Bump;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    add, completions, core, diff, export, import, init, inspect, manifest, pull, push, remove, status, verify,
+    add, completions, config, core, diff, env, export, import, init, inspect, man, manifest, pull, push,
+    remove, status, verify,
 };
 
 /// Packs a project's code and data into one OCI artifact and moves it between people, registries and workers.
@@ -82,8 +83,12 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Config(config::ConfigArgs),
+    Env(env::EnvArgs),
     Core(core::CoreArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 /// The layouts that `init` takes.

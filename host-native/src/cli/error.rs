@@ -19,21 +19,26 @@ use crate::component::answers::{
     FactsError, IndexError, ManifestError, ResolveError, SealError, VersionError,
 };
 use crate::component::{self, CallError, CoreError};
+use crate::environment::EnvironmentError;
 use crate::patch::PatchError;
-use crate::project::config::ConfigError;
+use crate::project::config::{ConfigError, SetError};
 use crate::project::disk_path::DiskPathError;
 use crate::project::folder::FindError;
 use crate::project::journal::PrepareError;
 use crate::project::lock::LockError;
 use crate::project::recovery::{ApplyError, RecoverError};
+use crate::project::settings::SETTINGS;
 use crate::project::state::StateError;
 use crate::project::tracked::TrackedError;
 use crate::pull::PullError;
 use crate::push::{PlanVersionError, PushError};
+use crate::remote::archive::ArchiveError;
 use crate::remote::{RemoteError, RemoteErrorKind};
 use crate::scan::select::SelectError;
 use crate::scan::{Refused, ScanError};
-use crate::transfer::{DownloadError, Fault, PackingError, TablesError, TagError, UploadError, VerifyError};
+use crate::transfer::{
+    DownloadError, ExportError, Fault, PackingError, TablesError, TagError, UploadError, VerifyError,
+};
 use crate::workspace::LoadError;
 
 /// How a command ended. The numbers are part of the interface.
@@ -250,6 +255,9 @@ impl From<RemoteError> for CliError {
             | RemoteError::Encoding { .. } => {
                 "what came is not what was stored: it was damaged or tampered with, and was not used"
             }
+            RemoteError::Archive { source: ArchiveError::NoLayout, .. } => {
+                "a plain tar of files, as `modelops-bundle export --files` writes it, is unpacked with `tar -xf`"
+            }
             RemoteError::Archive { .. } => {
                 "the file is damaged, or no archive that `modelops-bundle export` wrote; nothing of it was used"
             }
@@ -412,6 +420,15 @@ impl From<UploadError> for CliError {
         let UploadError { path, source } = error;
         let cause = Self::from(source);
         Self { message: format!("cannot send `{path}`: {}", cause.message), paths: vec![path], ..cause }
+    }
+}
+
+impl From<ExportError> for CliError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Download(error) => error.into(),
+            ExportError::File(error) => error.into(),
+        }
     }
 }
 
@@ -703,9 +720,58 @@ impl From<TrackedError> for CliError {
     }
 }
 
-impl From<crate::project::config::SetError> for CliError {
-    fn from(error: crate::project::config::SetError) -> Self {
-        Self::of(Exit::Usage, &error)
+impl From<SetError> for CliError {
+    fn from(error: SetError) -> Self {
+        match &error {
+            // What the file is called does not matter here: the value is not in it.
+            SetError::Refused { source } => match source.as_ref() {
+                ConfigError::Key { key, source, .. } => {
+                    Self::new(Exit::Usage, format_args!("`{key}` does not take this value: {source}"))
+                }
+                ConfigError::Reference { source, .. } => source.clone().into(),
+                other => Self::of(Exit::Usage, other),
+            },
+            SetError::EmptyKey
+            | SetError::Format { .. }
+            | SetError::NotNested { .. }
+            | SetError::Size { .. }
+            | SetError::Value { .. } => Self::of(Exit::Usage, &error),
+        }
+    }
+}
+
+impl CliError {
+    /// There is no setting of this name.
+    pub(crate) fn unknown_setting(key: &str) -> Self {
+        let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+        Self::new(Exit::Usage, format_args!("there is no setting `{key}`"))
+            .hint(format!("the settings are {}", keys.join(", ")))
+    }
+}
+
+impl From<EnvironmentError> for CliError {
+    fn from(error: EnvironmentError) -> Self {
+        match error {
+            EnvironmentError::Set(error) => error.into(),
+            EnvironmentError::Name { .. } => Self::of(Exit::Usage, &error)
+                .hint("a name consists of letters, digits, `.`, `_` and `-`; see `modelops-bundle env list`"),
+            EnvironmentError::Namespace { .. }
+            | EnvironmentError::Registry { .. }
+            | EnvironmentError::Relative { .. }
+            | EnvironmentError::Yaml { .. } => Self::of(Exit::Failure, &error).hint("mend the file by hand"),
+            EnvironmentError::Place { .. } => Self::of(Exit::Usage, &error)
+                .hint("name the project's place there with `modelops-bundle init --ref REF`"),
+            EnvironmentError::Read { .. } | EnvironmentError::Write { .. } => {
+                Self::of(Exit::Failure, &error).hint("check its permissions")
+            }
+            EnvironmentError::Unknown { ref known, .. } if known.is_empty() => {
+                Self::of(Exit::NotFound, &error)
+                    .hint("define it in `modelops-bundle/config.yaml` in your folder for settings")
+            }
+            EnvironmentError::Unknown { ref known, .. } => {
+                Self::of(Exit::NotFound, &error).hint(format!("there are {}", known.join(", ")))
+            }
+        }
     }
 }
 

@@ -14,7 +14,8 @@ use clap::error::ErrorKind;
 
 use self::args::{Cli, Command};
 use self::commands::{
-    add, completions, core, diff, export, import, init, inspect, manifest, pull, push, remove, status, verify,
+    add, completions, config, core, diff, env, export, import, init, inspect, man, manifest, pull, push,
+    remove, status, verify,
 };
 use self::error::{CliError, Exit};
 use self::session::Session;
@@ -57,7 +58,10 @@ fn run(ui: &Ui, cli: &Cli) -> Result<(), CliError> {
         Command::Verify(args) => verify::run(&session, args),
         Command::Export(args) => export::run(&session, args),
         Command::Import(args) => import::run(&session, args),
+        Command::Config(args) => config::run(&session, args),
+        Command::Env(args) => env::run(&session, args),
         Command::Core(args) => core::run(&session, args),
+        Command::Man(args) => man::run(&session, args),
         Command::Completions(args) => completions::run(ui, args),
     }
 }

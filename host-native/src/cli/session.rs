@@ -14,7 +14,7 @@ use super::ui::Ui;
 use crate::bundle::Context;
 use crate::component::Core;
 use crate::project::recovery::{Applied, Recovery, recover, recover_locked};
-use crate::project::{Project, ProjectLock};
+use crate::project::{Config, Project, ProjectLock};
 use crate::remote::{Remote, RemoteOptions, Transport, Version, open};
 use crate::scan::{Scan, ScanError, ScanOptions, Silent, Untracked, scan};
 use crate::workspace::Workspace;
@@ -45,7 +45,7 @@ impl<'a> Session<'a> {
     /// What decides.
     pub(crate) fn core(&self) -> Result<Core, CliError> {
         let core = match &self.global.core_file {
-            Some(file) => Core::from_file(file),
+            Some(file) => Core::from_file(&self.cwd.join(file)),
             None => Core::embedded(),
         };
         Ok(core?)
@@ -54,7 +54,7 @@ impl<'a> Session<'a> {
     /// The bytes of what decides.
     pub(crate) fn component_bytes(&self) -> Result<Cow<'static, [u8]>, CliError> {
         let Some(file) = &self.global.core_file else { return Ok(Cow::Borrowed(Core::embedded_bytes())) };
-        let bytes = std::fs::read(file).map_err(|error| {
+        let bytes = std::fs::read(self.cwd.join(file)).map_err(|error| {
             CliError::new(Exit::NotFound, format_args!("cannot read {}: {error}", file.display()))
         })?;
         Ok(Cow::Owned(bytes))
@@ -103,6 +103,13 @@ impl<'a> Session<'a> {
             self.ui.warning(format_args!(
                 "{path} could not be put in place: its staged content is gone; pull again"
             ));
+        }
+    }
+
+    /// Says that comments in the settings file are gone, where they are.
+    pub(crate) fn tell_lost_comments(&self, config: &Config) {
+        if config.lost_comments() {
+            self.ui.warning("the settings file was written anew, and the comments in it are lost");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The project's settings: `config.yaml`, with the keys of the Python tool and a few of our own.
 //!
-//! Keys that are not known here are kept when the file is written; comments are not.
+//! Keys that are not known here are kept when the file is written. So is the rest of its text, comments and all, as long
+//! as a change is one to lines of a plain form; else the file is written anew from its keys.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use thiserror::Error;
 use super::atomic::write_atomically;
 use super::folder::Project;
 pub use super::settings::LinkMode;
+use super::yaml_text::with_setting;
 
 /// The longest settings file that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -39,6 +41,10 @@ pub struct Config {
     pub layout: LayoutPolicy,
     /// Everything in the file, these settings included.
     keys: Map<String, Value>,
+    /// The file that says that.
+    text: String,
+    /// Whether comments that the file had are not in it any more.
+    lost_comments: bool,
 }
 
 impl Config {
@@ -48,7 +54,7 @@ impl Config {
         let fault = |source| ConfigError::Read { file: file.clone(), source };
         let size = match file.metadata() {
             Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Self::from_keys(Map::new(), &file),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Self::from_yaml("", &file),
             Err(error) => return Err(fault(error)),
         };
         if size > MAX_CONFIG_BYTES {
@@ -62,20 +68,28 @@ impl Config {
     pub fn from_yaml(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let keys: Option<Map<String, Value>> = parse_yaml(text)
             .map_err(|source| ConfigError::Yaml { file: file.to_owned(), source: Box::new(source) })?;
-        Self::from_keys(keys.unwrap_or_default(), file)
+        Self::from_keys(keys.unwrap_or_default(), text.to_owned(), file)
     }
 
     /// Replaces the settings of `project`.
     pub fn write(&self, project: &Project) -> Result<(), ConfigError> {
         let file = project.config_file();
-        let yaml = self.to_yaml().map_err(|source| ConfigError::Format { source })?;
-        write_atomically(&file, yaml.as_bytes()).map_err(|source| ConfigError::Write { file, source })
+        write_atomically(&file, self.text.as_bytes()).map_err(|source| ConfigError::Write { file, source })
     }
 
     /// The settings as their file holds them.
-    pub fn to_yaml(&self) -> Result<String, serde_saphyr::SerializeError> {
-        // The Python tool reads YAML 1.1, in which `on` is a boolean: the default keeps such words in quotes.
-        serde_saphyr::to_string(&self.keys)
+    pub fn to_yaml(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a change could not keep the comments that the file had.
+    pub fn lost_comments(&self) -> bool {
+        self.lost_comments
+    }
+
+    /// Whether the file says what the setting at `key` is; `null` and an empty text do not.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.value(key).is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
     }
 
     /// The setting at `key`, in which dots lead into nested ones, if the file has it.
@@ -116,14 +130,53 @@ impl Config {
         if key.split('.').any(str::is_empty) {
             return Err(SetError::EmptyKey);
         }
+        let path: Vec<&str> = key.split('.').collect();
+        let edited = in_one_line(&value).and_then(|line| with_setting(&self.text, &path, Some(&line)));
         map.insert(last.to_owned(), value);
+        self.become_keys(keys, edited)
+    }
+
+    /// Takes the setting at `key` out of the file, so that its default counts again; a folder that is empty then goes too.
+    pub fn unset(&mut self, key: &str) -> Result<(), SetError> {
+        let mut keys = self.keys.clone();
+        match key.split_once('.') {
+            None => _ = keys.remove(key),
+            Some((folder, inner)) => {
+                if let Some(below) = keys.get_mut(folder).and_then(Value::as_object_mut) {
+                    below.remove(inner);
+                    if below.is_empty() {
+                        keys.remove(folder);
+                    }
+                }
+            }
+        }
+        let path: Vec<&str> = key.split('.').collect();
+        let edited = with_setting(&self.text, &path, None);
+        self.become_keys(keys, edited)
+    }
+
+    /// Takes other keys, with a text that is `edited` to say them, if it does.
+    fn become_keys(&mut self, keys: Map<String, Value>, edited: Option<String>) -> Result<(), SetError> {
+        let says_them = |text: &String| {
+            parse_yaml::<Option<Map<String, Value>>>(text).is_ok_and(|said| said.unwrap_or_default() == keys)
+        };
+        let mut lost_comments = self.lost_comments;
+        let text = match edited.filter(says_them) {
+            Some(text) => text,
+            None => {
+                lost_comments |= self.text.contains('#');
+                // The Python tool reads YAML 1.1, in which `on` is a boolean: the default keeps such words in quotes.
+                serde_saphyr::to_string(&keys).map_err(|source| SetError::Format { source })?
+            }
+        };
         let file = Path::new(super::folder::PROJECT_FOLDER).join("config.yaml");
-        *self =
-            Self::from_keys(keys, &file).map_err(|source| SetError::Refused { source: Box::new(source) })?;
+        let changed = Self::from_keys(keys, text, &file)
+            .map_err(|source| SetError::Refused { source: Box::new(source) })?;
+        *self = Self { lost_comments, ..changed };
         Ok(())
     }
 
-    fn from_keys(keys: Map<String, Value>, file: &Path) -> Result<Self, ConfigError> {
+    fn from_keys(keys: Map<String, Value>, text: String, file: &Path) -> Result<Self, ConfigError> {
         let reader = Reader { keys: &keys, file };
         Ok(Self {
             registry_ref: reader.parsed("registry_ref")?,
@@ -137,8 +190,20 @@ impl Config {
             symlinks: reader.typed("symlinks")?.unwrap_or_default(),
             layout: reader.typed("layout")?.unwrap_or_default(),
             keys,
+            text,
+            lost_comments: false,
         })
     }
+}
+
+/// A value as one line of YAML, with words that mean something else in YAML 1.1 in quotes.
+fn in_one_line(value: &Value) -> Option<String> {
+    match value {
+        // JSON is YAML.
+        Value::Array(_) | Value::Object(_) => serde_json::to_string(value).ok(),
+        _ => serde_saphyr::to_string(value).ok().map(|line| line.trim_end().to_owned()),
+    }
+    .filter(|line| !line.contains('\n'))
 }
 
 /// Reads YAML within limits on depth, size and repetition, so that no alias can blow a small file up.
@@ -205,12 +270,6 @@ impl Reader<'_> {
 /// Why settings could not be read or written.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The settings cannot be put into YAML.
-    #[error("cannot write the settings as YAML")]
-    Format {
-        /// What the serializer said.
-        source: serde_saphyr::SerializeError,
-    },
     /// A setting has a value of another kind than it should.
     #[error("{}: `{key}` has a wrong value", file.display())]
     Key {
@@ -271,6 +330,12 @@ pub enum SetError {
     /// The key is empty, or a part of it is.
     #[error("a setting's name, or a part of it, is empty")]
     EmptyKey,
+    /// The settings cannot be put into YAML.
+    #[error("cannot write the settings as YAML")]
+    Format {
+        /// What the serializer said.
+        source: serde_saphyr::SerializeError,
+    },
     /// A part of the key that should hold settings is one.
     #[error("`{key}` is a setting and holds no others")]
     NotNested {
@@ -283,8 +348,14 @@ pub enum SetError {
         /// Why not.
         source: Box<ConfigError>,
     },
-    /// The value is no YAML.
-    #[error("the value is not valid YAML")]
+    /// The value is no number of bytes.
+    #[error(transparent)]
+    Size {
+        /// What is wrong.
+        fault: super::settings::SizeFault,
+    },
+    /// The value is no YAML, or not what the setting takes.
+    #[error("the setting does not take this value")]
     Value {
         /// What is wrong.
         source: Box<serde_saphyr::Error>,
@@ -321,7 +392,13 @@ storage:
         assert_eq!(config.registry_ref.as_ref().unwrap().to_string(), "localhost:5000/pyproj");
         assert_eq!((config.storage.mode, config.storage.threshold_bytes), (StorageMode::OciOnly, 50 << 20));
         assert_eq!((config.symlinks, config.layout), (SymlinkPolicy::Inside, LayoutPolicy::Auto));
-        assert_eq!(config.to_yaml().unwrap(), PYTHON.replace('\'', "\""));
+        assert_eq!(config.to_yaml(), PYTHON);
+        // Also where every line of it was put there by us.
+        let mut written = parse("").unwrap();
+        for (key, value) in config.values() {
+            written.set_value(&key, value.clone()).unwrap();
+        }
+        assert_eq!(written.to_yaml(), PYTHON.replace('\'', "\""));
     }
 
     #[test]
@@ -340,7 +417,7 @@ storage:
         config.set("symlinks", "never").unwrap();
         config.set("registry_ref", "localhost:5000/a/b").unwrap();
         config.set_value("storage.prefix", Value::from("on")).unwrap();
-        let again = parse(&config.to_yaml().unwrap()).unwrap();
+        let again = parse(config.to_yaml()).unwrap();
         assert_eq!(again, config);
         assert_eq!((again.storage.threshold_bytes, again.symlinks), (7, SymlinkPolicy::Never));
         assert_eq!(again.storage.prefix, "on");
@@ -350,6 +427,30 @@ storage:
         assert!(matches!(config.set("symlinks.x", "1"), Err(SetError::NotNested { .. })));
         assert!(matches!(config.set("a..b", "1"), Err(SetError::EmptyKey)));
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn comments_stay_where_that_is_possible() {
+        let mut config = parse("# mine\nlater: x # kept\nstorage:\n  mode: auto # for now\n").unwrap();
+        config.set_value("storage.mode", "oci-only".into()).unwrap();
+        config.set_value("storage.prefix", "on".into()).unwrap();
+        config.unset("later").unwrap();
+        assert_eq!(
+            (config.to_yaml(), config.lost_comments()),
+            ("# mine\nstorage:\n  mode: oci-only # for now\n  prefix: \"on\"\n", false)
+        );
+        assert!(config.is_set("storage.mode") && !config.is_set("later"));
+        config.unset("storage.mode").unwrap();
+        config.unset("storage.prefix").unwrap();
+        assert_eq!((config.to_yaml(), &config.storage), ("# mine\n", &StoragePolicy::default()));
+
+        let mut config = parse("storage: {mode: auto} # mine\n").unwrap();
+        config.set_value("storage.mode", "oci-only".into()).unwrap();
+        assert_eq!((config.to_yaml(), config.lost_comments()), ("storage:\n  mode: oci-only\n", true));
+        // What looks like another key is not taken for it.
+        let mut config = parse("'layout': files\n").unwrap();
+        config.set_value("layout", "packed".into()).unwrap();
+        assert_eq!((config.layout, config.lost_comments()), (LayoutPolicy::Packed, false));
     }
 
     #[test]

@@ -15,13 +15,14 @@ pub mod lock;
 mod parents;
 pub mod recovery;
 mod rescue;
-mod settings;
+pub mod settings;
 pub mod staging;
 pub mod stamp;
 pub mod state;
 mod state_cache;
 pub(crate) mod tick;
 pub mod tracked;
+mod yaml_text;
 
 pub use config::Config;
 pub use folder::Project;

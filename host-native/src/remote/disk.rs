@@ -18,7 +18,7 @@ pub(super) fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error
 }
 
 /// Makes a file in `folder` that has no name of its own yet, and goes when it is dropped before it gets one.
-pub(super) fn new_file(folder: &Path) -> Result<NamedTempFile, RemoteError> {
+pub(crate) fn new_file(folder: &Path) -> Result<NamedTempFile, RemoteError> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(OWN_PREFIX);
     // What becomes of it is there to be shared: the umask decides, as for any other file.
@@ -28,7 +28,7 @@ pub(super) fn new_file(folder: &Path) -> Result<NamedTempFile, RemoteError> {
 }
 
 /// Gives a file that is whole its name, once all of it is on disk.
-pub(super) fn put_in_place(file: NamedTempFile, target: &Path) -> Result<(), RemoteError> {
+pub(crate) fn put_in_place(file: NamedTempFile, target: &Path) -> Result<(), RemoteError> {
     file.as_file().sync_all().map_err(cannot("write", target))?;
     file.persist(target).map_err(|fault| cannot("write", target)(fault.error))?;
     // The name itself is only safe once its directory is; elsewhere than on Unix a directory cannot be opened.
@@ -44,7 +44,7 @@ pub(super) fn put_in_place(file: NamedTempFile, target: &Path) -> Result<(), Rem
 /// # Errors
 ///
 /// `not_regular` makes the error where it is something else.
-pub(super) fn open_regular(
+pub(crate) fn open_regular(
     path: &Path,
     not_regular: impl FnOnce(PathBuf) -> RemoteError,
 ) -> Result<Option<(File, u64)>, RemoteError> {

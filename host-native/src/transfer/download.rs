@@ -187,8 +187,8 @@ async fn download_chunks(
     let older = older_files(project, plan, &files);
     let unpacked = blocking(|| unpack(context, staging, &placement.packs, &tables, &files, &older))?;
     let mut downloaded = unpacked.downloaded;
-    for (at, (files, path)) in absent.iter().zip(unpacked.staged).enumerate() {
-        place(staging, staged, files, path)?;
+    for (at, (files, plot)) in absent.iter().zip(unpacked.plots).enumerate() {
+        place(staging, staged, files, plot.path)?;
         if unpacked.fetched.contains(&at) {
             downloaded.files += files.len() as u64;
         }

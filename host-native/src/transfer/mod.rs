@@ -3,6 +3,7 @@
 mod contents;
 mod copy;
 mod download;
+mod files_archive;
 pub(crate) mod packing;
 pub(crate) mod tables;
 mod tag;
@@ -13,6 +14,7 @@ mod verify;
 pub use self::contents::read_files;
 pub use self::copy::{Copied, Parts, copy_to_archive, copy_to_remote, lacking};
 pub use self::download::{DownloadError, Downloaded, download};
+pub use self::files_archive::{ExportError, export_files};
 pub use self::packing::PackingError;
 pub use self::tables::{Tables, TablesError, load_all_tables, load_tables};
 pub use self::tag::{TagError, check_tag, claim_tag, confirm, move_tag, publish, tag_digest};

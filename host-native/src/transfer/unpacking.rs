@@ -7,6 +7,7 @@ pub(super) mod batch;
 mod local;
 mod memory;
 mod settling;
+pub(super) mod site;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,11 +25,11 @@ use tokio::sync::mpsc;
 use self::batch::{Batch, Gathering};
 pub(super) use self::memory::unpack_to_memory;
 use self::settling::settling;
+use self::site::{Plot, Site};
 use self::target::Targets;
 use super::tables::Tables;
 use super::{DownloadError, Downloaded};
 use crate::bundle::{Bundle, Context};
-use crate::project::staging::Staging;
 use crate::remote::RemoteError;
 
 /// How many packs are read at the same time: files are hashed in their order, and what comes too early waits.
@@ -63,22 +64,22 @@ pub(super) struct Older {
 
 /// Files that were put together.
 pub(super) struct Unpacked {
-    /// Their staged files, in their order.
-    pub(super) staged: Vec<PathBuf>,
+    /// Where they are, in their order.
+    pub(super) plots: Vec<Plot>,
     /// Which of them something came for.
     pub(super) fetched: BTreeSet<usize>,
     /// What came.
     pub(super) downloaded: Downloaded,
 }
 
-/// Stages `files`, each verified.
+/// Puts `files` together at `site`, each verified.
 ///
 /// # Errors
 ///
 /// The first one ends it.
 pub(super) fn unpack(
     context: Context<'_>,
-    staging: &Staging,
+    site: &dyn Site,
     packs: &[Pack],
     tables: &Tables,
     files: &[Assembled<'_>],
@@ -86,11 +87,11 @@ pub(super) fn unpack(
 ) -> Result<Unpacked, DownloadError> {
     let (settling, settler) = settling();
     let mut wanted = destinations(files, &tables.tables)?;
-    let targets = Targets::of(staging, settling, files);
+    let targets = Targets::of(site, settling, files);
     local::take(older, &tables.tables, &mut wanted, &targets)?;
     let fetched = wanted.values().flatten().map(|destination| destination.file).collect();
     let (send, receive) = mpsc::channel(WAITING);
-    let (staged, downloaded) = std::thread::scope(|scope| {
+    let (plots, downloaded) = std::thread::scope(|scope| {
         scope.spawn(|| settler.run());
         let writing = scope.spawn(move || {
             write_all(&targets, receive)?;
@@ -101,13 +102,13 @@ pub(super) fn unpack(
         drop(send);
         // Where writing failed, fetching was only told to stop; where fetching did, files lack something.
         match (writing.join().unwrap_or(Err(DownloadError::Stopped)), downloaded) {
-            (Ok(staged), Ok(downloaded)) => Ok((staged, downloaded)),
+            (Ok(plots), Ok(downloaded)) => Ok((plots, downloaded)),
             (_, Err(fault)) if !matches!(fault, DownloadError::Stopped) => Err(fault),
             (Err(fault), _) | (_, Err(fault)) => Err(fault),
         }
     })?;
     let downloaded = Downloaded { bytes: downloaded.bytes + tables.fetched, ..downloaded };
-    Ok(Unpacked { staged, fetched, downloaded })
+    Ok(Unpacked { plots, fetched, downloaded })
 }
 
 /// The chunks that are still to be fetched, by pack and chunk, each with the places where its bytes go.

@@ -30,6 +30,7 @@ pub(crate) struct AddArgs {
     dry_run: bool,
 }
 
+/// The document of `add`.
 #[derive(Serialize)]
 struct AddReport {
     /// Paths that were not tracked before.
@@ -38,6 +39,7 @@ struct AddReport {
     already_tracked: usize,
     /// How many were skipped because of an ignore rule.
     ignored: u64,
+    /// Whether it was only looked at.
     dry_run: bool,
 }
 

@@ -55,14 +55,18 @@ enum CoreCommand {
 struct MeasureReport {
     /// How many files there were on each side.
     files: usize,
+    /// What each decision takes.
     costs: Vec<CostReport>,
 }
 
 /// What one decision takes, in microseconds.
 #[derive(Serialize)]
 struct CostReport {
+    /// The decision.
     function: &'static str,
+    /// In the component.
     component_us: u64,
+    /// By the same code called natively.
     native_us: u64,
 }
 
@@ -89,13 +93,18 @@ struct InfoReport {
     size: u64,
     /// The contract that this program speaks.
     contract: String,
+    /// What can be called.
     functions: Vec<FunctionReport>,
 }
 
+/// One function of the component.
 #[derive(Serialize)]
 struct FunctionReport {
+    /// The interface that it is in.
     interface: String,
+    /// Its name there.
     name: String,
+    /// What it takes and gives, in WIT.
     signature: String,
 }
 
@@ -119,8 +128,11 @@ impl Report for InfoReport {
 /// The document of `core extract`.
 #[derive(Serialize)]
 struct ExtractReport {
+    /// The file that was written, as it was named.
     file: PathBuf,
+    /// The component's digest.
     digest: Digest,
+    /// Its size in bytes.
     size: u64,
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::status::{ChangeReport, FileReport, Sizes, change_reports};
 use crate::bundle::{Bundle, Context, open};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, configured, look, understand, version_of};
+use crate::cli::session::{Session, absolute, configured, look, understand, version_of};
 use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
 use crate::patch::{Side, patches};
 use crate::scan::Untracked;
@@ -166,7 +166,8 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
     if let [old, new] = args.references.as_slice() {
         // Two whole references need no project.
         let default = session.workspace().ok().and_then(|workspace| workspace.default_reference());
-        let (old, new) = (understand(old, default.as_ref())?, understand(new, default.as_ref())?);
+        let understood = |text: &str| absolute(understand(text, default.as_ref())?, &session.cwd);
+        let (old, new) = (understood(old)?, understood(new)?);
         let (old_remote, new_remote) = (session.remote(&old)?, session.remote(&new)?);
         let old_context = session.context(&core, old_remote.as_ref());
         let new_context = session.context(&core, new_remote.as_ref());
@@ -181,7 +182,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
     }
     let workspace = session.workspace()?;
     let reference = match args.references.first() {
-        Some(text) => understand(text, workspace.default_reference().as_ref())?,
+        Some(text) => absolute(understand(text, workspace.default_reference().as_ref())?, &session.cwd)?,
         None => configured(&workspace)?,
     };
     let remote = session.remote(&reference)?;

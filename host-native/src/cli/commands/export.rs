@@ -12,13 +12,14 @@ use crate::cli::args::Execution;
 use crate::cli::error::CliError;
 use crate::cli::session::{DEFAULT_TAG, Session, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, shown};
-use crate::transfer::{Parts, copy_to_archive};
+use crate::transfer::{Parts, copy_to_archive, export_files};
 
 /// Write a bundle to one file
 ///
 /// The file is a tar of an OCI image layout (`oci-archive:FILE`, which skopeo reads too) with all that the bundle needs,
-/// and has the same bytes whoever writes it. It appears when it is whole; a file of that name is replaced then. Without
-/// a REF it is the bundle of the project's own remote.
+/// and has the same bytes whoever writes it. With --files it is a plain tar of the bundle's files instead, for those who
+/// have nothing but `tar`; it cannot be imported. Either appears when it is whole; a file of that name is replaced then.
+/// Without a REF it is the bundle of the project's own remote.
 #[derive(Debug, Args)]
 #[command(allow_missing_positional = true)]
 pub(crate) struct ExportArgs {
@@ -28,6 +29,9 @@ pub(crate) struct ExportArgs {
     /// The file to write
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Write a plain tar of the files, which any `tar` unpacks
+    #[arg(long)]
+    files: bool,
     /// Show what would be written, and write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -36,26 +40,48 @@ pub(crate) struct ExportArgs {
 /// The document of `export`.
 #[derive(Serialize)]
 struct ExportReport {
+    /// The bundle, as it was named.
     #[serde(rename = "ref")]
     reference: String,
+    /// Its digest.
     digest: Digest,
+    /// The tree digest of its files.
     tree: Digest,
+    /// The file that was, or would be, written.
     file: PathBuf,
-    /// Blobs in the archive; the manifest is not counted.
-    blobs: u64,
-    /// Their bytes.
+    /// What that is.
+    format: Format,
+    /// The bundle's files.
+    files: usize,
+    /// Blobs in the archive, where it has any; the manifest is not counted.
+    blobs: Option<u64>,
+    /// The bytes of the blobs, or in a plain tar those of the files.
     bytes: u64,
     /// HTTP requests made.
     requests: u64,
+    /// Whether nothing was written.
     dry_run: bool,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Format {
+    /// A tar of an OCI image layout.
+    OciArchive,
+    /// A plain tar of the files.
+    Tar,
 }
 
 impl Report for ExportReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let verb = if self.dry_run { "Would export" } else { "Exported" };
-        let (blobs, size) = (counted(self.blobs as usize, "blob"), bytes(self.bytes));
-        let file = self.file.display().to_string();
-        writeln!(out, "{verb} {} to {}: {blobs}, {size}", self.reference, shown(&file))?;
+        let parts = match self.blobs {
+            Some(blobs) => counted(blobs as usize, "blob"),
+            None => counted(self.files, "file"),
+        };
+        let (file, size) = (self.file.display().to_string(), bytes(self.bytes));
+        writeln!(out, "{verb} {} to {}: {parts}, {size}", self.reference, shown(&file))?;
         writeln!(out, "  bundle {}", self.digest)?;
         writeln!(out, "  tree   {}", self.tree)
     }
@@ -74,20 +100,30 @@ pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliErr
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());
     let execution = Execution::of(args.dry_run);
+    let format = if args.files { Format::Tar } else { Format::OciArchive };
     let report = session.runtime()?.block_on(async {
         let bundle = find(context, &reference).await?;
         let parts = Parts::of(&bundle);
-        if execution == Execution::Apply {
-            copy_to_archive(context.remote, &file, &tag, &parts, context.concurrency).await?;
+        match (execution, format) {
+            (Execution::DryRun, _) => {}
+            (Execution::Apply, Format::OciArchive) => {
+                copy_to_archive(context.remote, &file, &tag, &parts, context.concurrency).await?;
+            }
+            (Execution::Apply, Format::Tar) => export_files(context, &bundle, &file).await?,
         }
-        let sum = parts.sum();
+        let (blobs, bytes) = match format {
+            Format::OciArchive => (Some(parts.sum().blobs), parts.sum().bytes),
+            Format::Tar => (None, bundle.index_view.total_size),
+        };
         Ok::<_, CliError>(ExportReport {
             reference: reference.to_string(),
             digest: bundle.digest,
             tree: bundle.index_view.tree,
             file,
-            blobs: sum.blobs,
-            bytes: sum.bytes,
+            format,
+            files: bundle.files().len(),
+            blobs,
+            bytes,
             requests: remote.requests(),
             dry_run: execution == Execution::DryRun,
         })

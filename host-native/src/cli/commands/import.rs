@@ -58,23 +58,31 @@ pub(crate) struct ImportArgs {
 /// The document of `import`; with `--dest` it is that of `pull`.
 #[derive(Serialize)]
 struct ImportReport {
+    /// What names the bundle at its new place.
     #[serde(rename = "ref")]
     reference: String,
+    /// The bundle's digest.
     digest: Digest,
+    /// The tree digest of its files.
     tree: Digest,
+    /// The archive.
     file: String,
     /// Whether anything was, or would be, written.
     changed: bool,
+    /// What was, or would be, sent.
     uploaded: UploadedReport,
     /// HTTP requests made.
     requests: u64,
+    /// Whether it was only looked at.
     dry_run: bool,
 }
 
 /// What was, or on a dry run would be, sent.
 #[derive(Serialize)]
 struct UploadedReport {
+    /// Blobs that were not there.
     blobs: u64,
+    /// Their bytes.
     bytes: u64,
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bundle_core::digest::Digest;
 use bundle_core::reference::{Place, Reference, Tag};
+use bundle_core::registry::{Namespace, Registry};
 use clap::Args;
 use etcetera::BaseStrategy as _;
 use serde::Serialize;
@@ -14,14 +15,17 @@ use crate::cli::args::LayoutArg;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, absolute};
 use crate::cli::ui::Report;
+use crate::environment::{Environment, EnvironmentName, Environments, pin, pinned, place_of_project, switch};
 use crate::project::folder::PROJECT_FOLDER;
+use crate::project::settings::parse_size;
 use crate::project::{Config, Project, ProjectLock};
 use crate::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
 
 /// Make a folder a project
 ///
 /// Creates `.modelops-bundle/` with the project's settings, and has git ignore it. Run again, it changes only what is
-/// asked for. Without --ref the remote is an OCI image layout in the user's data folder, which needs no server.
+/// asked for. Without --ref the remote is in the registry of the environment, called as the folder is; where there is no
+/// environment, it is an OCI image layout in the user's data folder, which needs no server.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// The folder; the current one by default
@@ -33,6 +37,9 @@ pub(crate) struct InitArgs {
     /// The tag that counts where none is named
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
+    /// The namespace of the project in its registry, such as ORG/TEAM
+    #[arg(long, value_name = "NS", conflicts_with = "reference")]
+    namespace: Option<String>,
     /// How pushes lay out files in the repository
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<LayoutArg>,
@@ -41,11 +48,15 @@ pub(crate) struct InitArgs {
     threshold: Option<u64>,
 }
 
+/// The document of `init`.
 #[derive(Serialize)]
 struct InitReport {
+    /// The project's top folder.
     root: PathBuf,
+    /// Its remote, without a tag.
     #[serde(rename = "ref")]
     reference: String,
+    /// The tag that counts where none is named.
     tag: String,
     /// Whether the folder was a project before.
     existed: bool,
@@ -66,11 +77,27 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     // Everything that can be wrong with the arguments is found before anything is created.
     let reference = args.reference.as_deref().map(|text| parse_remote(text, &session.cwd)).transpose()?;
     let tag = args.tag.as_deref().map(str::parse::<Tag>).transpose()?;
+    let namespace = args.namespace.as_deref().map(str::parse::<Namespace>).transpose()?;
     let existed = folder.join(PROJECT_FOLDER).is_dir();
+    let known = if reference.is_none() { Environments::read()? } else { Environments::default() };
+    if !existed && reference.is_none() {
+        Home::find(&known, None, None, namespace.as_ref())?;
+    }
     let (_lock, workspace) = create(session, &folder)?;
     let mut config = workspace.config;
-    settle(&mut config, &workspace.project, reference, tag.as_ref(), args)?;
+    let place = match (reference, &config.registry_ref) {
+        (Some(reference), _) => Some(reference),
+        (None, Some(_)) if namespace.is_none() => None,
+        (None, remote) => {
+            let project = &workspace.project;
+            let home = Home::find(&known, pinned(project)?, remote.as_ref(), namespace.as_ref())?;
+            let namespace = namespace.as_ref().or(known.namespace.as_ref());
+            Some(home.take_in(&mut config, project, namespace)?)
+        }
+    };
+    settle(&mut config, place, tag.as_ref(), args)?;
     config.write(&workspace.project)?;
+    session.tell_lost_comments(&config);
     let gitignore_changed = ignore_in_git(workspace.project.root())?;
     let remote = config.registry_ref.as_ref().map(Reference::without_version);
     session.ui.report(&InitReport {
@@ -105,7 +132,7 @@ fn create(session: &Session<'_>, folder: &Path) -> Result<(ProjectLock, Workspac
     session.lock(project, "init")
 }
 
-fn parse_remote(text: &str, cwd: &Path) -> Result<Reference, CliError> {
+pub(super) fn parse_remote(text: &str, cwd: &Path) -> Result<Reference, CliError> {
     let reference = absolute(text.parse()?, cwd)?;
     if reference.digest.is_some() {
         return Err(CliError::new(Exit::Usage, "a project's remote is a place, and a digest never changes")
@@ -116,16 +143,10 @@ fn parse_remote(text: &str, cwd: &Path) -> Result<Reference, CliError> {
 
 fn settle(
     config: &mut Config,
-    project: &Project,
     reference: Option<Reference>,
     tag: Option<&Tag>,
     args: &InitArgs,
 ) -> Result<(), CliError> {
-    let reference = match (reference, &config.registry_ref) {
-        (Some(reference), _) => Some(reference),
-        (None, Some(_)) => None,
-        (None, None) => Some(own_layout(project)?),
-    };
     if let Some(reference) = reference {
         config.set_value("registry_ref", reference.without_version().to_string().into())?;
         if let Some(tag) = &reference.tag {
@@ -144,6 +165,55 @@ fn settle(
         config.set_value("storage.threshold_bytes", threshold.into())?;
     }
     Ok(())
+}
+
+/// Where a project goes that names no remote.
+struct Home<'a> {
+    /// The environment that it is pinned to, or the user's default one.
+    environment: Option<(EnvironmentName, &'a Environment)>,
+    /// The registry; a project without one has a layout of its own.
+    registry: Option<Registry>,
+}
+
+impl<'a> Home<'a> {
+    fn find(
+        known: &'a Environments,
+        pinned: Option<EnvironmentName>,
+        remote: Option<&Reference>,
+        namespace: Option<&Namespace>,
+    ) -> Result<Self, CliError> {
+        let name = pinned.or_else(|| known.default.clone());
+        let environment = match name {
+            Some(name) => Some((name.clone(), known.get(&name)?)),
+            None => None,
+        };
+        let registry = environment.as_ref().and_then(|(_, environment)| environment.registry.clone());
+        let registry = registry.or_else(|| remote.and_then(|remote| Registry::host_of(&remote.place)));
+        if registry.is_none() && namespace.is_some() {
+            return Err(CliError::new(Exit::Usage, "a namespace is part of a registry, and none is known")
+                .hint("name the remote in full with --ref HOST/NAMESPACE/NAME, or define an environment"));
+        }
+        Ok(Self { environment, registry })
+    }
+
+    /// The project's place there; pins it to the environment.
+    fn take_in(
+        self,
+        config: &mut Config,
+        project: &Project,
+        namespace: Option<&Namespace>,
+    ) -> Result<Reference, CliError> {
+        let place = match &self.registry {
+            Some(registry) => place_of_project(registry, namespace, project)?,
+            None => own_layout(project)?,
+        };
+        if let Some((name, environment)) = &self.environment {
+            config.set_value("registry_ref", place.to_string().into())?;
+            switch(config, project, None, environment, namespace)?;
+            pin(project, name)?;
+        }
+        Ok(place)
+    }
 }
 
 /// The layout of a project that names no remote: in the user's data folder, one for each project folder.
@@ -188,21 +258,6 @@ fn covers_project_folder(line: &str) -> bool {
     pattern == PROJECT_FOLDER
 }
 
-/// Reads a size such as `512`, `64K`, `50M`, `50MiB` or `2G`, in powers of 1024.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor = match text[digits.len()..].to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
-        "" => 1,
-        "k" => 1 << 10,
-        "m" => 1 << 20,
-        "g" => 1 << 30,
-        "t" => 1 << 40,
-        _ => return Err("expected a number of bytes, with K, M, G or T behind it if you like".to_owned()),
-    };
-    let number: u64 = digits.trim().parse().map_err(|_| "expected a number of bytes".to_owned())?;
-    number.checked_mul(factor).ok_or_else(|| "that is more than there can be".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,17 +278,6 @@ mod tests {
             ["# .modelops-bundle/", "!.modelops-bundle/", ".modelops-bundle/cache", "x/.modelops-bundle", ""]
         {
             assert!(!covers_project_folder(line), "{line}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, size) in [("0", 0), ("512", 512), ("64K", 65536), ("50MiB", 52_428_800), ("2gb", 2 << 30)]
-        {
-            assert_eq!(parse_size(text), Ok(size), "{text}");
-        }
-        for text in ["", "M", "-1", "1.5G", "5X", "99999999999T"] {
-            assert!(parse_size(text).is_err(), "{text}");
         }
     }
 }

@@ -60,6 +60,7 @@ pub(crate) struct InspectArgs {
 /// The document of `inspect`.
 #[derive(Serialize)]
 struct InspectReport {
+    /// The bundle, as it was named.
     #[serde(rename = "ref")]
     reference: String,
     /// Its fields stand beside `ref`; they are absent where there is no bundle yet that a push would replace, or where
@@ -84,7 +85,9 @@ struct InspectReport {
 /// What is in the bundle.
 #[derive(Serialize)]
 struct BundleReport {
+    /// The digest of its manifest.
     digest: Digest,
+    /// The tree digest of its files.
     tree: Digest,
     /// When it was made, as it says itself.
     created: Option<String>,
@@ -94,6 +97,7 @@ struct BundleReport {
     tool: Option<String>,
     /// `files` or `packed`.
     layout: &'static str,
+    /// How many files it has.
     file_count: usize,
     /// The files' bytes.
     size: u64,
@@ -111,14 +115,18 @@ struct BundleReport {
 /// Some blobs.
 #[derive(Clone, Copy, Serialize)]
 struct AmountReport {
+    /// How many.
     blobs: u64,
+    /// Their bytes.
     bytes: u64,
 }
 
 /// The packs of a bundle.
 #[derive(Serialize)]
 struct PacksReport {
+    /// How many packs there are.
     count: usize,
+    /// The chunks in them, whether or not the bundle needs them.
     chunks: u64,
     /// The packs' bytes, with their tables.
     size: u64,
@@ -133,22 +141,31 @@ struct PacksReport {
     each: Option<Vec<PackReport>>,
 }
 
-/// One pack; the fields mean what they mean for all of them.
+/// One pack.
 #[derive(Serialize)]
 struct PackReport {
+    /// The pack's own digest.
     digest: Digest,
+    /// Its chunks.
     chunks: u32,
+    /// Its bytes, with its table.
     size: u64,
+    /// Its chunks' bytes, raw.
     raw: u64,
+    /// Bytes of frames that are needed.
     used: u64,
+    /// Bytes of frames that are not.
     waste: u64,
 }
 
 /// One file.
 #[derive(Serialize)]
 struct FileReport {
+    /// Its path.
     path: String,
+    /// Its bytes.
     size: u64,
+    /// Whether it may be run.
     executable: bool,
     /// The layer that it belongs to, where the index says so.
     layer: Option<String>,
@@ -172,8 +189,11 @@ struct SharingReport {
 /// Another bundle.
 #[derive(Serialize)]
 struct OtherReport {
+    /// The digest of its manifest.
     digest: Digest,
+    /// The tags that name it.
     tags: Vec<String>,
+    /// When it was made, as it says itself.
     created: Option<String>,
     /// Its blobs.
     stored: AmountReport,
@@ -184,12 +204,15 @@ struct OtherReport {
 /// What a push would add.
 #[derive(Serialize)]
 struct PushReport {
+    /// The tag that it would be pushed to.
     tag: String,
     /// The layout of the new bundle.
     layout: &'static str,
-    /// Files by what would become of them.
+    /// Files that are not there yet.
     added: u64,
+    /// Files that are there with other content.
     changed: u64,
+    /// Files that would go.
     deleted: u64,
     /// Files where it would undo what others did.
     overwritten: usize,

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::bundle::{Context, OpenError, OpenedManifest, open_index, resolve};
 use crate::cli::error::CliError;
-use crate::cli::session::{Session, configured, understand};
+use crate::cli::session::{Session, absolute, configured, understand};
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::remote::Version;
 
@@ -45,8 +45,10 @@ pub(crate) struct ManifestArgs {
 /// The document of `manifest`.
 #[derive(Serialize)]
 struct ManifestsReport {
+    /// The place.
     #[serde(rename = "ref")]
     reference: String,
+    /// Its bundles, the newest first.
     manifests: Vec<ManifestReport>,
     /// How many bundles there are beyond those that are listed.
     more: usize,
@@ -59,7 +61,9 @@ struct ManifestsReport {
 /// One bundle.
 #[derive(Serialize)]
 struct ManifestReport {
+    /// The digest of its manifest.
     digest: Digest,
+    /// The tags that name it.
     tags: Vec<String>,
     /// When it was made, as it says itself.
     created: Option<String>,
@@ -79,8 +83,10 @@ struct ManifestReport {
 /// The document of `manifest --tags-only`.
 #[derive(Serialize)]
 struct TagsReport {
+    /// The place.
     #[serde(rename = "ref")]
     reference: String,
+    /// Its tags.
     tags: Vec<String>,
     /// HTTP requests made.
     requests: u64,
@@ -152,7 +158,7 @@ fn place(session: &Session<'_>, text: Option<&str>) -> Result<(Reference, Option
     };
     // A whole reference needs no project.
     let default = session.workspace().ok().and_then(|workspace| workspace.default_reference());
-    let reference = understand(text, default.as_ref())?;
+    let reference = absolute(understand(text, default.as_ref())?, &session.cwd)?;
     let wanted = match (&reference.digest, &reference.tag) {
         (Some(digest), _) => Some(Version::Digest(*digest)),
         (None, Some(tag)) => Some(Version::Tag(tag.clone())),

@@ -2,12 +2,15 @@
 
 pub(crate) mod add;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod core;
 pub(crate) mod diff;
+pub(crate) mod env;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod man;
 pub(crate) mod manifest;
 pub(crate) mod pull;
 pub(crate) mod push;

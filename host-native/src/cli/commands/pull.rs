@@ -46,10 +46,14 @@ pub(crate) struct PullArgs {
 /// The document of `pull`.
 #[derive(Serialize)]
 pub(super) struct PullReport {
+    /// The bundle, as it was named.
     #[serde(rename = "ref")]
     reference: String,
+    /// Its digest.
     digest: Digest,
+    /// The tree digest of its files.
     tree: Digest,
+    /// What came, or would come.
     downloaded: DownloadedReport,
     /// Paths that are, or would be, put in place.
     written: Vec<String>,
@@ -59,14 +63,18 @@ pub(super) struct PullReport {
     left_deleted: Vec<String>,
     /// HTTP requests made.
     requests: u64,
+    /// Whether it was only looked at.
     dry_run: bool,
 }
 
 /// What came, or on a dry run would come, from the remote.
 #[derive(Serialize)]
 struct DownloadedReport {
+    /// Files whose content came.
     files: u64,
+    /// Blobs of which something came.
     blobs: u64,
+    /// Bytes that came.
     bytes: u64,
 }
 

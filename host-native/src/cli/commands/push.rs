@@ -47,18 +47,22 @@ pub(crate) struct PushArgs {
 /// The document of `push`.
 #[derive(Serialize)]
 struct PushReport {
+    /// The project's remote, without a tag.
     #[serde(rename = "ref")]
     reference: String,
     /// The bundle's digest; absent on a dry run that would make a new one.
     digest: Option<Digest>,
     /// The index's digest; absent likewise.
     index: Option<Digest>,
+    /// The tree digest of the bundle's files.
     tree: Digest,
+    /// The tags that name, or would name, the bundle.
     tags: Vec<String>,
     /// With `--bump`, the version among `tags`: the one that is published, or that has this tree already.
     version: Option<String>,
     /// Whether anything was, or would be, written.
     changed: bool,
+    /// What was, or would be, sent.
     uploaded: UploadedReport,
     /// Paths that the push drops because they were deleted here.
     deleted: Vec<String>,
@@ -66,6 +70,7 @@ struct PushReport {
     overwritten: Vec<String>,
     /// HTTP requests made.
     requests: u64,
+    /// Whether it was only looked at.
     dry_run: bool,
     /// Paths whose content is, or would be, sent.
     upload: Vec<BundlePath>,
@@ -74,8 +79,11 @@ struct PushReport {
 /// What was, or on a dry run would be, sent of the project's files.
 #[derive(Serialize)]
 struct UploadedReport {
+    /// Files whose content was not there.
     files: usize,
+    /// Blobs that were sent.
     blobs: u64,
+    /// Their bytes.
     bytes: u64,
 }
 

@@ -32,12 +32,14 @@ pub(crate) struct RemoveArgs {
     dry_run: bool,
 }
 
+/// The document of `remove`.
 #[derive(Serialize)]
 struct RemoveReport {
     /// Paths that are no longer tracked.
     removed: Vec<String>,
     /// Whether they were deleted from disk.
     deleted_from_disk: bool,
+    /// Whether it was only looked at.
     dry_run: bool,
 }
 

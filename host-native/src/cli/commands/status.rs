@@ -76,9 +76,12 @@ impl RemoteState {
 /// The document of `status`.
 #[derive(Serialize)]
 struct StatusReport<'a> {
+    /// The project's remote, without a tag.
     #[serde(rename = "ref")]
     reference: String,
+    /// The tag that is compared with.
     tag: String,
+    /// What is known of the bundle there.
     remote: RemoteReport,
     /// How many paths there are of each change.
     summary: BTreeMap<&'static str, usize>,
@@ -92,8 +95,10 @@ struct StatusReport<'a> {
     shows: Shows,
 }
 
+/// The remote's bundle.
 #[derive(Serialize)]
 struct RemoteReport {
+    /// Whether there is one.
     state: RemoteState,
     /// The bundle's digest, where it is known.
     digest: Option<Digest>,
@@ -105,7 +110,9 @@ struct RemoteReport {
 /// One path that differs.
 #[derive(Serialize)]
 pub(crate) struct ChangeReport<'a> {
+    /// The path.
     pub(crate) path: &'a str,
+    /// How it differs, by a name of the three-way rules, such as `modified_local`.
     pub(crate) change: &'static str,
     /// The project's file.
     pub(crate) local: Option<FileReport>,
@@ -116,8 +123,11 @@ pub(crate) struct ChangeReport<'a> {
 /// One side's file.
 #[derive(Serialize)]
 pub(crate) struct FileReport {
+    /// The digest of its content.
     pub(crate) digest: Digest,
+    /// Its size in bytes.
     pub(crate) size: Option<u64>,
+    /// Whether it may be run.
     pub(crate) executable: bool,
 }
 

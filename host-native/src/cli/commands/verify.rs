@@ -30,6 +30,7 @@ pub(crate) struct VerifyArgs {
 /// The document of `verify`.
 #[derive(Serialize)]
 pub(crate) struct VerifyReport {
+    /// The bundle, as it was named.
     #[serde(rename = "ref")]
     reference: String,
     /// The bundle's digest; absent where its manifest cannot be read.
@@ -38,7 +39,9 @@ pub(crate) struct VerifyReport {
     tree: Option<Digest>,
     /// Whether there is no fault.
     ok: bool,
+    /// How much was read.
     checked: CheckedReport,
+    /// Whatever is wrong.
     faults: Vec<FaultReport>,
     /// HTTP requests made.
     requests: u64,
@@ -49,8 +52,11 @@ pub(crate) struct VerifyReport {
 struct CheckedReport {
     /// Blobs, packs among them.
     blobs: u64,
+    /// Packs.
     packs: u64,
+    /// Chunks of packs.
     chunks: u64,
+    /// Files.
     files: u64,
     /// Bytes of blobs.
     bytes: u64,

@@ -42,6 +42,8 @@ pub(super) struct Contents {
     pub(super) marker: Option<Extent>,
     pub(super) index: Option<Extent>,
     pub(super) blobs: BTreeMap<Digest, Extent>,
+    /// How many entries there are besides.
+    others: u64,
 }
 
 impl Contents {
@@ -56,6 +58,11 @@ impl Contents {
         scan.entries()?;
         scan.padding()?;
         Ok(scan.contents)
+    }
+
+    /// Whether there are entries, and none of them belongs to an image layout.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.others > 0 && self.marker.is_none() && self.index.is_none() && self.blobs.is_empty()
     }
 
     /// Notes a file of the layout; says whether there was one of that name before.
@@ -197,7 +204,10 @@ impl<R: Read + Seek> Scan<R> {
         }
         let extent = Extent { start: self.position, size };
         self.skip(size)?;
-        let Some(known) = Name::parse(&name) else { return Ok(()) };
+        let Some(known) = Name::parse(&name) else {
+            self.contents.others += 1;
+            return Ok(());
+        };
         if kind != EntryType::Regular || pax.is_sparse {
             return refuse(|name| ArchiveError::NotAFile { name });
         }
@@ -364,6 +374,9 @@ pub enum ArchiveError {
         /// What is missing.
         what: String,
     },
+    /// Nothing in it is part of an image layout.
+    #[error("it is a tar, but not one of an OCI image layout")]
+    NoLayout,
     /// What is to be a file of the image layout is a link, a folder or the like.
     #[error("the entry `{}` is not a plain file", name.escape_debug())]
     NotAFile {

@@ -4,6 +4,7 @@
 //! an image layout holds is the matter of [`super::image_layout`]; a new archive is made in `writer.rs`.
 
 mod contents;
+pub(crate) mod header;
 mod writer;
 
 use std::fs::File;
@@ -91,6 +92,9 @@ impl Scanned {
             Err(ArchiveError::Read(source)) => return Err(cannot("read", &path)(source)),
             Err(source) => return Err(RemoteError::Archive { path, source }),
         };
+        if contents.is_foreign() {
+            return Err(RemoteError::Archive { path, source: ArchiveError::NoLayout });
+        }
         let archive = Self { path, contents };
         let marker = archive.read(archive.contents.marker, MARKER_FILE, MAX_MARKER_BYTES)?;
         if image_layout::is_marker(&marker)? {

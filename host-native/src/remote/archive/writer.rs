@@ -8,19 +8,15 @@ use std::path::{Path, PathBuf};
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::Digest;
 use bundle_core::reference::Tag;
-use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tar::{EntryType, Header};
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{BLOB_FOLDER, BLOCK, in_thread};
+use super::header::{END, PLAIN_MODE, headers, padding};
+use super::{BLOB_FOLDER, in_thread};
 use crate::remote::disk::{cannot, new_file, open_regular, put_in_place};
 use crate::remote::image_layout::{INDEX_FILE, Index, MARKER_FILE, marker};
 use crate::remote::{BlobStream, RemoteError, blob};
-
-/// The most that a header's own field of eleven octal digits holds.
-const MAX_USTAR_SIZE: u64 = (1 << 33) - 1;
 
 /// How much is written at a time.
 const PIECE_BYTES: usize = 256 << 10;
@@ -78,7 +74,8 @@ impl ArchiveWriter {
             return Err(RemoteError::Protocol { what: blob::name(descriptor), fault });
         }
         let name = format!("{BLOB_FOLDER}{}", descriptor.digest.hex());
-        self.put(&headers(&name, descriptor.size).map_err(cannot("write", &self.target))?).await?;
+        self.put(&headers(&name, descriptor.size, PLAIN_MODE).map_err(cannot("write", &self.target))?)
+            .await?;
         let mut written = 0;
         while let Some(piece) = pieces.next().await {
             let piece = piece?;
@@ -95,7 +92,7 @@ impl ArchiveWriter {
 
     /// Ends the archive and gives it its name, once all of it is on disk.
     pub async fn finish(mut self) -> Result<(), RemoteError> {
-        self.put(&[0; 2 * BLOCK]).await?;
+        self.put(&END).await?;
         self.output.flush().await.map_err(cannot("write", &self.target))?;
         let Self { target, file, output, .. } = self;
         drop(output);
@@ -104,7 +101,7 @@ impl ArchiveWriter {
 
     async fn document(&mut self, name: &str, content: &[u8]) -> Result<(), RemoteError> {
         let size = content.len() as u64;
-        self.put(&headers(name, size).map_err(cannot("write", &self.target))?).await?;
+        self.put(&headers(name, size, PLAIN_MODE).map_err(cannot("write", &self.target))?).await?;
         self.put(content).await?;
         self.put(padding(size)).await
     }
@@ -114,89 +111,21 @@ impl ArchiveWriter {
     }
 }
 
-/// Zeros up to the end of the block that content of `size` bytes ends in.
-fn padding(size: u64) -> &'static [u8] {
-    const ZEROS: [u8; BLOCK] = [0; BLOCK];
-    let used = (size % BLOCK as u64) as usize;
-    if used == 0 { &[] } else { &ZEROS[used..] }
-}
-
-/// What stands before a file's content: a header, with an extended one before it where the size needs that.
-fn headers(name: &str, size: u64) -> std::io::Result<Bytes> {
-    let mut bytes = Vec::new();
-    let fits = size <= MAX_USTAR_SIZE;
-    if !fits {
-        let record = pax_record("size", &size.to_string());
-        bytes.extend(header("pax/size", EntryType::XHeader, record.len() as u64)?.as_bytes());
-        bytes.extend(record.as_bytes());
-        bytes.extend(padding(record.len() as u64));
-    }
-    // Behind an extended header it says nothing, in which readers agree.
-    bytes.extend(header(name, EntryType::Regular, if fits { size } else { 0 })?.as_bytes());
-    Ok(bytes.into())
-}
-
-fn header(name: &str, kind: EntryType, size: u64) -> std::io::Result<Header> {
-    let mut header = Header::new_ustar();
-    header.set_path(name)?;
-    header.set_entry_type(kind);
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(size);
-    header.set_cksum();
-    Ok(header)
-}
-
-/// A record of an extended header, which begins with its own length.
-fn pax_record(key: &str, value: &str) -> String {
-    let rest = format!(" {key}={value}\n");
-    let mut length = rest.len();
-    while length != rest.len() + length.to_string().len() {
-        length = rest.len() + length.to_string().len();
-    }
-    format!("{length}{rest}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_record_counts_its_own_digits() {
-        for (value, record) in [
-            ("1", "9 size=1\n"),
-            ("22", "11 size=22\n"),
-            ("8589934592", "19 size=8589934592\n"),
-            ("", "8 size=\n"),
-        ] {
-            assert_eq!(pax_record("size", value), record);
-            assert!(record.starts_with(&record.len().to_string()));
-        }
-    }
-
-    #[test]
-    fn only_what_needs_it_has_an_extended_header() {
-        let small = headers("a", MAX_USTAR_SIZE).unwrap();
-        assert_eq!(small.len(), BLOCK);
-        assert_eq!(&small[124..136], b"77777777777\0");
-        let large = headers("a", MAX_USTAR_SIZE + 1).unwrap();
-        assert_eq!((large.len(), large[156]), (3 * BLOCK, b'x'));
-        assert_eq!(&large[2 * BLOCK + 124..2 * BLOCK + 136], b"00000000000\0");
-    }
-
-    #[test]
     fn more_than_eight_gibibytes_are_found_again() {
         use std::io::{Seek as _, SeekFrom, Write as _};
-        let (size, content) = (MAX_USTAR_SIZE + 1, Digest::of(b"content"));
+        let (size, content) = (super::super::header::MAX_USTAR_SIZE + 1, Digest::of(b"content"));
         // Where nothing is written a file takes no space.
         let mut file = tempfile::tempfile().unwrap();
         let name = |digest: Digest| format!("{BLOB_FOLDER}{}", digest.hex());
-        file.write_all(&headers(&name(content), size).unwrap()).unwrap();
+        file.write_all(&headers(&name(content), size, PLAIN_MODE).unwrap()).unwrap();
         file.seek(SeekFrom::Current(size as i64)).unwrap();
-        file.write_all(&headers(&name(Digest::EMPTY), 0).unwrap()).unwrap();
-        file.write_all(&[0; 2 * BLOCK]).unwrap();
+        file.write_all(&headers(&name(Digest::EMPTY), 0, PLAIN_MODE).unwrap()).unwrap();
+        file.write_all(&END).unwrap();
         let length = file.stream_position().unwrap();
         file.rewind().unwrap();
         let contents = super::super::contents::Contents::scan(file, length).unwrap();

@@ -1,0 +1,210 @@
+//! `env`: named environments, and which of them the project is pinned to.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use bundle_core::reference::Reference;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::cli::args::Execution;
+use crate::cli::error::CliError;
+use crate::cli::session::Session;
+use crate::cli::ui::{Report, shown};
+use crate::environment::{
+    Environment, EnvironmentError, EnvironmentName, Environments, ExternalStore, pin, pinned, switch,
+};
+use crate::project::folder::FindError;
+use crate::project::{Config, Project};
+
+/// List environments, or switch the project to one
+///
+/// An environment names a registry and perhaps an external store. They are defined in `modelops-bundle/config.yaml` in your
+/// folder for settings (`~/.config`), and in the Python tool's `~/.modelops/bundle-env/NAME.yaml`.
+#[derive(Debug, Args)]
+pub(crate) struct EnvArgs {
+    #[command(subcommand)]
+    command: EnvCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum EnvCommand {
+    /// List the environments
+    List,
+    /// Pin the project to an environment, and take its settings there
+    ///
+    /// Writes the project's new remote and store into its settings: what the last environment gave goes, what the new one
+    /// gives comes. Nothing is sent.
+    Switch {
+        /// The environment
+        name: String,
+        /// Show what would change, and change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+}
+
+/// The document of `env list`.
+#[derive(Serialize)]
+struct EnvironmentsReport {
+    /// The environment that the project is pinned to; absent where there is none, or no project.
+    pinned: Option<String>,
+    /// The environment that `init` pins a new project to.
+    default: Option<String>,
+    /// The namespace that `init` gives to a new project.
+    namespace: Option<String>,
+    /// Each environment, by name.
+    environments: Vec<EnvironmentReport>,
+}
+
+/// One environment.
+#[derive(Serialize)]
+struct EnvironmentReport {
+    /// Its name.
+    name: String,
+    /// Whether the project is pinned to it.
+    pinned: bool,
+    /// Where its projects are.
+    registry: Option<String>,
+    /// Where large files are.
+    storage: Option<ExternalStore>,
+    /// The file that defines it.
+    file: PathBuf,
+}
+
+/// The document of `env switch`.
+#[derive(Serialize)]
+struct SwitchReport {
+    /// The environment that the project is pinned to now, or on a dry run would be.
+    environment: String,
+    /// The one that it was pinned to.
+    former_environment: Option<String>,
+    /// The project's remote, without its tag.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    /// What that was.
+    former_ref: Option<String>,
+    /// The project's external store; its fields are empty where there is none.
+    storage: ExternalStore,
+    /// Whether it was only looked at.
+    dry_run: bool,
+}
+
+impl Report for EnvironmentsReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.environments.is_empty() {
+            writeln!(out, "No environments are defined")?;
+        }
+        for EnvironmentReport { name, pinned, registry, storage, .. } in &self.environments {
+            let mark = if *pinned { '*' } else { ' ' };
+            let registry = registry.as_deref().unwrap_or("-");
+            write!(out, "{mark} {name}  {}", shown(registry))?;
+            match storage {
+                Some(store) => writeln!(out, "  {}", shown(&in_words(store)))?,
+                None => writeln!(out)?,
+            }
+        }
+        match &self.pinned {
+            Some(name) if !self.environments.iter().any(|each| each.pinned) => {
+                writeln!(out, "The project is pinned to {name}, which is not defined here")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Report for SwitchReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let verb = if self.dry_run { "Would switch" } else { "Switched" };
+        writeln!(out, "{verb} to {}", self.environment)?;
+        if let Some(reference) = &self.reference {
+            write!(out, "Remote {reference}")?;
+            match &self.former_ref {
+                Some(former) if former != reference => writeln!(out, ", was {former}")?,
+                _ => writeln!(out)?,
+            }
+        }
+        if self.storage.provider.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "Store {}", shown(&in_words(&self.storage)))
+    }
+}
+
+fn in_words(store: &ExternalStore) -> String {
+    let parts = [&store.container, &store.prefix].into_iter().filter(|part| !part.is_empty());
+    parts.fold(store.provider.clone(), |words, part| format!("{words}/{part}"))
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &EnvArgs) -> Result<(), CliError> {
+    let known = Environments::read()?;
+    for fault in &known.faults {
+        session.ui.warning(fault);
+    }
+    match &args.command {
+        EnvCommand::List => list(session, &known),
+        EnvCommand::Switch { name, dry_run } => {
+            switch_to(session, &known, &name.parse()?, Execution::of(*dry_run))
+        }
+    }
+}
+
+fn list(session: &Session<'_>, known: &Environments) -> Result<(), CliError> {
+    let pinned = match Project::find(&session.cwd) {
+        Ok(project) => pinned(&project)?,
+        Err(FindError::NoProject { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let report = |(name, environment): (&EnvironmentName, &Environment)| EnvironmentReport {
+        name: name.as_str().to_owned(),
+        pinned: pinned.as_ref() == Some(name),
+        registry: environment.registry.as_ref().map(ToString::to_string),
+        storage: environment.storage.clone(),
+        file: environment.file.clone(),
+    };
+    session.ui.report(&EnvironmentsReport {
+        environments: known.environments.iter().map(report).collect(),
+        default: known.default.as_ref().map(|name| name.as_str().to_owned()),
+        namespace: known.namespace.as_ref().map(ToString::to_string),
+        pinned: pinned.as_ref().map(|name| name.as_str().to_owned()),
+    })
+}
+
+fn switch_to(
+    session: &Session<'_>,
+    known: &Environments,
+    name: &EnvironmentName,
+    execution: Execution,
+) -> Result<(), CliError> {
+    let to = known.get(name)?;
+    let (_lock, workspace) = session.locked_workspace("env switch")?;
+    let project = &workspace.project;
+    let former = match pinned(project) {
+        // A pin that names nothing is what this mends.
+        Err(EnvironmentError::Name { .. }) => None,
+        former => former?,
+    };
+    let from = former.as_ref().and_then(|former| known.environments.get(former));
+    let mut config = workspace.config.clone();
+    switch(&mut config, project, from, to, known.namespace.as_ref())?;
+    if execution == Execution::Apply {
+        // Where only the first of both is written, the same command finishes it.
+        config.write(project)?;
+        pin(project, name)?;
+        session.tell_lost_comments(&config);
+    }
+    let remote =
+        |config: &Config| Some(Reference::without_version(config.registry_ref.as_ref()?).to_string());
+    session.ui.report(&SwitchReport {
+        environment: name.as_str().to_owned(),
+        former_environment: former.map(|former| former.as_str().to_owned()),
+        reference: remote(&config),
+        former_ref: remote(&workspace.config),
+        storage: ExternalStore {
+            provider: config.storage.provider,
+            container: config.storage.container,
+            prefix: config.storage.prefix,
+        },
+        dry_run: execution == Execution::DryRun,
+    })
+}

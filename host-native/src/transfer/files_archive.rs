@@ -1,0 +1,174 @@
+//! Writes the files of a bundle to a plain tar: the same bytes for the same files, whatever the layout and the place.
+//!
+//! How large each file is says where each header and each content goes, before any of it is here. So files are written
+//! in the order in which they come, several at a time, straight to their place in the archive, and verified as in a pull.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use bundle_core::descriptor::Descriptor;
+use bundle_core::digest::Digest;
+use bundle_core::layout::Layout;
+use bundle_core::snapshot::File;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use thiserror::Error;
+
+use super::tables::load_tables;
+use super::unpacking::site::{Plot, Site, write_at};
+use super::unpacking::{Assembled, unpack};
+use super::{DownloadError, blocking};
+use crate::bundle::{Bundle, Context};
+use crate::remote::archive::header::{END, EXECUTABLE_MODE, PLAIN_MODE, headers, padding};
+use crate::remote::disk::{new_file, open_regular, put_in_place};
+use crate::remote::{RemoteError, read_blob};
+
+/// Writes the files of `bundle` to the new archive `target`, by path.
+///
+/// # Errors
+///
+/// The first one ends it; then nothing is left, and a file that was there is as it was.
+pub async fn export_files(context: Context<'_>, bundle: &Bundle, target: &Path) -> Result<(), ExportError> {
+    open_regular(target, |path| RemoteError::NotAFile { path })?;
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let archive = new_file(folder.unwrap_or(Path::new(".")))?;
+    let fault = |source| DownloadError::Staging { folder: target.to_owned(), source };
+    let starts = blocking(|| write_headers(archive.as_file(), bundle.files())).map_err(fault)?;
+    let mut entries: Vec<Entry<'_>> = Vec::new();
+    for (at, (file, start)) in bundle.files().iter().zip(starts).enumerate() {
+        match file.size {
+            0 if file.digest == Digest::EMPTY => {}
+            0 => return Err(DownloadError::content(file).into()),
+            _ => entries.push(Entry { at, file, start }),
+        }
+    }
+    match bundle.index_view.layout {
+        Layout::Files => write_blobs(context, bundle, &entries, archive.as_file(), target).await?,
+        Layout::Packed => {
+            let site = Entries { entries: &entries, archive: archive.path(), target };
+            write_chunks(context, bundle, &site).await?;
+        }
+    }
+    Ok(blocking(|| put_in_place(archive, target))?)
+}
+
+/// A file with content.
+struct Entry<'a> {
+    /// Its number in the bundle.
+    at: usize,
+    file: &'a File,
+    /// The offset in the archive of its first byte.
+    start: u64,
+}
+
+/// Writes all that is known before any content is here: headers, and zeros for the rest. Says where each content starts.
+fn write_headers(archive: &fs::File, files: &[File]) -> io::Result<Vec<u64>> {
+    let mut starts = Vec::with_capacity(files.len());
+    let mut end = 0;
+    for file in files {
+        let mode = if file.executable { EXECUTABLE_MODE } else { PLAIN_MODE };
+        let headers = headers(file.path.as_str(), file.size, mode)?;
+        write_at(archive, &headers, end)?;
+        let start = end + headers.len() as u64;
+        starts.push(start);
+        end = start + file.size + padding(file.size).len() as u64;
+    }
+    archive.set_len(end + END.len() as u64)?;
+    Ok(starts)
+}
+
+/// Fetches the blob of each content, several at a time, and writes it wherever it goes.
+async fn write_blobs(
+    context: Context<'_>,
+    bundle: &Bundle,
+    entries: &[Entry<'_>],
+    archive: &fs::File,
+    target: &Path,
+) -> Result<(), DownloadError> {
+    let layers: BTreeMap<Digest, &Descriptor> =
+        bundle.manifest_view.layers.iter().map(|layer| (layer.digest, layer)).collect();
+    let mut by_digest: BTreeMap<Digest, Vec<&Entry<'_>>> = BTreeMap::new();
+    for entry in entries {
+        by_digest.entry(entry.file.digest).or_default().push(entry);
+    }
+    stream::iter(by_digest)
+        .map(|(digest, copies)| write_blob(context, layers.get(&digest).copied(), copies, archive, target))
+        .buffer_unordered(context.concurrency)
+        .try_collect()
+        .await
+}
+
+async fn write_blob(
+    context: Context<'_>,
+    layer: Option<&Descriptor>,
+    copies: Vec<&Entry<'_>>,
+    archive: &fs::File,
+    target: &Path,
+) -> Result<(), DownloadError> {
+    let Some(Entry { file, .. }) = copies.first() else { return Ok(()) };
+    let path = || file.path.to_string();
+    let layer = layer.ok_or_else(|| DownloadError::NoBlob { path: path() })?;
+    // What is longer would run into the next file.
+    if layer.size != file.size {
+        return Err(DownloadError::content(file));
+    }
+    let fault = |source| DownloadError::Fetch { path: path(), source };
+    let mut pieces = read_blob(context.remote, layer).await.map_err(fault)?;
+    let mut written = 0;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(fault)?;
+        blocking(|| copies.iter().try_for_each(|copy| write_at(archive, &piece, copy.start + written)))
+            .map_err(|source| DownloadError::Staging { folder: target.to_owned(), source })?;
+        written += piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// Puts each content together from chunks.
+async fn write_chunks(
+    context: Context<'_>,
+    bundle: &Bundle,
+    site: &Entries<'_>,
+) -> Result<(), DownloadError> {
+    let placement = &bundle.index_view.placement;
+    let assembled = |entry: &Entry<'_>| placement.runs(entry.at);
+    let files: Vec<Assembled<'_>> =
+        site.entries.iter().map(|entry| Assembled { file: entry.file, runs: assembled(entry) }).collect();
+    let needed: BTreeSet<u32> = files.iter().flat_map(|file| file.runs).map(|run| run.pack).collect();
+    let tables = load_tables(context, &placement.packs, &needed).await?;
+    blocking(|| unpack(context, site, &placement.packs, &tables, &files, &[]))?;
+    Ok(())
+}
+
+/// The room of each entry in an archive.
+struct Entries<'a> {
+    entries: &'a [Entry<'a>],
+    /// The archive while it has no name of its own.
+    archive: &'a Path,
+    /// The name that it gets.
+    target: &'a Path,
+}
+
+impl Site for Entries<'_> {
+    fn begin(&self, at: usize, _file: &File) -> io::Result<(Plot, fs::File)> {
+        let entry = self.entries.get(at).ok_or(io::ErrorKind::NotFound)?;
+        let file = fs::File::options().read(true).write(true).open(self.archive)?;
+        Ok((Plot { path: self.archive.to_owned(), start: entry.start }, file))
+    }
+
+    fn name(&self) -> &Path {
+        self.target
+    }
+}
+
+/// Why there is no archive of a bundle's files.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// A content did not come, or could not be written.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+    /// The archive could not be begun, or not get its name.
+    #[error(transparent)]
+    File(#[from] RemoteError),
+}

@@ -1,0 +1,204 @@
+//! Every document of `--json`, against a file of it in `fixtures/json`: their fields are part of the interface.
+//!
+//! What is meant to change is written anew with `BLESS=1`; the difference then is for whoever reads the change. Paths of
+//! this machine, digests of manifests (which name the version) and measured times are replaced by words.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use modelops_bundle_tests::TestProject;
+use serde_json::{Value, json};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/json");
+
+/// A project, and what is not the same everywhere.
+struct Documents {
+    project: TestProject,
+    /// Digests of manifests, in the order in which they came.
+    bundles: RefCell<Vec<String>>,
+    seen: RefCell<BTreeSet<String>>,
+}
+
+impl Documents {
+    fn new() -> Self {
+        Self { project: TestProject::new(), bundles: RefCell::default(), seen: RefCell::default() }
+    }
+
+    /// Runs a command and compares its document with the file `name`.
+    #[track_caller]
+    fn expect(&self, name: &str, code: i32, arguments: &[&str]) {
+        self.expect_changed(name, code, arguments, |_| {});
+    }
+
+    /// The same of a document of which something cannot stay as it is.
+    #[track_caller]
+    fn expect_changed(&self, name: &str, code: i32, arguments: &[&str], change: impl FnOnce(&mut Value)) {
+        let command = self.project.command(arguments).arg("--json").env("SOURCE_DATE_EPOCH", "0");
+        let mut document = command.run().code(code).json();
+        if let (Some("push"), Some(digest)) = (arguments.first().copied(), document["digest"].as_str()) {
+            let mut bundles = self.bundles.borrow_mut();
+            if !bundles.iter().any(|known| known == digest) {
+                bundles.push(digest.to_owned());
+            }
+        }
+        change(&mut document);
+        let text = self.redacted(&format!("{}\n", serde_json::to_string_pretty(&document).unwrap()));
+        assert!(self.seen.borrow_mut().insert(name.to_owned()), "{name} comes twice");
+        let file = Path::new(FOLDER).join(format!("{name}.json"));
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&file, &text).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap_or_default();
+        assert!(text == expected, "{} is to be\n{expected}\nand is\n{text}", file.display());
+    }
+
+    fn redacted(&self, text: &str) -> String {
+        let places = [(self.project.path(), "<project>"), (self.project.home(), "<home>")];
+        let mut text = text.replace(env!("CARGO_PKG_VERSION"), "<version>");
+        for (place, word) in places {
+            text = text.replace(place.to_str().unwrap(), word);
+        }
+        for (at, digest) in self.bundles.borrow().iter().enumerate() {
+            text = text.replace(digest, &format!("<bundle {}>", at + 1));
+        }
+        text
+    }
+
+    fn quietly(&self, arguments: &[&str]) {
+        let _ = self.project.command(arguments).env("SOURCE_DATE_EPOCH", "0").run().success();
+    }
+
+    fn publish(&self) {
+        let project = &self.project;
+        project.write("src/model.py", "def step(): ...\n").write("data/cases.csv", "day,cases\n1,2\n");
+        project.write("notes.txt", "mine").write("src/__pycache__/x.pyc", "");
+        project.write_executable("run.sh", "#!/bin/sh\n");
+        let layout = format!("oci:{}", project.home().join("layout").display());
+        self.expect("init", 0, &["init", "--ref", &layout, "--layout", "files"]);
+        self.expect("init-again", 0, &["init", "--tag", "main"]);
+        self.quietly(&["init", "--tag", "latest"]);
+        self.expect("add-dry-run", 0, &["add", "--dry-run", "src"]);
+        self.expect("add", 0, &["add", "src", "data", "run.sh"]);
+        self.expect("status-empty", 0, &["status"]);
+        self.expect("push-dry-run", 0, &["push", "--dry-run"]);
+        self.expect("push", 0, &["push", "--tag", "v1.0.0", "--tag", "latest"]);
+        self.expect("push-unchanged", 0, &["push"]);
+    }
+
+    fn change(&self) {
+        self.project
+            .write("src/model.py", "def step(t): ...\n")
+            .write("data/more.csv", "1\n")
+            .remove("run.sh");
+        self.quietly(&["add", "data"]);
+        self.expect("status", 0, &["status"]);
+        self.expect("status-offline", 0, &["status", "--offline"]);
+        self.expect("diff", 0, &["diff"]);
+        self.expect("inspect-push", 0, &["inspect"]);
+        self.expect("push-changed", 0, &["push"]);
+        self.expect("diff-two", 0, &["diff", "v1.0.0", "latest", "--stat"]);
+        self.expect("remove", 0, &["remove", "data/more.csv"]);
+        self.quietly(&["add", "data/more.csv"]);
+    }
+
+    fn look(&self) {
+        self.expect("manifest", 0, &["manifest"]);
+        self.expect("manifest-limited", 0, &["manifest", "-n", "1"]);
+        self.expect("manifest-tags", 0, &["manifest", "--tags-only"]);
+        self.expect("inspect", 0, &["inspect", "latest", "--files", "--tags", "--verify"]);
+        self.expect("verify", 0, &["verify", "v1.0.0"]);
+    }
+
+    fn pull(&self) {
+        self.project.write("data/cases.csv", "edited\n");
+        self.expect("error-conflict", 3, &["pull"]);
+        self.expect("pull-dry-run", 0, &["pull", "v1.0.0", "--overwrite", "--dry-run"]);
+        self.expect("pull", 0, &["pull", "v1.0.0", "--overwrite"]);
+        self.expect("pull-unchanged", 0, &["pull", "v1.0.0"]);
+    }
+
+    fn travel(&self) {
+        self.expect("export", 0, &["export", "v1.0.0", "../home/a.tar"]);
+        self.expect("export-files", 0, &["export", "v1.0.0", "../home/b.tar", "--files"]);
+        let target = format!("oci:{}:v1.0.0", self.project.home().join("other").display());
+        self.expect("import-dry-run", 0, &["import", "../home/a.tar", "--to", &target, "--dry-run"]);
+        self.expect("import", 0, &["import", "../home/a.tar", "--to", &target]);
+        self.expect("import-unchanged", 0, &["import", "../home/a.tar", "--to", &target]);
+        self.expect("import-folder", 0, &["import", "../home/a.tar", "--dest", "../home/copy"]);
+        self.expect("error-integrity", 8, &["import", "../home/b.tar", "--to", &target]);
+    }
+
+    fn settings(&self) {
+        let folder = self.project.home().join(".config/modelops-bundle");
+        fs::create_dir_all(&folder).unwrap();
+        let own = "environment: lab\nnamespace: org/team\nenvironments:\n  lab:\n    registry: registry.example\n    \
+                   storage: {provider: s3, container: large}\n  here:\n    registry: oci:/srv/bundles\n";
+        fs::write(folder.join("config.yaml"), own).unwrap();
+        self.expect("env-list", 0, &["env", "list"]);
+        self.expect("env-switch-dry-run", 0, &["env", "switch", "here", "--dry-run"]);
+        self.expect("env-switch", 0, &["env", "switch", "lab"]);
+        self.expect("env-list-pinned", 0, &["env", "list"]);
+        self.expect("config-list", 0, &["config", "list"]);
+        self.expect("config-get", 0, &["config", "get", "storage.threshold_bytes"]);
+        self.expect("config-set", 0, &["config", "set", "symlinks", "never"]);
+        self.expect("config-set-dry-run", 0, &["config", "set", "symlinks", "", "--dry-run"]);
+        self.expect("error-setting", 2, &["config", "set", "colour", "red"]);
+        self.expect("error-not-found", 6, &["env", "switch", "nowhere"]);
+    }
+
+    fn plumbing(&self) {
+        self.expect_changed("core-info", 0, &["core", "info"], |document| {
+            (document["digest"], document["size"]) = (json!("<component>"), json!(0));
+            // The vectors hold them all.
+            document["functions"].as_array_mut().unwrap().truncate(1);
+        });
+        self.expect_changed("core-extract", 0, &["core", "extract", "core.wasm"], |document| {
+            (document["digest"], document["size"]) = (json!("<component>"), json!(0));
+        });
+        self.expect_changed("core-measure", 0, &["core", "measure", "--files", "10"], |document| {
+            for cost in document["costs"].as_array_mut().unwrap() {
+                (cost["component_us"], cost["native_us"]) = (json!(0), json!(0));
+            }
+        });
+        self.expect_changed("man", 0, &["man", "../home/man"], |document| {
+            assert!(document["pages"].as_u64().is_some_and(|pages| pages > 20), "{document}");
+            document["pages"] = json!(0);
+        });
+        self.expect("error-usage", 2, &["core", "call"]);
+    }
+
+    /// Refuses a file that no command is compared with.
+    fn finish(&self) {
+        let files = fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = files.map(|name| name.to_str().unwrap().trim_end_matches(".json").to_owned());
+        assert_eq!(names.collect::<BTreeSet<_>>(), *self.seen.borrow());
+    }
+}
+
+#[test]
+fn every_document_is_what_it_was() {
+    let documents = Documents::new();
+    documents.publish();
+    documents.change();
+    documents.look();
+    documents.pull();
+    documents.travel();
+    let blobs = documents.project.home().join("layout/blobs/sha256");
+    let content = bundle_core::digest::Digest::of(b"day,cases\n1,2\n");
+    fs::write(blobs.join(content.hex()), "day,cases\n1,3\n").unwrap();
+    documents.expect("verify-damaged", 8, &["verify", "v1.0.0"]);
+    packed(&documents);
+    documents.settings();
+    documents.plumbing();
+    documents.finish();
+}
+
+/// What only layout `packed` has.
+fn packed(documents: &Documents) {
+    let layout = format!("oci:{}", documents.project.home().join("packed").display());
+    documents.quietly(&["init", "--ref", &layout, "--layout", "packed"]);
+    documents.expect("push-packed", 0, &["push"]);
+    documents.expect("inspect-packed", 0, &["inspect", "latest", "--packs"]);
+}

@@ -4,7 +4,9 @@
 //! deeper folder comes after those above it, `!` takes back, and nothing below an ignored folder can be taken back.
 //! Reading the files that hold such rules is the host's part.
 
-use std::borrow::Cow;
+mod pattern;
+
+use pattern::Pattern;
 
 /// Patterns that always apply, before any file's.
 pub const DEFAULT_PATTERNS: &[&str] = &[
@@ -58,16 +60,6 @@ struct Rule {
     verdict: Verdict,
 }
 
-#[derive(Clone, Debug)]
-enum Pattern {
-    /// No special characters: compared as it is.
-    Exact(String),
-    /// `*` and then no special characters.
-    Suffix(String),
-    /// Anything else, in the syntax of `fast_glob`.
-    Glob(String),
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Ignore,
@@ -86,11 +78,12 @@ impl IgnoreRules {
 
     /// Adds the rules in `text`, the content of an ignore file in the folder `folder` (empty for the top).
     ///
-    /// Files are added from the top down, so that deeper ones win.
+    /// Files are added from the top down, so that deeper ones win. A byte order mark at the start is no rule, and lines
+    /// may end with CR LF.
     pub fn add_file(&mut self, folder: &str, text: &str) {
         let base = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        for line in text.lines() {
-            self.add(base.clone(), line);
+        for line in text.strip_prefix('\u{feff}').unwrap_or(text).split('\n') {
+            self.add(base.clone(), line.strip_suffix('\r').unwrap_or(line));
         }
     }
 
@@ -135,56 +128,17 @@ impl IgnoreRules {
 
 /// What a line says, without trailing spaces that are not escaped; nothing for blank lines and comments.
 fn content(line: &str) -> Option<&str> {
-    let line = line.trim_end_matches('\r');
-    let bare = line.trim_end_matches([' ', '\t']);
-    let escaped = bare.ends_with('\\') && bare.len() < line.len();
-    let line = if escaped { &line[..=bare.len()] } else { bare };
+    let mut end = 0;
+    let mut is_escaped = false;
+    for (at, byte) in line.bytes().enumerate() {
+        if byte != b' ' || is_escaped {
+            end = at + 1;
+        }
+        is_escaped = byte == b'\\' && !is_escaped;
+    }
+    // Only a space, one byte, is ever left out.
+    let line = line.get(..end)?;
     (!line.is_empty() && !line.starts_with('#')).then_some(line)
-}
-
-impl Pattern {
-    fn new(text: &str) -> Self {
-        let special = |c: char| matches!(c, '*' | '?' | '[' | '\\' | '{' | '}');
-        if !text.contains(special) {
-            return Self::Exact(text.to_owned());
-        }
-        if let Some(rest) = text.strip_prefix('*')
-            && !rest.contains(special)
-            && !rest.contains('/')
-        {
-            return Self::Suffix(rest.to_owned());
-        }
-        Self::Glob(to_glob(text).into_owned())
-    }
-
-    fn matches(&self, text: &str) -> bool {
-        match self {
-            Self::Exact(exact) => exact == text,
-            Self::Suffix(suffix) => text.ends_with(suffix.as_str()) && !text.contains('/'),
-            Self::Glob(glob) => fast_glob::glob_match(glob, text),
-        }
-    }
-}
-
-/// Braces mean nothing in gitignore, but do in a glob; a leading `!` was escaped if it is still there.
-fn to_glob(text: &str) -> Cow<'_, str> {
-    if !text.contains(['{', '}', '!']) {
-        return Cow::Borrowed(text);
-    }
-    let mut glob = String::with_capacity(text.len() + 4);
-    let mut characters = text.chars();
-    let mut is_first = true;
-    while let Some(c) = characters.next() {
-        if matches!(c, '{' | '}') || (is_first && c == '!') {
-            glob.push('\\');
-        }
-        glob.push(c);
-        if c == '\\' {
-            glob.extend(characters.next());
-        }
-        is_first = false;
-    }
-    Cow::Owned(glob)
 }
 
 #[cfg(test)]
@@ -230,6 +184,28 @@ mod tests {
             ("{a,b}", "a", false),
             ("{a,b}", "{a,b}", true),
             ("*", "a/b", true),
+            ("\u{feff}a\r\nb\r\n", "a", true),
+            ("a\r\nb\r", "b", true),
+            ("tab\t", "tab", false),
+            ("tab\t", "tab\t", true),
+            ("x\\\\ ", "x\\", true),
+            ("x\\", "x", false),
+            ("[a-", "[a-", false),
+            ("[]a]", "]", true),
+            ("[a\\]]", "]", true),
+            ("[[:digit:]-x]", "-", true),
+            ("[[:nonsense:]]", "n", false),
+            ("[^a]", "b", true),
+            ("a[/]b", "a/b", false),
+            ("a?b/c", "a/b/c", false),
+            ("**/b/c", "a/b/c", true),
+            ("**/b/c", "b/c", true),
+            ("a/**/b", "ab", false),
+            ("a/b**c", "a/b/c", false),
+            ("a/***", "a/b/c", true),
+            ("//a", "a", false),
+            ("a//", "a", false),
+            ("/", "a", false),
         ] {
             assert_eq!(rules(text).is_ignored(path, EntryKind::File), ignored, "{text:?} on {path:?}");
         }

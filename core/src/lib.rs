@@ -23,6 +23,7 @@ pub mod packed;
 pub mod path;
 pub mod placement;
 pub mod plan;
+pub mod portable;
 pub mod reference;
 pub mod registry;
 pub mod snapshot;

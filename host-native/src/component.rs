@@ -435,6 +435,7 @@ impl Core {
         function: &str,
         call: impl FnOnce(&generated::Core, &mut Store<()>) -> wasmtime::Result<T>,
     ) -> Result<T, CoreError> {
+        tracing::debug!(function, "asking the core");
         let mut store = self.store();
         let outcome = self.bindings.instantiate(&mut store).and_then(|core| call(&core, &mut store));
         outcome.map_err(|error| stopped(function, &error))

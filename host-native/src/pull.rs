@@ -4,13 +4,15 @@
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{PullMode, PullPlan};
+use bundle_core::portable::{FileSystem, Unfit, unfit};
 use bundle_core::reference::Reference;
-use bundle_core::snapshot::{ByPath, synced};
+use bundle_core::snapshot::{ByPath, File, synced};
 use thiserror::Error;
 
 use crate::bundle::{Bundle, Context};
 use crate::component::answers::FactsError;
 use crate::project::ProjectLock;
+use crate::project::file_system::file_system;
 use crate::project::journal::{Commit, Delete, PrepareError, StateAfter, Write};
 use crate::project::recovery::{Applied, ApplyError};
 use crate::project::staging::Staging;
@@ -48,6 +50,7 @@ pub fn prepare(
     scan: Scan,
     mode: PullMode,
 ) -> Result<PreparedPull, PullError> {
+    check_names(bundle.files(), file_system(&workspace.project))?;
     let base = workspace.base_for_pull();
     let sides =
         Sides { local: &scan.files, remote: bundle.files(), base: &base, tracked: &workspace.tracked };
@@ -55,6 +58,12 @@ pub fn prepare(
     let obstacles = ByPath::new(scan.obstacles.clone()).unwrap_or_default();
     let plan = context.core.plan_pull(sides, mode, &obstacles)?;
     Ok(PreparedPull { plan, bundle, scan })
+}
+
+/// Refuses a bundle of whose `files` `file_system` cannot hold every name.
+fn check_names(files: &ByPath<File>, file_system: FileSystem) -> Result<(), PullError> {
+    let unfit = unfit(files.iter().map(|file| &file.path), file_system);
+    if unfit.is_empty() { Ok(()) } else { Err(PullError::Names { unfit }) }
 }
 
 /// Carries out `prepared` in the project that `lock` holds; the bundle came from `reference`.
@@ -134,6 +143,12 @@ pub enum PullError {
     /// The content is not here; nothing was changed.
     #[error(transparent)]
     Download(#[from] DownloadError),
+    /// The project's file system cannot hold names of the bundle; nothing was changed.
+    #[error("names in the bundle cannot be written here; nothing was changed")]
+    Names {
+        /// Which, and why.
+        unfit: Vec<Unfit>,
+    },
     /// The commit was not begun; nothing was changed.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -143,4 +158,31 @@ pub enum PullError {
         /// What the serializer says.
         source: serde_json::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use bundle_core::digest::Digest;
+    use bundle_core::portable::{Spelling, System};
+
+    use super::*;
+
+    #[test]
+    fn names_are_refused_where_they_cannot_be_written() {
+        let file = |path: &str| File {
+            path: path.parse().unwrap(),
+            digest: Digest::of(b""),
+            size: 0,
+            executable: false,
+        };
+        let files = ByPath::new(["A", "a", "nul.txt", "plain"].map(file).to_vec()).unwrap();
+        let refused = |system, spelling| match check_names(&files, FileSystem { system, spelling }) {
+            Err(PullError::Names { unfit }) => unfit.iter().map(|one| one.path.to_string()).collect(),
+            Err(other) => panic!("{other}"),
+            Ok(()) => Vec::new(),
+        };
+        assert_eq!(refused(System::Posix, Spelling::Exact), Vec::<String>::new());
+        assert_eq!(refused(System::Posix, Spelling::Folded), ["a"]);
+        assert_eq!(refused(System::Windows, Spelling::Folded), ["a", "nul.txt"]);
+    }
 }

@@ -36,8 +36,11 @@ const CORE_BRINGS: &[&str] = &[
     "syn",
     "thiserror",
     "thiserror-impl",
+    "tinyvec",
+    "tinyvec_macros",
     "typenum",
     "unicode-ident",
+    "unicode-normalization",
     "zmij",
 ];
 

@@ -1,6 +1,6 @@
 //! `init`, `add`, `remove`, `status`: what concerns the project folder alone.
 
-use modelops_bundle_tests::TestProject;
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry};
 use serde_json::{Value, json};
 
 /// A project on an OCI layout beside it, with nothing tracked yet.
@@ -38,16 +38,78 @@ fn init_needs_no_server_and_can_be_repeated() {
 
 #[test]
 fn init_leaves_a_gitignore_that_covers_the_folder_alone() {
+    for before in [
+        "/.modelops-bundle\n",
+        ".modelops-bundle",
+        ".modelops-bundle/\r\n",
+        ".modelops-bundle/   \n",
+        "\u{feff}/.modelops-bundle/\n",
+        "**/.modelops-bundle",
+        ".modelops-bundle/*",
+        ".modelops-bundle/**",
+        ".modelops-bundle/*\n!.modelops-bundle/config.yaml\n",
+        ".modelops-*\n",
+        ".*\n!.gitignore\n",
+        "!.modelops-bundle\n.modelops-bundle\n",
+    ] {
+        let project = TestProject::new();
+        project.write(".gitignore", before);
+        let report = project.run(&["init", "--json"]).success().json();
+        assert_eq!(
+            (project.read_text(".gitignore").as_str(), &report["gitignore_changed"]),
+            (before, &json!(false))
+        );
+        assert!(is_ignored_by_git(&project), "{before:?}");
+    }
     for (before, after) in [
-        ("/.modelops-bundle\n", "/.modelops-bundle\n"),
         ("x", "x\n.modelops-bundle/\n"),
+        ("x\r\n", "x\r\n.modelops-bundle/\n"),
         ("# .modelops-bundle/\n", "# .modelops-bundle/\n.modelops-bundle/\n"),
+        (".modelops-bundle\n!.modelops-bundle\n", ".modelops-bundle\n!.modelops-bundle\n.modelops-bundle/\n"),
+        (".modelops-bundle/cache\n", ".modelops-bundle/cache\n.modelops-bundle/\n"),
+        ("x/.modelops-bundle\n", "x/.modelops-bundle\n.modelops-bundle/\n"),
     ] {
         let project = TestProject::new();
         project.write(".gitignore", before);
         let _ = project.run(&["init"]).success();
         assert_eq!(project.read_text(".gitignore"), after);
+        assert!(is_ignored_by_git(&project), "{before:?}");
     }
+}
+
+/// Whether git would leave what the program writes alone, in a repository at the project's folder.
+fn is_ignored_by_git(project: &TestProject) -> bool {
+    let git = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.args(arguments).current_dir(project.path());
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", project.home());
+        command.status().unwrap().success()
+    };
+    git(&["init", "--quiet"])
+        && git(&["check-ignore", "--quiet", "--no-index", ".modelops-bundle/state.json"])
+}
+
+#[test]
+fn init_regards_what_the_repository_around_says() {
+    let project = TestProject::new();
+    project.write(".gitignore", "**/.modelops-bundle/\n").write("models/seir/x", "");
+    let inner = ["init", "--json", "models/seir"];
+    // Without a repository the file above means nothing to git.
+    let report = project.run(&inner).success().json();
+    assert_eq!(report["gitignore_changed"], true);
+    project.remove("models/seir/.gitignore").write(".git/HEAD", "ref: refs/heads/main\n");
+    let report = project.run(&inner).success().json();
+    assert_eq!(
+        (&report["gitignore_changed"], project.exists("models/seir/.gitignore")),
+        (&json!(false), false)
+    );
+    // An anchored entry is about the top folder alone.
+    project.write(".gitignore", "/.modelops-bundle/\n");
+    assert_eq!(project.run(&inner).success().json()["gitignore_changed"], true);
+    // A repository of its own begins anew.
+    project.write(".gitignore", "**/.modelops-bundle/\n").remove("models/seir/.gitignore");
+    project.write("models/seir/.git/HEAD", "ref: refs/heads/main\n");
+    assert_eq!(project.run(&inner).success().json()["gitignore_changed"], true);
 }
 
 #[test]
@@ -152,6 +214,78 @@ fn status_of_a_remote_that_is_not_there_says_so() {
     assert_eq!(changes(&status), ["added_local a"]);
     let output = project.run(&["push", "--retries", "0"]).code(7);
     assert!(output.stderr().contains("127.0.0.1:1") && output.stderr().contains("hint:"), "{output}");
+}
+
+#[test]
+fn status_compares_once_and_names_ten() {
+    let project = project();
+    for at in 0..12 {
+        project.write(&format!("f{at:02}"), "same");
+    }
+    let _ = project.run(&["add", "."]).success();
+    let _ = project.run(&["push"]).success();
+    project.write("f11", "edited");
+    let output = project.run(&["status", "--json", "-vv"]).success();
+    let status = output.json();
+    let named: Vec<String> =
+        [".gitignore".to_owned()].into_iter().chain((0..9).map(|at| format!("f{at:02}"))).collect();
+    assert_eq!((&status["unchanged"], &status["summary"]["unchanged"]), (&json!(named), &json!(12)));
+    let count = |words: &str| output.stderr().matches(words).count();
+    assert_eq!(count("asking the core function=\"classify\""), 1, "{output}");
+    assert_eq!(count("looking at the project"), 1, "{output}");
+    let text = project.run(&["status"]).success();
+    assert!(
+        text.stdout().contains("12 unchanged: .gitignore, f00,") && text.stdout().contains("f08, …"),
+        "{text}"
+    );
+    let files = project.run(&["status", "--files"]).success();
+    assert!(files.stdout().contains("  f10\n"), "{files}");
+}
+
+#[test]
+fn status_lists_untracked_files_when_asked() {
+    let project = project();
+    project.write("a", "").write("b/c", "").write("b/d.pyc", "");
+    let _ = project.run(&["add", "a"]).success();
+    let output = project.run(&["status"]).success();
+    assert!(output.stdout().contains("2 untracked files: see --untracked"), "{output}");
+    let output = project.run(&["status", "--untracked"]).success();
+    assert!(output.stdout().ends_with("\nUntracked:\n  .gitignore\n  b/c\n"), "{output}");
+}
+
+#[test]
+fn status_says_how_the_remote_is() {
+    let (registry, closed) = (Registry::start(), Registry::start_with_password());
+    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&closed) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let states = [
+        (registry.host(), "empty", "empty"),
+        (closed.host(), "auth_failed", "auth failed"),
+        ("127.0.0.1:1", "unreachable", "unreachable"),
+        (proxy.host(), "unknown_error", "unknown error"),
+    ];
+    proxy.inject(Matching::new("GET", "/manifests/").always(), Fault::Answer(500, Vec::new()));
+    proxy.inject(Matching::new("HEAD", "/manifests/").always(), Fault::Answer(500, Vec::new()));
+    let project = TestProject::new();
+    project.write("a", "a");
+    for (host, state, words) in states {
+        let _ = project.run(&["init", "--ref", &format!("{host}/p")]).success();
+        let _ = project.run(&["add", "a"]).success();
+        let status = project.run(&["status", "--json", "--retries", "0"]).success().json();
+        assert_eq!(
+            (&status["remote"]["state"], changes(&status)),
+            (&json!(state), vec!["added_local a".to_owned()])
+        );
+        let text = project.run(&["status", "--retries", "0"]).success();
+        assert!(text.stdout().lines().next().unwrap().contains(words), "{text}");
+        let offline = project.run(&["status", "--offline"]).success();
+        assert!(offline.stdout().contains("not asked"), "{offline}");
+    }
+    let _ = project.run(&["init", "--ref", &format!("{}/p", registry.host())]).success();
+    let _ = project.run(&["push"]).success();
+    assert_eq!(project.run(&["status", "--json"]).success().json()["remote"]["state"], "available");
 }
 
 #[test]

@@ -78,3 +78,29 @@ fn a_bundle_that_it_pushed_is_pulled_and_pushed_again() {
     let report = project.run(&["push", "--json"]).success().json();
     assert_eq!(report["changed"], false, "the same tree, whoever wrote the index");
 }
+
+#[test]
+fn add_and_remove_keep_the_list_where_the_old_tool_looks() {
+    for list in ["tracked", "tracked.txt"] {
+        let project = python_project();
+        let before = ["tracked", "tracked.txt"]
+            .into_iter()
+            .find(|name| project.exists(&format!(".modelops-bundle/{name}")));
+        let text = project.read_text(&format!(".modelops-bundle/{}", before.unwrap()));
+        project.remove(&format!(".modelops-bundle/{}", before.unwrap()));
+        project.write(&format!(".modelops-bundle/{list}"), &text);
+        let first = text.lines().next().unwrap();
+        project.write("new/file.csv", "1");
+        let _ = project.run(&["add", "new"]).success();
+        let _ = project.run(&["remove", first]).success();
+        let mut expected: Vec<&str> = text.lines().skip(1).chain(["new/file.csv"]).collect();
+        expected.sort_unstable();
+        assert_eq!(project.read_text(&format!(".modelops-bundle/{list}")), expected.join("\n") + "\n");
+        let other = if list == "tracked" { "tracked.txt" } else { "tracked" };
+        assert!(!project.exists(&format!(".modelops-bundle/{other}")), "there is one list");
+        let status = project.run(&["status", "--json", "--offline"]).success().json();
+        let found = changes(&status);
+        assert!(found.contains(&"added_local new/file.csv".to_owned()), "{status}");
+        assert!(project.exists(first), "it is only no longer tracked");
+    }
+}

@@ -56,7 +56,11 @@ const WORKLOADS: &[Workload] = &[
         about: "10,000 files of 4 KiB pushed and pulled, then pushed again",
         run: small::run,
     },
-    Workload { name: "a100", about: "100,000 files of 4 KiB: status, and a push", run: tree::run },
+    Workload {
+        name: "a100",
+        about: "100,000 files of 4 KiB: status, add, remove, and a push",
+        run: tree::run,
+    },
     Workload {
         name: "decide",
         about: "decisions over 100,000 files, in the component and without it",

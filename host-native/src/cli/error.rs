@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 
 use bundle_core::diff::PathChange;
-use bundle_core::path::BundlePath;
+use bundle_core::path::{BundlePath, PathFault};
 use bundle_core::reference::ReferenceError;
 use serde::Serialize;
 
@@ -149,14 +149,15 @@ impl CliError {
     }
 
     fn refused(self, refused: &[Refused]) -> Self {
-        let text = Self { message: self.message.clone(), ..Self::new(self.exit, "") };
-        let reasons: Vec<String> = refused
-            .iter()
-            .take(LISTED_PATHS)
-            .map(|one| format!("{}: {}", shown(&one.path), one.reason))
-            .collect();
-        Self { message: format!("{}: {}", text.message, reasons.join("; ")), ..self }
-            .paths(refused.iter().map(|one| one.path.clone()))
+        self.because(refused.iter().map(|one| (one.path.as_str(), &one.reason)))
+    }
+
+    /// Names paths, the first of them with what is wrong with each.
+    fn because<'a, R: fmt::Display>(self, reasons: impl Iterator<Item = (&'a str, R)> + Clone) -> Self {
+        let listed = reasons.clone().take(LISTED_PATHS);
+        let listed: Vec<String> = listed.map(|(path, reason)| format!("{}: {reason}", shown(path))).collect();
+        Self { message: format!("{}: {}", self.message, listed.join("; ")), ..self }
+            .paths(reasons.map(|(path, _)| path.to_owned()))
     }
 
     pub(crate) fn document(&self) -> ErrorDocument<'_> {
@@ -628,6 +629,12 @@ impl From<PullError> for CliError {
             ),
             PullError::Facts(error) => error.into(),
             PullError::Download(error) => error.into(),
+            PullError::Names { ref unfit } => {
+                let reasons = unfit.iter().map(|one| (one.path.as_str(), &one.reason));
+                Self::of(Exit::Failure, &error).because(reasons).hint(
+                    "pull it on another system or drive, or have these files renamed where it is pushed",
+                )
+            }
             PullError::Prepare(error) => error.into(),
             PullError::State { .. } => Self::of(Exit::Failure, &error),
         }
@@ -794,7 +801,27 @@ impl From<ScanError> for CliError {
 impl From<SelectError> for CliError {
     fn from(error: SelectError) -> Self {
         match &error {
-            SelectError::Glob { .. } | SelectError::Path { .. } => Self::of(Exit::Usage, &error),
+            SelectError::Empty => {
+                Self::of(Exit::Usage, &error).hint("write `.` for the folder that you are in; nothing was changed")
+            }
+            SelectError::Glob { .. } => Self::of(Exit::Usage, &error)
+                .hint("put `\\` before a special character that stands for itself; nothing was changed"),
+            SelectError::OnlyLeavesOut { .. } => Self::of(Exit::Usage, &error)
+                .hint("say of what, as in `. '!**/*.tmp'`; nothing was changed"),
+            SelectError::Path { source, .. } => {
+                let hint = match source {
+                    DiskPathError::Fault { fault: PathFault::Reserved, .. } => {
+                        "git and this program keep their own files there; nothing was changed"
+                    }
+                    DiskPathError::Fault { .. } | DiskPathError::NotUnicode { .. } => {
+                        "give it a name that every system can write; nothing was changed"
+                    }
+                    DiskPathError::Outside { .. } => {
+                        "a project tracks what lies in its own folder: copy it there; nothing was changed"
+                    }
+                };
+                Self::of(Exit::Usage, &error).hint(hint)
+            }
             SelectError::Refused { refused } => Self::new(Exit::Failure, "these cannot be tracked")
                 .refused(refused)
                 .hint("links may point to files inside the project, by the setting `symlinks`; nothing was tracked"),

@@ -39,6 +39,10 @@ impl<'a> Session<'a> {
         let cwd = start.canonicalize().map_err(|error| {
             CliError::new(Exit::NotFound, format_args!("cannot enter {}: {error}", start.display()))
         })?;
+        if !cwd.is_dir() {
+            return Err(CliError::new(Exit::NotFound, format_args!("{} is not a folder", start.display()))
+                .hint("name a folder with -C; files are named as arguments"));
+        }
         Ok(Self { ui, global, cwd })
     }
 

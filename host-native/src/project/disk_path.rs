@@ -3,41 +3,58 @@
 //! [`to_disk`] and [`from_disk`] are each other's inverse. Neither looks at the disk: whether a link leads somewhere
 //! else is the matter of [`crate::scan`] for reading and of [`super::journal`] for writing.
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 use bundle_core::path::{BundlePath, PathFault};
+use bundle_core::portable::System;
 use thiserror::Error;
+
+/// The system that this program runs on.
+pub const HERE: System = if cfg!(windows) { System::Windows } else { System::Posix };
 
 /// Where `path` lies on the disk; the inverse of [`from_disk`].
 ///
-/// The rules of [`BundlePath`] keep it below `root`: no part is `..`, a drive or a separator.
+/// The rules of [`BundlePath`] keep it below `root`: no part is `..` or a separator. What it is called below that is put
+/// behind `root` as text, so that a part such as `C:x` cannot start anew from a drive.
 pub fn to_disk(root: &Path, path: &BundlePath) -> PathBuf {
     let mut disk = PathBuf::with_capacity(root.as_os_str().len() + 1 + path.as_str().len());
     disk.push(root);
-    if cfg!(windows) {
-        disk.extend(path.parts());
-    } else {
-        disk.push(path.as_str());
-    }
+    // Only makes sure of the separator.
+    disk.push("");
+    disk.as_mut_os_string().push(&*below_root(path, HERE));
     disk
+}
+
+/// How `system` writes a bundle's path below the project's top folder.
+pub fn below_root(path: &BundlePath, system: System) -> Cow<'_, str> {
+    match system {
+        System::Posix => Cow::Borrowed(path.as_str()),
+        System::Windows => Cow::Owned(path.as_str().replace('/', "\\")),
+    }
+}
+
+/// An argument of a user with `/` between its parts, whatever `system` has there.
+pub fn with_slashes(argument: &str, system: System) -> Cow<'_, str> {
+    match system {
+        System::Posix => Cow::Borrowed(argument),
+        System::Windows => Cow::Owned(argument.replace('\\', "/")),
+    }
 }
 
 /// What the file at `disk`, somewhere below `root`, is called in a bundle; the inverse of [`to_disk`].
 pub fn from_disk(root: &Path, disk: &Path) -> Result<BundlePath, DiskPathError> {
     let outside = || DiskPathError::Outside { path: disk.to_owned(), root: root.to_owned() };
     let below = disk.strip_prefix(root).map_err(|_| outside())?;
-    let mut text = String::new();
+    let mut parts = Vec::new();
     for component in below.components() {
         let Component::Normal(part) = component else {
             return Err(outside());
         };
-        let part = part.to_str().ok_or_else(|| DiskPathError::NotUnicode { path: disk.to_owned() })?;
-        if !text.is_empty() {
-            text.push('/');
-        }
-        text.push_str(part);
+        parts.push(part.to_str().ok_or_else(|| DiskPathError::NotUnicode { path: disk.to_owned() })?);
     }
-    text.parse().map_err(|fault| DiskPathError::Fault { path: disk.to_owned(), fault })
+    // A part that holds the other system's separator is refused with the rest of what no path may hold.
+    parts.join("/").parse().map_err(|fault| DiskPathError::Fault { path: disk.to_owned(), fault })
 }
 
 /// What a user's argument points at, inside a project.
@@ -135,6 +152,17 @@ mod tests {
         for disk in ["/q/a", "/p/../a", "/p/.git/x", "/p/a\\b", "/p"] {
             assert!(from_disk(root, Path::new(disk)).is_err(), "{disk}");
         }
+    }
+
+    #[test]
+    fn each_system_has_its_own_separator() {
+        let path: BundlePath = "x/C:evil/b c".parse().unwrap();
+        assert_eq!(below_root(&path, System::Posix), "x/C:evil/b c");
+        assert_eq!(below_root(&path, System::Windows), r"x\C:evil\b c");
+        assert_eq!(to_disk(Path::new("/p/"), &path), Path::new("/p/x/C:evil/b c"));
+        assert_eq!(to_disk(Path::new("/"), &path), Path::new("/x/C:evil/b c"));
+        assert_eq!(with_slashes(r"data\**\*.csv", System::Windows), "data/**/*.csv");
+        assert_eq!(with_slashes(r"data\*.csv", System::Posix), r"data\*.csv");
     }
 
     #[test]

@@ -6,13 +6,16 @@
 mod apply;
 pub(crate) mod atomic;
 pub mod config;
+
 pub mod disk_path;
+pub mod file_system;
 pub mod folder;
+pub mod git;
 pub mod ignore_file;
 pub mod index_cache;
 pub mod journal;
 pub mod lock;
-mod parents;
+pub(crate) mod parents;
 pub mod recovery;
 mod rescue;
 pub mod settings;

@@ -1,17 +1,20 @@
-//! Which files the arguments of `add` and `remove` mean: paths, folders with all below them, and globs.
-//!
-//! A glob that matches a folder means all below it, as when a shell expands it.
+//! Which files the arguments of `add` and `remove` mean on disk, or of those that are tracked. What an argument says:
+//! [`arguments`].
 
+mod arguments;
+
+use std::ffi::OsString;
 use std::path::Path;
 
-use bundle_core::ignore::EntryKind;
+use bundle_core::ignore::{EntryKind, IgnoreRules};
 use bundle_core::path::BundlePath;
 use bundle_core::snapshot::{ByPath, SymlinkPolicy};
 use thiserror::Error;
 
+use self::arguments::Arguments;
 use super::walk::{Refused, Untracked, WalkError, WalkOptions, walk};
 use crate::project::Project;
-use crate::project::disk_path::{DiskPathError, Place, resolve_argument, to_disk};
+use crate::project::disk_path::{DiskPathError, resolve_argument};
 use crate::project::ignore_file::{IgnoreFileError, rules_of};
 
 /// Whether ignored files are meant too.
@@ -30,7 +33,7 @@ pub struct Selection {
     pub paths: Vec<BundlePath>,
     /// How many files they mean that rules ignore, and that are not in `paths`.
     pub ignored: u64,
-    /// Arguments that mean nothing that there is.
+    /// Arguments that mean nothing that there is, or leave out nothing.
     pub unmatched: Vec<String>,
     /// What lies below the folders and globs that they name, but cannot be in a bundle.
     pub refused: Vec<Refused>,
@@ -40,35 +43,32 @@ pub struct Selection {
 pub fn select_on_disk(
     project: &Project,
     cwd: &Path,
-    arguments: &[String],
+    arguments: &[OsString],
     force: Force,
     symlinks: SymlinkPolicy,
 ) -> Result<Selection, SelectError> {
     let root = project.root();
-    let patterns = parse_all(root, cwd, arguments, |argument| cwd.join(argument).symlink_metadata().is_ok())?;
-    let mut matches = Matches::new(patterns);
-    // A file that is named is looked for; folders and globs need a walk through everything.
-    let named: Vec<BundlePath> =
-        matches.patterns.iter().filter_map(|pattern| pattern.named_file(root)).collect();
-    let mut wanted: Vec<&BundlePath> = named.iter().collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let untracked = match matches.patterns.iter().all(|pattern| pattern.named_file(root).is_some()) {
-        true => Untracked::Skip,
-        false => Untracked::ListIgnored,
-    };
+    let is_path = |argument: &str| cwd.join(argument).symlink_metadata().is_ok();
+    let mut matches = Matches::new(Arguments::parse(root, cwd, arguments, is_path)?);
+    // A file that is named is looked for; folders, globs and what they leave out need a walk through everything.
+    let named = matches.arguments.named_files(root);
+    let wanted: Vec<&BundlePath> = named.iter().collect();
+    let untracked = if matches.arguments.are_all(&named) { Untracked::Skip } else { Untracked::ListIgnored };
     let walked = walk(root, &wanted, WalkOptions { symlinks, untracked }, &|_| ())
         .map_err(|source| SelectError::Walk { source })?;
-    if !walked.unreadable.is_empty() {
-        let mut refused: Vec<_> = walked.unreadable.into_iter().map(|(_, refused)| refused).collect();
-        refused.sort_by(|a, b| a.path.cmp(&b.path));
-        return Err(SelectError::Refused { refused });
+    let mut unreadable: Vec<Refused> = walked.unreadable.into_iter().map(|(_, refused)| refused).collect();
+    let (named_itself, mut refused): (Vec<_>, Vec<_>) =
+        walked.refused.into_iter().partition(|refused| matches.arguments.name(&refused.path));
+    unreadable.extend(named_itself);
+    if !unreadable.is_empty() {
+        unreadable.sort_by(|a, b| a.path.cmp(&b.path));
+        return Err(SelectError::Refused { refused: unreadable });
     }
-    for file in &walked.files {
-        let path = wanted[file.wanted];
-        let folder = path.folders().last().unwrap_or_default();
-        let rules = rules_of(root, folder).map_err(|source| SelectError::IgnoreFile { source })?;
-        if force == Force::No && rules.is_ignored(path.as_str(), EntryKind::File) {
+    let mut rules = RulesByFolder { root, last: None };
+    let mut files: Vec<&BundlePath> = walked.files.iter().map(|file| wanted[file.wanted]).collect();
+    files.sort_unstable();
+    for path in files {
+        if force == Force::No && rules.ignore(path)? {
             matches.offer_ignored(path);
         } else {
             matches.offer_kept(path);
@@ -83,8 +83,7 @@ pub fn select_on_disk(
             Force::No => matches.offer_ignored(path),
         }
     }
-    let mut refused = walked.refused;
-    refused.retain(|refused| matches.patterns.iter().any(|pattern| pattern.matches(&refused.path)));
+    refused.retain(|refused| matches.arguments.mean(&refused.path));
     refused.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Selection { refused, ..matches.finish() })
 }
@@ -93,156 +92,88 @@ pub fn select_on_disk(
 pub fn select_tracked(
     project: &Project,
     cwd: &Path,
-    arguments: &[String],
+    arguments: &[OsString],
     tracked: &ByPath<BundlePath>,
 ) -> Result<Selection, SelectError> {
     let root = project.root();
     let is_path = |argument: &str| {
-        let place = resolve_argument(root, cwd, Path::new(argument));
-        place.is_ok_and(|place| tracked.binary_search_by(|path| path.as_str().cmp(place.as_str())).is_ok())
+        resolve_argument(root, cwd, Path::new(argument)).is_ok_and(|place| {
+            let at = tracked.partition_point(|path| path.as_str() < place.as_str());
+            let is_here = tracked.get(at).is_some_and(|path| path.as_str() == place.as_str());
+            is_here
+                || tracked
+                    .iter()
+                    .skip(at)
+                    .take_while(|path| path.as_str().starts_with(place.as_str()))
+                    .any(|path| path.is_below(place.as_str()))
+        })
     };
-    let mut matches = Matches::new(parse_all(root, cwd, arguments, is_path)?);
+    let mut matches = Matches::new(Arguments::parse(root, cwd, arguments, is_path)?);
     for path in tracked {
         matches.offer_kept(path);
     }
     Ok(matches.finish())
 }
 
-/// One argument, understood.
-#[derive(Debug)]
-struct Pattern {
-    argument: String,
-    meaning: Meaning,
-    has_matched: bool,
+/// The ignore rules for files that are asked about by path: those of one folder are read once.
+struct RulesByFolder<'a> {
+    root: &'a Path,
+    last: Option<(String, IgnoreRules)>,
 }
 
-#[derive(Debug)]
-enum Meaning {
-    Glob(String),
-    Place(Place),
-}
-
-impl Pattern {
-    fn matches(&self, path: &str) -> bool {
-        match &self.meaning {
-            Meaning::Place(Place::Root) => true,
-            Meaning::Place(Place::Below(place)) => {
-                path.strip_prefix(place.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
-            Meaning::Glob(glob) => {
-                let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
-                folders.chain([path]).any(|path| fast_glob::glob_match(glob, path))
-            }
-        }
-    }
-
-    /// The path, if this names something that is no folder.
-    fn named_file(&self, root: &Path) -> Option<BundlePath> {
-        match &self.meaning {
-            Meaning::Place(Place::Below(path)) if !to_disk(root, path).is_dir() => Some(path.clone()),
-            Meaning::Place(_) | Meaning::Glob(_) => None,
-        }
+impl RulesByFolder<'_> {
+    fn ignore(&mut self, path: &BundlePath) -> Result<bool, SelectError> {
+        let folder = path.folders().last().unwrap_or_default();
+        let rules = match self.last.take_if(|(last, _)| last == folder) {
+            Some((_, rules)) => rules,
+            None => rules_of(self.root, folder).map_err(|source| SelectError::IgnoreFile { source })?,
+        };
+        let is_ignored = rules.is_ignored(path.as_str(), EntryKind::File);
+        self.last = Some((folder.to_owned(), rules));
+        Ok(is_ignored)
     }
 }
 
-/// What has been found for some patterns.
+/// What has been found for some arguments.
 #[derive(Debug)]
 struct Matches {
-    patterns: Vec<Pattern>,
+    arguments: Arguments,
     paths: Vec<BundlePath>,
     ignored: u64,
 }
 
 impl Matches {
-    fn new(patterns: Vec<Pattern>) -> Self {
-        Self { patterns, paths: Vec::new(), ignored: 0 }
+    fn new(arguments: Arguments) -> Self {
+        Self { arguments, paths: Vec::new(), ignored: 0 }
     }
 
     fn offer_kept(&mut self, path: &BundlePath) {
-        if self.is_meant(path) {
+        if self.arguments.mean(path.as_str()) {
             self.paths.push(path.clone());
         }
     }
 
     fn offer_ignored(&mut self, path: &BundlePath) {
-        self.ignored += u64::from(self.is_meant(path));
-    }
-
-    fn is_meant(&mut self, path: &BundlePath) -> bool {
-        let mut is_meant = false;
-        for pattern in &mut self.patterns {
-            if pattern.matches(path.as_str()) {
-                pattern.has_matched = true;
-                is_meant = true;
-            }
-        }
-        is_meant
+        self.ignored += u64::from(self.arguments.mean(path.as_str()));
     }
 
     fn finish(mut self) -> Selection {
         self.paths.sort_unstable();
-        let unmatched = self.patterns.into_iter().filter(|pattern| !pattern.has_matched);
         Selection {
             paths: self.paths,
             ignored: self.ignored,
-            unmatched: unmatched.map(|pattern| pattern.argument).collect(),
+            unmatched: self.arguments.unmatched(),
             refused: Vec::new(),
         }
     }
 }
 
-/// Understands all `arguments`; one that `is_path` knows, or that holds no special character, is no glob.
-fn parse_all(
-    root: &Path,
-    cwd: &Path,
-    arguments: &[String],
-    is_path: impl Fn(&str) -> bool,
-) -> Result<Vec<Pattern>, SelectError> {
-    let parse = |argument: &String| {
-        let is_glob = argument.contains(['*', '?', '[', '{']) && !is_path(argument);
-        let meaning = if is_glob {
-            Meaning::Glob(parse_glob(root, cwd, argument)?)
-        } else {
-            parse_place(root, cwd, argument)?
-        };
-        Ok(Pattern { argument: argument.clone(), meaning, has_matched: false })
-    };
-    arguments.iter().map(parse).collect()
-}
-
-fn parse_place(root: &Path, cwd: &Path, argument: &str) -> Result<Meaning, SelectError> {
-    let place = resolve_argument(root, cwd, Path::new(argument));
-    place.map(Meaning::Place).map_err(|source| SelectError::Path { argument: argument.to_owned(), source })
-}
-
-/// Makes a glob that is relative to `cwd` one that is relative to the project.
-fn parse_glob(root: &Path, cwd: &Path, argument: &str) -> Result<String, SelectError> {
-    fast_glob::validate(argument).map_err(|source| SelectError::Glob {
-        argument: argument.to_owned(),
-        fault: format!("{source:?}"),
-    })?;
-    // The folders before the first special character are a path like any other, and may hold `..`.
-    let special = argument.find(['*', '?', '[', '{', '\\']).unwrap_or(argument.len());
-    let (folder, rest) =
-        argument[..special].rfind('/').map_or(("", argument), |at| argument.split_at(at + 1));
-    let place = resolve_argument(root, cwd, Path::new(if folder.is_empty() { "." } else { folder }));
-    let place = place.map_err(|source| SelectError::Path { argument: argument.to_owned(), source })?;
-    let mut glob = String::new();
-    for c in place.as_str().chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '!' | '\\') {
-            glob.push('\\');
-        }
-        glob.push(c);
-    }
-    if !glob.is_empty() {
-        glob.push('/');
-    }
-    Ok(glob + rest)
-}
-
 /// Why arguments could not be understood.
 #[derive(Debug, Error)]
 pub enum SelectError {
+    /// An argument is empty, as where a shell's variable is.
+    #[error("an argument is empty")]
+    Empty,
     /// A glob is malformed.
     #[error("`{argument}` is not a glob: {fault}")]
     Glob {
@@ -256,6 +187,12 @@ pub enum SelectError {
     IgnoreFile {
         /// Why not.
         source: IgnoreFileError,
+    },
+    /// Every argument leaves out, and none says of what.
+    #[error("`{argument}` only leaves out")]
+    OnlyLeavesOut {
+        /// One of them.
+        argument: String,
     },
     /// An argument cannot name anything in the project.
     #[error("`{argument}` names nothing that can be tracked")]

@@ -128,6 +128,7 @@ pub fn scan_with<E: From<ScanError>>(
         wanted.sort_unstable();
         wanted.dedup();
     }
+    tracing::debug!(paths = wanted.len(), "looking at the project");
     // Before anything is looked at: whatever changes from here on gets a later stamp.
     let tick = Tick::now(project);
     let how = WalkOptions { symlinks: options.symlinks, untracked: options.untracked };

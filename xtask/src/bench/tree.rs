@@ -1,9 +1,10 @@
-//! A100: `status` of very many small files whose digests are known, against `git status` of the same; what a
-//! push of them costs is in [`growth`].
+//! A100: `status` of very many small files whose digests are known, against `git status` of the same, and `add` and
+//! `remove` of all of them against git's; what a push of them costs is in [`growth`].
 
 use super::arena::{Arena, remove};
 use super::data::Data;
 use super::growth;
+use super::many;
 use super::peers;
 use super::race::{Side, Work, race};
 use super::report::{Limit, Row};
@@ -18,31 +19,85 @@ const UNCHANGED: Limit = Limit::Ratio(1.0);
 /// The most when there is something to tell of every file.
 const ALL_NEW: Limit = Limit::Ratio(1.5);
 
+/// The most that `add` and `remove` may take of the time of git's; neither of ours has to read a file's content.
+const LISTS: f64 = 1.0;
+
 /// The folder of the remote.
 const REMOTE: &str = "a100-remote";
 
-/// Measures `status` in three situations, and a push.
+/// Measures `status` in three situations, `add`, `remove`, and a push.
 pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
-    let mut rows = status(arena)?;
+    let (name, folders) = arena.scale.pick(("A100", 100), ("A", 10));
+    let data = Data { name: arena.scale.pick("a100", "a100-quick"), folders, files: 1000, bytes: 4096 };
+    let tree = data.make(arena)?;
+    let mut rows = status(arena, name, &tree)?;
+    rows.extend(lists(arena, name, &tree)?);
     rows.extend(growth::of_files(arena)?);
     Ok(rows)
 }
 
-fn status(arena: &Arena) -> Result<Vec<Row>> {
-    let (name, folders) = arena.scale.pick(("A100", 100), ("A", 10));
-    let data = Data { name: arena.scale.pick("a100", "a100-quick"), folders, files: 1000, bytes: 4096 };
-    let tree = data.make(arena)?;
-    arena.init(&tree, &format!("oci:{}", arena.fresh(REMOTE)?.display()))?;
+/// `add` to a list that is empty, and `remove` from one that is full.
+fn lists(arena: &Arena, name: &str, tree: &Path) -> Result<Vec<Row>> {
+    arena.init(tree, &format!("oci:{}", arena.fresh(REMOTE)?.display()))?;
+    let list = arena.remembered(tree, "tracked");
+    quietly(&mut arena.ours(tree, &["add", "."]))?;
+    let full = fs::read(&list).context(|| format!("cannot read {}", list.display()))?;
+    let repository = arena.passing_file("a100-git");
+    let index = repository.join("index");
+    let git = peers::find("git");
+    let run = |git: &Path, arguments: &[&str]| {
+        let mut command = peers::git(arena, git, tree);
+        command.arg("--git-dir").arg(&repository).arg("--work-tree=.").args(arguments);
+        command
+    };
+
+    let mut sides = vec![Side::new("add", |_| {
+        remove(&list)?;
+        Ok(Work::One(arena.ours(tree, &["add", "."])))
+    })];
+    sides.extend(git.as_deref().map(|git| {
+        Side::new("git add", |_| {
+            remove(&repository)?;
+            quietly(&mut run(git, &["init", "--quiet"]))?;
+            Ok(Work::One(run(git, &["add", "."])))
+        })
+    }));
+    let added = race(arena.scale.pick(3, 2), sides)?;
+
+    let their_full = fs::read(&index).unwrap_or_default();
+    let mut sides = vec![Side::new("remove", |_| {
+        fs::write(&list, &full).context(|| format!("cannot write {}", list.display()))?;
+        Ok(Work::One(arena.ours(tree, &["remove", "."])))
+    })];
+    sides.extend(git.as_deref().map(|git| {
+        Side::new("git rm --cached", |_| {
+            fs::write(&index, &their_full).context(|| format!("cannot write {}", index.display()))?;
+            Ok(Work::One(run(git, &["rm", "--cached", "-r", "-q", "."])))
+        })
+    }));
+    let removed = race(arena.scale.pick(5, 2), sides)?;
+
+    let mut rows = Vec::new();
+    for (what, times, peer) in
+        [("add, all new", added, "git add"), ("remove, all", removed, "git rm --cached")]
+    {
+        rows.extend(many::rows(&format!("{name} {what}"), &times, &[peer], &[(peer, LISTS)]));
+    }
+    Ok(rows)
+}
+
+fn status(arena: &Arena, name: &str, tree: &Path) -> Result<Vec<Row>> {
+    arena.init(tree, &format!("oci:{}", arena.fresh(REMOTE)?.display()))?;
     let git = peers::find("git");
     if let Some(git) = &git {
-        commit(arena, git, &tree)?;
+        commit(arena, git, tree)?;
     }
-    quietly(&mut arena.ours(&tree, &["add", "."]))?;
+    quietly(&mut arena.ours(tree, &["add", "."]))?;
 
-    let state = arena.remembered(&tree, "state.json");
-    let synced = state_after_push(arena, &tree, &state)?;
+    let state = arena.remembered(tree, "state.json");
+    let synced = state_after_push(arena, tree, &state)?;
     let unsynced = |arguments: &'static [&str]| {
-        let (tree, state) = (&tree, &state);
+        let state = &state;
         Side::new(arguments.join(" "), move |_| {
             remove(state)?;
             Ok(Work::One(arena.ours(tree, arguments)))
@@ -51,14 +106,14 @@ fn status(arena: &Arena) -> Result<Vec<Row>> {
     let mut sides = vec![
         Side::new("status --offline", |_| {
             fs::write(&state, &synced).context(|| format!("cannot write {}", state.display()))?;
-            Ok(Work::One(arena.ours(&tree, &["status", "--offline"])))
+            Ok(Work::One(arena.ours(tree, &["status", "--offline"])))
         }),
         unsynced(&["status", "--offline"]),
         unsynced(&["status"]),
     ];
     if let Some(git) = &git {
         sides.push(Side::new("git status", |_| {
-            let mut command = peers::git(arena, git, &tree);
+            let mut command = peers::git(arena, git, tree);
             command.arg("status");
             Ok(Work::One(command))
         }));

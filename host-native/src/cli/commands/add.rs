@@ -1,5 +1,6 @@
 //! `add`: has a project track files.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 
 use bundle_core::snapshot::ByPath;
@@ -9,19 +10,19 @@ use serde::Serialize;
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::Session;
-use crate::cli::ui::{Report, counted, shown};
+use crate::cli::ui::{Report, counted, list, shown};
 use crate::project::tracked::write_tracked;
 use crate::scan::{Force, select_on_disk};
 
 /// Track files
 ///
-/// Folders are taken with all that lies below them; globs may hold `**` and `{a,b}` and may be quoted. What ignore
-/// rules cover is skipped and counted.
+/// Folders are taken with all that lies below them; globs may hold `**` and `{a,b}` and may be quoted; what an argument
+/// behind `!` names is left out, wherever it stands. What ignore rules cover is skipped and counted.
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
     /// Files, folders and globs
     #[arg(value_name = "PATH", required = true)]
-    paths: Vec<String>,
+    paths: Vec<OsString>,
     /// Take ignored files too
     #[arg(short, long)]
     force: bool,
@@ -46,9 +47,7 @@ struct AddReport {
 impl Report for AddReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let verb = if self.dry_run { "would track" } else { "tracking" };
-        for path in &self.added {
-            writeln!(out, "{verb} {}", shown(path))?;
-        }
+        list(out, verb, &self.added)?;
         writeln!(
             out,
             "{} added, {} already tracked",
@@ -69,7 +68,8 @@ pub(crate) fn run(session: &Session<'_>, args: &AddArgs) -> Result<(), CliError>
         select_on_disk(&workspace.project, &session.cwd, &args.paths, force, workspace.config.symlinks)?;
     if !selection.unmatched.is_empty() {
         return Err(CliError::new(Exit::NotFound, "nothing on disk matches").paths(selection.unmatched).hint(
-            "check the spelling; quote a glob to have it matched here instead of by the shell; nothing was tracked",
+            "check the spelling; a glob without `**/` means the folder that you are in, and a folder without files has \
+             nothing to track; nothing was changed",
         ));
     }
     for refused in &selection.refused {

@@ -17,6 +17,7 @@ use crate::cli::session::{Session, absolute};
 use crate::cli::ui::Report;
 use crate::environment::{Environment, EnvironmentName, Environments, pin, pinned, place_of_project, switch};
 use crate::project::folder::PROJECT_FOLDER;
+use crate::project::git::ignores_project_folder;
 use crate::project::settings::parse_size;
 use crate::project::{Config, Project, ProjectLock};
 use crate::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
@@ -128,6 +129,7 @@ pub(crate) fn make_project(
 fn create(session: &Session<'_>, folder: &Path) -> Result<(ProjectLock, Workspace), CliError> {
     let project = Project::create(folder).map_err(|error| {
         CliError::new(Exit::Failure, format_args!("cannot create {}: {error}", folder.display()))
+            .hint("name a folder, or one to be made, in a place that you may write to")
     })?;
     session.lock(project, "init")
 }
@@ -231,53 +233,22 @@ fn own_layout(project: &Project) -> Result<Reference, CliError> {
     Ok(Reference { place: Place::Layout { directory }, tag: None, digest: None })
 }
 
-/// Makes sure that git ignores the project's own folder; says whether that changed anything.
+/// Makes sure that git ignores the project's own folder; says whether `.gitignore` was changed for that.
 fn ignore_in_git(root: &Path) -> Result<bool, CliError> {
     let file = root.join(GITIGNORE);
     let fault = |error: io::Error| {
         CliError::new(Exit::Failure, format_args!("cannot change {}: {error}", file.display()))
     };
+    if ignores_project_folder(root).map_err(fault)? {
+        return Ok(false);
+    }
     let text = match fs::read(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(fault(error)),
     };
-    if String::from_utf8_lossy(&text).lines().any(covers_project_folder) {
-        return Ok(false);
-    }
     let mut added = fs::OpenOptions::new().create(true).append(true).open(&file).map_err(fault)?;
     let separator = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
     write!(added, "{separator}{GENERATED_GITIGNORE}").map_err(fault)?;
     Ok(true)
-}
-
-/// Whether a line of `.gitignore` names the project's own folder, however it is spelled.
-fn covers_project_folder(line: &str) -> bool {
-    let pattern = line.trim_end().trim_start_matches("**/").trim_start_matches('/');
-    let pattern = pattern.trim_end_matches("/**").trim_end_matches("/*").trim_end_matches('/');
-    pattern == PROJECT_FOLDER
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_spelling_of_the_entry_is_known() {
-        for line in [
-            ".modelops-bundle",
-            ".modelops-bundle/",
-            "/.modelops-bundle/",
-            "**/.modelops-bundle",
-            ".modelops-bundle/*",
-            ".modelops-bundle/** ",
-        ] {
-            assert!(covers_project_folder(line), "{line}");
-        }
-        for line in
-            ["# .modelops-bundle/", "!.modelops-bundle/", ".modelops-bundle/cache", "x/.modelops-bundle", ""]
-        {
-            assert!(!covers_project_folder(line), "{line}");
-        }
-    }
 }

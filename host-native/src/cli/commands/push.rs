@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
+use bundle_core::portable::{FileSystem, Unfit, unfit};
 use bundle_core::reference::Tag;
 use bundle_core::version::{Bump, Version};
 use clap::Args;
@@ -13,13 +14,16 @@ use crate::bundle::Bundle;
 use crate::cli::args::{BumpArg, Execution};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, configured, look};
-use crate::cli::ui::{Report, bytes, counted, list};
+use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::clock::creation_time;
 use crate::push::{
     Destination, Force, PlannedVersion, PreparedPush, Pushed, apply, find_highest, look_and_pack,
     open_destination, plan_version, prepare,
 };
 use crate::scan::{Silent, Untracked};
+
+/// As many names that some system cannot hold are warned of one by one.
+const WARNED_NAMES: usize = 10;
 
 /// Make the remote's bundle equal to the project
 ///
@@ -162,6 +166,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         };
         let prepared = prepare(context, &workspace, &reference, destination, found)?;
         warn_of_what_is_undone(session, &prepared, force);
+        warn_of_names(session, &prepared);
         let mut report = planned(&reference.without_version().to_string(), &prepared);
         if execution == Execution::Apply {
             let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
@@ -228,6 +233,20 @@ fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>, fo
         "this replaces {} that the remote has and this project has not seen; the bundle before stays at {before}",
         counted(plan.overwrite.len(), "file")
     ));
+}
+
+/// Some systems could not pull what is pushed here.
+fn warn_of_names(session: &Session<'_>, prepared: &PreparedPush<'_>) {
+    if !prepared.plan.changed {
+        return;
+    }
+    let unfit = unfit(prepared.scan.files.iter().map(|file| &file.path), FileSystem::ANY);
+    for Unfit { path, reason } in unfit.iter().take(WARNED_NAMES) {
+        session.ui.warning(format_args!("{} cannot be pulled everywhere: {reason}", shown(path.as_str())));
+    }
+    if let Some(more) = unfit.len().checked_sub(WARNED_NAMES).filter(|more| *more > 0) {
+        session.ui.warning(format_args!("{} more cannot be pulled everywhere", counted(more, "file")));
+    }
 }
 
 fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {

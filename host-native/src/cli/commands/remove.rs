@@ -1,29 +1,32 @@
 //! `remove`: has a project no longer track files.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::ffi::OsString;
 use std::io::{self, Write};
 
+use bundle_core::path::BundlePath;
 use bundle_core::snapshot::ByPath;
+use cap_std::fs::Dir;
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::Session;
-use crate::cli::ui::{Report, counted, shown};
-use crate::project::disk_path::to_disk;
+use crate::cli::ui::{Report, counted, list, shown};
+use crate::project::parents::{Missing, ParentError, Parents, split};
 use crate::project::tracked::write_tracked;
 use crate::scan::select_tracked;
 
 /// No longer track files
 ///
-/// They stay on disk unless --rm is given; the next push drops them from the bundle.
+/// They stay on disk unless --rm is given; the next push drops them from the bundle. Arguments are those of `add`: globs
+/// may be quoted, and `!` leaves out.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
     /// Files, folders and globs
     #[arg(value_name = "PATH", required = true)]
-    paths: Vec<String>,
+    paths: Vec<OsString>,
     /// Delete them from disk too
     #[arg(long)]
     rm: bool,
@@ -51,9 +54,7 @@ impl Report for RemoveReport {
             (true, false) => "would no longer track",
             (true, true) => "would delete",
         };
-        for path in &self.removed {
-            writeln!(out, "{verb} {}", shown(path))?;
-        }
+        list(out, verb, &self.removed)?;
         writeln!(out, "{} removed", counted(self.removed.len(), "file"))
     }
 }
@@ -67,25 +68,15 @@ pub(crate) fn run(session: &Session<'_>, args: &RemoveArgs) -> Result<(), CliErr
             .hint("see what is tracked with `modelops-bundle status --files`; nothing was changed"));
     }
     if Execution::of(args.dry_run) == Execution::Apply {
+        let mut parents = Parents::new(workspace.root())?;
+        if args.rm {
+            check_folders(&mut parents, &selection.paths)?;
+        }
         let removed: BTreeSet<_> = selection.paths.iter().collect();
         let kept: Vec<_> = workspace.tracked.iter().filter(|path| !removed.contains(path)).cloned().collect();
         write_tracked(&workspace.project, &ByPath::new(kept).unwrap_or_default())?;
         if args.rm {
-            for path in &selection.paths {
-                let disk = to_disk(workspace.root(), path);
-                match fs::remove_file(&disk) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(CliError::new(
-                            Exit::Failure,
-                            format_args!(
-                                "no longer tracked, but {} cannot be deleted: {error}",
-                                disk.display()
-                            ),
-                        ));
-                    }
-                    _ => {}
-                }
-            }
+            delete(&mut parents, &selection.paths)?;
         }
     }
     session.ui.report(&RemoveReport {
@@ -93,4 +84,42 @@ pub(crate) fn run(session: &Session<'_>, args: &RemoveArgs) -> Result<(), CliErr
         deleted_from_disk: args.rm,
         dry_run: args.dry_run,
     })
+}
+
+/// Refuses to delete what is reached through a link out of the project: it is somebody else's.
+fn check_folders(parents: &mut Parents, paths: &[BundlePath]) -> Result<(), CliError> {
+    for path in paths {
+        if let Err(error) = folder_of(parents, path) {
+            let message = format_args!("{} cannot be deleted: {error}", shown(path.as_str()));
+            return Err(CliError::new(Exit::Failure, message)
+                .hint("leave out --rm to no longer track it and nothing more; nothing was changed"));
+        }
+    }
+    Ok(())
+}
+
+fn delete(parents: &mut Parents, paths: &[BundlePath]) -> Result<(), CliError> {
+    for path in paths {
+        let fault = |error: &dyn std::error::Error| {
+            let path = shown(path.as_str());
+            CliError::new(
+                Exit::Failure,
+                format_args!("no longer tracked, but {path} cannot be deleted: {error}"),
+            )
+        };
+        let Some(folder) = folder_of(parents, path).map_err(|error| fault(&error))? else { continue };
+        match folder.remove_file(split(path.as_str()).1) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(&error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The folder that `path` lies in, if it does: below a file there is nothing.
+fn folder_of<'a>(parents: &'a mut Parents, path: &BundlePath) -> Result<Option<&'a Dir>, ParentError> {
+    match parents.of(path, Missing::Leave) {
+        Err(ParentError::NotAFolder { .. }) => Ok(None),
+        found => found,
+    }
 }

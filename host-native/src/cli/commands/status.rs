@@ -303,14 +303,14 @@ fn weigh(
 
 fn state_of(error: &OpenError) -> RemoteState {
     match error {
-        OpenError::Remote(error) => match error.kind() {
-            RemoteErrorKind::Authentication => RemoteState::AuthFailed,
-            RemoteErrorKind::Network if !matches!(error, RemoteError::NotARegistry { .. }) => {
-                RemoteState::Unreachable
-            }
-            _ => RemoteState::UnknownError,
-        },
-        OpenError::IndexText(_)
+        OpenError::Remote(RemoteError::Unreachable { .. } | RemoteError::Stalled { .. }) => {
+            RemoteState::Unreachable
+        }
+        OpenError::Remote(error) if error.kind() == RemoteErrorKind::Authentication => {
+            RemoteState::AuthFailed
+        }
+        OpenError::Remote(_)
+        | OpenError::IndexText(_)
         | OpenError::Index(_)
         | OpenError::Manifest(_)
         | OpenError::NotText { .. }

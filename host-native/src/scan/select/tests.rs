@@ -25,7 +25,7 @@ fn project() -> (TempDir, Project) {
 }
 
 fn on_disk(project: &Project, cwd: &str, arguments: &[&str], force: Force) -> Result<Selection, SelectError> {
-    let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     select_on_disk(project, &project.root().join(cwd), &arguments, force, SymlinkPolicy::Inside)
 }
 
@@ -97,7 +97,7 @@ fn tracked_paths_are_found_though_their_files_are_gone() {
     let tracked = ["gone/a.csv", "gone/b.txt", "src/model.py"].map(|path| path.parse().unwrap());
     let tracked = ByPath::new(tracked.to_vec()).unwrap();
     let find = |arguments: &[&str]| {
-        let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
         select_tracked(&project, project.root(), &arguments, &tracked).unwrap()
     };
     assert_eq!(texts(&find(&["gone"])), ["gone/a.csv", "gone/b.txt"]);

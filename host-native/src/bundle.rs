@@ -1,5 +1,7 @@
 //! A bundle on a remote, opened: its documents as exact bytes, and the views that the core has of them.
 
+use std::sync::Arc;
+
 use bundle_core::digest::Digest;
 use bundle_core::index::BundleIndex;
 use bundle_core::snapshot::{ByPath, File};
@@ -9,6 +11,7 @@ use tracing::warn;
 
 use crate::component::Core;
 use crate::component::answers::{IndexError, IndexView, ManifestError, ManifestView, ResolveError};
+use crate::progress::Progress;
 use crate::project::{Project, index_cache};
 use crate::remote::{FetchedManifest, Remote, RemoteError, Version, read_small_blob};
 
@@ -26,6 +29,8 @@ pub struct Context<'a> {
     pub concurrency: usize,
     /// A project whose cache may keep what is learnt of bundles.
     pub cache: Option<&'a Project>,
+    /// Who is told how it gets on.
+    pub progress: &'a Arc<dyn Progress>,
 }
 
 impl<'a> Context<'a> {

@@ -7,15 +7,19 @@
 //! What is in a bundle, without a project:
 //!
 //! ```no_run
+//! use std::sync::Arc;
+//!
 //! use modelops_bundle::bundle::{Context, open};
 //! use modelops_bundle::component::Core;
+//! use modelops_bundle::progress::{Progress, Silent};
 //! use modelops_bundle::remote::{self, RemoteOptions, Version};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let reference: bundle_core::reference::Reference = "registry.example/team/model:v1.0.0".parse()?;
 //! let remote = remote::open(&reference.place, &RemoteOptions::default())?;
 //! let core = Core::embedded()?;
-//! let context = Context { core: &core, remote: remote.as_ref(), concurrency: 8, cache: None };
+//! let progress: Arc<dyn Progress> = Arc::new(Silent);
+//! let context = Context { core: &core, remote: remote.as_ref(), concurrency: 8, cache: None, progress: &progress };
 //! if let Some(bundle) = open(context, &Version::Tag("v1.0.0".parse()?)).await? {
 //!     println!("{} with {} files", bundle.digest, bundle.files().len());
 //! }
@@ -32,8 +36,9 @@
 //! use bundle_core::plan::pull::PullMode;
 //! use modelops_bundle::bundle::{Bundle, Context};
 //! use modelops_bundle::project::{Project, ProjectLock};
+//! use modelops_bundle::progress::Silent;
 //! use modelops_bundle::pull;
-//! use modelops_bundle::scan::{ScanOptions, Silent, Untracked, scan};
+//! use modelops_bundle::scan::{ScanOptions, Untracked, scan};
 //! use modelops_bundle::workspace::Workspace;
 //!
 //! # async fn example(
@@ -63,6 +68,7 @@ pub mod component;
 pub mod environment;
 pub mod inspect;
 pub mod patch;
+pub mod progress;
 pub mod project;
 pub mod pull;
 pub mod push;

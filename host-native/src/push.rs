@@ -39,7 +39,7 @@ use crate::project::ProjectLock;
 use crate::project::index_cache::{self, PlainIndex};
 use crate::project::state::StateError;
 use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
-use crate::scan::{Found, Scan, ScanError, ScanOptions, ScanProgress, Untracked, scan, scan_with};
+use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan, scan_with};
 use crate::transfer::{
     PackingError, TablesError, TagError, UploadError, Uploaded, blocking, check_tag, confirm, move_tag,
     publish, tag_digest, upload,
@@ -162,14 +162,13 @@ pub async fn look_and_pack<'a>(
     workspace: &Workspace,
     destination: &Destination,
     force: Force,
-    progress: &dyn ScanProgress,
 ) -> Result<Looked<'a>, PushError> {
     let before = destination.replaces.as_ref();
     let is_sure = force == Force::Yes || before.is_none_or(|bundle| workspace.knows(bundle));
     let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
     let (project, tracked) = (&workspace.project, &workspace.tracked);
     if !is_sure || refuse_published(context, destination, force).is_err() {
-        return Ok(blocking(|| scan(project, tracked, &[], options, progress))?.into());
+        return Ok(blocking(|| scan(project, tracked, &[], options, context.progress.as_ref()))?.into());
     }
     let mut packs = Packs::after(context, lock, destination.with_packs());
     let current = before.map(|bundle| bundle.index_view.layout);
@@ -180,11 +179,11 @@ pub async fn look_and_pack<'a>(
     let read = |found: &Found<'_>| match choose(found)? {
         // Where everything would be written anew, something must have changed first.
         LayoutChoice { layout: Layout::Files, .. } | LayoutChoice { rewrite: Rewrite::IfChanged, .. } => {
-            Ok(found.hash_unknown(progress)?)
+            Ok(found.hash_unknown(context.progress.as_ref())?)
         }
-        LayoutChoice { layout: Layout::Packed, .. } => packs.read(found, progress),
+        LayoutChoice { layout: Layout::Packed, .. } => packs.read(found),
     };
-    let scan = blocking(|| scan_with(project, tracked, &[], options, progress, read))?;
+    let scan = blocking(|| scan_with(project, tracked, &[], options, context.progress.as_ref(), read))?;
     Ok(Looked { scan, sent: Some(packs) })
 }
 

@@ -24,6 +24,7 @@ mod interop;
 mod json_documents;
 mod packed;
 mod packed_hostile;
+mod progress;
 mod python_project;
 mod registry;
 mod shell;

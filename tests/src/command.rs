@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// A run of the program, not started yet.
 ///
-/// Its environment holds `PATH`, `HOME`, `TMPDIR` and what [`env`](Self::env) adds, so that neither the
+/// Its environment holds `PATH`, `HOME`, `TMPDIR`, that no progress is shown, and what [`env`](Self::env) adds, so that neither the
 /// developer's settings nor his credentials reach a test.
 #[derive(Debug)]
 pub struct BundleCommand {
@@ -36,6 +36,8 @@ impl BundleCommand {
     pub fn of_program(program: impl AsRef<OsStr>, home: &Path) -> Self {
         let mut command = Command::new(program);
         command.env_clear().env("HOME", home).env("TMPDIR", home);
+        // A slow machine would otherwise make a test say more.
+        command.env("MODELOPS_BUNDLE_PROGRESS", "none");
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }

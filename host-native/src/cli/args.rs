@@ -9,6 +9,7 @@ use super::commands::{
     add, completions, config, core, diff, env, export, import, init, inspect, man, manifest, pull, push,
     remove, status, verify,
 };
+use super::progress::ProgressMode;
 
 /// Packs a project's code and data into one OCI artifact and moves it between people, registries and workers.
 #[derive(Debug, Parser)]
@@ -36,6 +37,9 @@ pub(crate) struct GlobalArgs {
     /// Say more about what is done; twice or three times for requests and their answers
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
+    /// How progress is shown, on standard error
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressMode::Auto, env = "MODELOPS_BUNDLE_PROGRESS", global = true)]
+    pub(crate) progress: ProgressMode,
     /// How many transfers run at the same time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256), global = true)]
     pub(crate) concurrency: u16,

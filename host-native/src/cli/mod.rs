@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod error;
+mod progress;
 mod session;
 mod subject;
 mod ui;
@@ -18,6 +19,7 @@ use self::commands::{
     remove, status, verify,
 };
 use self::error::{CliError, Exit};
+use self::progress::{Board, ProgressMode};
 use self::session::Session;
 use self::ui::{Format, Talk, Ui};
 
@@ -29,7 +31,8 @@ pub fn main() -> ExitCode {
     };
     let format = if cli.global.json { Format::Json } else { Format::Text };
     let talk = if cli.global.quiet { Talk::Quiet } else { Talk::Normal };
-    let ui = Ui::new(format, talk);
+    let mode = if cli.global.quiet { ProgressMode::None } else { cli.global.progress };
+    let ui = Ui::new(format, talk, Board::new(mode, cli.global.verbose > 0));
     log_to_standard_error(cli.global.verbose);
     match run(&ui, &cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,7 +75,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if !is_result && std::env::args_os().any(|argument| argument == "--json") {
         let text = error.render().to_string();
         let message = text.trim().strip_prefix("error: ").unwrap_or(&text).to_owned();
-        Ui::new(Format::Json, Talk::Normal).error(&CliError::new(Exit::Usage, message));
+        Ui::new(Format::Json, Talk::Normal, Board::Nothing).error(&CliError::new(Exit::Usage, message));
         return ExitCode::from(Exit::Usage as u8);
     }
     // Nobody is there to be told that the terminal is closed.

@@ -13,10 +13,11 @@ use super::error::{CliError, Exit};
 use super::ui::Ui;
 use crate::bundle::Context;
 use crate::component::Core;
+use crate::progress::Progress;
 use crate::project::recovery::{Applied, Recovery, recover, recover_locked};
 use crate::project::{Config, Project, ProjectLock};
 use crate::remote::{Remote, RemoteOptions, Transport, Version, open};
-use crate::scan::{Scan, ScanError, ScanOptions, Silent, Untracked, scan};
+use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan};
 use crate::workspace::Workspace;
 
 /// How long a command waits for another one that is changing the project.
@@ -128,8 +129,14 @@ impl<'a> Session<'a> {
         Ok(open(&reference.place, &options)?)
     }
 
-    pub(crate) fn context<'b>(&self, core: &'b Core, remote: &'b dyn Remote) -> Context<'b> {
-        Context { core, remote, concurrency: usize::from(self.global.concurrency), cache: None }
+    pub(crate) fn context<'b>(&'b self, core: &'b Core, remote: &'b dyn Remote) -> Context<'b> {
+        Context {
+            core,
+            remote,
+            concurrency: usize::from(self.global.concurrency),
+            cache: None,
+            progress: self.ui.progress(),
+        }
     }
 
     /// What transfers run on.
@@ -209,7 +216,8 @@ pub(crate) fn look(
     workspace: &Workspace,
     extra: &[BundlePath],
     untracked: Untracked,
+    progress: &dyn Progress,
 ) -> Result<Scan, ScanError> {
     let options = ScanOptions { symlinks: workspace.config.symlinks, untracked };
-    scan(&workspace.project, &workspace.tracked, extra, options, &Silent)
+    scan(&workspace.project, &workspace.tracked, extra, options, progress)
 }

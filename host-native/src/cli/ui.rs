@@ -2,10 +2,13 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::error::CliError;
+use super::progress::Board;
+use crate::progress::Progress;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +38,11 @@ pub(crate) enum Surface {
 }
 
 /// A command's voice.
-#[derive(Debug)]
 pub(crate) struct Ui {
     format: Format,
     talk: Talk,
+    board: Arc<Board>,
+    progress: Arc<dyn Progress>,
 }
 
 /// What a command found or did: one value for people and for machines.
@@ -48,8 +52,14 @@ pub(crate) trait Report: Serialize {
 }
 
 impl Ui {
-    pub(crate) fn new(format: Format, talk: Talk) -> Self {
-        Self { format, talk }
+    pub(crate) fn new(format: Format, talk: Talk, board: Board) -> Self {
+        let board = Arc::new(board);
+        Self { format, talk, progress: Arc::clone(&board) as Arc<dyn Progress>, board }
+    }
+
+    /// Who is told how work gets on.
+    pub(crate) fn progress(&self) -> &Arc<dyn Progress> {
+        &self.progress
     }
 
     /// Where results go.
@@ -59,6 +69,7 @@ impl Ui {
 
     /// Prints a command's result.
     pub(crate) fn report(&self, report: &impl Report) -> Result<(), CliError> {
+        self.board.end();
         let mut out = io::BufWriter::new(io::stdout().lock());
         match self.format {
             Format::Text => report.write_text(&mut out),
@@ -82,7 +93,7 @@ impl Ui {
     pub(crate) fn note(&self, text: impl Display) {
         if self.talk == Talk::Normal {
             // Nobody is there to be told that standard error is closed.
-            let _ = writeln!(io::stderr(), "{text}");
+            self.board.aside(|| _ = writeln!(io::stderr(), "{text}"));
         }
     }
 
@@ -93,6 +104,7 @@ impl Ui {
 
     /// Says why a command failed.
     pub(crate) fn error(&self, error: &CliError) {
+        self.board.end();
         match self.format {
             Format::Text => {
                 let _ = write!(io::stderr(), "{error}");

@@ -13,7 +13,7 @@ use super::held::Held;
 use crate::bundle::{Bundle, Context};
 use crate::project::ProjectLock;
 use crate::project::staging::Staging;
-use crate::scan::{Found, Hashed, Scan, ScanProgress, Silent};
+use crate::scan::{Found, Hashed, Scan};
 use crate::transfer::packing::{PackBase, ToPack, pack_files};
 use crate::transfer::tables::{forget_tables, keep_table, load_all_tables};
 use crate::transfer::{Uploaded, blocking};
@@ -50,11 +50,7 @@ impl<'a> Packs<'a> {
 
     /// Reads what has to be read of the files that were found: those that nobody has hashed yet, and those that no pack
     /// holds. What is new goes into packs on the way.
-    pub(super) fn read(
-        &mut self,
-        found: &Found<'_>,
-        progress: &dyn ScanProgress,
-    ) -> Result<Vec<(usize, Hashed)>, PushError> {
+    pub(super) fn read(&mut self, found: &Found<'_>) -> Result<Vec<(usize, Hashed)>, PushError> {
         let mut seen = BTreeSet::new();
         let is_to_be_read = |at: &usize| match found.digest(*at) {
             None => true,
@@ -69,7 +65,7 @@ impl<'a> Packs<'a> {
         to_read.sort_by_key(|(_, file)| file.layer);
         let (places, to_pack): (Vec<usize>, Vec<ToPack>) = to_read.into_iter().unzip();
         let limits = PackLimits::of(found.len() as u64, found.bytes());
-        let hashed = self.pack(&to_pack, limits, &BTreeSet::new(), progress)?;
+        let hashed = self.pack(&to_pack, limits, &BTreeSet::new())?;
         Ok(places.into_iter().zip(hashed).collect())
     }
 
@@ -98,7 +94,7 @@ impl<'a> Packs<'a> {
         dropped: &BTreeSet<u32>,
     ) -> Result<(), PushError> {
         let to_pack = self.held.to_pack(which, self.lock.project(), scan);
-        self.pack(&to_pack, super::limits(files), dropped, &Silent).map(drop)
+        self.pack(&to_pack, super::limits(files), dropped).map(drop)
     }
 
     /// Packs files beside what is there, where the packs in `dropped` count for nothing.
@@ -107,7 +103,6 @@ impl<'a> Packs<'a> {
         to_pack: &[ToPack],
         limits: PackLimits,
         dropped: &BTreeSet<u32>,
-        progress: &dyn ScanProgress,
     ) -> Result<Vec<Hashed>, PushError> {
         if to_pack.is_empty() {
             return Ok(Vec::new());
@@ -117,8 +112,7 @@ impl<'a> Packs<'a> {
         let known = KnownChunks::of((0..).zip(&open.tables).filter(|(number, _)| !dropped.contains(number)));
         // A bundle has a few hundred packs.
         let base = PackBase { known: &known, next_pack: self.held.packs().len() as u32, limits };
-        let read = |count| progress.hashed(count);
-        let packed = blocking(|| pack_files(context, &open.staging, &base, to_pack, &read))?;
+        let packed = blocking(|| pack_files(context, &open.staging, &base, to_pack))?;
         for FinishedPack { pack, table, stored_table } in packed.packs {
             keep_table(self.lock.project(), &pack.toc.digest, &stored_table);
             self.held.add_pack(pack);

@@ -50,6 +50,12 @@ pub struct GrowingFile {
 }
 
 impl GrowingFile {
+    /// Tells `transferred` as bytes go out.
+    #[must_use]
+    pub fn counted_by(self, transferred: Arc<dyn Transferred>) -> Self {
+        Self { transferred, ..self }
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path

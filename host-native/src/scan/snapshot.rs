@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::digest_cache::{DigestCache, NewCache};
 use super::hash::{self, HashError, Job, hash_all};
 use super::walk::{FoundFile, Refused, Untracked, WalkError, WalkOptions, Walked, walk};
+use crate::progress::{Progress, Work};
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::project::journal::Before;
@@ -26,25 +27,6 @@ pub struct ScanOptions {
     /// What to do with files that are not looked for.
     pub untracked: Untracked,
 }
-
-/// Is told how a scan gets on, from several threads.
-pub trait ScanProgress: Sync {
-    /// So many files have been seen.
-    fn found(&self, files: u64) {
-        let _ = files;
-    }
-
-    /// So many bytes have been hashed, since it was told last.
-    fn hashed(&self, bytes: u64) {
-        let _ = bytes;
-    }
-}
-
-/// Tells nobody.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl ScanProgress for Silent {}
 
 /// What a project looks like on disk.
 #[derive(Debug)]
@@ -108,7 +90,7 @@ pub fn scan(
     tracked: &ByPath<BundlePath>,
     extra: &[BundlePath],
     options: ScanOptions,
-    progress: &dyn ScanProgress,
+    progress: &dyn Progress,
 ) -> Result<Scan, ScanError> {
     scan_with(project, tracked, extra, options, progress, |found| found.hash_unknown(progress))
 }
@@ -120,7 +102,7 @@ pub fn scan_with<E: From<ScanError>>(
     tracked: &ByPath<BundlePath>,
     extra: &[BundlePath],
     options: ScanOptions,
-    progress: &dyn ScanProgress,
+    progress: &dyn Progress,
     read: impl FnOnce(&Found<'_>) -> Result<Vec<(usize, hash::Hashed)>, E>,
 ) -> Result<Scan, E> {
     let mut wanted: Vec<&BundlePath> = tracked.iter().chain(extra).collect();
@@ -132,7 +114,7 @@ pub fn scan_with<E: From<ScanError>>(
     // Before anything is looked at: whatever changes from here on gets a later stamp.
     let tick = Tick::now(project);
     let how = WalkOptions { symlinks: options.symlinks, untracked: options.untracked };
-    let found = |files| progress.found(files);
+    let found = |files| progress.advance(Work::Scan, files);
     let (walked, cache) =
         rayon::join(|| walk(project.root(), &wanted, how, &found), || DigestCache::read(project));
     let mut walked = walked.map_err(|source| ScanError::Walk { source })?;
@@ -242,11 +224,12 @@ impl Found<'_> {
     }
 
     /// Reads those whose digest is not known, and only hashes them.
-    pub fn hash_unknown(&self, progress: &dyn ScanProgress) -> Result<Vec<(usize, hash::Hashed)>, ScanError> {
+    pub fn hash_unknown(&self, progress: &dyn Progress) -> Result<Vec<(usize, hash::Hashed)>, ScanError> {
         let unknown: Vec<usize> = (0..self.len()).filter(|at| self.digests[*at].is_none()).collect();
         let job = |at: &usize| Job { disk: self.disk(*at), stamp: self.files[*at].content };
         let jobs: Vec<Job> = unknown.iter().map(job).collect();
-        let hashed = hash_all(&jobs, &|count| progress.hashed(count));
+        progress.expect(Work::Hash, jobs.iter().map(|job| job.stamp.size).sum());
+        let hashed = hash_all(&jobs, &|count| progress.advance(Work::Hash, count));
         let hashed = hashed.map_err(|source| ScanError::Hash { source })?;
         Ok(unknown.into_iter().zip(hashed).collect())
     }

@@ -6,7 +6,6 @@
 use std::fs::{DirEntry, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bundle_core::ignore::IgnoreRules;
@@ -113,22 +112,14 @@ pub(crate) struct Walked {
     pub(crate) refused: Vec<Refused>,
 }
 
-/// Walks the project at `root`, looking for `wanted`, which is sorted; tells `found` how many files it has seen.
+/// Walks the project at `root`, looking for `wanted`, which is sorted; tells `found` how many more files it has seen.
 pub(crate) fn walk(
     root: &Path,
     wanted: &[&BundlePath],
     options: WalkOptions,
     found: &(dyn Fn(u64) + Sync),
 ) -> Result<Walked, WalkError> {
-    let walk = Walk {
-        root,
-        wanted,
-        options,
-        found,
-        seen: AtomicU64::new(0),
-        walked: Mutex::default(),
-        fault: Mutex::default(),
-    };
+    let walk = Walk { root, wanted, options, found, walked: Mutex::default(), fault: Mutex::default() };
     let top = Folder {
         path: String::new(),
         disk: root.to_owned(),
@@ -149,7 +140,6 @@ pub(crate) struct Walk<'a> {
     pub(crate) wanted: &'a [&'a BundlePath],
     pub(crate) options: WalkOptions,
     found: &'a (dyn Fn(u64) + Sync),
-    seen: AtomicU64,
     walked: Mutex<Walked>,
     fault: Mutex<Option<WalkError>>,
 }
@@ -221,7 +211,7 @@ impl<'a> Walk<'a> {
         }
         let (walked, folders) = batch.finish();
         let seen = (walked.files.len() + walked.untracked.len()) as u64;
-        (self.found)(self.seen.fetch_add(seen, Ordering::Relaxed) + seen);
+        (self.found)(seen);
         self.walked.lock().unwrap_or_else(PoisonError::into_inner).append(walked);
         for below in folders {
             scope.spawn(move |scope| self.folder(scope, below));

@@ -22,6 +22,7 @@ use super::tables::{TablesError, load_tables};
 use super::unpacking::{Assembled, Older, packs_of, unpack};
 use crate::bundle::{Bundle, Context};
 use crate::component::CoreError;
+use crate::progress::Work;
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::project::staging::{Mode, Staging};
@@ -125,6 +126,8 @@ async fn download_blobs(
     staged: &mut [PathBuf],
 ) -> Result<Downloaded, DownloadError> {
     let layers = layers_of(bundle);
+    let sizes = absent.iter().filter_map(|files| files.first()).map(|first| first.file.size);
+    context.progress.expect(Work::Download, sizes.sum());
     let mut paths = stream::iter(absent)
         .map(async |files| {
             let path = match files.first() {
@@ -243,7 +246,9 @@ async fn fetch(
     let mut target = tokio::io::BufWriter::with_capacity(PIECE, target);
     let mut pieces = read_blob(context.remote, layer).await.map_err(fault)?;
     while let Some(piece) = pieces.next().await {
-        target.write_all(&piece.map_err(fault)?).await.map_err(staging_fault(staging))?;
+        let piece = piece.map_err(fault)?;
+        context.progress.advance(Work::Download, piece.len() as u64);
+        target.write_all(&piece).await.map_err(staging_fault(staging))?;
     }
     target.flush().await.map_err(staging_fault(staging))
 }

@@ -20,6 +20,7 @@ use super::unpacking::site::{Plot, Site, write_at};
 use super::unpacking::{Assembled, unpack};
 use super::{DownloadError, blocking};
 use crate::bundle::{Bundle, Context};
+use crate::progress::Work;
 use crate::remote::archive::header::{END, EXECUTABLE_MODE, PLAIN_MODE, headers, padding};
 use crate::remote::disk::{new_file, open_regular, put_in_place};
 use crate::remote::{RemoteError, read_blob};
@@ -118,6 +119,7 @@ async fn write_blob(
     let mut written = 0;
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(fault)?;
+        context.progress.advance(Work::Download, piece.len() as u64);
         blocking(|| copies.iter().try_for_each(|copy| write_at(archive, &piece, copy.start + written)))
             .map_err(|source| DownloadError::Staging { folder: target.to_owned(), source })?;
         written += piece.len() as u64;

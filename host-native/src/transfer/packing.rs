@@ -10,6 +10,7 @@ mod read;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bundle_core::compression::CompressionError;
@@ -24,8 +25,9 @@ use tokio::sync::mpsc;
 use self::assembly::{Assembly, Spooled};
 pub(crate) use self::measure::{NewChunks, measure_files};
 pub(crate) use self::read::ToPack;
-use super::Uploaded;
+use super::{Sending, Uploaded};
 use crate::bundle::Context;
+use crate::progress::{Progress, Work};
 use crate::project::staging::Staging;
 use crate::remote::{BlobSource, RemoteError};
 use crate::scan::{HashError, Hashed};
@@ -63,7 +65,7 @@ pub(crate) struct PackedFiles {
     pub(crate) uploaded: Uploaded,
 }
 
-/// Packs `files` beside what `base` has, and sends the new packs. Tells `read` about every piece that was read.
+/// Packs `files` beside what `base` has, and sends the new packs.
 ///
 /// Files of one layer must follow each other.
 ///
@@ -75,14 +77,15 @@ pub(crate) fn pack_files(
     staging: &Staging,
     base: &PackBase<'_>,
     files: &[ToPack],
-    read: &(dyn Fn(u64) + Sync),
 ) -> Result<PackedFiles, PackingError> {
     let (send, receive) = mpsc::channel::<Spooled>(1);
+    let progress = context.progress.as_ref();
+    progress.expect(Work::Hash, files.iter().map(|file| file.size).sum());
     std::thread::scope(|scope| {
         let packing = scope.spawn(|| {
             // Gone once the work is done, which ends the uploads too.
             let hand_over = |spooled| send.blocking_send(spooled).map_err(|_| PackingError::Stopped);
-            let packed = pack(staging, base, files, read, hand_over);
+            let packed = pack(progress, staging, base, files, hand_over);
             drop(send);
             packed
         });
@@ -96,19 +99,20 @@ pub(crate) fn pack_files(
 }
 
 fn pack(
+    progress: &dyn Progress,
     staging: &Staging,
     base: &PackBase<'_>,
     files: &[ToPack],
-    read: &(dyn Fn(u64) + Sync),
     hand_over: impl Fn(Spooled) -> Result<(), PackingError>,
 ) -> Result<PackedFiles, PackingError> {
-    let mut assembly = Assembly::new(staging, base, hand_over);
+    let mut assembly = Assembly::new(progress, staging, base, hand_over);
     let mut packed = PackedFiles {
         hashed: Vec::with_capacity(files.len()),
         runs: vec![Vec::new(); files.len()],
         ..PackedFiles::default()
     };
-    read::in_segments(files, base.known, read, |segment| {
+    let read = |bytes| progress.advance(Work::Hash, bytes);
+    read::in_segments(files, base.known, &read, |segment| {
         if let Some((runs, file)) = packed.runs.get_mut(segment.file).zip(files.get(segment.file)) {
             assembly.add(file.layer, segment.chunks, runs)?;
         }
@@ -143,6 +147,7 @@ async fn upload_all(
 
 /// Sends a pack while it grows: nothing else makes use of the connection meanwhile.
 async fn stream_pack(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, PackingError> {
+    let sending = Arc::new(Sending::new(context));
     let is_there = async {
         match spooled.growing.whole().await {
             // Where all of it is sent already, nothing is won any more; what went wrong is told by the other.
@@ -151,22 +156,27 @@ async fn stream_pack(context: Context<'_>, spooled: Spooled) -> Result<Uploaded,
         }
     };
     tokio::select! {
-        sent = context.remote.push_growing_blob(spooled.growing.clone()) => {
+        sent = context.remote.push_growing_blob(spooled.growing.clone().counted_by(sending.clone())) => {
             let descriptor = whole(&spooled).await?;
             sent.map_err(|source| upload_fault(&descriptor, source))?;
             Ok(Uploaded { blobs: 1, bytes: descriptor.size })
         }
-        () = is_there => Ok(Uploaded::default()),
+        () = is_there => {
+            sending.skip(whole(&spooled).await?.size);
+            Ok(Uploaded::default())
+        }
     }
 }
 
 async fn upload(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, PackingError> {
     let descriptor = whole(&spooled).await?;
     let fault = |source| upload_fault(&descriptor, source);
+    let sending = Arc::new(Sending::new(context));
     if is_there(context, &descriptor).await.map_err(fault)? {
+        sending.skip(descriptor.size);
         return Ok(Uploaded::default());
     }
-    let source = BlobSource::own_file(spooled.staged.path());
+    let source = BlobSource::own_file(spooled.staged.path()).counted_by(sending);
     context.remote.push_blob(&descriptor, source).await.map_err(fault)?;
     Ok(Uploaded { blobs: 1, bytes: descriptor.size })
 }

@@ -30,6 +30,7 @@ use self::target::Targets;
 use super::tables::Tables;
 use super::{DownloadError, Downloaded};
 use crate::bundle::{Bundle, Context};
+use crate::progress::Work;
 use crate::remote::RemoteError;
 
 /// How many packs are read at the same time: files are hashed in their order, and what comes too early waits.
@@ -89,6 +90,8 @@ pub(super) fn unpack(
     let mut wanted = destinations(files, &tables.tables)?;
     let targets = Targets::of(site, settling, files);
     local::take(older, &tables.tables, &mut wanted, &targets)?;
+    let stored = |place: &Place| tables.tables[place.pack as usize].frames[place.chunk as usize].stored;
+    context.progress.expect(Work::Download, wanted.keys().map(|place| u64::from(stored(place))).sum());
     let fetched = wanted.values().flatten().map(|destination| destination.file).collect();
     let (send, receive) = mpsc::channel(WAITING);
     let (plots, downloaded) = std::thread::scope(|scope| {
@@ -209,6 +212,7 @@ async fn fetch_pack<'a>(
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(fault)?;
             received += piece.len() as u64;
+            context.progress.advance(Work::Download, piece.len() as u64);
             gathering.add(&piece);
             while let Some(batch) = gathering.batch(&mut frames) {
                 send.send(batch).await.map_err(|_| DownloadError::Stopped)?;

@@ -1,11 +1,15 @@
 //! Brings the blobs of a push to the remote, several at a time, each streamed from its file.
 
+use std::sync::Arc;
+
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::plan::push::Upload;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
+use super::Sending;
 use crate::bundle::Context;
+use crate::progress::Work;
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::remote::{BlobSource, RemoteError};
@@ -29,6 +33,7 @@ pub async fn upload(
     project: &Project,
     blobs: &[Upload],
 ) -> Result<Uploaded, UploadError> {
+    context.progress.expect(Work::Upload, blobs.iter().map(|blob| blob.size).sum());
     stream::iter(blobs)
         .map(|blob| upload_one(context, project, blob))
         .buffer_unordered(context.concurrency)
@@ -41,10 +46,12 @@ pub async fn upload(
 async fn upload_one(context: Context<'_>, project: &Project, blob: &Upload) -> Result<Uploaded, UploadError> {
     let fault = |source| UploadError { path: blob.path.to_string(), source };
     let descriptor = Descriptor::new(media_type::FILE_LAYER, blob.digest, blob.size);
+    let sending = Arc::new(Sending::new(context));
     if blob.ask_first && context.remote.has_blob(&descriptor).await.map_err(fault)? {
+        sending.skip(blob.size);
         return Ok(Uploaded::default());
     }
-    let source = BlobSource::file(to_disk(project.root(), &blob.path));
+    let source = BlobSource::file(to_disk(project.root(), &blob.path)).counted_by(sending);
     context.remote.push_blob(&descriptor, source).await.map_err(fault)?;
     Ok(Uploaded { blobs: 1, bytes: blob.size })
 }

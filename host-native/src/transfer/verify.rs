@@ -21,6 +21,7 @@ use super::copy::read;
 use crate::bundle::{Bundle, Context, OpenError, open_index, open_manifest};
 use crate::component::CoreError;
 use crate::component::answers::{IndexError, ManifestError, ResolveError};
+use crate::progress::Work;
 use crate::remote::archive::ArchiveError;
 use crate::remote::{RemoteError, RemoteErrorKind, Version};
 
@@ -212,6 +213,7 @@ async fn read_blobs(
     blobs: BTreeMap<Digest, &Descriptor>,
     bundle: Option<&Bundle>,
 ) -> Result<Findings, VerifyError> {
+    context.progress.expect(Work::Download, blobs.values().map(|blob| blob.size).sum());
     let read: Vec<(&Descriptor, BlobRead)> = stream::iter(blobs.into_values())
         .map(async |blob| Ok::<_, VerifyError>((blob, read_to_end(context, blob).await?)))
         .buffered(context.concurrency)
@@ -247,7 +249,10 @@ async fn read_to_end(context: Context<'_>, blob: &Descriptor) -> Result<BlobRead
     };
     while let Some(piece) = pieces.next().await {
         match piece {
-            Ok(piece) => bytes += piece.len() as u64,
+            Ok(piece) => {
+                bytes += piece.len() as u64;
+                context.progress.advance(Work::Download, piece.len() as u64);
+            }
             Err(error) => return Ok(BlobRead { bytes, fault: Some(damage(error)?) }),
         }
     }

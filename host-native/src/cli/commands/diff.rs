@@ -189,7 +189,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
     let context = session.context(&core, remote.as_ref());
     runtime.block_on(async {
         let from = find(context, &reference).await?;
-        let found = look(&workspace, &[], Untracked::Skip)?;
+        let found = look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?;
         let sides = Sides {
             local: &found.files,
             remote: from.files(),

@@ -375,7 +375,7 @@ pub(crate) fn run(session: &Session<'_>, args: &InspectArgs) -> Result<(), CliEr
     let core = session.core()?;
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());
-    let push = Push::wanted(args, workspace.as_ref(), &reference)?;
+    let push = Push::wanted(session, args, workspace.as_ref(), &reference)?;
     let (mut report, found) = session.runtime()?.block_on(async {
         let (push, bundle) = match push {
             Some(push) => {
@@ -400,6 +400,7 @@ struct Push<'a> {
 
 impl<'a> Push<'a> {
     fn wanted(
+        session: &Session<'_>,
         args: &InspectArgs,
         workspace: Option<&'a Workspace>,
         reference: &Reference,
@@ -417,7 +418,11 @@ impl<'a> Push<'a> {
         if !args.push && (is_archive || has_nothing) {
             return Ok(None);
         }
-        Ok(Some(Self { workspace, tag, scan: look(workspace, &[], Untracked::Skip)? }))
+        Ok(Some(Self {
+            workspace,
+            tag,
+            scan: look(workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?,
+        }))
     }
 
     /// What the push would add, and to which bundle.

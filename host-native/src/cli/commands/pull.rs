@@ -144,7 +144,7 @@ pub(super) async fn pull_into(
     let Incoming { reference, bundle, mode, execution } = incoming;
     let context = context.with_cache(&workspace.project);
     let extra: Vec<BundlePath> = bundle.files().iter().map(|file| file.path.clone()).collect();
-    let found = look(workspace, &extra, Untracked::Skip)?;
+    let found = look(workspace, &extra, Untracked::Skip, session.ui.progress().as_ref())?;
     let prepared = prepare(context, workspace, bundle, found, mode)?;
     if !prepared.plan.blocked.is_empty() {
         return Err(PullError::Blocked { changes: prepared.plan.blocked }.into());

@@ -20,7 +20,7 @@ use crate::push::{
     Destination, Force, PlannedVersion, PreparedPush, Pushed, apply, find_highest, look_and_pack,
     open_destination, plan_version, prepare,
 };
-use crate::scan::{Silent, Untracked};
+use crate::scan::Untracked;
 
 /// As many names that some system cannot hold are warned of one by one.
 const WARNED_NAMES: usize = 10;
@@ -148,7 +148,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         let found = match (execution, bump) {
             (_, Some(bump)) => {
                 // Nothing is sent before it is known whether there is anything to publish.
-                let found = look(&workspace, &[], Untracked::Skip)?;
+                let found = look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?;
                 let highest = find_highest(context).await?;
                 match plan_version(context, highest, &found.files, bump)? {
                     PlannedVersion::Publish(tag) => destination.version = Some(tag),
@@ -159,9 +159,11 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                 }
                 found.into()
             }
-            (Execution::DryRun, None) => look(&workspace, &[], Untracked::Skip)?.into(),
+            (Execution::DryRun, None) => {
+                look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?.into()
+            }
             (Execution::Apply, None) => {
-                look_and_pack(context, &lock, &workspace, &destination, force, &Silent).await?
+                look_and_pack(context, &lock, &workspace, &destination, force).await?
             }
         };
         let prepared = prepare(context, &workspace, &reference, destination, found)?;

@@ -244,7 +244,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let workspace = session.workspace()?;
     let reference = configured(&workspace)?;
     let core = session.core()?;
-    let look_here = || look(&workspace, &[], Untracked::List);
+    let look_here = || look(&workspace, &[], Untracked::List, session.ui.progress().as_ref());
     let (found, answer) = if args.offline {
         (look_here()?, None)
     } else {

@@ -42,7 +42,7 @@ impl Fixture {
     }
 
     fn scan(&self, tracked: &[&str], extra: &[&str]) -> Result<Scan, ScanError> {
-        scan(&self.project, &paths(tracked), &paths(extra), LIST, &Silent)
+        scan(&self.project, &paths(tracked), &paths(extra), LIST, &crate::progress::Silent)
     }
 }
 

@@ -9,6 +9,7 @@ use bundle_core::placement::ChunkPlaces;
 
 use super::read::Chunk;
 use super::{PackBase, PackingError};
+use crate::progress::{Progress, Work};
 use crate::project::staging::{Mode, StagedFile, Staging};
 use crate::remote::growing::{Grower, GrowingFile, growing};
 
@@ -26,6 +27,7 @@ pub(super) struct Spooled {
 
 /// The packs of one push, of which the last one still grows.
 pub(super) struct Assembly<'a, F> {
+    progress: &'a dyn Progress,
     staging: &'a Staging,
     base: &'a PackBase<'a>,
     places: ChunkPlaces<'a>,
@@ -46,9 +48,14 @@ struct OpenPack {
 
 impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
     /// No packs yet; each goes to `hand_over` as soon as it is begun.
-    pub(super) fn new(staging: &'a Staging, base: &'a PackBase<'a>, hand_over: F) -> Self {
+    pub(super) fn new(
+        progress: &'a dyn Progress,
+        staging: &'a Staging,
+        base: &'a PackBase<'a>,
+        hand_over: F,
+    ) -> Self {
         let places = ChunkPlaces::beside(base.known);
-        Self { staging, base, places, finished: Vec::new(), layer: 0, open: None, hand_over }
+        Self { progress, staging, base, places, finished: Vec::new(), layer: 0, open: None, hand_over }
     }
 
     /// Adds the next chunks of a file to its runs, and those that are nowhere yet to a pack.
@@ -93,6 +100,7 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
                 none.insert(open)
             }
         };
+        self.progress.expect(Work::Upload, chunk.bytes.len() as u64);
         open.write(&chunk.bytes).map_err(fault(self.staging))?;
         let place = Place { pack: number, chunk: open.writer.add(chunk) };
         self.places.add(chunk.hash, place);
@@ -106,6 +114,7 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
             .write_all(&finished.stored_table)
             .and_then(|()| output.flush())
             .map_err(fault(self.staging))?;
+        self.progress.expect(Work::Upload, finished.stored_table.len() as u64);
         grower.finish(Descriptor::new(media_type::PACK, finished.pack.digest, finished.pack.size));
         self.finished.push(finished);
         Ok(())

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::contents::{Contents, paths};
 use super::{BlobRead, Fault, FaultKind, Findings, VerifyError, damage, is_missing, with_causes};
 use crate::bundle::{Bundle, Context};
+use crate::progress::Work;
 use crate::remote::{RemoteError, read_blob};
 use crate::transfer::blocking;
 use crate::transfer::tables::{TablesError, load_table};
@@ -162,6 +163,7 @@ async fn read_whole<'a>(
     send: &mpsc::Sender<Passage<'a>>,
 ) -> Result<BlobRead, VerifyError> {
     let descriptor = Descriptor::new(media_type::PACK, pack.digest, pack.size);
+    context.progress.expect(Work::Download, pack.size);
     let mut read = BlobRead::default();
     let mut pieces = match read_blob(context.remote, &descriptor).await {
         Ok(pieces) => pieces,
@@ -183,6 +185,7 @@ async fn read_whole<'a>(
             gathering.add(piece.get(..room).unwrap_or(&piece));
         }
         read.bytes += piece.len() as u64;
+        context.progress.advance(Work::Download, piece.len() as u64);
         while let Some(batch) = gathering.batch(&mut frames) {
             pass(send, number, batch).await?;
         }

@@ -103,36 +103,37 @@ fn status(arena: &Arena, name: &str, tree: &Path) -> Result<Vec<Row>> {
             Ok(Work::One(arena.ours(tree, arguments)))
         })
     };
-    let mut sides = vec![
-        Side::new("status --offline", |_| {
-            fs::write(&state, &synced).context(|| format!("cannot write {}", state.display()))?;
-            Ok(Work::One(arena.ours(tree, &["status", "--offline"])))
-        }),
-        unsynced(&["status", "--offline"]),
-        unsynced(&["status"]),
-    ];
-    if let Some(git) = &git {
-        sides.push(Side::new("git status", |_| {
-            let mut command = peers::git(arena, git, tree);
-            command.arg("status");
-            Ok(Work::One(command))
-        }));
-    }
-    let times = race(arena.scale.pick(9, 3), sides)?;
-    let whats = [
-        ("status --offline, unchanged", UNCHANGED),
-        ("status --offline, all new", ALL_NEW),
-        ("status, remote empty, all new", ALL_NEW),
-    ];
-    let theirs = times.get(whats.len());
+    let their_status = || {
+        git.iter().map(|git| {
+            Side::new("git status", |_| {
+                let mut command = peers::git(arena, git, tree);
+                command.arg("status");
+                Ok(Work::One(command))
+            })
+        })
+    };
+    let runs = arena.scale.pick(9, 3);
+    // The state stays as the push left it, as that of any project does.
+    fs::write(&state, &synced).context(|| format!("cannot write {}", state.display()))?;
+    let ours = Side::new("status --offline", |_| Ok(Work::One(arena.ours(tree, &["status", "--offline"]))));
+    let unchanged = race(runs, [ours].into_iter().chain(their_status()).collect())?;
+    let sides = [unsynced(&["status", "--offline"]), unsynced(&["status"])];
+    let new = race(runs, sides.into_iter().chain(their_status()).collect())?;
+
     let mut rows = Vec::new();
-    for ((what, limit), ours) in whats.into_iter().zip(&times) {
-        let what = format!("{name} {what}");
-        rows.push(match theirs {
-            Some(theirs) => Row::race(&what, ours, theirs, limit),
-            None => Row::without(&what, ours, "git status", limit),
-        });
-        rows.push(Row::memory(what, ours));
+    for (times, whats, limit) in [
+        (unchanged, &["status --offline, unchanged"][..], UNCHANGED),
+        (new, &["status --offline, all new", "status, remote empty, all new"], ALL_NEW),
+    ] {
+        let theirs = times.get(whats.len());
+        for (what, ours) in whats.iter().zip(&times) {
+            let what = format!("{name} {what}");
+            rows.push(match theirs {
+                Some(theirs) => Row::race(&what, ours, theirs, limit),
+                None => Row::without(&what, ours, "git status", limit),
+            });
+            rows.push(Row::memory(what, ours));
+        }
     }
     Ok(rows)
 }

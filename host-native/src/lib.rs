@@ -65,6 +65,7 @@ pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod component;
+pub mod credentials;
 pub mod environment;
 pub mod inspect;
 pub mod patch;

@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod archive;
+mod auth;
+mod auth_failures;
 mod boundary;
 mod browser;
 mod cmd_config;

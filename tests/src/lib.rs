@@ -5,7 +5,9 @@
 //! | a project folder and the program run in it | [`TestProject`] |
 //! | the program alone, with a time limit or killed on the way | [`BundleCommand`], [`RunningCommand`] |
 //! | its exit code and output, checked | [`CommandOutput`] |
-//! | a real registry | [`Registry`], after [`can_connect_to_registry`] |
+//! | a real registry | [`Registry`], or [`RegistrySetup`] for a particular one, after [`can_connect_to_registry`] |
+//! | who signs certificates | [`Authority`] |
+//! | who gives tokens for a registry | [`TokenServer`] |
 //! | to count, delay or break what goes over the wire | [`Proxy`] |
 //! | content that compresses or does not | [`noise`], [`text`] |
 //! | to compare folders, or unpack real input | [`Tree`] |
@@ -28,6 +30,8 @@ mod http;
 mod project;
 mod proxy;
 mod registry;
+mod tls;
+mod token_server;
 pub mod tools;
 mod tree;
 mod web_server;
@@ -38,6 +42,10 @@ pub use content::{noise, text};
 pub use http::{Request, Response};
 pub use project::TestProject;
 pub use proxy::{Fault, Matching, Proxy, Seen};
-pub use registry::{PASSWORD, Registry, RegistryClient, USER, can_connect_to_registry};
+pub use registry::{
+    Generation, PASSWORD, Registry, RegistryClient, RegistrySetup, USER, can_connect_to_registry,
+};
+pub use tls::{Authority, Certified};
+pub use token_server::{IDENTITY_TOKEN, READER, READER_PASSWORD, TokenRequest, TokenServer};
 pub use tree::{Entry, Tree};
 pub use web_server::WebServer;

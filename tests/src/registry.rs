@@ -1,7 +1,9 @@
-//! A real registry for one test: Debian's `docker-registry`, with a folder and a port of its own.
+//! A real registry for one test, with a folder and a port of its own: Debian's `docker-registry`, or its next generation.
 
 use crate::http::{Request, Response};
-use crate::tools;
+use crate::tls::{Authority, Certified};
+use crate::token_server::TokenServer;
+use crate::tools::{self, Place};
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -48,7 +50,7 @@ pub fn can_connect_to_registry(registry: &Registry) -> bool {
         return false;
     }
     let deadline = Instant::now() + START_LIMIT;
-    while !answers(&registry.host) {
+    while !answers(&registry.host, registry.speaks) {
         if Instant::now() > deadline {
             let log = registry.log();
             tools::skip(&format!("cannot connect to the registry at {}\n{log}", registry.host));
@@ -59,12 +61,107 @@ pub fn can_connect_to_registry(registry: &Registry) -> bool {
     true
 }
 
+/// Which program serves as a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// Debian's `docker-registry`, 2.8.
+    Second,
+    /// The distribution project's `registry`, 3.
+    Third,
+}
+
+impl Generation {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Second, Self::Third];
+
+    fn program(self) -> &'static Place {
+        match self {
+            Self::Second => &tools::DOCKER_REGISTRY,
+            Self::Third => &tools::REGISTRY3,
+        }
+    }
+}
+
+/// What a registry speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    Plain,
+    Tls,
+}
+
+/// A registry that is not started yet; anyone may read and write, without TLS, unless something else is said.
+#[derive(Debug)]
+pub struct RegistrySetup {
+    generation: Generation,
+    has_password: bool,
+    /// The lines of its configuration below `http`.
+    tls: String,
+    /// The lines of its configuration below `auth`.
+    auth: String,
+}
+
+impl RegistrySetup {
+    /// A registry of a generation.
+    pub fn new(generation: Generation) -> Self {
+        Self { generation, has_password: false, tls: String::new(), auth: String::new() }
+    }
+
+    /// Only [`USER`] with [`PASSWORD`] may use it, by basic authentication.
+    #[must_use]
+    pub fn with_password(mut self) -> Self {
+        self.has_password = true;
+        self
+    }
+
+    /// It speaks TLS, and shows this certificate.
+    #[must_use]
+    pub fn with_tls(mut self, certified: &Certified) -> Self {
+        let (certificate, key) = (certified.certificate().display(), certified.key().display());
+        self.tls = format!("  tls:\n    certificate: {certificate}\n    key: {key}\n");
+        self
+    }
+
+    /// It wants a certificate of its clients, signed by this authority; after [`with_tls`](Self::with_tls).
+    #[must_use]
+    pub fn with_clients_of(mut self, authority: &Authority) -> Self {
+        self.tls.push_str(&format!("    clientcas: [{}]\n", authority.certificate().display()));
+        self
+    }
+
+    /// It takes the tokens of this server.
+    #[must_use]
+    pub fn with_tokens(mut self, server: &TokenServer) -> Self {
+        self.auth = format!(
+            "auth:\n  token:\n    realm: {}\n    service: {}\n    issuer: {}\n    rootcertbundle: {}\n",
+            server.realm(),
+            TokenServer::SERVICE,
+            TokenServer::ISSUER,
+            server.certificate().display(),
+        );
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Registry {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let speaks = if self.tls.is_empty() { Speaks::Plain } else { Speaks::Tls };
+        let place = self.generation.program();
+        let (host, server) = match place.find() {
+            None => (String::new(), Err(format!("{} is not here; `cargo xtask test` gets it", place.name))),
+            Some(program) => launch(&program, folder.path(), &self, speaks),
+        };
+        let authorization = self.has_password.then_some(AUTHORIZATION);
+        Registry { host, speaks, authorization, server, folder }
+    }
+}
+
 /// A registry of its own, on loopback, that ends with this value.
 ///
 /// Keep it in the test and not in a `static`: those are never dropped, and the process would stay behind.
 #[derive(Debug)]
 pub struct Registry {
     host: String,
+    speaks: Speaks,
     authorization: Option<&'static str>,
     /// The process, or why there is none.
     server: Result<Child, String>,
@@ -74,23 +171,12 @@ pub struct Registry {
 impl Registry {
     /// Starts a registry that anyone may read and write.
     pub fn start() -> Self {
-        Self::start_with(None)
+        RegistrySetup::new(Generation::Second).start()
     }
 
     /// Starts a registry that only [`USER`] with [`PASSWORD`] may use, by basic authentication.
     pub fn start_with_password() -> Self {
-        Self::start_with(Some(AUTHORIZATION))
-    }
-
-    fn start_with(authorization: Option<&'static str>) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let (host, server) = match tools::DOCKER_REGISTRY.find() {
-            None => {
-                (String::new(), Err("docker-registry is not here; `cargo xtask test` gets it".to_owned()))
-            }
-            Some(program) => launch(&program, folder.path(), authorization.is_some()),
-        };
-        Self { host, authorization, server, folder }
+        RegistrySetup::new(Generation::Second).with_password().start()
     }
 
     /// Where it listens: `127.0.0.1:PORT`.
@@ -215,13 +301,17 @@ impl RegistryClient {
 }
 
 /// Starts the program on a free port and waits until it answers. Returns where it listens as well.
-fn launch(program: &Path, folder: &Path, with_password: bool) -> (String, Result<Child, String>) {
+fn launch(
+    program: &Path,
+    folder: &Path,
+    setup: &RegistrySetup,
+    speaks: Speaks,
+) -> (String, Result<Child, String>) {
     let mut why = String::new();
     for _ in 0..PORTS_TRIED {
         let host = free_host();
         let config = folder.join("config.yml");
-        fs::write(&config, configuration(folder, &host, with_password))
-            .expect("a temporary file can be written");
+        fs::write(&config, configuration(folder, &host, setup)).expect("a temporary file can be written");
         fs::write(folder.join("htpasswd"), HTPASSWD).expect("a temporary file can be written");
         let log = File::create(log_file(folder)).expect("a temporary file can be made");
         let spawned = Command::new(program)
@@ -237,7 +327,7 @@ fn launch(program: &Path, folder: &Path, with_password: bool) -> (String, Result
             Ok(child) => child,
             Err(error) => return (host, Err(format!("cannot run {}: {error}", program.display()))),
         };
-        match wait_until_it_answers(&mut child, &host) {
+        match wait_until_it_answers(&mut child, &host, speaks) {
             Ok(()) => return (host, Ok(child)),
             Err(reason) => why = reason,
         }
@@ -249,27 +339,31 @@ fn launch(program: &Path, folder: &Path, with_password: bool) -> (String, Result
     (String::new(), Err(why))
 }
 
-fn wait_until_it_answers(child: &mut Child, host: &str) -> Result<(), String> {
+fn wait_until_it_answers(child: &mut Child, host: &str, speaks: Speaks) -> Result<(), String> {
     let deadline = Instant::now() + START_LIMIT;
     loop {
-        let answering = answers(host);
+        let answering = answers(host, speaks);
         // In this order: when its port was taken, someone else's server may answer while ours ends.
         if let Ok(Some(status)) = child.try_wait() {
-            return Err(format!("docker-registry ended at once, {status}"));
+            return Err(format!("the registry ended at once, {status}"));
         }
         if answering {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(format!("docker-registry did not answer within {START_LIMIT:?}"));
+            return Err(format!("the registry did not answer within {START_LIMIT:?}"));
         }
         thread::sleep(Duration::from_millis(10));
     }
 }
 
 /// Whether a registry is there: it says so to everyone, if only by asking who he is.
-fn answers(host: &str) -> bool {
-    Request::new("GET", "/v2/").send(host).is_ok_and(|response| matches!(response.status, 200 | 401))
+fn answers(host: &str, speaks: Speaks) -> bool {
+    Request::new("GET", "/v2/").send(host).is_ok_and(|response| match speaks {
+        Speaks::Plain => matches!(response.status, 200 | 401),
+        // It says that it wants to be spoken to otherwise.
+        Speaks::Tls => response.status == 400,
+    })
 }
 
 fn free_host() -> String {
@@ -277,7 +371,7 @@ fn free_host() -> String {
     listener.local_addr().expect("a listener has an address").to_string()
 }
 
-fn configuration(folder: &Path, host: &str, with_password: bool) -> String {
+fn configuration(folder: &Path, host: &str, setup: &RegistrySetup) -> String {
     let storage = storage(folder);
     let mut text = format!(
         "version: 0.1\n\
@@ -287,7 +381,9 @@ fn configuration(folder: &Path, host: &str, with_password: bool) -> String {
          http:\n  addr: {host}\n  secret: only-for-tests\n",
         storage.display(),
     );
-    if with_password {
+    text.push_str(&setup.tls);
+    text.push_str(&setup.auth);
+    if setup.has_password {
         let htpasswd = folder.join("htpasswd");
         text.push_str(&format!("auth:\n  htpasswd:\n    realm: tests\n    path: {}\n", htpasswd.display()));
     }

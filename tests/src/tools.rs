@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 use xtask::places;
 
-pub use xtask::places::{CHROMIUM, DOCKER_REGISTRY, NODE, NODE_MODULES, PYTHON, Place, SKOPEO, WHEELS};
+pub use xtask::places::{
+    CHROMIUM, DOCKER_REGISTRY, NODE, NODE_MODULES, PYTHON, Place, REGISTRY3, SKOPEO, WHEELS,
+};
 
 /// Where a tool is. When it is not on this machine, the test is to return early: this says so in its
 /// output. In continuous integration nothing is skipped, and this panics instead.

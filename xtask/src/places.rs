@@ -7,6 +7,7 @@
 //! | tool | variable | below `target/tools/` |
 //! |---|---|---|
 //! | OCI registry 2.8 | `MODELOPS_TEST_DOCKER_REGISTRY` | `docker-registry/usr/bin/docker-registry` |
+//! | OCI registry 3 | `MODELOPS_TEST_REGISTRY3` | `registry3/registry` |
 //! | skopeo 1.9 | `MODELOPS_TEST_SKOPEO` | `skopeo/skopeo` |
 //! | Chromium | `MODELOPS_TEST_CHROMIUM` | `chromium/chromium` |
 //! | Node.js | `MODELOPS_TEST_NODE` | (`PATH` only) |
@@ -35,6 +36,15 @@ pub const DOCKER_REGISTRY: Place = Place {
     variable: "MODELOPS_TEST_DOCKER_REGISTRY",
     installed: "docker-registry/usr/bin/docker-registry",
     on_path: &["docker-registry"],
+};
+
+/// The next generation of the same registry; one binary.
+pub const REGISTRY3: Place = Place {
+    name: "registry 3",
+    variable: "MODELOPS_TEST_REGISTRY3",
+    installed: "registry3/registry",
+    // What is called so on a machine may be of any generation, or another program altogether.
+    on_path: &[],
 };
 
 /// Another program that reads and copies what lies in registries, layouts and archives.

@@ -31,6 +31,11 @@ const SKOPEO_PACKAGES: &[&str] = &["skopeo", "libassuan0", "libdevmapper1.02.1",
 /// Every tool, in the order in which they are looked for.
 const TOOLS: &[Tool] = &[
     Tool { place: &places::DOCKER_REGISTRY, recipe: &["docker-registry"], install: debian::unpack },
+    Tool {
+        place: &places::REGISTRY3,
+        recipe: &["github.com/distribution/distribution/v3/cmd/registry@v3.1.2"],
+        install: install_go,
+    },
     Tool { place: &places::SKOPEO, recipe: SKOPEO_PACKAGES, install: debian::unpack_skopeo },
     Tool { place: &places::CHROMIUM, recipe: &["chromium"], install: debian::install_chromium },
     Tool { place: &places::NODE, recipe: &[], install: ask_for_node },
@@ -168,6 +173,11 @@ fn install_npm(tool: &Tool, folder: &Path) -> Result {
             .arg(folder)
             .args(tool.recipe),
     )
+}
+
+/// Builds programs in Go, each from a module at a version.
+fn install_go(tool: &Tool, folder: &Path) -> Result {
+    quietly(program("go").arg("install").args(tool.recipe).env("GOBIN", folder).env("GOFLAGS", ""))
 }
 
 /// Makes a virtual environment. It is moved once afterwards, so only its `bin/python` is to be used:

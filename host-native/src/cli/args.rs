@@ -6,8 +6,8 @@ use bundle_core::version::Bump;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    add, completions, config, core, diff, env, export, import, init, inspect, man, manifest, pull, push,
-    remove, status, verify,
+    add, completions, config, core, diff, env, export, import, init, inspect, login, logout, man, manifest,
+    pull, push, remove, status, verify,
 };
 use super::progress::ProgressMode;
 
@@ -49,9 +49,21 @@ pub(crate) struct GlobalArgs {
     /// How many seconds to wait without a byte moving
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400), global = true)]
     pub(crate) timeout: u64,
-    /// Talk plain HTTP to the registry; this machine itself is always spoken to in it
+    /// Talk plain HTTP to the registry; this machine itself is spoken to in it unless --ca-file, --cert or --insecure is given
     #[arg(long, global = true)]
     pub(crate) plain_http: bool,
+    /// Trust the certificates in FILE (PEM) too, beside the system's
+    #[arg(long, value_name = "FILE", conflicts_with = "plain_http", global = true)]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Show the registry the certificate in FILE (PEM); its key is named with --key
+    #[arg(long, value_name = "FILE", conflicts_with = "plain_http", global = true)]
+    pub(crate) cert: Option<PathBuf>,
+    /// The private key (PEM) of the certificate that --cert names
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) key: Option<PathBuf>,
+    /// Take the registry for whoever it says it is, without checking its certificate: dangerous
+    #[arg(long, conflicts_with = "plain_http", global = true)]
+    pub(crate) insecure: bool,
     /// Let the WASM component in FILE decide instead of the one inside this program
     #[arg(long = "core", value_name = "FILE", global = true)]
     pub(crate) core_file: Option<PathBuf>,
@@ -87,6 +99,8 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
     Config(config::ConfigArgs),
     Env(env::EnvArgs),
     Core(core::CoreArgs),

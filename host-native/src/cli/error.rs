@@ -19,6 +19,7 @@ use crate::component::answers::{
     FactsError, IndexError, ManifestError, ResolveError, SealError, VersionError,
 };
 use crate::component::{self, CallError, CoreError};
+use crate::credentials::CredentialsError;
 use crate::environment::EnvironmentError;
 use crate::patch::PatchError;
 use crate::project::config::{ConfigError, SetError};
@@ -33,7 +34,7 @@ use crate::project::tracked::TrackedError;
 use crate::pull::PullError;
 use crate::push::{PlanVersionError, PushError};
 use crate::remote::archive::ArchiveError;
-use crate::remote::{RemoteError, RemoteErrorKind};
+use crate::remote::{RemoteError, RemoteErrorKind, TlsFileError};
 use crate::scan::select::SelectError;
 use crate::scan::{Refused, ScanError};
 use crate::transfer::{
@@ -235,8 +236,32 @@ impl From<RemoteError> for CliError {
             RemoteErrorKind::Other => Exit::Failure,
         };
         let hint = match &error {
-            RemoteError::Unauthorized { .. } => "this registry wants a login that this program was not given",
-            RemoteError::Denied { .. } => "ask the registry's owner for the right to this repository",
+            RemoteError::BadCredentials { host, .. } => {
+                return Self::of(exit, &error).hint(format!(
+                    "check the user and the password, and log in anew: `modelops-bundle login {host} -u USER`"
+                ));
+            }
+            RemoteError::Unauthorized { host, .. } => {
+                return Self::of(exit, &error).hint(format!(
+                    "log in with `modelops-bundle login {host} -u USER`; with --password-stdin in scripts"
+                ));
+            }
+            RemoteError::Certificate { .. } => {
+                "name the authority that signed the registry's certificate with --ca-file FILE, and where it wants one \
+                 of yours, that with --cert and --key; check the host's name and this machine's clock"
+            }
+            RemoteError::Credentials { source, .. } => credentials_hint(source),
+            RemoteError::Denied { .. } => {
+                "ask the registry's owner for that right, or log in as another user"
+            }
+            RemoteError::WantsTls { .. } => {
+                "leave out --plain-http, and name the authority that signed its certificate with --ca-file FILE; \
+                 a registry on this machine is spoken to in TLS only with that"
+            }
+            RemoteError::Withheld { .. } => {
+                "a token server on another host is told credentials only over TLS, by name, and only where nobody can \
+                 tamper with what the registry says: leave out --insecure and --plain-http"
+            }
             RemoteError::Unreachable { .. } => {
                 "check the host's name, the port and the network; a registry without TLS needs --plain-http"
             }
@@ -278,6 +303,41 @@ impl From<RemoteError> for CliError {
             RemoteError::Unsupported { .. } => "use a registry or an `oci:` folder",
         };
         Self::of(exit, &error).hint(hint)
+    }
+}
+
+fn credentials_hint(error: &CredentialsError) -> &'static str {
+    match error {
+        CredentialsError::Config { .. } => "mend the file, or move it away and log in anew",
+        CredentialsError::Environment { .. } => "set both of them, or none",
+        CredentialsError::Helper { .. }
+        | CredentialsError::HelperAnswer { .. }
+        | CredentialsError::HelperSilent { .. } => {
+            "run the helper by hand to see what is wrong: `echo HOST | docker-credential-NAME get`"
+        }
+        CredentialsError::HelperMissing { .. } => {
+            "install it, or take its name out of `credsStore` and `credHelpers` in that file"
+        }
+        CredentialsError::Io { .. } => "check the path, its permissions and the free space",
+        CredentialsError::NoHome => "name a file in the environment variable REGISTRY_AUTH_FILE",
+    }
+}
+
+impl From<CredentialsError> for CliError {
+    fn from(error: CredentialsError) -> Self {
+        Self::of(Exit::Authentication, &error).hint(credentials_hint(&error))
+    }
+}
+
+impl From<TlsFileError> for CliError {
+    fn from(error: TlsFileError) -> Self {
+        let hint = match &error {
+            TlsFileError::Content { .. } => {
+                "the file must begin with a line such as -----BEGIN CERTIFICATE-----"
+            }
+            TlsFileError::Read { .. } => "check the path that --ca-file, --cert or --key names",
+        };
+        Self::of(Exit::Usage, &error).hint(hint)
     }
 }
 

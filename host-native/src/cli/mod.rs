@@ -15,8 +15,8 @@ use clap::error::ErrorKind;
 
 use self::args::{Cli, Command};
 use self::commands::{
-    add, completions, config, core, diff, env, export, import, init, inspect, man, manifest, pull, push,
-    remove, status, verify,
+    add, completions, config, core, diff, env, export, import, init, inspect, login, logout, man, manifest,
+    pull, push, remove, status, verify,
 };
 use self::error::{CliError, Exit};
 use self::progress::{Board, ProgressMode};
@@ -61,6 +61,8 @@ fn run(ui: &Ui, cli: &Cli) -> Result<(), CliError> {
         Command::Verify(args) => verify::run(&session, args),
         Command::Export(args) => export::run(&session, args),
         Command::Import(args) => import::run(&session, args),
+        Command::Login(args) => login::run(&session, args),
+        Command::Logout(args) => logout::run(&session, args),
         Command::Config(args) => config::run(&session, args),
         Command::Env(args) => env::run(&session, args),
         Command::Core(args) => core::run(&session, args),

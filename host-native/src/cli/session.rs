@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bundle_core::digest::Digest;
@@ -13,10 +14,11 @@ use super::error::{CliError, Exit};
 use super::ui::Ui;
 use crate::bundle::Context;
 use crate::component::Core;
+use crate::credentials::{Environment, Store};
 use crate::progress::Progress;
 use crate::project::recovery::{Applied, Recovery, recover, recover_locked};
 use crate::project::{Config, Project, ProjectLock};
-use crate::remote::{Remote, RemoteOptions, Transport, Version, open};
+use crate::remote::{Login, Remote, RemoteOptions, TlsOptions, Transport, Verification, Version, open};
 use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan};
 use crate::workspace::Workspace;
 
@@ -43,6 +45,12 @@ impl<'a> Session<'a> {
         if !cwd.is_dir() {
             return Err(CliError::new(Exit::NotFound, format_args!("{} is not a folder", start.display()))
                 .hint("name a folder with -C; files are named as arguments"));
+        }
+        if global.insecure {
+            ui.alarm(
+                "--insecure: the registry's certificate is not checked, and whoever is on the way there can read and \
+                 change everything, your password too",
+            );
         }
         Ok(Self { ui, global, cwd })
     }
@@ -120,13 +128,44 @@ impl<'a> Session<'a> {
 
     /// The remote at the place of `reference`.
     pub(crate) fn remote(&self, reference: &Reference) -> Result<Box<dyn Remote>, CliError> {
-        let options = RemoteOptions {
-            retries: self.global.retries,
-            timeout: Duration::from_secs(self.global.timeout),
-            transport: if self.global.plain_http { Transport::PlainHttp } else { Transport::Secure },
+        Ok(open(&reference.place, &self.remote_options()?)?)
+    }
+
+    /// How remotes are reached.
+    pub(crate) fn remote_options(&self) -> Result<RemoteOptions, CliError> {
+        let global = self.global;
+        let mut tls = TlsOptions::default();
+        if let Some(file) = &global.ca_file {
+            tls.trust_file(&self.cwd.join(file))?;
+        }
+        match (&global.cert, &global.key) {
+            (Some(certificate), Some(key)) => {
+                tls.identify(&self.cwd.join(certificate), &self.cwd.join(key))?;
+            }
+            (None, None) => {}
+            _ => return Err(CliError::new(Exit::Usage, "--cert and --key belong together")),
+        }
+        if global.insecure {
+            tls.verification = Verification::Off;
+        }
+        let says_tls = global.ca_file.is_some() || global.cert.is_some() || global.insecure;
+        Ok(RemoteOptions {
+            retries: global.retries,
+            timeout: Duration::from_secs(global.timeout),
+            login: Login::Stored(Arc::new(self.credentials())),
+            tls,
+            transport: match says_tls {
+                true => Transport::Tls,
+                false if global.plain_http => Transport::PlainHttp,
+                false => Transport::Secure,
+            },
             ..RemoteOptions::default()
-        };
-        Ok(open(&reference.place, &options)?)
+        })
+    }
+
+    /// Where the user's credentials are.
+    pub(crate) fn credentials(&self) -> Store {
+        Store::new(Environment::of_process())
     }
 
     pub(crate) fn context<'b>(&'b self, core: &'b Core, remote: &'b dyn Remote) -> Context<'b> {

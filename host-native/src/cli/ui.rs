@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::error::CliError;
+use super::error::{CliError, Exit};
 use super::progress::Board;
 use crate::progress::Progress;
 
@@ -100,6 +100,20 @@ impl Ui {
     /// Says what the user should know although all went well.
     pub(crate) fn warning(&self, text: impl Display) {
         self.note(format_args!("warning: {text}"));
+    }
+
+    /// Says what the user must know, also one who wants to hear nothing.
+    pub(crate) fn alarm(&self, text: impl Display) {
+        self.board.aside(|| _ = writeln!(io::stderr(), "WARNING: {text}"));
+    }
+
+    /// Asks for a password at the terminal, which does not show it.
+    pub(crate) fn ask_password(&self, host: &str) -> Result<String, CliError> {
+        if !io::stdin().is_terminal() {
+            return Err(CliError::new(Exit::Usage, "there is no terminal to ask for the password")
+                .hint("give it on standard input, with --password-stdin"));
+        }
+        Ok(rpassword::prompt_password(format!("Password for {host}: "))?)
     }
 
     /// Says why a command failed.

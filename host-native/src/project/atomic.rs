@@ -1,6 +1,6 @@
 //! Files that are either there whole or not at all. No locking; see [`super::lock`] for that.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -8,8 +8,31 @@ use tempfile::NamedTempFile;
 
 /// Puts `content` at `path`: what was there stays until all of it is on the disk.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = new_file_in(folder)?;
+    let folder = folder_of(path);
+    let file = new_file_in(folder)?;
+    settle(file, path, folder, content)
+}
+
+/// The same for what nobody but its owner may read, in a folder that is made where there is none.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder)?;
+    let file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    settle(file, path, folder, content)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn settle(mut file: NamedTempFile, path: &Path, folder: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

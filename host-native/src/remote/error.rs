@@ -10,6 +10,7 @@ use bundle_core::digest::Digest;
 use thiserror::Error;
 
 use super::archive::ArchiveError;
+use crate::credentials::CredentialsError;
 
 /// Why a remote did not do what it was asked.
 ///
@@ -23,6 +24,24 @@ pub enum RemoteError {
         path: PathBuf,
         /// What is wrong with it.
         source: ArchiveError,
+    },
+    /// The registry, or its token server, does not believe who asks.
+    #[error("{host} does not take the password or token of `{user}`{}", said(message))]
+    BadCredentials {
+        /// The registry.
+        host: String,
+        /// The user's name; may be empty.
+        user: String,
+        /// What it says itself, made harmless; may be empty.
+        message: String,
+    },
+    /// The certificate that the host shows, or the one that it was shown, is not trusted.
+    #[error("no trusted connection to {host}")]
+    Certificate {
+        /// The host.
+        host: String,
+        /// What is wrong with it; holds no URL.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The answer to a request for a part of a blob is about another part.
     #[error("{what} was asked for from byte {expected} on and answered with `{found}`")]
@@ -48,11 +67,21 @@ pub enum RemoteError {
         /// What it points to, where the remote says so.
         found: Option<Digest>,
     },
+    /// The credentials for a registry cannot be found out.
+    #[error("cannot find out the credentials for {host}")]
+    Credentials {
+        /// The registry.
+        host: String,
+        /// Why.
+        source: CredentialsError,
+    },
     /// The registry knows who asks and refuses.
-    #[error("{host} denies access{}", said(message))]
+    #[error("{host} denies {right}{}", said(message))]
     Denied {
         /// The registry.
         host: String,
+        /// The right that is lacking, in words.
+        right: String,
         /// What it says itself, made harmless; may be empty.
         message: String,
     },
@@ -184,6 +213,20 @@ pub enum RemoteError {
         /// What it says itself, made harmless; may be empty.
         message: String,
     },
+    /// What was spoken to in plain HTTP wants TLS.
+    #[error("{host} speaks TLS, and was spoken to in plain HTTP")]
+    WantsTls {
+        /// The host.
+        host: String,
+    },
+    /// The credentials for a registry were not told to the token server that it names.
+    #[error("the credentials for {host} were not sent to {token_server}, which it names as its token server")]
+    Withheld {
+        /// The registry.
+        host: String,
+        /// The token server.
+        token_server: String,
+    },
     /// This kind of place cannot do this.
     #[error("{what} is not supported")]
     Unsupported {
@@ -213,7 +256,11 @@ impl RemoteError {
     /// Sorts the error into the kinds that a caller tells apart.
     pub fn kind(&self) -> RemoteErrorKind {
         match self {
-            Self::Denied { .. } | Self::Unauthorized { .. } => RemoteErrorKind::Authentication,
+            Self::BadCredentials { .. }
+            | Self::Credentials { .. }
+            | Self::Denied { .. }
+            | Self::Unauthorized { .. }
+            | Self::Withheld { .. } => RemoteErrorKind::Authentication,
             Self::Archive { .. }
             | Self::ContentRange { .. }
             | Self::Digest { .. }
@@ -222,9 +269,11 @@ impl RemoteError {
             | Self::Size { .. }
             | Self::TooLarge { .. } => RemoteErrorKind::Integrity,
             Self::ConditionFailed { .. } => RemoteErrorKind::Moved,
-            Self::NotARegistry { .. } | Self::Stalled { .. } | Self::Unreachable { .. } => {
-                RemoteErrorKind::Network
-            }
+            Self::Certificate { .. }
+            | Self::NotARegistry { .. }
+            | Self::Stalled { .. }
+            | Self::Unreachable { .. }
+            | Self::WantsTls { .. } => RemoteErrorKind::Network,
             Self::Status { status, .. } if is_passing(*status) => RemoteErrorKind::Network,
             Self::Missing { .. } | Self::NoArchive { .. } => RemoteErrorKind::NotFound,
             Self::ChangedWhileRead { .. }
@@ -248,7 +297,7 @@ fn said(message: &str) -> String {
 }
 
 /// Makes foreign text fit for a terminal and a log: no control characters, one line, at most 300 characters.
-pub(super) fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let reorders =
         |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()

@@ -13,9 +13,11 @@ pub mod growing;
 mod image_layout;
 pub mod layout;
 pub mod registry;
+mod tls;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bundle_core::descriptor::Descriptor;
@@ -34,6 +36,8 @@ pub use self::error::{RemoteError, RemoteErrorKind};
 use self::growing::GrowingFile;
 use self::layout::Layout;
 use self::registry::Registry;
+pub use self::tls::{TlsFileError, TlsOptions, Verification};
+use crate::credentials::{Credentials, Store};
 
 /// The largest manifest that is read or written: what registries commonly take.
 pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
@@ -183,32 +187,47 @@ pub enum Transport {
     Secure,
     /// Plain HTTP, whatever the host: the user said so.
     PlainHttp,
+    /// HTTPS, to this machine itself as well: the user said how.
+    Tls,
 }
 
 /// Who asks.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user's name.
-    pub user: String,
-    /// The password, or a token in its place.
-    pub password: String,
+#[derive(Clone, Debug, Default)]
+pub enum Login {
+    /// Nobody in particular.
+    #[default]
+    Anonymous,
+    /// Somebody.
+    As(Credentials),
+    /// Whoever the user's stored credentials for that registry are of; looked up when it first wants to know.
+    Stored(Arc<Store>),
 }
 
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
+/// What a registry said to a login.
+#[derive(Clone, PartialEq, Eq)]
+pub enum CheckedLogin {
+    /// It takes it.
+    Accepted {
+        /// The other host that was told the credentials, where it is not the registry's own.
+        token_server: Option<String>,
+        /// What can be kept in place of a password, where the registry gives such a thing.
+        identity_token: Option<String>,
+    },
+    /// It does not want to know.
+    NotAsked,
 }
 
 /// How to reach a remote; the defaults suit a person at a terminal.
 #[derive(Clone, Debug)]
 pub struct RemoteOptions {
-    /// Who asks; anonymous by default. Only ever told to the registry's own host.
-    pub credentials: Option<Credentials>,
+    /// Who asks; anonymous by default. Only ever told to the registry, and to the token server that it names.
+    pub login: Login,
     /// How often a request is repeated that may succeed later; 4 by default.
     pub retries: u32,
     /// How long to wait without a byte moving; 30 seconds by default.
     pub timeout: Duration,
+    /// Certificates and keys; those of the system by default.
+    pub tls: TlsOptions,
     /// Whether plain HTTP is allowed.
     pub transport: Transport,
     /// What the program calls itself.
@@ -218,9 +237,10 @@ pub struct RemoteOptions {
 impl Default for RemoteOptions {
     fn default() -> Self {
         Self {
-            credentials: None,
+            login: Login::default(),
             retries: 4,
             timeout: Duration::from_secs(30),
+            tls: TlsOptions::default(),
             transport: Transport::default(),
             user_agent: concat!("modelops-bundle/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
@@ -263,8 +283,8 @@ mod tests {
 
     #[test]
     fn a_password_is_not_printed() {
-        let credentials = Credentials { user: "me".to_owned(), password: "secret".to_owned() };
-        let options = RemoteOptions { credentials: Some(credentials), ..RemoteOptions::default() };
+        let credentials = Credentials::Password { user: "me".to_owned(), password: "secret".to_owned() };
+        let options = RemoteOptions { login: Login::As(credentials), ..RemoteOptions::default() };
         assert!(!format!("{options:?}").contains("secret"));
     }
 }

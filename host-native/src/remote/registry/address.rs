@@ -18,7 +18,7 @@ pub(super) struct Repository {
 }
 
 impl Repository {
-    /// Names a repository.
+    /// Names a repository, or with an empty name the registry as a whole.
     ///
     /// HTTPS, except to loopback or where `transport` says otherwise.
     pub(super) fn new(host: &str, name: &str, transport: Transport) -> Result<Self, RemoteError> {
@@ -26,11 +26,17 @@ impl Repository {
             what: "the address of a repository".to_owned(),
             fault: "its host or name makes no URL".to_owned(),
         };
-        let secure = Url::parse(&format!("https://{host}/v2/{name}/")).map_err(|_| fault())?;
-        let scheme = if transport == Transport::PlainHttp || is_loopback(&secure) { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{host}/v2/{name}/")).map_err(|_| fault())?;
+        let path = if name.is_empty() { "/v2/".to_owned() } else { format!("/v2/{name}/") };
+        let address = address_of(host);
+        let secure = Url::parse(&format!("https://{address}{path}")).map_err(|_| fault())?;
+        let scheme = match transport {
+            Transport::PlainHttp => "http",
+            Transport::Secure if is_loopback(&secure) => "http",
+            Transport::Secure | Transport::Tls => "https",
+        };
+        let base = Url::parse(&format!("{scheme}://{address}{path}")).map_err(|_| fault())?;
         // Whatever host and name held, they must not have become another part of the URL.
-        let is_plain = base.path() == format!("/v2/{name}/")
+        let is_plain = base.path() == path
             && base.username().is_empty()
             && base.password().is_none()
             && base.query().is_none()
@@ -70,6 +76,11 @@ impl Repository {
         url.set_path(&format!("{}{path}", self.base.path()));
         url
     }
+}
+
+/// Docker's own registry does not answer where it is said to be.
+fn address_of(host: &str) -> &str {
+    if matches!(host, "docker.io" | "index.docker.io") { "registry-1.docker.io" } else { host }
 }
 
 /// Whether two URLs have scheme, host and port in common.
@@ -146,6 +157,7 @@ mod tests {
         for (host, transport, scheme) in [
             ("registry.example", Transport::Secure, "https"),
             ("registry.example:5000", Transport::PlainHttp, "http"),
+            ("localhost:5000", Transport::Tls, "https"),
             ("localhost:5000", Transport::Secure, "http"),
             ("127.8.9.1:5000", Transport::Secure, "http"),
             ("[::1]:5000", Transport::Secure, "http"),
@@ -162,6 +174,13 @@ mod tests {
             let made = Repository::new(host, name, Transport::Secure);
             assert!(made.is_err(), "{host} {name}");
         }
+    }
+
+    #[test]
+    fn a_registry_as_a_whole_has_an_address() {
+        let base = |host| Repository::new(host, "", Transport::Secure).unwrap().base().to_string();
+        assert_eq!(base("r.example:5000"), "https://r.example:5000/v2/");
+        assert_eq!(base("docker.io"), "https://registry-1.docker.io/v2/");
     }
 
     #[test]

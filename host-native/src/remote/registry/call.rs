@@ -9,6 +9,7 @@ use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
+use super::retry::is_certificate_fault;
 use super::stream::Growing;
 use super::upload::Outgoing;
 use crate::remote::RemoteError;
@@ -106,8 +107,14 @@ pub(super) fn check_encoding(call: &Call<'_>, headers: &HeaderMap) -> Result<(),
 
 /// The network's own words, without the URL.
 pub(super) fn unreachable(host: &str, error: reqwest::Error) -> RemoteError {
+    let host = host.to_owned();
     // A URL may hold a signature.
-    RemoteError::Unreachable { host: host.to_owned(), source: Box::new(error.without_url()) }
+    let source = Box::new(error.without_url());
+    if is_certificate_fault(&*source) {
+        RemoteError::Certificate { host, source }
+    } else {
+        RemoteError::Unreachable { host, source }
+    }
 }
 
 /// A registry's own words.
@@ -120,7 +127,11 @@ pub(super) struct Said {
 pub(super) fn said(body: &[u8]) -> Said {
     #[derive(Deserialize)]
     struct Errors {
+        #[serde(default)]
         errors: Vec<OneError>,
+        /// How OAuth2 says it (RFC 6749, 5.2).
+        error: Option<String>,
+        error_description: Option<String>,
     }
     #[derive(Deserialize)]
     struct OneError {
@@ -128,7 +139,10 @@ pub(super) fn said(body: &[u8]) -> Said {
         code: String,
         message: Option<String>,
     }
-    let errors = serde_json::from_slice::<Errors>(body).map(|errors| errors.errors).unwrap_or_default();
+    let Ok(Errors { mut errors, error, error_description }) = serde_json::from_slice::<Errors>(body) else {
+        return Said { codes: Vec::new(), message: String::new() };
+    };
+    errors.extend(error.map(|code| OneError { code, message: error_description }));
     let messages: Vec<&str> = errors.iter().filter_map(|error| error.message.as_deref()).take(3).collect();
     let codes = errors.iter().take(10).map(|error| harmless(&error.code)).collect();
     Said { codes, message: harmless(&messages.join("; ")) }
@@ -143,6 +157,8 @@ mod tests {
         let body = br#"{"errors":[{"code":"DENIED","message":"no\u001b[1m","detail":{}},{"code":"X"}]}"#;
         let Said { codes, message } = said(body);
         assert_eq!((codes, &*message), (vec!["DENIED".to_owned(), "X".to_owned()], "no [1m"));
+        let Said { codes, message } = said(br#"{"error":"invalid_grant","error_description":"wrong"}"#);
+        assert_eq!((codes, &*message), (vec!["invalid_grant".to_owned()], "wrong"));
         for body in [&b"<html>"[..], b"", b"{}", br#"{"errors":null}"#, br#"{"errors":{"code":1}}"#] {
             assert!(said(body).codes.is_empty());
         }

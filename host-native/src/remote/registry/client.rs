@@ -9,24 +9,25 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
-    WWW_AUTHENTICATE,
 };
 use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::address::{self, Repository};
-use super::auth::{self, Answer, Auth};
+use super::auth::Auth;
 use super::call::{Call, Payload, Said, check_encoding, said, text, unreachable};
+use super::login::Answered;
 use super::retry::{self, Budget, Failure};
-use crate::remote::{RemoteError, RemoteOptions};
+use super::token::Access;
+use crate::remote::{RemoteError, RemoteOptions, TlsOptions};
 
 /// How many redirects a download follows.
 const MAX_REDIRECTS: u32 = 5;
 
 /// The most of an error's body that is read.
-const MAX_ERROR_BYTES: u64 = 64 << 10;
+pub(super) const MAX_ERROR_BYTES: u64 = 64 << 10;
 
-/// The largest token that is taken.
-const MAX_TOKEN_BYTES: u64 = 1 << 20;
+/// How often a request is sent anew because of who asks: another request's token may be no better.
+const MAX_LOGINS: u32 = 2;
 
 /// The connection to a registry, for one repository.
 #[derive(Debug)]
@@ -34,13 +35,17 @@ pub(super) struct Client {
     pub(super) repository: Repository,
     /// For what needs no certificates: reading the system's takes longer than many a request.
     plain: reqwest::Client,
-    /// For everything else, made when it is first needed.
+    /// For the registry's own host, made when it is first needed.
     secure: OnceLock<reqwest::Client>,
-    /// How both are made.
+    /// For other hosts, where those are met differently.
+    elsewhere: OnceLock<reqwest::Client>,
+    /// How they are made.
     settings: ClientSettings,
-    auth: Auth,
+    pub(super) auth: Auth,
+    /// What is asked of token servers.
+    pub(super) access: Access,
     retries: u32,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     requests: AtomicU64,
     ignores_ranges: AtomicBool,
     refuses_streams: AtomicBool,
@@ -52,6 +57,7 @@ struct ClientSettings {
     user_agent: String,
     connect_timeout: Duration,
     is_local: bool,
+    tls: TlsOptions,
 }
 
 impl ClientSettings {
@@ -76,23 +82,26 @@ impl Client {
             connect_timeout: options.timeout,
             // What is meant for this machine is nothing for a proxy.
             is_local: address::is_loopback(repository.base()),
+            tls: options.tls.clone(),
         };
         let plain = settings.builder().tls_certs_only([]).build();
         let plain = plain.map_err(|error| unreachable(&repository.host, error))?;
         let secure = OnceLock::new();
         if repository.base().scheme() == "https" {
             // A machine without any certificate is told now.
-            let made = settings.builder().build().map_err(|error| unreachable(&repository.host, error))?;
-            let _ = secure.set(made);
+            let made = settings.tls.for_registry(settings.builder()).build();
+            let _ = secure.set(made.map_err(|error| unreachable(&repository.host, error))?);
         }
-        let auth = Auth::new(&repository, options.credentials.clone(), options.transport);
+        let auth = Auth::new(&repository, options);
         let (retries, timeout) = (options.retries, options.timeout);
         Ok(Self {
             repository,
             plain,
             secure,
+            elsewhere: OnceLock::new(),
             settings,
             auth,
+            access: Access::Online,
             retries,
             timeout,
             requests: AtomicU64::new(0),
@@ -101,17 +110,32 @@ impl Client {
         })
     }
 
+    /// The same client, which asks token servers for tokens to keep.
+    pub(super) fn asking_for_identity_tokens(self) -> Self {
+        Self { access: Access::Offline, ..self }
+    }
+
     /// What talks to the host of `url`.
-    fn http(&self, url: &Url) -> Result<&reqwest::Client, RemoteError> {
+    pub(super) fn http(&self, url: &Url) -> Result<&reqwest::Client, RemoteError> {
         if url.scheme() == "http" {
             return Ok(&self.plain);
         }
-        if let Some(secure) = self.secure.get() {
-            return Ok(secure);
+        let tls = &self.settings.tls;
+        // Our certificate is for the registry, and so is the user's word that it need not show one.
+        let is_own = !tls.is_particular() || url.host_str() == self.repository.base().host_str();
+        let cell = if is_own { &self.secure } else { &self.elsewhere };
+        if let Some(client) = cell.get() {
+            return Ok(client);
         }
-        let made = self.settings.builder().build();
+        let builder = self.settings.builder();
+        let made = if is_own { tls.for_registry(builder) } else { tls.for_others(builder) }.build();
         let made = made.map_err(|error| unreachable(&address::authority(url), error))?;
-        Ok(self.secure.get_or_init(|| made))
+        Ok(cell.get_or_init(|| made))
+    }
+
+    /// Counts a request that is about to be made.
+    pub(super) fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many requests were made, redirects and logins included.
@@ -160,15 +184,28 @@ impl Client {
         let mut url = call.url.clone();
         let mut logins = 0;
         let mut redirects = 0;
+        let mut answer = None;
         loop {
-            let response = self.exchange(call, &url).await?;
+            let sent = match answer.take() {
+                Some(answer) => Some(answer),
+                None => self.authorization(call, &url).await?,
+            };
+            let response = self.exchange(call, &url, sent.clone()).await?;
             let status = response.status();
-            if status == StatusCode::UNAUTHORIZED
-                && logins == 0
-                && self.log_in(&url, response.headers()).await?
-            {
-                logins += 1;
-                continue;
+            if status == StatusCode::UNAUTHORIZED && logins < MAX_LOGINS {
+                match self.log_in(call, &url, response.headers(), sent.as_ref()).await? {
+                    Answered::No => {}
+                    Answered::Found(header) => {
+                        logins += 1;
+                        answer = Some(header);
+                        continue;
+                    }
+                    Answered::Fetched(header) => {
+                        logins = MAX_LOGINS;
+                        answer = Some(header);
+                        continue;
+                    }
+                }
             }
             if let Some(target) = self.redirect(call, &url, &response)? {
                 redirects += 1;
@@ -185,18 +222,23 @@ impl Client {
             if call.accepted.contains(&status.as_u16()) {
                 return Ok(response);
             }
-            return Err(self.failure(call, &url, response).await);
+            return Err(self.failure(call, &url, response, sent.as_ref()).await);
         }
     }
 
     /// Makes a single HTTP request and waits for the head of the answer.
-    async fn exchange(&self, call: &Call<'_>, url: &Url) -> Result<Response, RemoteError> {
+    async fn exchange(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Response, RemoteError> {
         let mut request = self
             .http(url)?
             .request(call.method.clone(), url.clone())
             .headers(call.headers.clone())
             .header(ACCEPT_ENCODING, "identity");
-        if let Some(authorization) = self.auth.header(url) {
+        if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
         match &call.payload {
@@ -205,7 +247,7 @@ impl Client {
             Payload::Blob(outgoing) => request = request.body(Body::wrap_stream(outgoing.open().await?)),
             Payload::Growing(outgoing) => request = request.body(Body::wrap_stream(outgoing.open().await?)),
         }
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.count_request();
         tracing::debug!(method = %call.method, url = address::redacted(url), "request");
         let answer = tokio::select! {
             answer = request.send() => answer.map_err(|error| unreachable(&address::authority(url), error)),
@@ -229,7 +271,7 @@ impl Client {
         }
     }
 
-    fn stalled(&self, url: &Url) -> RemoteError {
+    pub(super) fn stalled(&self, url: &Url) -> RemoteError {
         RemoteError::Stalled { host: address::authority(url), after: self.timeout }
     }
 
@@ -293,40 +335,6 @@ impl Client {
         Ok(())
     }
 
-    /// Answers a challenge; whether another try makes sense.
-    async fn log_in(&self, url: &Url, headers: &HeaderMap) -> Result<bool, RemoteError> {
-        let challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        let header = match self.auth.answer(url, challenges) {
-            None => return Ok(false),
-            // It was sent already and did not help.
-            Some(Answer::Header(header)) if self.auth.header(url).as_ref() == Some(&header) => {
-                return Ok(false);
-            }
-            Some(Answer::Header(header)) => header,
-            Some(Answer::Token { url, authorization }) => self.token(&url, authorization).await?,
-        };
-        self.auth.keep(header);
-        Ok(true)
-    }
-
-    async fn token(&self, url: &Url, authorization: Option<HeaderValue>) -> Result<HeaderValue, RemoteError> {
-        let host = address::authority(url);
-        let mut request = self.http(url)?.get(url.clone()).header(ACCEPT_ENCODING, "identity");
-        if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let response = tokio::time::timeout(self.timeout, request.send())
-            .await
-            .map_err(|_| self.stalled(url))?
-            .map_err(|error| unreachable(&host, error))?;
-        let what = "a token";
-        if !response.status().is_success() {
-            return Err(self.failure(&Call::new(Method::GET, url.clone(), what), url, response).await.error);
-        }
-        auth::bearer(&self.body(response, MAX_TOKEN_BYTES, what).await?, &host)
-    }
-
     /// Where a download goes on, if it is redirected.
     fn redirect(
         &self,
@@ -344,18 +352,33 @@ impl Client {
     }
 
     /// What an answer that is an error means.
-    async fn failure(&self, call: &Call<'_>, url: &Url, response: Response) -> Failure {
-        let (host, status) = (address::authority(url), response.status().as_u16());
+    async fn failure(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        response: Response,
+        sent: Option<&HeaderValue>,
+    ) -> Failure {
+        let (host, code) = (address::authority(url), response.status());
+        let status = code.as_u16();
         let asked_wait = text(response.headers(), RETRY_AFTER)
             .and_then(|header| retry::retry_after(header, SystemTime::now()));
         let body = self.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
         let Said { codes, message } = said(&body);
         let error = match status {
-            401 => RemoteError::Unauthorized { host, message },
-            403 => RemoteError::Denied { host, message },
+            400 if url.scheme() == "http" && is_tls_servers_answer(&body) => RemoteError::WantsTls { host },
+            401 | 403 => self.refused(call, url, sent, code, message).await,
             404 => RemoteError::Missing { what: call.what.clone() },
-            _ => RemoteError::Status { host, what: call.what.clone(), status, codes, message },
+            _ => {
+                let message = self.auth.conceal(message, sent);
+                RemoteError::Status { host, what: call.what.clone(), status, codes, message }
+            }
         };
         Failure { error, asked_wait }
     }
+}
+
+/// Whether a server that speaks TLS was spoken to without: many say so in words, which have this one in common.
+fn is_tls_servers_answer(body: &[u8]) -> bool {
+    body.windows(5).any(|word| word == b"HTTPS")
 }

@@ -1,15 +1,18 @@
 //! A remote that is a repository on a registry, over the distribution API.
 //!
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md>. How a request gets there is in
-//! `client.rs`, which `Authorization` it carries in `auth.rs`; blobs go through `upload.rs` and `download.rs`.
+//! `client.rs`, which `Authorization` it carries in `auth.rs`, how that is come by in `login.rs`; blobs go through `upload.rs` and `download.rs`.
 
 mod address;
 mod auth;
 mod call;
 mod client;
 mod download;
+mod login;
 mod retry;
+mod scope;
 mod stream;
+mod token;
 mod upload;
 
 use std::collections::BTreeSet;
@@ -33,8 +36,8 @@ use self::client::Client;
 use super::error::harmless;
 use super::growing::GrowingFile;
 use super::{
-    BlobSource, BlobStream, Condition, FetchedManifest, MAX_MANIFEST_BYTES, Remote, RemoteError,
-    RemoteOptions, Version,
+    BlobSource, BlobStream, CheckedLogin, Condition, FetchedManifest, MAX_MANIFEST_BYTES, Remote,
+    RemoteError, RemoteOptions, Version,
 };
 
 /// The manifests that we know by name; a registry may answer with another type where none of them is given.
@@ -150,6 +153,18 @@ impl Registry {
         }
         Ok(tags.into_iter().collect())
     }
+}
+
+/// Checks credentials at the registry `host` itself: nothing is read or written there.
+///
+/// Where it has tokens to keep in place of a password, it is asked for one.
+///
+/// # Errors
+///
+/// [`RemoteError::BadCredentials`] where they are wrong, and whatever a request may end with.
+pub async fn check_login(host: &str, options: &RemoteOptions) -> Result<CheckedLogin, RemoteError> {
+    let repository = Repository::new(host, "", options.transport)?;
+    Client::new(repository, options)?.asking_for_identity_tokens().check_login().await
 }
 
 /// Reads a page of tags; a repository without any has `null` for a list.

@@ -67,28 +67,44 @@ impl Budget {
 /// Whether the fault may be gone a moment later.
 pub(super) fn passes(error: &RemoteError) -> bool {
     match error {
-        RemoteError::Stalled { .. } => true,
-        RemoteError::Unreachable { source, .. } => !is_certificate_fault(&**source),
+        RemoteError::Stalled { .. } | RemoteError::Unreachable { .. } => true,
         RemoteError::Status { status, .. } => is_passing(*status),
         _ => false,
     }
 }
 
-/// A certificate that is not trusted now will not be in a second either.
-fn is_certificate_fault(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether a certificate was not trusted: one that is not now will not be in a second either.
+pub(super) fn is_certificate_fault(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        // An `io::Error` hides what it wraps from `source`.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = wrapped
-            .and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>())
-            .or_else(|| error.downcast_ref::<rustls::Error>());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
+        match error.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(_)) => return true,
+            Some(rustls::Error::AlertReceived(alert)) => return is_about_certificates(*alert),
+            _ => {}
         }
-        next = error.source();
+        // An `io::Error` hides what it wraps from `source`, and may wrap another one.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     false
+}
+
+/// Whether the other side broke off for want of a certificate of ours that it trusts.
+fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::AccessDenied
+            | Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRequired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::UnsupportedCertificate
+    )
 }
 
 /// The wait before repetition `used`, given a `share` between 0 and 1 that differs from client to client.

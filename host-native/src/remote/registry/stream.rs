@@ -27,7 +27,7 @@ use crate::remote::growing::GrowingFile;
 pub(super) async fn push(client: &Client, file: GrowingFile) -> Result<(), RemoteError> {
     let mut counted = 0;
     if client.takes_streams() {
-        let outgoing = Growing { file: file.clone(), sent: Arc::default() };
+        let outgoing = Growing { file: file.clone(), sent: Arc::default(), reported: Arc::default() };
         match stream(client, &outgoing).await {
             Ok(()) => return Ok(()),
             Err(Failure { error, .. }) if is_final(&error) => return Err(error),
@@ -39,9 +39,9 @@ pub(super) async fn push(client: &Client, file: GrowingFile) -> Result<(), Remot
             }
         }
         let descriptor = file.whole().await?;
-        counted = outgoing.sent();
+        counted = outgoing.reported.load(Ordering::Relaxed);
         // Perhaps only the last answer got lost.
-        if counted == descriptor.size && download::find(client, &descriptor).await.unwrap_or(false) {
+        if outgoing.sent() == descriptor.size && download::find(client, &descriptor).await.unwrap_or(false) {
             return Ok(());
         }
     }
@@ -76,7 +76,10 @@ async fn stream(client: &Client, outgoing: &Growing) -> Result<(), Failure> {
 #[derive(Debug)]
 pub(super) struct Growing {
     file: GrowingFile,
+    /// Bytes sent in this try.
     sent: Arc<AtomicU64>,
+    /// The most bytes sent in any try.
+    reported: Arc<AtomicU64>,
 }
 
 impl Growing {
@@ -109,7 +112,8 @@ impl Growing {
         let input = File::open(path).await;
         let input =
             input.map_err(|source| RemoteError::Io { action: "read", path: path.to_owned(), source })?;
-        let reading = Reading { file: self.file.clone(), input, position: 0, sent: Arc::clone(&self.sent) };
+        let (sent, reported) = (Arc::clone(&self.sent), Arc::clone(&self.reported));
+        let reading = Reading { file: self.file.clone(), input, position: 0, sent, reported };
         Ok(stream::try_unfold(reading, Reading::next).boxed())
     }
 }
@@ -119,6 +123,7 @@ struct Reading {
     input: File,
     position: u64,
     sent: Arc<AtomicU64>,
+    reported: Arc<AtomicU64>,
 }
 
 impl Reading {
@@ -132,7 +137,8 @@ impl Reading {
         self.input.read_exact(&mut piece).await?;
         self.position += length as u64;
         self.sent.store(self.position, Ordering::Relaxed);
-        self.file.transferred.bytes(length as u64);
+        let reported = self.reported.fetch_max(self.position, Ordering::Relaxed);
+        self.file.transferred.bytes(self.position.saturating_sub(reported).min(length as u64));
         Ok(Some((piece.freeze(), self)))
     }
 }

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use self::server::{Asked, Server, raw, reply};
 use super::*;
-use crate::remote::{Credentials, RemoteErrorKind, Transferred, read_small_blob};
+use crate::credentials::Credentials;
+use crate::remote::{Login, RemoteErrorKind, Transferred, read_small_blob};
 
 impl Server {
     fn remote(&self) -> Registry {
@@ -22,8 +23,8 @@ impl Server {
 }
 
 fn login() -> RemoteOptions {
-    let credentials = Credentials { user: "me".to_owned(), password: "pw".to_owned() };
-    RemoteOptions { credentials: Some(credentials), ..RemoteOptions::default() }
+    let credentials = Credentials::Password { user: "me".to_owned(), password: "pw".to_owned() };
+    RemoteOptions { login: Login::As(credentials), ..RemoteOptions::default() }
 }
 
 fn tag() -> Version {
@@ -94,6 +95,62 @@ async fn a_token_is_fetched_and_kept() {
     assert!(!remote.has_blob(&descriptor()).await.unwrap());
     assert_eq!(remote.requests(), 4);
     assert!(registry.asked()[1].target.contains("service=s&scope=repository%3Aa%2Fb%3Apull"));
+}
+
+/// What a registry says to who comes without the token `T0`, which its own `/token` gives.
+fn wants_token(asked: &Asked) -> Option<Vec<u8>> {
+    if asked.head.contains("authorization: bearer t0") {
+        return None;
+    }
+    let host = asked.head.split("host: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+    Some(reply(401, &[&format!("www-authenticate: Bearer realm=\"http://{host}/token\"")], b""))
+}
+
+#[tokio::test]
+async fn many_requests_wait_for_one_token() {
+    let registry = Server::new(|asked, _| match asked.target.starts_with("/token") {
+        true => reply(200, &[], br#"{"token":"T0"}"#),
+        false => wants_token(asked).unwrap_or_else(|| reply(404, &[], b"")),
+    })
+    .await;
+    let remote = registry.remote_with(login());
+    let descriptor = descriptor();
+    let asking = (0..20).map(|_| remote.has_blob(&descriptor));
+    assert!(futures_util::future::join_all(asking).await.into_iter().all(|found| !found.unwrap()));
+    let tokens = registry.asked().iter().filter(|asked| asked.target.starts_with("/token")).count();
+    assert_eq!(tokens, 1);
+}
+
+#[tokio::test]
+async fn a_token_server_leads_a_password_nowhere_else() {
+    let elsewhere = Server::new(|_, _| reply(200, &[], br#"{"token":"T0"}"#)).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("location: http://{}/token", elsewhere.host);
+        let registry = Server::new(move |asked, _| match asked.target.starts_with("/token") {
+            true => reply(status, &[&location], b""),
+            false => wants_token(asked).unwrap_or_else(|| reply(404, &[], b"")),
+        })
+        .await;
+        let error = registry.remote_with(login()).manifest(&tag()).await.unwrap_err();
+        assert!(matches!(error, RemoteError::Status { .. }), "{error}");
+    }
+    assert!(elsewhere.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_that_a_registry_repeats_is_cut_out() {
+    let said = br#"{"errors":[{"code":"DENIED","message":"not with pw, bWU6cHc= or T0"}]}"#;
+    for token in [reply(403, &[], said), reply(200, &[], br#"{"token":"T0"}"#)] {
+        let registry = Server::new(move |asked, _| match asked.target.starts_with("/token") {
+            true => token.clone(),
+            false => wants_token(asked).unwrap_or_else(|| reply(403, &[], said)),
+        })
+        .await;
+        let error = registry.remote_with(login()).manifest(&tag()).await.unwrap_err();
+        assert!(matches!(error, RemoteError::Denied { .. }), "{error}");
+        let text = chain(&error);
+        assert!(text.contains("pull from") && !text.contains("pw") && !text.contains("T0"), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,55 @@
+//! Who asks: credentials, and the places where other programs and [`login`](Store::save) keep them.
+//!
+//! The same places that Docker, Podman and their kin use: a file of the Docker format ([`config`]) and programs that keep
+//! secrets for it ([`helper`]). What is looked for, and in which order, is in [`Store`]. What is sent where is not decided
+//! here.
+
+pub mod config;
+pub mod error;
+pub mod helper;
+pub mod server;
+mod store;
+
+use std::fmt;
+
+pub use self::error::CredentialsError;
+pub use self::store::{Environment, Forgotten, Kept, Store};
+
+/// A user's name and what proves that it is him.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// A password, or a token in its place.
+    Password {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// A token that the token server gives others for, an "identity token" of Docker.
+    IdentityToken {
+        /// The user's name, where it is known.
+        user: String,
+        /// The token.
+        token: String,
+    },
+}
+
+impl Credentials {
+    /// The user's name; empty where a token alone is known.
+    pub fn user(&self) -> &str {
+        let (Self::Password { user, .. } | Self::IdentityToken { user, .. }) = self;
+        user
+    }
+
+    /// What must never be shown.
+    pub fn secret(&self) -> &str {
+        let (Self::Password { password: secret, .. } | Self::IdentityToken { token: secret, .. }) = self;
+        secret
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user()).finish_non_exhaustive()
+    }
+}

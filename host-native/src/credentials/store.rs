@@ -1,0 +1,256 @@
+//! Where credentials are looked for, kept and forgotten.
+
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy as _;
+
+use super::config::Config;
+use super::helper::Helper;
+use super::server::Server;
+use super::{Credentials, CredentialsError};
+
+/// The variable of the user's name.
+const USER: &str = "MODELOPS_BUNDLE_USERNAME";
+
+/// The variable of the password.
+const PASSWORD: &str = "MODELOPS_BUNDLE_PASSWORD";
+
+/// The variable of the registry that those two are for.
+const REGISTRY: &str = "MODELOPS_BUNDLE_REGISTRY";
+
+/// What the environment says about credentials.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// `MODELOPS_BUNDLE_USERNAME`.
+    pub user: Option<String>,
+    /// `MODELOPS_BUNDLE_PASSWORD`.
+    pub password: Option<String>,
+    /// `MODELOPS_BUNDLE_REGISTRY`: the only host, or `HOST/PATH`, that the two are for.
+    pub registry: Option<String>,
+    /// `REGISTRY_AUTH_FILE`: the only file, as Podman has it.
+    pub auth_file: Option<PathBuf>,
+    /// Docker's folder: `DOCKER_CONFIG`, or `.docker` in the user's own.
+    pub docker_folder: Option<PathBuf>,
+    /// The folders in which Podman keeps `containers/auth.json`.
+    pub podman_folders: Vec<PathBuf>,
+}
+
+impl Environment {
+    /// What the environment of this process says. An empty variable is none.
+    pub fn of_process() -> Self {
+        let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let strategy = etcetera::choose_base_strategy().ok();
+        let home = strategy.as_ref().map(|strategy| strategy.home_dir().to_owned());
+        let config = strategy.as_ref().map(etcetera::BaseStrategy::config_dir);
+        Self {
+            user: text(USER),
+            password: text(PASSWORD),
+            registry: text(REGISTRY),
+            auth_file: path("REGISTRY_AUTH_FILE"),
+            docker_folder: path("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker"))),
+            podman_folders: path("XDG_RUNTIME_DIR").into_iter().chain(config).collect(),
+        }
+    }
+
+    /// The credentials that are in the environment itself.
+    fn credentials(&self, server: &Server) -> Result<Option<Credentials>, CredentialsError> {
+        if self.registry.as_ref().is_some_and(|registry| server.fit(registry).is_none()) {
+            return Ok(None);
+        }
+        match (&self.user, &self.password) {
+            (Some(user), Some(password)) => {
+                Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }))
+            }
+            (Some(_), None) => Err(CredentialsError::Environment { present: USER, missing: PASSWORD }),
+            (None, Some(_)) => Err(CredentialsError::Environment { present: PASSWORD, missing: USER }),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The files to look into, in their order; the first one is that which is written.
+    fn files(&self) -> Vec<PathBuf> {
+        if let Some(file) = &self.auth_file {
+            return vec![file.clone()];
+        }
+        let docker = self.docker_folder.iter().map(|folder| folder.join("config.json"));
+        docker
+            .chain(self.podman_folders.iter().map(|folder| folder.join("containers").join("auth.json")))
+            .collect()
+    }
+}
+
+/// The user's credentials, in all the places where they may be.
+///
+/// The environment's go first. Then each file is asked: by the helper that it names for the registry or for all of them,
+/// then in the file itself, where the most specific entry counts. The first that has any ends the search.
+#[derive(Clone)]
+pub struct Store {
+    environment: Environment,
+}
+
+/// Where credentials are kept now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// With a helper, by the name of its program.
+    Helper(String),
+    /// In a file, for everyone to read who can read that.
+    File(PathBuf),
+}
+
+/// What became of credentials that were to be forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Where they were.
+    pub removed: Vec<Kept>,
+    /// Files that are not ours to write and still have some.
+    pub left: Vec<PathBuf>,
+    /// Whether the environment still has some.
+    pub in_environment: bool,
+}
+
+impl Store {
+    /// The store that an environment describes.
+    pub fn new(environment: Environment) -> Self {
+        Self { environment }
+    }
+
+    /// Looks for the credentials of a server.
+    ///
+    /// # Errors
+    ///
+    /// Any [`CredentialsError`] but those of writing: a place that cannot be understood is never taken for an empty one.
+    pub async fn find(&self, server: &Server) -> Result<Option<Credentials>, CredentialsError> {
+        if let Some(found) = self.environment.credentials(server)? {
+            return Ok(Some(found));
+        }
+        for path in self.environment.files() {
+            let config = Config::read(&path)?;
+            if let Some(helper) = helper(&config, server)?
+                && let Some(found) = helper.find(server).await?
+            {
+                return Ok(Some(found));
+            }
+            if let Some(found) = config.credentials(server)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps the credentials of a registry: with the helper that is configured for it, else in the file.
+    ///
+    /// # Errors
+    ///
+    /// Any [`CredentialsError`]; the file is then as it was.
+    pub async fn save(&self, server: &Server, credentials: &Credentials) -> Result<Kept, CredentialsError> {
+        let path = self.environment.files().into_iter().next().ok_or(CredentialsError::NoHome)?;
+        let mut config = Config::read(&path)?;
+        if let Some(helper) = helper(&config, server)? {
+            helper.store(server, credentials).await?;
+            return Ok(Kept::Helper(helper.program().to_owned()));
+        }
+        config.insert(server, credentials)?;
+        config.write()?;
+        Ok(Kept::File(path))
+    }
+
+    /// Forgets the credentials of a registry, where [`save`](Self::save) keeps them.
+    ///
+    /// # Errors
+    ///
+    /// Any [`CredentialsError`].
+    pub async fn forget(&self, server: &Server) -> Result<Forgotten, CredentialsError> {
+        let mut files = self.environment.files().into_iter();
+        let path = files.next().ok_or(CredentialsError::NoHome)?;
+        let mut config = Config::read(&path)?;
+        let mut forgotten = Forgotten::default();
+        if let Some(helper) = helper(&config, server)?
+            && helper.erase(server).await?
+        {
+            forgotten.removed.push(Kept::Helper(helper.program().to_owned()));
+        }
+        if config.remove(server)? {
+            config.write()?;
+            forgotten.removed.push(Kept::File(path));
+        }
+        for path in files {
+            if Config::read(&path)?.credentials(server)?.is_some() {
+                forgotten.left.push(path);
+            }
+        }
+        forgotten.in_environment = self.environment.credentials(server)?.is_some();
+        Ok(forgotten)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("files", &self.environment.files()).finish_non_exhaustive()
+    }
+}
+
+fn helper(config: &Config, server: &Server) -> Result<Option<Helper>, CredentialsError> {
+    Ok(config.helper(server)?.map(|name| Helper::new(&name, config.path().to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment { user: Some("me".to_owned()), password: Some("pw".to_owned()), ..Environment::default() }
+    }
+
+    #[tokio::test]
+    async fn the_environments_are_for_one_registry_where_it_says_so() {
+        let server = Server::new("r.example:5000", "team/model");
+        let found = async |registry: Option<&str>| {
+            let registry = registry.map(str::to_owned);
+            Store::new(Environment { registry, ..environment() }).find(&server).await.unwrap().is_some()
+        };
+        assert!(found(None).await && found(Some("r.example:5000")).await);
+        assert!(found(Some("https://r.example:5000/team")).await);
+        for other in ["r.example", "r.example:5000/other", "x.example"] {
+            assert!(!found(Some(other)).await, "{other}");
+        }
+        let half = Environment { password: None, ..environment() };
+        assert!(matches!(Store::new(half).find(&server).await, Err(CredentialsError::Environment { .. })));
+    }
+
+    #[tokio::test]
+    async fn files_are_asked_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        let write = |path: &str, user: &str| {
+            fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+            let text = format!(r#"{{"auths":{{"r.example":{{"username":"{user}","password":"pw"}}}}}}"#);
+            fs::write(at(path), text).unwrap();
+        };
+        let environment = Environment {
+            docker_folder: Some(at("docker")),
+            podman_folders: vec![at("run"), at("config")],
+            ..Environment::default()
+        };
+        let (server, store) = (Server::new("r.example", "a"), Store::new(environment.clone()));
+        assert_eq!(store.find(&server).await.unwrap(), None);
+        for (path, user) in [
+            ("config/containers/auth.json", "third"),
+            ("run/containers/auth.json", "second"),
+            ("docker/config.json", "first"),
+        ] {
+            write(path, user);
+            assert_eq!(store.find(&server).await.unwrap().unwrap().user(), user);
+        }
+        let forgotten = store.forget(&server).await.unwrap();
+        assert_eq!(forgotten.removed, [Kept::File(at("docker/config.json"))]);
+        assert_eq!(forgotten.left.len(), 2);
+        write("only.json", "only");
+        let only = Store::new(Environment { auth_file: Some(at("only.json")), ..environment });
+        assert_eq!(only.find(&server).await.unwrap().unwrap().user(), "only");
+        fs::write(at("only.json"), "{").unwrap();
+        assert!(matches!(only.find(&server).await, Err(CredentialsError::Config { .. })));
+    }
+}

@@ -1,0 +1,349 @@
+//! Where credentials are kept, and where they must never be: in the wrong hands, in an output, in a project.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use modelops_bundle_tests::{
+    CommandOutput, Fault, Generation, IDENTITY_TOKEN, Matching, PASSWORD, Proxy, Registry, RegistrySetup,
+    Request, TestProject, TokenServer, USER, can_connect_to_registry, tools,
+};
+use serde_json::json;
+
+use crate::auth::login;
+use crate::registry::project_on;
+
+/// [`USER`] and [`PASSWORD`] as Docker writes them.
+const AUTH: &str = "cmVzZWFyY2hlcjpzZWlyLTIwMjQ=";
+
+/// A helper that keeps each server's secret in a file; what it is asked is put down in `$HOME/helper.log`.
+const HELPER: &str = r#"#!/usr/bin/env python3
+import json, os, sys, urllib.parse
+home = os.environ["HOME"]
+folder = os.path.join(home, "secrets")
+os.makedirs(folder, exist_ok=True)
+verb, text = sys.argv[1], sys.stdin.read().strip()
+with open(os.path.join(home, "helper.log"), "a") as log:
+    log.write(verb + "\n")
+at = lambda server: os.path.join(folder, urllib.parse.quote(server, safe=""))
+if verb == "store":
+    entry = json.loads(text)
+    json.dump(entry, open(at(entry["ServerURL"]), "w"))
+elif verb == "list":
+    print(json.dumps({e["ServerURL"]: e["Username"] for e in (json.load(open(os.path.join(folder, f))) for f in os.listdir(folder))}))
+elif not os.path.exists(at(text)):
+    print("credentials not found in native keychain")
+    sys.exit(1)
+elif verb == "get":
+    print(open(at(text)).read())
+elif verb == "erase":
+    os.remove(at(text))
+"#;
+
+/// A project with one file, whose remote is on `host`.
+fn small_project(host: &str) -> TestProject {
+    let project = project_on(host, "team/model");
+    project.write("a", "1");
+    let _ = project.run(&["add", "a"]).success();
+    project
+}
+
+fn put(project: &TestProject, path: &str, text: &str) -> PathBuf {
+    let path = project.home().join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn entry(host: &str) -> String {
+    json!({"auths": {host: {"auth": AUTH}}}).to_string()
+}
+
+/// Puts a helper on a `PATH` of the project's own, and returns that.
+fn put_helper(project: &TestProject, name: &str, text: &str) -> String {
+    let path = put(project, &format!("bin/docker-credential-{name}"), text);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    format!("{}:{}", path.parent().unwrap().display(), std::env::var("PATH").unwrap())
+}
+
+#[test]
+fn credentials_are_found_wherever_others_keep_them() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let host = registry.host();
+    for (place, key) in [
+        (".docker/config.json", host.to_owned()),
+        (".docker/config.json", format!("https://{host}/v1/")),
+        (".docker/config.json", format!("http://{host}")),
+        (".docker/config.json", format!("{host}/team")),
+        ("docker/config.json", host.to_owned()),
+        ("auth-file.json", host.to_owned()),
+        ("run/containers/auth.json", format!("{host}/team/model")),
+        (".config/containers/auth.json", host.to_owned()),
+    ] {
+        let project = small_project(host);
+        put(&project, place, &entry(&key));
+        let mut command = project.command(["push"]).env("XDG_RUNTIME_DIR", project.home().join("run"));
+        match place {
+            "docker/config.json" => command = command.env("DOCKER_CONFIG", project.home().join("docker")),
+            "auth-file.json" => command = command.env("REGISTRY_AUTH_FILE", project.home().join(place)),
+            _ => {}
+        }
+        let _ = command.run().success();
+    }
+    for (variables, exit) in [
+        (vec![("USERNAME", USER), ("PASSWORD", PASSWORD)], 0),
+        (vec![("USERNAME", USER), ("PASSWORD", PASSWORD), ("REGISTRY", host)], 0),
+        (vec![("USERNAME", USER), ("PASSWORD", PASSWORD), ("REGISTRY", "r.example")], 5),
+        (vec![("USERNAME", USER), ("PASSWORD", "wrong")], 5),
+        (vec![("USERNAME", USER)], 5),
+    ] {
+        let mut command = small_project(host).command(["push"]);
+        let project = small_project(host);
+        command = command.current_dir(project.path());
+        for (name, value) in variables {
+            command = command.env(&format!("MODELOPS_BUNDLE_{name}"), value);
+        }
+        let _ = command.run().code(exit);
+    }
+}
+
+#[test]
+fn login_keeps_what_else_is_in_the_file() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let (host, project) = (registry.host(), small_project(registry.host()));
+    let old = json!({
+        "psFormat": "x",
+        "auths": {"other.example": {"auth": "YTpi", "x": 1}, format!("https://{host}"): {"auth": "YTpi"}},
+    });
+    let config = put(&project, "settings/docker.json", &old.to_string());
+    let link = project.home().join(".docker/config.json");
+    fs::create_dir(link.parent().unwrap()).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&config, &link).unwrap();
+    let _ = login(&project, host, USER, "wrong").code(5);
+    let read = || serde_json::from_slice::<serde_json::Value>(&fs::read(&config).unwrap()).unwrap();
+    assert_eq!(read(), old);
+    let told = login(&project, host, USER, PASSWORD).success();
+    assert!(told.stderr().contains("plain text") && told.stdout().contains("Logged in"), "{told}");
+    let expected = json!({
+        "psFormat": "x",
+        "auths": {"other.example": {"auth": "YTpi", "x": 1}, host: {"auth": AUTH}},
+    });
+    assert_eq!(read(), expected);
+    assert!(link.is_symlink());
+    let _ = project.run(&["push"]).success();
+    let _ = project.run(&["logout", host]).success();
+    assert_eq!(read(), json!({"psFormat": "x", "auths": {"other.example": {"auth": "YTpi", "x": 1}}}));
+    assert!(project.run(&["logout", host]).success().stdout().contains("There was no login"));
+
+    // No password as an argument, none that is empty, no terminal to ask at.
+    let _ = project.run(&["login", host, "-u", USER, "--password", PASSWORD]).code(2);
+    let _ = login(&project, host, USER, "").code(2);
+    let asked = project.run(&["login", host, "-u", USER]).code(2);
+    assert!(asked.stderr().contains("--password-stdin"));
+}
+
+#[test]
+fn an_open_registry_has_nothing_to_check() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let project = small_project(registry.host());
+    let told = login(&project, registry.host(), USER, PASSWORD).success();
+    assert!(told.stderr().contains("nothing was checked"), "{told}");
+}
+
+#[test]
+fn a_helper_keeps_the_secret() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let host = registry.host();
+    for config in
+        [json!({"credsStore": "files"}), json!({"credsStore": "absent", "credHelpers": {host: "files"}})]
+    {
+        let project = small_project(host);
+        let path = put_helper(&project, "files", HELPER);
+        let file = put(&project, ".docker/config.json", &config.to_string());
+        let run = |arguments: &[&str]| project.command(arguments).env("PATH", &path).input(PASSWORD).run();
+        let report = run(&["login", host, "-u", USER, "--password-stdin", "--json"]).success();
+        assert!(!report.stderr().contains("plain text"));
+        assert_eq!(report.json()["stored"], json!({"kind": "helper", "program": "docker-credential-files"}));
+        assert_eq!(fs::read_to_string(&file).unwrap(), config.to_string(), "the file is as it was");
+        let _ = run(&["push"]).success();
+        let log = project.home().join("helper.log");
+        assert_eq!(fs::read_to_string(&log).unwrap(), "store\nget\n", "once for all requests");
+        let _ = run(&["logout", host]).success();
+        let _ = run(&["status"]).success();
+        let _ = run(&["push"]).code(5);
+
+        // Another program kept it under another spelling.
+        let secret = json!({"ServerURL": format!("https://{host}"), "Username": USER, "Secret": PASSWORD});
+        let name = format!("https%3A%2F%2F{}", host.replace(':', "%3A"));
+        put(&project, &format!("secrets/{name}"), &secret.to_string());
+        let _ = run(&["push"]).success();
+    }
+}
+
+#[test]
+fn a_helper_that_fails_is_named() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let (host, project) = (registry.host(), small_project(registry.host()));
+    let config = put(&project, ".docker/config.json", r#"{"credsStore":"bad"}"#);
+    let missing = project.run(&["push"]).code(5);
+    assert!(
+        missing.stderr().contains("docker-credential-bad") && missing.stderr().contains("config.json"),
+        "{missing}"
+    );
+    for (script, part) in [
+        ("echo '\x1b[31mlocked' >&2; exit 1", "failed to get: \\u{1b}"),
+        ("echo locked; exit 1", "failed to get: locked"),
+        ("echo junk", "something else than credentials"),
+    ] {
+        let path = put_helper(&project, "bad", &format!("#!/bin/sh\n{script}\n"));
+        let failed = project.command(["push"]).env("PATH", path).run().code(5);
+        let said = failed.stderr();
+        assert!(said.contains("docker-credential-bad") && !said.contains('\x1b'), "{failed}");
+        assert!(said.contains(part) || (part.contains("\\u") && said.contains("[31mlocked")), "{failed}");
+    }
+    // What it was given in secret is cut from what it says.
+    let path = put_helper(&project, "bad", "#!/bin/sh\ncat >&2\nexit 1\n");
+    let arguments = ["login", host, "-u", USER, "--password-stdin"];
+    let failed = project.command(arguments).env("PATH", path).input(PASSWORD).run().code(5);
+    assert!(!failed.stderr().contains(PASSWORD), "{failed}");
+    fs::write(&config, r#"{"credsStore":"../x"}"#).unwrap();
+    assert!(project.run(&["push"]).code(5).stderr().contains("`credsStore` is no name of a helper"));
+    fs::write(&config, "{\n  \"auths\": {,").unwrap();
+    let malformed = project.run(&["push"]).code(5);
+    assert!(malformed.stderr().contains("config.json` cannot be understood: line 2"), "{malformed}");
+    let refused = login(&project, host, USER, PASSWORD).code(5);
+    assert!(refused.stderr().contains("line 2"), "{refused}");
+    assert_eq!(fs::read_to_string(&config).unwrap(), "{\n  \"auths\": {,", "the file is as it was");
+}
+
+/// All that a run said, and every file below a folder, searched for secrets.
+fn search(output: &CommandOutput, folders: &[&Path], secrets: &[String]) {
+    let said = String::from_utf8_lossy(output.stdout_bytes()).into_owned() + output.stderr();
+    for secret in secrets {
+        assert!(!said.contains(secret.as_str()), "`{secret}` was said:\n{output}");
+    }
+    let mut left: Vec<PathBuf> = folders.iter().map(|folder| folder.to_path_buf()).collect();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let content = fs::read(&path).unwrap_or_default();
+        for secret in secrets {
+            let is_there = content.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_there, "`{secret}` is in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_secret_is_said_or_left_behind() {
+    for generation in Generation::ALL {
+        let tokens = TokenServer::start();
+        let basic = RegistrySetup::new(generation).with_password().start();
+        let bearer = RegistrySetup::new(generation).with_tokens(&tokens).start();
+        if !can_connect_to_registry(&basic) || !can_connect_to_registry(&bearer) {
+            return;
+        }
+        for (registry, offline) in [(&basic, false), (&bearer, false), (&bearer, true)] {
+            if offline {
+                tokens.give_identity_tokens();
+            }
+            let proxy = Proxy::start(registry.host());
+            let host = proxy.host();
+            let project = small_project(host);
+            let wrong = "not-the-password";
+            let check = |output: CommandOutput| {
+                let mut secrets: Vec<String> =
+                    [PASSWORD, AUTH, IDENTITY_TOKEN, wrong].map(str::to_owned).into();
+                secrets.extend(tokens.given());
+                search(&output, &[project.path()], &secrets);
+            };
+            let arguments = ["login", host, "-u", USER, "--password-stdin", "-vvv"];
+            let run = |extra: &[&str], password: &str| {
+                project.command(arguments.iter().chain(extra)).input(password).run()
+            };
+            check(run(&[], wrong).code(5));
+            check(run(&["--json"], wrong).code(5));
+            check(run(&[], PASSWORD).success());
+            check(project.run(&["push", "-vvv"]).success());
+            check(project.run(&["push", "-vvv", "--json"]).success());
+            check(project.run(&["manifest", "-vvv"]).success());
+            project.write("a", "2");
+            // Refused for good in the middle, broken, and answered with a redirect.
+            proxy.inject(Matching::new("POST", "/blobs/"), Fault::Answer(403, vec![]));
+            check(project.run(&["push", "-vvv", "--json"]).code(5));
+            proxy.inject(
+                Matching::new("PUT", "/manifests/").times(9),
+                Fault::Answer(500, vec![("Retry-After", "0")]),
+            );
+            check(project.run(&["push", "-vvv", "--retries", "1"]).code(7));
+            check(project.run(&["push", "--json", "-vvv", "--retries", "1"]).code(7));
+        }
+    }
+}
+
+#[test]
+fn a_redirect_to_another_host_carries_nothing() {
+    let (registry, tokens) = (Registry::start(), TokenServer::start());
+    let private = RegistrySetup::new(Generation::Third).with_tokens(&tokens).start();
+    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&private) {
+        return;
+    }
+    let (proxy, elsewhere) = (Proxy::start(private.host()), Proxy::start(registry.host()));
+    let project = small_project(proxy.host());
+    let _ = login(&project, proxy.host(), USER, PASSWORD).success();
+    let _ = project.run(&["push"]).success();
+    for status in [301, 302, 303, 307, 308] {
+        let location: &'static str = Box::leak(format!("http://{}/v2/x", elsewhere.host()).into_boxed_str());
+        proxy.take_seen();
+        // The first one is refused for want of a token, as it is.
+        proxy.inject(
+            Matching::new("GET", "/manifests/").nth(2),
+            Fault::Answer(status, vec![("Location", location)]),
+        );
+        let _ = project.run(&["pull", "--retries", "0"]);
+        assert!(proxy.seen()[1].header("authorization").is_some());
+    }
+    let seen = elsewhere.seen();
+    assert_eq!(seen.len(), 5);
+    assert!(seen.iter().all(|seen| seen.header("authorization").is_none()), "{seen:?}");
+}
+
+#[test]
+fn skopeo_and_the_program_read_the_same_logins() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let Some(skopeo) = tools::require(&tools::SKOPEO) else { return };
+    let (host, project) = (registry.host(), small_project(registry.host()));
+    let _ = login(&project, host, USER, PASSWORD).success();
+    let _ = project.run(&["push"]).success();
+    let inspect = || {
+        let command = modelops_bundle_tests::BundleCommand::of_program(&skopeo, project.home());
+        let command = command.args(["inspect", "--raw", "--tls-verify=false"]);
+        command.arg(format!("docker://{host}/team/model:latest")).run()
+    };
+    let _ = inspect().success();
+    assert_eq!(Request::new("GET", "/v2/").send(host).unwrap().status, 401);
+}

@@ -229,7 +229,8 @@ fn a_command_sees_nothing_of_the_developers_environment() {
     let names: Vec<&str> = output.stdout().lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     for name in &names {
         // The shell itself adds some.
-        let expected = ["ADDED", "HOME", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "_"];
+        let expected =
+            ["ADDED", "HOME", "MODELOPS_BUNDLE_PROGRESS", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "_"];
         assert!(expected.contains(name), "{name} reached the command");
     }
     assert!(names.contains(&"ADDED") && output.stdout().ends_with("typed"));

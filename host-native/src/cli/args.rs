@@ -37,9 +37,9 @@ pub(crate) struct GlobalArgs {
     /// Say more about what is done; twice or three times for requests and their answers
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
-    /// How progress is shown, on standard error
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressMode::Auto, env = "MODELOPS_BUNDLE_PROGRESS", global = true)]
-    pub(crate) progress: ProgressMode,
+    /// How progress is shown, on standard error [default: what MODELOPS_BUNDLE_PROGRESS says, or auto]
+    #[arg(long, value_name = "WHEN", value_enum, global = true)]
+    pub(crate) progress: Option<ProgressMode>,
     /// How many transfers run at the same time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256), global = true)]
     pub(crate) concurrency: u16,
@@ -59,7 +59,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "plain_http", global = true)]
     pub(crate) cert: Option<PathBuf>,
     /// The private key (PEM) of the certificate that --cert names
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(id = "certificate_key", long, value_name = "FILE", global = true)]
     pub(crate) key: Option<PathBuf>,
     /// Take the registry for whoever it says it is, without checking its certificate: dangerous
     #[arg(long, conflicts_with = "plain_http", global = true)]

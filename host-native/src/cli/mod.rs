@@ -31,7 +31,11 @@ pub fn main() -> ExitCode {
     };
     let format = if cli.global.json { Format::Json } else { Format::Text };
     let talk = if cli.global.quiet { Talk::Quiet } else { Talk::Normal };
-    let mode = if cli.global.quiet { ProgressMode::None } else { cli.global.progress };
+    let mode = match cli.global.progress {
+        _ if cli.global.quiet => ProgressMode::None,
+        Some(mode) => mode,
+        None => ProgressMode::of_environment(),
+    };
     let ui = Ui::new(format, talk, Board::new(mode, cli.global.verbose > 0));
     log_to_standard_error(cli.global.verbose);
     match run(&ui, &cli) {

@@ -25,6 +25,12 @@ const FIRST_LINE_AFTER: Duration = Duration::from_secs(5);
 /// How much time lies between two lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
+/// The variable that says how progress is shown where no option does.
+const VARIABLE: &str = "MODELOPS_BUNDLE_PROGRESS";
+
+/// How its value is read.
+const IGNORE_CASE: bool = true;
+
 /// All kinds of work, in the order in which they are shown.
 const KINDS: [Work; 4] = [Work::Scan, Work::Hash, Work::Upload, Work::Download];
 
@@ -37,6 +43,14 @@ pub(crate) enum ProgressMode {
     Plain,
     /// Not at all
     None,
+}
+
+impl ProgressMode {
+    /// What the environment asks for; what it says is not worth a failure.
+    pub(crate) fn of_environment() -> Self {
+        let said = std::env::var(VARIABLE).unwrap_or_default();
+        Self::from_str(&said, IGNORE_CASE).unwrap_or(Self::Auto)
+    }
 }
 
 /// What shows progress.

@@ -1,7 +1,8 @@
 //! On a real registry: what is sent, how often is asked, and what protects a tag.
 
 use modelops_bundle_tests::{
-    Entry, Fault, Matching, Proxy, Registry, TestProject, Tree, can_connect_to_registry,
+    Entry, Fault, Generation, Matching, Proxy, Registry, RegistrySetup, TestProject, Tree,
+    can_connect_to_registry,
 };
 use serde_json::json;
 
@@ -209,6 +210,90 @@ fn tags_are_listed_with_one_request_each() {
     assert_eq!(proxy.take_seen().len(), 21);
     let _ = project.run(&["manifest", "--tags-only"]).success();
     assert_eq!(proxy.take_seen().len(), 1);
+}
+
+#[test]
+fn a_push_of_one_file_asks_little() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = project_on(proxy.host(), "p");
+    project.write("a", "1").write("b", "2").write("c", "3");
+    let _ = project.run(&["add", "a", "b", "c"]).success();
+    let _ = project.run(&["push"]).success();
+    proxy.take_seen();
+    project.write("b", "news");
+    let report = project.run(&["push", "--json"]).success().json();
+    let seen = proxy.take_seen();
+    let count = |method: &str, part: &str| {
+        seen.iter().filter(|one| one.method == method && one.path.contains(part)).count()
+    };
+    assert_eq!(
+        (count("POST", "/blobs/"), count("PUT", "/blobs/")),
+        (2, 2),
+        "the file and the index: {seen:?}"
+    );
+    assert_eq!(count("PUT", "/manifests/"), 2, "by digest, then by tag");
+    assert_eq!(count("HEAD", "/blobs/"), 0, "what is new and small is sent unasked");
+    assert!(seen.len() <= 10, "{seen:?}");
+    assert_eq!(report["requests"], seen.len());
+}
+
+#[test]
+fn a_thousand_tags_are_listed_page_by_page_and_one_request_each() {
+    // Only the later one lists by pages.
+    for (generation, pages) in [(Generation::Second, 1), (Generation::Third, 2)] {
+        let registry = RegistrySetup::new(generation).start();
+        if !can_connect_to_registry(&registry) {
+            continue;
+        }
+        let proxy = Proxy::start(registry.host());
+        let project = project_on(proxy.host(), "p");
+        project.write("a", "1");
+        let _ = project.run(&["add", "a"]).success();
+        let _ = project.run(&["push"]).success();
+        let client = registry.client();
+        let manifest = client.manifest("p", "latest").unwrap().body;
+        for number in 0..1001 {
+            let media_type = "application/vnd.oci.image.manifest.v1+json";
+            client.put_manifest("p", &format!("t{number}"), media_type, &manifest);
+        }
+        proxy.take_seen();
+        let list = project.run(&["manifest", "--tags-only"]).success();
+        assert_eq!(list.stdout().lines().count(), 1002);
+        assert_eq!(proxy.take_seen().len(), pages);
+        let list = project.run(&["manifest", "-n", "5", "--json"]).success().json();
+        assert_eq!(list["manifests"][0]["tags"].as_array().unwrap().len(), 1002);
+        assert_eq!(proxy.take_seen().len(), pages + 1002);
+        assert!(proxy.connections() <= 20, "{}", proxy.connections());
+    }
+}
+
+#[test]
+fn a_push_of_many_files_makes_few_connections() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = project_on(proxy.host(), "p");
+    for number in 0..200 {
+        project.write(&format!("files/{number}"), number.to_string());
+    }
+    let _ = project.run(&["init", "--layout", "files"]).success();
+    let _ = project.run(&["add", "--quiet", "files"]).success();
+    let _ = project.run(&["push", "--concurrency", "4"]).success();
+    assert_eq!(proxy.count("PUT", "/blobs/"), 201);
+    // Four and one, as a rule. A transfer that finds none free opens one, and may get another's before it is open: on a
+    // busy machine each of them may happen to have done so.
+    assert!(proxy.connections() <= 8, "{}", proxy.connections());
+    proxy.take_seen();
+    project.write("files/7", "news");
+    let _ = project.run(&["push"]).success();
+    assert_eq!(proxy.count("HEAD", "/blobs/"), 0, "nobody asks for what the bundle lists");
+    assert_eq!(proxy.count("PUT", "/blobs/"), 2);
 }
 
 #[test]

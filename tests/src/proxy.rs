@@ -1,17 +1,24 @@
 //! A proxy between the program under test and a registry: it counts, it can act between two requests, and it
 //! can break things.
 //!
-//! It rewrites nothing but what [`Fault::Header`] says. The client's `Host` header goes through, and a registry answers
+//! It rewrites nothing but what [`Fault::Header`], [`Fault::AnswerHeader`] and [`Fault::Truncate`] say. The client's `Host` header goes through, and a registry answers
 //! with upload locations at the host that it was asked by, so those lead back to the proxy.
 
 use crate::http::{self, Body, Head, Sink};
+use socket2::SockRef;
 use std::fmt;
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
+
+/// What a body ends with where it is to be cut.
+const CUT: io::ErrorKind = io::ErrorKind::ConnectionAborted;
+
+/// What [`Fault::Page`] answers with.
+const PAGE: &str = "<!DOCTYPE html><title>Welcome</title><p>Please accept the terms of this network.";
 
 /// A recording HTTP/1.1 proxy on loopback, in front of one server; ends with this value.
 #[derive(Debug)]
@@ -51,6 +58,10 @@ pub struct Matching {
 pub enum Fault {
     /// The server never hears of it; the client gets this status and these headers, with no body.
     Answer(u16, Vec<(&'static str, &'static str)>),
+    /// The answer reaches the client with this header changed, where it has it.
+    AnswerHeader(&'static str, &'static str),
+    /// The connection is closed this much later than so many bytes of the answer's body have reached the client.
+    CloseLate(u64, Duration),
     /// The connection is closed when so many bytes of the request's body have reached the server.
     CutRequest(u64),
     /// The connection is closed when so many bytes of the answer's body have reached the client.
@@ -61,6 +72,37 @@ pub enum Fault {
     LoseAnswer,
     /// It reaches the server this much later.
     Delay(Duration),
+    /// The server never hears of it; the client gets a page in HTML, as if all were well.
+    Page,
+    /// As [`CutRequest`](Self::CutRequest), with a reset.
+    ResetRequest(u64),
+    /// As [`CutResponse`](Self::CutResponse), with a reset.
+    ResetResponse(u64),
+    /// No more than so many bytes a second go in either direction.
+    Slow(u32),
+    /// Nothing moves any more when so many bytes of the request's body have reached the server, which is hung up on.
+    StallRequest(u64),
+    /// Nothing moves any more when so many bytes of the answer's body have reached the client.
+    StallResponse(u64),
+    /// The answer's body ends after so many bytes and says that this is all.
+    Truncate(u64),
+}
+
+/// Where a body ends that does not come to its own end.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    after: u64,
+    end: End,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// With a farewell, after a while.
+    Close(Duration),
+    Reset,
+    /// When the proxy does.
+    Never,
 }
 
 impl Matching {
@@ -104,6 +146,7 @@ impl Proxy {
             seen: Mutex::default(),
             rules: Mutex::default(),
             clients: Mutex::default(),
+            connections: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -132,6 +175,11 @@ impl Proxy {
         self.seen().iter().filter(|seen| matching.concerns(&seen.method, &seen.path)).count()
     }
 
+    /// How many connections were made to it.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
     /// Calls `hook` before such a request is passed on; the request waits for it.
     pub fn before(&self, matching: Matching, hook: impl FnMut() + Send + 'static) {
         self.add_rule(matching, Action::Hook(Arc::new(Mutex::new(hook))));
@@ -152,7 +200,7 @@ impl Drop for Proxy {
         self.shared.ended.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts, and those that read.
         let _ = TcpStream::connect(&self.host);
-        for client in lock(&self.shared.clients).iter() {
+        for client in lock(&self.shared.clients).iter().filter_map(Weak::upgrade) {
             let _ = client.shutdown(Shutdown::Both);
         }
     }
@@ -183,7 +231,8 @@ struct Shared {
     /// Each request has a lock of its own, so that it is found again when the list was taken meanwhile.
     seen: Mutex<Vec<Arc<Mutex<Seen>>>>,
     rules: Mutex<Vec<Rule>>,
-    clients: Mutex<Vec<TcpStream>>,
+    clients: Mutex<Vec<Weak<TcpStream>>>,
+    connections: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -247,16 +296,23 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(client) = client else { continue };
-        if let Ok(copy) = client.try_clone() {
-            lock(&shared.clients).push(copy);
-        }
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        let client = Arc::new(client);
+        lock(&shared.clients).push(Arc::downgrade(&client));
         let shared = Arc::clone(shared);
         thread::spawn(move || {
             // Either side may hang up whenever it likes; the client sees it and the test judges that.
             let _ = Connection::new(&client, &shared).and_then(|mut connection| connection.serve());
-            let _ = client.shutdown(Shutdown::Both);
+            if !is_to_be_reset(&client) {
+                let _ = client.shutdown(Shutdown::Both);
+            }
         });
     }
+}
+
+/// Whether closing the connection resets it, which a farewell would prevent.
+fn is_to_be_reset(client: &TcpStream) -> bool {
+    SockRef::from(client).linger().is_ok_and(|linger| linger == Some(Duration::ZERO))
 }
 
 /// A client's connection, and the one to the server that goes with it.
@@ -271,9 +327,12 @@ struct Connection<'a> {
 struct Exchange {
     head: Head,
     record: Arc<Mutex<Seen>>,
-    cut_request: Option<u64>,
-    cut_response: Option<u64>,
+    cut_request: Option<Cut>,
+    cut_response: Option<Cut>,
     lose_answer: bool,
+    answer_header: Option<(&'static str, &'static str)>,
+    bytes_per_second: Option<u32>,
+    truncated_to: Option<u64>,
 }
 
 impl<'a> Connection<'a> {
@@ -295,33 +354,105 @@ impl<'a> Connection<'a> {
     /// Passes one request on and its answer back; returns whether another may follow.
     fn exchange(&mut self, head: Head) -> io::Result<bool> {
         let (record, actions) = self.shared.register(&head)?;
-        let mut exchange =
-            Exchange { head, record, cut_request: None, cut_response: None, lose_answer: false };
+        let mut exchange = Exchange {
+            head,
+            record,
+            cut_request: None,
+            cut_response: None,
+            lose_answer: false,
+            answer_header: None,
+            bytes_per_second: None,
+            truncated_to: None,
+        };
+        let at_once = End::Close(Duration::ZERO);
         for action in actions {
             match action {
                 Action::Hook(hook) => lock(&hook)(),
                 Action::Fault(Fault::Answer(status, headers)) => {
-                    return self.answer(&exchange, status, &headers);
+                    return self.answer(&exchange, status, &headers, "");
                 }
-                Action::Fault(Fault::CutRequest(bytes)) => exchange.cut_request = Some(bytes),
-                Action::Fault(Fault::CutResponse(bytes)) => exchange.cut_response = Some(bytes),
+                Action::Fault(Fault::Page) => {
+                    return self.answer(&exchange, 200, &[("Content-Type", "text/html")], PAGE);
+                }
+                Action::Fault(Fault::CutRequest(after)) => {
+                    exchange.cut_request = Some(Cut { after, end: at_once });
+                }
+                Action::Fault(Fault::ResetRequest(after)) => {
+                    exchange.cut_request = Some(Cut { after, end: End::Reset });
+                }
+                Action::Fault(Fault::StallRequest(after)) => {
+                    exchange.cut_request = Some(Cut { after, end: End::Never });
+                }
+                Action::Fault(Fault::CutResponse(after)) => {
+                    exchange.cut_response = Some(Cut { after, end: at_once });
+                }
+                Action::Fault(Fault::CloseLate(after, wait)) => {
+                    exchange.cut_response = Some(Cut { after, end: End::Close(wait) });
+                }
+                Action::Fault(Fault::ResetResponse(after)) => {
+                    exchange.cut_response = Some(Cut { after, end: End::Reset });
+                }
+                Action::Fault(Fault::StallResponse(after)) => {
+                    exchange.cut_response = Some(Cut { after, end: End::Never });
+                }
+                Action::Fault(Fault::AnswerHeader(name, value)) => {
+                    exchange.answer_header = Some((name, value));
+                }
                 Action::Fault(Fault::Header(name, value)) => exchange.head.change(name, value),
                 Action::Fault(Fault::LoseAnswer) => exchange.lose_answer = true,
                 Action::Fault(Fault::Delay(time)) => thread::sleep(time),
+                Action::Fault(Fault::Slow(rate)) => exchange.bytes_per_second = Some(rate),
+                Action::Fault(Fault::Truncate(length)) => exchange.truncated_to = Some(length),
             }
         }
-        self.pass_on(&exchange)?;
-        self.pass_back(&exchange)
+        let passed = self.pass_on(&exchange);
+        self.end_at(exchange.cut_request, passed)?;
+        let passed = self.pass_back(&exchange);
+        self.end_at(exchange.cut_response, passed)
+    }
+
+    /// Ends the connections as `cut` says, where the body came to that.
+    fn end_at<T>(&mut self, cut: Option<Cut>, passed: io::Result<T>) -> io::Result<T> {
+        let (Some(cut), Err(error)) = (cut, &passed) else { return passed };
+        if error.kind() != CUT {
+            return passed;
+        }
+        let _ = self.server.get_ref().shutdown(Shutdown::Both);
+        match cut.end {
+            End::Close(wait) => thread::sleep(wait),
+            // Otherwise the client might still get what is on its way to it, and only then learn that this was all.
+            End::Reset => self.reset()?,
+            End::Never => {
+                while !self.shared.ended.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(10));
+                }
+            }
+        }
+        passed
+    }
+
+    /// Closes the client's connection with a reset.
+    fn reset(&self) -> io::Result<()> {
+        SockRef::from(self.client).set_linger(Some(Duration::ZERO))
     }
 
     /// Answers in the server's place.
-    fn answer(&mut self, exchange: &Exchange, status: u16, headers: &[(&str, &str)]) -> io::Result<bool> {
+    fn answer(
+        &mut self,
+        exchange: &Exchange,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> io::Result<bool> {
         exchange.head.request_body()?.copy(&mut self.requests, &mut http::Plain(&mut Vec::new()))?;
-        let mut head = format!("HTTP/1.1 {status} Injected\r\nContent-Length: 0\r\n");
+        let mut head = format!("HTTP/1.1 {status} Injected\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
+        if exchange.head.method_and_path()?.0 != "HEAD" {
+            head.push_str(body);
+        }
         lock(&exchange.record).status = Some(status);
         self.client.write_all(head.as_bytes())?;
         Ok(!exchange.head.closes())
@@ -334,7 +465,13 @@ impl<'a> Connection<'a> {
         }
         let count = |size| lock(&exchange.record).sent += size;
         let server = self.server.get_mut();
-        let mut sink = Passing { to: server, passed: 0, cut_after: exchange.cut_request, count: &count };
+        let mut sink = Passing {
+            to: server,
+            passed: 0,
+            cut_after: exchange.cut_request.map(|cut| cut.after),
+            bytes_per_second: exchange.bytes_per_second,
+            count: &count,
+        };
         let sent = sink
             .to
             .write_all(&exchange.head.bytes)
@@ -347,7 +484,7 @@ impl<'a> Connection<'a> {
     }
 
     fn pass_back(&mut self, exchange: &Exchange) -> io::Result<bool> {
-        let head = loop {
+        let mut head = loop {
             let head = Head::read(&mut self.server)?.ok_or(io::ErrorKind::UnexpectedEof)?;
             if head.status()? >= 200 {
                 break head;
@@ -360,10 +497,21 @@ impl<'a> Connection<'a> {
         lock(&exchange.record).status = Some(head.status()?);
         let (method, _) = exchange.head.method_and_path()?;
         let body = head.response_body(method)?;
+        if let Some((name, value)) = exchange.answer_header {
+            head.change(name, Some(value));
+        }
+        if let Some(length) = exchange.truncated_to {
+            head.change("Content-Length", Some(&length.to_string()));
+        }
         let count = |size| lock(&exchange.record).received += size;
         let mut client = self.client;
-        let mut sink =
-            Passing { to: &mut client, passed: 0, cut_after: exchange.cut_response, count: &count };
+        let mut sink = Passing {
+            to: &mut client,
+            passed: 0,
+            cut_after: exchange.cut_response.map(|cut| cut.after).or(exchange.truncated_to),
+            bytes_per_second: exchange.bytes_per_second,
+            count: &count,
+        };
         sink.to.write_all(&head.bytes)?;
         body.copy(&mut self.server, &mut sink)?;
         Ok(body != Body::ToEnd && !head.closes() && !exchange.head.closes())
@@ -375,6 +523,7 @@ struct Passing<'a, W> {
     to: &'a mut W,
     passed: u64,
     cut_after: Option<u64>,
+    bytes_per_second: Option<u32>,
     /// Called with the size of each piece, just before it goes out: a test that has its answer finds it
     /// counted.
     count: &'a dyn Fn(u64),
@@ -385,10 +534,13 @@ impl<W: Write> Sink for Passing<'_, W> {
         let left = self.cut_after.map_or(u64::MAX, |limit| limit - self.passed);
         let piece = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
         let size = piece.len() as u64;
+        if let Some(rate) = self.bytes_per_second {
+            thread::sleep(Duration::from_secs(1).mul_f64(size as f64 / f64::from(rate)));
+        }
         (self.count)(size);
         self.to.write_all(piece)?;
         self.passed += size;
-        if size == left { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+        if size == left { Err(CUT.into()) } else { Ok(()) }
     }
 
     fn framing(&mut self, bytes: &[u8]) -> io::Result<()> {

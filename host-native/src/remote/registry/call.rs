@@ -9,9 +9,9 @@ use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
+use super::outgoing::Part;
 use super::retry::is_certificate_fault;
 use super::stream::Growing;
-use super::upload::Outgoing;
 use crate::remote::RemoteError;
 use crate::remote::error::harmless;
 
@@ -33,7 +33,7 @@ pub(super) struct Call<'a> {
 pub(super) enum Payload<'a> {
     Nothing,
     Bytes(Bytes),
-    Blob(&'a Outgoing),
+    Blob(Part<'a>),
     Growing(&'a Growing),
 }
 
@@ -42,7 +42,7 @@ impl Payload<'_> {
     pub(super) fn sent(&self) -> u64 {
         match self {
             Self::Nothing | Self::Bytes(_) => 0,
-            Self::Blob(outgoing) => outgoing.sent(),
+            Self::Blob(part) => part.sent(),
             Self::Growing(outgoing) => outgoing.sent(),
         }
     }
@@ -56,7 +56,7 @@ impl Payload<'_> {
     pub(super) fn commit_time(&self) -> Duration {
         match self {
             Self::Nothing | Self::Bytes(_) => Duration::ZERO,
-            Self::Blob(outgoing) => outgoing.commit_time(),
+            Self::Blob(part) => part.commit_time(),
             Self::Growing(outgoing) => outgoing.commit_time(),
         }
     }

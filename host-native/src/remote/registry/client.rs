@@ -15,6 +15,7 @@ use reqwest::{Body, Method, Response, StatusCode, Url};
 use super::address::{self, Repository};
 use super::auth::Auth;
 use super::call::{Call, Payload, Said, check_encoding, said, text, unreachable};
+use super::learned::Learned;
 use super::login::Answered;
 use super::retry::{self, Budget, Failure};
 use super::token::Access;
@@ -49,6 +50,8 @@ pub(super) struct Client {
     requests: AtomicU64,
     ignores_ranges: AtomicBool,
     refuses_streams: AtomicBool,
+    /// How the registry takes blobs.
+    pub(super) uploads: Learned,
 }
 
 /// What every connection has in common.
@@ -107,6 +110,7 @@ impl Client {
             requests: AtomicU64::new(0),
             ignores_ranges: AtomicBool::new(false),
             refuses_streams: AtomicBool::new(false),
+            uploads: Learned::new(),
         })
     }
 
@@ -244,7 +248,7 @@ impl Client {
         match &call.payload {
             Payload::Nothing => {}
             Payload::Bytes(bytes) => request = request.body(bytes.clone()),
-            Payload::Blob(outgoing) => request = request.body(Body::wrap_stream(outgoing.open().await?)),
+            Payload::Blob(part) => request = request.body(Body::wrap_stream(part.open().await?)),
             Payload::Growing(outgoing) => request = request.body(Body::wrap_stream(outgoing.open().await?)),
         }
         self.count_request();
@@ -255,7 +259,7 @@ impl Client {
         };
         // What broke the body explains more than the broken connection.
         match &call.payload {
-            Payload::Blob(outgoing) => answer.map_err(|error| outgoing.take_fault().unwrap_or(error)),
+            Payload::Blob(part) => answer.map_err(|error| part.take_fault().unwrap_or(error)),
             _ => answer,
         }
     }

@@ -13,12 +13,9 @@ use reqwest::{Method, Response};
 
 use super::call::{Call, text};
 use super::client::Client;
-use super::retry::{Budget, Failure};
+use super::retry::{Budget, Failure, PROGRESS_BYTES};
 use crate::remote::error::harmless;
 use crate::remote::{BlobStream, RemoteError, blob};
-
-/// How far a download must get for a broken connection to count as the first one again.
-const PROGRESS_BYTES: u64 = 1 << 20;
 
 /// Asks for a blob and streams what comes.
 ///
@@ -71,7 +68,17 @@ struct Download {
     /// How many bytes of this answer came before.
     skip: u64,
     failed_at: u64,
+    /// Whether parts are asked for, or always the whole blob.
+    asks: Asks,
     budget: Budget,
+}
+
+/// What a download asks for when it wants a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    Part,
+    /// The registry's answers about parts make no sense.
+    Whole,
 }
 
 impl Download {
@@ -85,14 +92,16 @@ impl Download {
             end,
             skip: 0,
             failed_at: position,
+            asks: Asks::Part,
             budget,
         }
     }
 
     async fn stream(mut self) -> Result<BlobStream, RemoteError> {
         if self.end != Some(self.position) {
-            let response = self.client.send(&self.call()?).await?;
-            self.begin(response)?;
+            while let Err(failure) = self.ask().await {
+                self.recover(failure).await?;
+            }
         }
         Ok(stream::try_unfold(self, |mut download| async move {
             Ok(download.next().await?.map(|piece| (piece, download)))
@@ -104,9 +113,9 @@ impl Download {
         let (url, what) =
             (self.client.repository.blob(&self.descriptor.digest), blob::name(&self.descriptor));
         let mut call = Call::new(Method::GET, url, what);
+        call.accepted = &[416];
         let last = self.end.map(|end| (end - 1).to_string());
-        if self.position > 0 || last.is_some() {
-            call.accepted = &[416];
+        if self.asks == Asks::Part && (self.position > 0 || last.is_some()) {
             let range = format!("bytes={}-{}", self.position, last.unwrap_or_default());
             call = call.with_header(RANGE, &range)?;
         }
@@ -127,22 +136,40 @@ impl Download {
                 Ok(piece) => return Ok(piece),
                 // Only the end of the answer got lost.
                 Err(_) if self.position == self.end() => return Ok(None),
-                Err(failure) => {
-                    if self.position - self.failed_at >= PROGRESS_BYTES {
-                        self.budget.refill();
-                    }
-                    self.failed_at = self.position;
-                    self.response = None;
-                    self.budget.spend(failure).await?;
-                }
+                Err(failure) => self.recover(failure).await?,
             }
         }
     }
 
+    /// Waits before the next try, where another one makes sense.
+    async fn recover(&mut self, failure: Failure) -> Result<(), RemoteError> {
+        if self.position - self.failed_at >= PROGRESS_BYTES {
+            self.budget.refill();
+        }
+        self.failed_at = self.position;
+        self.response = None;
+        match &failure.error {
+            RemoteError::ContentRange { .. } if self.asks == Asks::Part => {
+                self.asks = Asks::Whole;
+                self.client.note_ranges_ignored();
+                self.budget.spend_on(failure).await
+            }
+            // Whatever is in the way may end an answer too early and not know it.
+            RemoteError::Size { expected, actual, .. } if actual < expected => {
+                self.budget.spend_on(failure).await
+            }
+            _ => self.budget.spend(failure).await,
+        }
+    }
+
+    async fn ask(&mut self) -> Result<(), Failure> {
+        let response = self.client.attempt(&self.call()?).await?;
+        Ok(self.begin(response)?)
+    }
+
     async fn advance(&mut self) -> Result<Option<Bytes>, Failure> {
         if self.response.is_none() {
-            let again = self.client.attempt(&self.call()?).await?;
-            self.begin(again)?;
+            self.ask().await?;
         }
         while let Some(response) = &mut self.response {
             let Some(mut piece) = self.client.piece(response).await? else {
@@ -159,14 +186,12 @@ impl Download {
                 return Ok(Some(piece));
             }
         }
-        match self.end {
-            // A whole blob is measured by whoever verifies it.
-            None => Ok(None),
-            Some(end) => {
-                let (expected, actual) = (end, self.position);
-                Err(RemoteError::Size { what: blob::name(&self.descriptor), expected, actual }.into())
-            }
+        let (expected, actual) = (self.end(), self.position);
+        if actual < expected {
+            return Err(RemoteError::Size { what: blob::name(&self.descriptor), expected, actual }.into());
         }
+        // That a whole blob has more is noticed by whoever verifies it.
+        Ok(None)
     }
 
     /// Takes an answer that starts where we are, or at the beginning.
@@ -188,7 +213,13 @@ impl Download {
                 found: harmless(range.unwrap_or(status.as_str())),
             });
         }
-        self.skip = if status.as_u16() == 206 { 0 } else { self.position };
+        // A registry may give any type to a blob, also this one to a page; but not to as many bytes as it has.
+        let first = if status.as_u16() == 206 { self.position } else { 0 };
+        let last = if status.as_u16() == 206 { self.end() } else { self.descriptor.size };
+        if response.content_length().is_some_and(|length| length != last.saturating_sub(first)) {
+            self.client.refuse_web_page(response.headers())?;
+        }
+        self.skip = self.position - first;
         if status.as_u16() != 206 && self.end.is_some() {
             self.client.note_ranges_ignored();
         }

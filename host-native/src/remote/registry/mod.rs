@@ -8,7 +8,9 @@ mod auth;
 mod call;
 mod client;
 mod download;
+mod learned;
 mod login;
+mod outgoing;
 mod retry;
 mod scope;
 mod stream;
@@ -33,6 +35,7 @@ use serde::Deserialize;
 use self::address::Repository;
 use self::call::{Call, Payload, text};
 use self::client::Client;
+use self::upload::Stage;
 use super::error::harmless;
 use super::growing::GrowingFile;
 use super::{
@@ -117,6 +120,7 @@ impl Registry {
         call.payload = Payload::Bytes(bytes);
         call.accepted = &[412];
         let response = self.client.send(&call).await?;
+        self.client.refuse_web_page(response.headers())?;
         if response.status().as_u16() == 412 {
             return Err(RemoteError::ConditionFailed { tag: which.to_string(), found: None });
         }
@@ -224,7 +228,7 @@ impl Remote for Registry {
         descriptor: &'a Descriptor,
         source: BlobSource,
     ) -> BoxFuture<'a, Result<(), RemoteError>> {
-        upload::push(&self.client, descriptor, source, 0).boxed()
+        upload::push(&self.client, descriptor, source, 0, Stage::Closed).boxed()
     }
 
     fn push_growing_blob(&self, file: GrowingFile) -> BoxFuture<'_, Result<(), RemoteError>> {

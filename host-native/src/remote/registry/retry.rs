@@ -16,6 +16,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The longest wait that a registry may ask for.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(60);
 
+/// How far a transfer must get for a failure to count as the first one again.
+pub(super) const PROGRESS_BYTES: u64 = 1 << 20;
+
 /// A failed try: why, and whether another one makes sense.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -48,7 +51,16 @@ impl Budget {
     ///
     /// Gives the failure's error back where it will not pass or there are no more tries.
     pub(super) async fn spend(&mut self, failure: Failure) -> Result<(), RemoteError> {
-        if self.used >= self.retries || !passes(&failure.error) {
+        if passes(&failure.error) { self.spend_on(failure).await } else { Err(failure.error) }
+    }
+
+    /// Waits before the next try, which is made in another way: so what does not pass may be gone as well.
+    ///
+    /// # Errors
+    ///
+    /// Gives the failure's error back where there are no more tries.
+    pub(super) async fn spend_on(&mut self, failure: Failure) -> Result<(), RemoteError> {
+        if self.used >= self.retries {
             return Err(failure.error);
         }
         let wait = wait(self.used, failure.asked_wait, random_share());

@@ -3,6 +3,7 @@
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-a-blob-in-chunks>: one chunk of
 //! unknown length, as the Docker engine sends its layers, so that registries take it.
 
+use std::io::SeekFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,31 +14,29 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use tokio::fs::File;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use super::call::{Call, Payload};
 use super::client::Client;
 use super::download;
-use super::retry::{self, Failure};
-use super::upload::{self, PIECE_BYTES};
+use super::outgoing::{self, PIECE_BYTES};
+use super::retry::{self, Failure, PROGRESS_BYTES};
+use super::upload::{self, Session, Stage};
 use crate::remote::RemoteError;
 use crate::remote::growing::GrowingFile;
 
-/// Sends a blob that is still growing; as a whole, once it is, where that fails.
+/// What errors call it: its digest is not known yet.
+const WHAT: &str = "the upload of a growing blob";
+
+/// Sends a blob that is still growing, from where it stopped when that breaks; as a whole where neither works.
 pub(super) async fn push(client: &Client, file: GrowingFile) -> Result<(), RemoteError> {
-    let mut counted = 0;
+    let (mut counted, mut stage) = (0, Stage::Closed);
     if client.takes_streams() {
-        let outgoing = Growing { file: file.clone(), sent: Arc::default(), reported: Arc::default() };
-        match stream(client, &outgoing).await {
-            Ok(()) => return Ok(()),
-            Err(Failure { error, .. }) if is_final(&error) => return Err(error),
-            Err(Failure { error, .. }) => {
-                tracing::debug!(%error, "the growing blob will be sent as a whole");
-                if !retry::passes(&error) {
-                    client.note_streams_refused();
-                }
-            }
-        }
+        let mut outgoing = Growing::new(file.clone());
+        stage = match stream(client, &mut outgoing).await? {
+            Streamed::Whole => return Ok(()),
+            Streamed::UpTo(stage) => stage,
+        };
         let descriptor = file.whole().await?;
         counted = outgoing.reported.load(Ordering::Relaxed);
         // Perhaps only the last answer got lost.
@@ -46,7 +45,55 @@ pub(super) async fn push(client: &Client, file: GrowingFile) -> Result<(), Remot
         }
     }
     let descriptor = file.whole().await?;
-    upload::push(client, &descriptor, file.into_source(), counted).await
+    upload::push(client, &descriptor, file.into_source(), counted, stage).await
+}
+
+/// What became of a stream.
+enum Streamed {
+    /// The registry has the blob.
+    Whole,
+    /// It broke off; what is left goes in requests that have a length.
+    UpTo(Stage),
+}
+
+/// Streams a blob, as long as the registry gets further with it.
+///
+/// # Errors
+///
+/// Whatever would fail alike in another way.
+async fn stream(client: &Client, outgoing: &mut Growing) -> Result<Streamed, RemoteError> {
+    let mut budget = client.budget();
+    let mut session = None;
+    loop {
+        let failure = match go_on(client, outgoing, &mut session).await {
+            Ok(()) => return Ok(Streamed::Whole),
+            Err(failure) if is_final(&failure.error) => return Err(failure.error),
+            Err(failure) => failure,
+        };
+        tracing::debug!(error = %failure.error, "the growing blob cannot be streamed to its end");
+        if !retry::passes(&failure.error) {
+            client.note_streams_refused();
+            return Ok(Streamed::UpTo(Stage::Closed));
+        }
+        let Some(broken) = session else { return Ok(Streamed::UpTo(Stage::Closed)) };
+        if budget.spend(failure).await.is_err() {
+            return Ok(Streamed::UpTo(Stage::Broken(broken)));
+        }
+        let resumed = match upload::resume(client, WHAT, &broken, outgoing.sent(), u64::MAX).await {
+            Ok(Some(resumed)) => resumed,
+            Ok(None) => return Ok(Streamed::UpTo(Stage::Closed)),
+            Err(_) => return Ok(Streamed::UpTo(Stage::Broken(broken))),
+        };
+        // A file that is whole has a length to be sent with; and what gets no further does not go this way.
+        if outgoing.file.is_whole() || resumed.offset <= outgoing.start {
+            return Ok(Streamed::UpTo(Stage::Open(resumed)));
+        }
+        if resumed.offset - outgoing.start >= PROGRESS_BYTES {
+            budget.refill();
+        }
+        outgoing.start = resumed.offset;
+        session = Some(resumed);
+    }
 }
 
 /// Whether sending it in another way would fail alike.
@@ -60,30 +107,43 @@ fn is_final(error: &RemoteError) -> bool {
     )
 }
 
-async fn stream(client: &Client, outgoing: &Growing) -> Result<(), Failure> {
-    let what = "the upload of a growing blob";
-    let url = upload::open(client, what).await?;
+/// Sends what is left of the blob, and its digest.
+async fn go_on(client: &Client, outgoing: &Growing, session: &mut Option<Session>) -> Result<(), Failure> {
+    let url = match session {
+        Some(session) => session.url.clone(),
+        None => session.insert(upload::open(client, WHAT).await?).url.clone(),
+    };
     let mut call =
-        Call::new(Method::PATCH, url, what).with_header(CONTENT_TYPE, "application/octet-stream")?;
+        Call::new(Method::PATCH, url, WHAT).with_header(CONTENT_TYPE, "application/octet-stream")?;
     call.payload = Payload::Growing(outgoing);
     let taken = client.attempt(&call).await?;
+    client.refuse_web_page(taken.headers())?;
     let descriptor = outgoing.file.whole().await?;
     let url = upload::next(&call, &taken)?;
-    upload::close(client, url, what, &descriptor, Payload::Nothing).await
+    if let Some(session) = session {
+        session.url = url.clone();
+    }
+    upload::close(client, url, WHAT, &descriptor, Payload::Nothing).await
 }
 
 /// A growing blob on its way out.
 #[derive(Debug)]
 pub(super) struct Growing {
     file: GrowingFile,
-    /// Bytes sent in this try.
+    /// The byte at which the next try begins.
+    start: u64,
+    /// The byte to which this try has come.
     sent: Arc<AtomicU64>,
-    /// The most bytes sent in any try.
+    /// The furthest that any try has come.
     reported: Arc<AtomicU64>,
 }
 
 impl Growing {
-    /// How many bytes were sent.
+    fn new(file: GrowingFile) -> Self {
+        Self { file, start: 0, sent: Arc::default(), reported: Arc::default() }
+    }
+
+    /// The byte to which this try has come.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -97,23 +157,28 @@ impl Growing {
     pub(super) fn commit_time(&self) -> Duration {
         let sent = self.sent();
         if self.file.is_whole() && sent >= self.file.length() {
-            upload::commit_time(sent)
+            outgoing::commit_time(sent)
         } else {
             Duration::ZERO
         }
     }
 
-    /// Streams the file as it grows, to its end.
+    /// Streams the file as it grows, from where this try begins to its end.
     pub(super) async fn open(
         &self,
     ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, RemoteError> {
-        self.sent.store(0, Ordering::Relaxed);
+        self.sent.store(self.start, Ordering::Relaxed);
         let path = self.file.path();
-        let input = File::open(path).await;
-        let input =
-            input.map_err(|source| RemoteError::Io { action: "read", path: path.to_owned(), source })?;
-        let (sent, reported) = (Arc::clone(&self.sent), Arc::clone(&self.reported));
-        let reading = Reading { file: self.file.clone(), input, position: 0, sent, reported };
+        let cannot_read = |source| RemoteError::Io { action: "read", path: path.to_owned(), source };
+        let mut input = File::open(path).await.map_err(cannot_read)?;
+        let position = input.seek(SeekFrom::Start(self.start)).await.map_err(cannot_read)?;
+        let reading = Reading {
+            file: self.file.clone(),
+            input,
+            position,
+            sent: Arc::clone(&self.sent),
+            reported: Arc::clone(&self.reported),
+        };
         Ok(stream::try_unfold(reading, Reading::next).boxed())
     }
 }
@@ -138,7 +203,9 @@ impl Reading {
         self.position += length as u64;
         self.sent.store(self.position, Ordering::Relaxed);
         let reported = self.reported.fetch_max(self.position, Ordering::Relaxed);
-        self.file.transferred.bytes(self.position.saturating_sub(reported).min(length as u64));
+        if self.position > reported {
+            self.file.transferred.bytes(self.position - reported);
+        }
         Ok(Some((piece.freeze(), self)))
     }
 }

@@ -293,6 +293,90 @@ async fn an_upload_is_opened_put_and_counted_once() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_goes_in_chunks_that_are_large_enough() {
+    let registry = Server::new(|asked, _| match &*asked.method {
+        "POST" => reply(202, &["location: /u", "oci-chunk-min-length: 4500000"], b""),
+        "PUT" if asked.body.is_empty() => reply(201, &[], b""),
+        "PUT" => reply(413, &[], b""),
+        "PATCH" => reply(202, &["location: /u"], b""),
+        _ => reply(404, &[], b""),
+    })
+    .await;
+    let content = vec![7; 5_000_000];
+    let descriptor = Descriptor::of("x/y", &content);
+    let remote = registry.remote();
+    remote.push_blob(&descriptor, BlobSource::bytes(content.clone())).await.unwrap();
+    let patches = |asked: Vec<Asked>| -> Vec<usize> {
+        asked.iter().filter(|asked| asked.method == "PATCH").map(|asked| asked.body.len()).collect()
+    };
+    assert_eq!(patches(registry.asked()), [4_500_000, 500_000]);
+    let ranges: Vec<_> =
+        ["0-4499999", "4500000-4999999"].map(|range| format!("content-range: {range}\r\n")).into();
+    for range in ranges {
+        assert!(registry.asked().iter().any(|asked| asked.head.contains(&range)), "{range}");
+    }
+    // What is smaller than the least chunk cannot be cut.
+    let registry = Server::new(|asked, _| match &*asked.method {
+        "POST" => reply(202, &["location: /u", "oci-chunk-min-length: 5000000"], b""),
+        "PUT" => reply(413, &[], b""),
+        _ => reply(404, &[], b""),
+    })
+    .await;
+    let error = registry.remote().push_blob(&descriptor, BlobSource::bytes(content)).await.unwrap_err();
+    assert!(matches!(error, RemoteError::Status { status: 413, .. }), "{error}");
+    assert_eq!(patches(registry.asked()), [0; 0]);
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_from_where_the_registry_says() {
+    let content: Vec<u8> = (0..5_000_000_u32).map(|at| (at % 251) as u8).collect();
+    let descriptor = Descriptor::of("x/y", &content);
+    for (held, from) in [
+        ("range: 0-2999999", Some(3_000_000)),
+        ("range: bytes=0-2999999", Some(3_000_000)),
+        ("range: 0-4999999", Some(5_000_000)),
+        // Nothing, more than there is, nonsense.
+        ("range: 0-0", None),
+        ("range: 0-5000000", None),
+        ("range: 7-8", None),
+        ("x: y", None),
+    ] {
+        let puts = AtomicU64::new(0);
+        let registry = Server::new(move |asked, _| match &*asked.method {
+            "POST" => reply(202, &["location: /u"], b""),
+            "PUT" if puts.fetch_add(1, Ordering::Relaxed) == 0 => reply(500, &[], b""),
+            "GET" => reply(204, &["location: /u?state=2", held], b""),
+            "PATCH" => reply(202, &["location: /u?state=3"], b""),
+            "HEAD" => reply(404, &[], b""),
+            _ => reply(201, &[], b""),
+        })
+        .await;
+        registry.remote().push_blob(&descriptor, BlobSource::bytes(content.clone())).await.unwrap();
+        let asked = registry.asked();
+        let last = asked.last().unwrap();
+        let Some(from) = from else {
+            assert!(last.target.starts_with("/u?digest=") && last.body == content, "{held}");
+            continue;
+        };
+        assert!(last.body.is_empty() && !last.target.starts_with("/u?digest="), "{held}");
+        let rest = asked.iter().find(|asked| asked.method == "PATCH");
+        assert_eq!(rest.map(|rest| &*rest.body), (from < content.len()).then(|| &content[from..]), "{held}");
+        assert!(rest.is_none_or(|rest| rest.target == "/u?state=2"));
+        assert_eq!(asked.iter().filter(|asked| asked.method == "POST").count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_page_in_place_of_a_blob_is_called_so() {
+    let registry = Server::new(|_, _| reply(200, &["content-type: text/html"], b"<html>log in</html>")).await;
+    let error = read_small_blob(&registry.remote(), &descriptor(), 100).await.unwrap_err();
+    assert!(matches!(error, RemoteError::NotARegistry { .. }), "{error}");
+    // A blob may well be a page itself.
+    let registry = Server::new(|_, _| reply(200, &["content-type: text/html"], CONTENT)).await;
+    assert_eq!(read_small_blob(&registry.remote(), &descriptor(), 100).await.unwrap(), CONTENT);
+}
+
+#[tokio::test]
 async fn an_upload_elsewhere_carries_no_login() {
     let storage = Server::new(|_, _| reply(201, &[], b"")).await;
     let location = format!("location: http://{}/upload?sig=secret", storage.host);

@@ -1,34 +1,52 @@
-//! Sends a blob: opens an upload, then puts all of it in one request.
+//! Sends a blob: opens an upload, puts all of it in one request, and goes on where it stopped when that breaks.
 //!
-//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#post-then-put>
-
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#post-then-put>; what is left of a broken
+//! upload, and what is too large for one request, goes in chunks (`#pushing-a-blob-in-chunks`).
 
 use bundle_core::descriptor::Descriptor;
-use bundle_core::digest::Hasher;
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, stream};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use bundle_core::digest::Digest;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, Response, Url};
-use tokio_util::io::ReaderStream;
 
 use super::address;
 use super::call::{Call, Payload, text};
 use super::client::Client;
-use super::download;
-use super::retry::Failure;
-use crate::remote::{BlobContent, BlobSource, RemoteError, blob};
+use super::outgoing::Outgoing;
+use super::retry::{Budget, Failure, PROGRESS_BYTES};
+use super::{CONTENT_DIGEST, download};
+use crate::remote::{BlobSource, RemoteError, blob};
 
-/// How much of a file is read and sent at a time.
-pub(super) const PIECE_BYTES: usize = 512 << 10;
+/// From where on a broken upload is worth the question how far it came.
+const WORTH_RESUMING_BYTES: u64 = 2 << 20;
 
-/// How many bytes a second a registry is trusted to check and store once it has them all.
-const COMMIT_BYTES_PER_SECOND: u64 = 8 << 20;
+/// The least that a registry wants a chunk to have.
+const CHUNK_MIN_LENGTH: &str = "oci-chunk-min-length";
 
-/// Sends a blob, again from the start where it fails and may succeed later.
+/// How far an upload has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The registry knows of none.
+    Closed,
+    /// It takes bytes.
+    Open(Session),
+    /// It took bytes, nobody knows how many.
+    Broken(Session),
+}
+
+/// An upload that the registry has opened.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    /// Where its next request goes. The query may hold a signature.
+    pub(super) url: Url,
+    /// How many bytes the registry has of it.
+    pub(super) offset: u64,
+    /// The least that the registry wants a chunk to have; 0 where it does not say.
+    least_chunk: u64,
+    /// Whether the registry was asked how far it came.
+    is_resumed: bool,
+}
+
+/// Sends a blob, from where it stopped or from the start, where it fails and may succeed later.
 ///
 /// The first `counted` bytes of it went out before and are not counted again.
 pub(super) async fn push(
@@ -36,37 +54,200 @@ pub(super) async fn push(
     descriptor: &Descriptor,
     source: BlobSource,
     counted: u64,
+    stage: Stage,
 ) -> Result<(), RemoteError> {
-    let outgoing = Outgoing::new(descriptor.clone(), source);
-    outgoing.progress.reported.store(counted, Ordering::Relaxed);
-    let mut budget = client.budget();
-    loop {
-        match put(client, &outgoing).await {
-            Ok(()) => return Ok(()),
-            Err(failure) => budget.spend(failure).await?,
+    Upload {
+        client,
+        what: format!("the upload of {}", blob::name(descriptor)),
+        outgoing: Outgoing::new(descriptor.clone(), source, counted),
+        stage,
+        budget: client.budget(),
+        kept: 0,
+        asked: 0,
+    }
+    .finish()
+    .await
+}
+
+struct Upload<'a> {
+    client: &'a Client,
+    what: String,
+    outgoing: Outgoing,
+    stage: Stage,
+    budget: Budget,
+    /// How many bytes the registry was known to have when the tries were counted anew.
+    kept: u64,
+    /// How many bytes the last request was to carry.
+    asked: u64,
+}
+
+impl Upload<'_> {
+    async fn finish(mut self) -> Result<(), RemoteError> {
+        loop {
+            match self.go_on().await {
+                Ok(()) => return Ok(()),
+                Err(failure) => self.recover(failure).await?,
+            }
         }
-        // With all bytes sent, perhaps only the answer got lost.
-        let all_sent = outgoing.sent() == outgoing.descriptor.size;
-        if all_sent && download::find(client, &outgoing.descriptor).await.unwrap_or(false) {
-            return Ok(());
+    }
+
+    /// Sends what is left, from wherever that is.
+    async fn go_on(&mut self) -> Result<(), Failure> {
+        let size = self.outgoing.descriptor().size;
+        if let Stage::Broken(session) = &self.stage {
+            // With all bytes sent, perhaps only the answer got lost.
+            let reached = session.offset.max(self.outgoing.position());
+            let descriptor = self.outgoing.descriptor();
+            if reached == size && download::find(self.client, descriptor).await.unwrap_or(false) {
+                return Ok(());
+            }
+            self.stage = match resume(self.client, &self.what, session, reached, size).await? {
+                Some(session) => Stage::Open(session),
+                None => Stage::Closed,
+            };
+        }
+        let mut session = match &self.stage {
+            Stage::Open(session) => session.clone(),
+            Stage::Broken(_) | Stage::Closed => open(self.client, &self.what).await?,
+        };
+        self.stage = Stage::Open(session.clone());
+        if session.offset >= self.kept + PROGRESS_BYTES {
+            self.kept = session.offset;
+            self.budget.refill();
+        }
+        let largest = self.client.uploads.largest_request().max(session.least_chunk);
+        if session.offset == 0 && size <= largest {
+            self.asked = size;
+            let all = Payload::Blob(self.outgoing.part(0..size));
+            return close(self.client, session.url, &self.what, self.outgoing.descriptor(), all).await;
+        }
+        while session.offset < size {
+            session = self.send_chunk(session, largest).await?;
+            self.stage = Stage::Open(session.clone());
+        }
+        self.asked = 0;
+        close(self.client, session.url, &self.what, self.outgoing.descriptor(), Payload::Nothing).await
+    }
+
+    /// Sends the next `largest` bytes, or what is left.
+    async fn send_chunk(&mut self, session: Session, largest: u64) -> Result<Session, Failure> {
+        let (start, size) = (session.offset, self.outgoing.descriptor().size);
+        let end = size.min(start.saturating_add(largest));
+        self.asked = end - start;
+        let mut call = Call::new(Method::PATCH, session.url.clone(), &*self.what)
+            .with_header(CONTENT_TYPE, "application/octet-stream")?
+            .with_header(CONTENT_RANGE, &format!("{start}-{}", end - 1))?
+            .with_header(CONTENT_LENGTH, &self.asked.to_string())?;
+        call.payload = Payload::Blob(self.outgoing.part(start..end));
+        let taken = self.client.attempt(&call).await?;
+        self.client.refuse_web_page(taken.headers())?;
+        Ok(Session { url: next(&call, &taken)?, offset: end, ..session })
+    }
+
+    /// Makes of a failure where the next try begins, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Gives the failure's error back where another try makes no sense.
+    async fn recover(&mut self, failure: Failure) -> Result<(), RemoteError> {
+        let session = match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Closed => return self.budget.spend(failure).await,
+            Stage::Open(session) | Stage::Broken(session) => session,
+        };
+        let status = match &failure.error {
+            // What the blob is read from may be gone as well, and is called otherwise.
+            RemoteError::Missing { what } if *what == self.what => Some(404),
+            RemoteError::Status { status, .. } => Some(*status),
+            _ => None,
+        };
+        match status {
+            Some(413) if self.client.uploads.note_too_large(self.asked, session.least_chunk) => {
+                tracing::debug!(bytes = self.asked, "too large for one request");
+                self.stage = Stage::Broken(session);
+                Ok(())
+            }
+            // It said how far it came and does not take the rest.
+            Some(400..=499) if session.is_resumed && !super::retry::passes(&failure.error) => {
+                self.client.uploads.note_uploads_forgotten();
+                self.budget.spend_on(failure).await
+            }
+            // It forgot what it opened.
+            Some(404) => self.budget.spend_on(failure).await,
+            // It has more or less of it than was thought.
+            Some(416) => {
+                self.stage = Stage::Broken(session);
+                self.budget.spend_on(failure).await
+            }
+            _ => {
+                self.stage = Stage::Broken(session);
+                self.budget.spend(failure).await
+            }
         }
     }
 }
 
-async fn put(client: &Client, outgoing: &Outgoing) -> Result<(), Failure> {
-    let what = format!("the upload of {}", blob::name(&outgoing.descriptor));
-    let url = open(client, &what).await?;
-    close(client, url, &what, &outgoing.descriptor, Payload::Blob(outgoing)).await
-}
-
-/// Opens an upload; says where its bytes go.
-pub(super) async fn open(client: &Client, what: &str) -> Result<Url, Failure> {
+/// Opens an upload.
+pub(super) async fn open(client: &Client, what: &str) -> Result<Session, Failure> {
     let call = Call::new(Method::POST, client.repository.uploads(), what).with_header(CONTENT_LENGTH, "0")?;
     let opened = client.attempt(&call).await?;
+    client.refuse_web_page(opened.headers())?;
     if opened.status().as_u16() != 202 {
         return Err(call.fault("the registry does not open one").into());
     }
-    Ok(next(&call, &opened)?)
+    let least_chunk = text(opened.headers(), CHUNK_MIN_LENGTH).and_then(|length| length.parse().ok());
+    let least_chunk = least_chunk.unwrap_or_default();
+    Ok(Session { url: next(&call, &opened)?, offset: 0, least_chunk, is_resumed: false })
+}
+
+/// Asks how much the registry has of an upload of which `reached` bytes were sent and that may have `size` in all;
+/// `None` where it is better begun anew.
+///
+/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-a-blob-in-chunks>, its last part.
+pub(super) async fn resume(
+    client: &Client,
+    what: &str,
+    session: &Session,
+    reached: u64,
+    size: u64,
+) -> Result<Option<Session>, Failure> {
+    if reached < WORTH_RESUMING_BYTES || !client.uploads.may_keep_uploads() {
+        return Ok(None);
+    }
+    let mut call = Call::new(Method::GET, session.url.clone(), what);
+    call.accepted = &[400, 404, 405, 410, 416, 501];
+    let answer = client.attempt(&call).await?;
+    let offset = match answer.status().as_u16() {
+        202 | 204 => text(answer.headers(), RANGE).and_then(held),
+        _ => None,
+    };
+    match offset {
+        // The last word for nothing is also the one for a single byte.
+        Some(0 | 1) => Ok(None),
+        Some(offset) if offset <= size => {
+            tracing::debug!(offset, "an upload goes on where it stopped");
+            let url = match text(answer.headers(), LOCATION) {
+                Some(_) => next(&call, &answer)?,
+                None => session.url.clone(),
+            };
+            Ok(Some(Session { url, offset, is_resumed: true, ..session.clone() }))
+        }
+        Some(_) | None => {
+            // One that had everything may be gone because it could not be finished.
+            if reached < size {
+                client.uploads.note_uploads_forgotten();
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// How many bytes a `Range` of an upload says the registry has: `0-999`, as some write it `bytes=0-999`.
+fn held(range: &str) -> Option<u64> {
+    let (first, last) = range.trim().trim_start_matches("bytes=").split_once('-')?;
+    if first != "0" {
+        return None;
+    }
+    last.parse::<u64>().ok()?.checked_add(1)
 }
 
 /// Sends the last bytes of an upload to `url`, and says what they are the last of.
@@ -85,10 +266,18 @@ pub(super) async fn close(
         .with_header(CONTENT_LENGTH, &length.to_string())?;
     call.payload = rest;
     let stored = client.attempt(&call).await?;
+    client.refuse_web_page(stored.headers())?;
     if stored.status().as_u16() == 202 {
         return Err(call.fault("the registry does not finish it").into());
     }
-    Ok(())
+    let declared = text(stored.headers(), CONTENT_DIGEST).and_then(|digest| digest.parse::<Digest>().ok());
+    match declared {
+        Some(actual) if actual != descriptor.digest => {
+            let (what, expected) = (blob::name(descriptor), descriptor.digest);
+            Err(RemoteError::Digest { what, expected, actual }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where the next request of an upload goes.
@@ -97,163 +286,23 @@ pub(super) fn next(call: &Call<'_>, answer: &Response) -> Result<Url, RemoteErro
     address::resolve(&call.url, location).map_err(|fault| call.fault(fault))
 }
 
-/// A blob on its way out.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    descriptor: Descriptor,
-    source: BlobSource,
-    progress: Arc<Progress>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(Debug, Default)]
-struct Progress {
-    /// Bytes sent in this try.
-    sent: AtomicU64,
-    /// The most bytes sent in any try.
-    reported: AtomicU64,
-    /// Why the body broke off.
-    fault: Mutex<Option<RemoteError>>,
-}
-
-impl Outgoing {
-    pub(super) fn new(descriptor: Descriptor, source: BlobSource) -> Self {
-        Self { descriptor, source, progress: Arc::default() }
-    }
-
-    /// How many bytes this try has sent.
-    pub(super) fn sent(&self) -> u64 {
-        self.progress.sent.load(Ordering::Relaxed)
-    }
-
-    /// How much longer the registry may be silent: it has something to do once it has all bytes.
-    pub(super) fn commit_time(&self) -> Duration {
-        let size = self.descriptor.size;
-        if self.sent() >= size { commit_time(size) } else { Duration::ZERO }
-    }
-
-    /// Why the body broke off, if the fault was on this side.
-    pub(super) fn take_fault(&self) -> Option<RemoteError> {
-        self.progress.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Opens the source from the start. The stream breaks off before its last piece where the bytes are not what the
-    /// descriptor says, so that they never become a complete request.
-    pub(super) async fn open(
-        &self,
-    ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, RemoteError> {
-        self.progress.sent.store(0, Ordering::Relaxed);
-        let pieces = match &self.source.content {
-            BlobContent::Bytes(bytes) => {
-                blob::check_bytes(bytes, &self.descriptor)?;
-                in_pieces(bytes.clone())
-            }
-            BlobContent::File(path) | BlobContent::OwnFile(path) => {
-                let cannot_read = |source| RemoteError::Io { action: "read", path: path.clone(), source };
-                let file = tokio::fs::File::open(path).await.map_err(cannot_read)?;
-                if file.metadata().await.map_err(cannot_read)?.len() != self.descriptor.size {
-                    return Err(RemoteError::ChangedWhileRead { path: path.clone() });
-                }
-                ReaderStream::with_capacity(file, PIECE_BYTES).boxed()
-            }
-            BlobContent::Remote(origin) => {
-                let pieces = origin.read(&self.descriptor).await?;
-                pieces.map(|piece| piece.map_err(std::io::Error::other)).boxed()
-            }
-        };
-        let reading = Reading {
-            pieces,
-            length: 0,
-            hasher: match self.source.content {
-                // Nor is what another remote sends hashed twice.
-                BlobContent::OwnFile(_) | BlobContent::Remote(_) => None,
-                BlobContent::Bytes(_) | BlobContent::File(_) => Some(Hasher::new()),
-            },
-            descriptor: self.descriptor.clone(),
-            source: self.source.clone(),
-            progress: Arc::clone(&self.progress),
-        };
-        Ok(stream::try_unfold(reading, Reading::next).boxed())
-    }
-}
-
-/// How long a registry may take to check and store so many bytes.
-pub(super) fn commit_time(bytes: u64) -> Duration {
-    Duration::from_secs(bytes / COMMIT_BYTES_PER_SECOND)
-}
-
-fn in_pieces(mut bytes: Bytes) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
-    let pieces = std::iter::from_fn(move || {
-        (!bytes.is_empty()).then(|| Ok(bytes.split_to(bytes.len().min(PIECE_BYTES))))
-    });
-    stream::iter(pieces).boxed()
-}
-
-struct Reading {
-    pieces: BoxStream<'static, Result<Bytes, std::io::Error>>,
-    length: u64,
-    /// None where the digest is known to be right.
-    hasher: Option<Hasher>,
-    descriptor: Descriptor,
-    source: BlobSource,
-    progress: Arc<Progress>,
-}
-
-impl Reading {
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>, std::io::Error> {
-        let piece = match self.pieces.next().await {
-            Some(Ok(piece)) => piece,
-            Some(Err(error)) => return Err(self.broken(error)),
-            None if self.length == self.descriptor.size => return Ok(None),
-            None => return Err(self.changed()),
-        };
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&piece);
+    #[test]
+    fn a_registry_says_how_much_it_has() {
+        for (range, bytes) in [
+            ("0-999", Some(1000)),
+            ("bytes=0-999", Some(1000)),
+            ("0-0", Some(1)),
+            ("5-999", None),
+            ("0-", None),
+            ("0--1", None),
+            ("0-18446744073709551615", None),
+            ("", None),
+        ] {
+            assert_eq!(held(range), bytes, "{range}");
         }
-        self.length += piece.len() as u64;
-        let length = self.length;
-        if length >= self.descriptor.size {
-            let after = self.pieces.next().await;
-            if let Some(Err(error)) = after {
-                return Err(self.broken(error));
-            }
-            if after.is_some()
-                || length > self.descriptor.size
-                || self.hasher.take().is_some_and(|hasher| hasher.finish() != self.descriptor.digest)
-            {
-                return Err(self.changed());
-            }
-        }
-        self.progress.sent.store(length, Ordering::Relaxed);
-        let reported = self.progress.reported.fetch_max(length, Ordering::Relaxed);
-        if length > reported {
-            self.source.transferred.bytes(length - reported);
-        }
-        Ok(Some((piece, self)))
-    }
-
-    fn changed(&self) -> std::io::Error {
-        if let BlobContent::File(path) | BlobContent::OwnFile(path) = &self.source.content {
-            self.keep(RemoteError::ChangedWhileRead { path: path.clone() });
-        }
-        std::io::Error::other("the content changed")
-    }
-
-    fn broken(&self, source: std::io::Error) -> std::io::Error {
-        match &self.source.content {
-            BlobContent::Bytes(_) => {}
-            BlobContent::File(path) | BlobContent::OwnFile(path) => {
-                self.keep(RemoteError::Io { action: "read", path: path.clone(), source });
-            }
-            BlobContent::Remote(_) => {
-                if let Ok(fault) = source.downcast::<RemoteError>() {
-                    self.keep(fault);
-                }
-            }
-        }
-        std::io::Error::other("the content cannot be read")
-    }
-
-    fn keep(&self, fault: RemoteError) {
-        *self.progress.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 }

@@ -1,5 +1,6 @@
 //! Plans: what is to be done, as plain data. Carrying them out is the host's whole part.
 
+pub mod delete;
 pub mod fetch;
 pub mod pull;
 pub mod push;

@@ -154,6 +154,13 @@ fn text_of(bytes: &[u8], digest: Digest) -> Result<&str, OpenError> {
     std::str::from_utf8(bytes).map_err(|_| OpenError::NotText { digest })
 }
 
+impl OpenError {
+    /// Whether the manifest is whole, and that of something else than a bundle.
+    pub fn is_of_another_kind(&self) -> bool {
+        matches!(self, Self::Manifest(ManifestError::NotABundle { .. } | ManifestError::ImageIndex))
+    }
+}
+
 /// Why a bundle could not be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {

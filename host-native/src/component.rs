@@ -20,6 +20,7 @@ use bundle_core::digest::{Digest, Resolved};
 use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::path::BundlePath;
 use bundle_core::placement::Placement;
+use bundle_core::plan::delete::{DeleteDecision, DeleteFacts};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::pull::{PullMode, PullPlan};
 use bundle_core::plan::push::{History, PushPlan, complete};
@@ -350,6 +351,23 @@ impl Core {
         // Typed facts cannot be refused.
         let decision = answer.map_err(|fault| CoreError::Answer { reason: fault.reason })?;
         convert::tag_decision(decision)
+    }
+
+    /// Decides what may be deleted.
+    pub fn decide_delete(&self, facts: &DeleteFacts) -> Result<DeleteDecision, CoreError> {
+        let tags: Vec<&str> = facts.tags.iter().map(Tag::as_str).collect();
+        let facts = generated::exports::modelops::bundle::plan::DeleteFacts {
+            tag: facts.tag.as_ref().map(Tag::as_str),
+            tags: &tags,
+            unit: facts.unit.into(),
+            force: facts.force,
+        };
+        let answer = self.call("decide-delete", |core, store| {
+            core.modelops_bundle_plan().call_decide_delete(store, facts)
+        })?;
+        // Typed facts cannot be refused.
+        let decision = answer.map_err(|fault| CoreError::Answer { reason: fault.reason })?;
+        convert::delete_decision(decision)
     }
 
     /// The highest version among `tags` that is released.

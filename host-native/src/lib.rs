@@ -67,6 +67,7 @@ pub mod clock;
 pub mod component;
 pub mod credentials;
 pub mod environment;
+pub mod health;
 pub mod inspect;
 pub mod patch;
 pub mod progress;

@@ -465,7 +465,7 @@ async fn send_extras(context: Context<'_>, extras: &[Extra]) -> Result<bool, Pus
             Err(error) if extra.descriptor.size == 0 && error.kind() == RemoteErrorKind::Other => {
                 return Ok(false);
             }
-            result => result?,
+            result => drop(result?),
         }
     }
     Ok(true)

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use modelops_bundle_tests::TestProject;
+use modelops_bundle_tests::{TestProject, WebServer};
 use serde_json::{Value, json};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/json");
@@ -109,6 +109,28 @@ impl Documents {
         self.expect("manifest-tags", 0, &["manifest", "--tags-only"]);
         self.expect("inspect", 0, &["inspect", "latest", "--files", "--tags", "--verify"]);
         self.expect("verify", 0, &["verify", "v1.0.0"]);
+        self.expect("health", 0, &["health"]);
+        let nowhere = format!("oci-archive:{}", self.project.home().join("none.tar").display());
+        self.expect("health-failed", 6, &["health", &nowhere]);
+    }
+
+    fn name(&self) {
+        let target = format!("oci:{}", self.project.home().join("copied").display());
+        self.expect("tag", 0, &["tag", "v1.0.0", "stable"]);
+        self.expect("tag-dry-run", 0, &["tag", "latest", "v1.1.0", "stable", "--dry-run"]);
+        self.expect("copy-dry-run", 0, &["copy", "v1.0.0", &target, "--dry-run"]);
+        self.expect("copy", 0, &["copy", "v1.0.0", &target]);
+        self.expect("delete-dry-run", 0, &["delete", "stable", "--dry-run"]);
+        self.expect("delete", 0, &["delete", "stable"]);
+        // All that a list of repositories asks for is a file.
+        let folder = self.project.home().join("web");
+        fs::create_dir_all(folder.join("v2")).unwrap();
+        fs::write(folder.join("v2/_catalog"), r#"{"repositories":["team/a","team/b","z"]}"#).unwrap();
+        let server = WebServer::start(&[("/", &folder)]);
+        let team = server.address("/team").replace("http://", "");
+        self.expect_changed("repos", 0, &["repos", &team, "-n", "1"], |document| {
+            document["host"] = json!("<host>");
+        });
     }
 
     fn pull(&self) {
@@ -183,6 +205,7 @@ fn every_document_is_what_it_was() {
     documents.publish();
     documents.change();
     documents.look();
+    documents.name();
     documents.pull();
     documents.travel();
     let blobs = documents.project.home().join("layout/blobs/sha256");

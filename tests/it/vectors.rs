@@ -15,6 +15,7 @@ use bundle_core::layout::{Layout, LayoutPolicy, Rewrite};
 use bundle_core::pack::{Pack, Run, TableRef};
 use bundle_core::path::BundlePath;
 use bundle_core::placement::Placement;
+use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit, decide_delete};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport, plan_ranges};
 use bundle_core::plan::pull::{PullMode, plan_pull};
 use bundle_core::plan::push::plan_push;
@@ -160,6 +161,10 @@ fn native(call: &str, input: &Value) -> Answer {
             let rows = rows.into_iter().map(|row| Row::from_byte(row).ok_or_else(|| "other".to_owned()));
             let changes = rows.map(|row| Ok(row?.classify().map_or(u8::MAX, |change| change as u8)));
             Ok(json!({ "result": changes.collect::<Result<Vec<u8>, String>>()? }))
+        }
+        "decide-delete" => {
+            let facts: RawDeleteFacts = read(input)?;
+            Ok(json!({ "result": deletion(&decide_delete(&facts.check()?)) }))
         }
         "decide-tag" => {
             let facts: RawTagFacts = read(input)?;
@@ -334,6 +339,15 @@ fn native_resolve(input: &Value) -> Answer {
 
 fn changes(changes: &[PathChange]) -> Vec<Value> {
     changes.iter().map(|change| json!({"path": change.path, "change": change.change.name()})).collect()
+}
+
+fn deletion(decision: &DeleteDecision) -> Value {
+    let texts = |tags: &[Tag]| tags.iter().map(ToString::to_string).collect::<Vec<_>>();
+    match decision {
+        DeleteDecision::Bundle(with) => json!({ "bundle": texts(with) }),
+        DeleteDecision::NeedsForce(others) => json!({ "needs_force": texts(others) }),
+        DeleteDecision::Tag => json!("tag"),
+    }
 }
 
 fn decision(decision: &TagDecision) -> Value {
@@ -594,6 +608,30 @@ struct RawPackedSeal {
     created: String,
     version: Option<String>,
     tool: String,
+}
+
+#[derive(Deserialize)]
+struct RawDeleteFacts {
+    tag: Option<String>,
+    tags: Vec<String>,
+    unit: String,
+    force: bool,
+}
+
+impl RawDeleteFacts {
+    fn check(self) -> Result<DeleteFacts, String> {
+        let tag = |text: &String| text.parse::<Tag>().map_err(|_| "refused".to_owned());
+        Ok(DeleteFacts {
+            tag: self.tag.as_ref().map(tag).transpose()?,
+            tags: self.tags.iter().map(tag).collect::<Result<_, _>>()?,
+            unit: match self.unit.as_str() {
+                "bundle" => DeleteUnit::Bundle,
+                "tag" => DeleteUnit::Tag,
+                _ => return Err("malformed".to_owned()),
+            },
+            force: self.force,
+        })
+    }
 }
 
 #[derive(Deserialize)]

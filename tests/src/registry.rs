@@ -89,11 +89,19 @@ enum Speaks {
     Tls,
 }
 
+/// Whether a registry deletes what it is asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deletes {
+    Allowed,
+    Off,
+}
+
 /// A registry that is not started yet; anyone may read and write, without TLS, unless something else is said.
 #[derive(Debug)]
 pub struct RegistrySetup {
     generation: Generation,
     has_password: bool,
+    deletes: Deletes,
     /// The lines of its configuration below `http`.
     tls: String,
     /// The lines of its configuration below `auth`.
@@ -103,13 +111,26 @@ pub struct RegistrySetup {
 impl RegistrySetup {
     /// A registry of a generation.
     pub fn new(generation: Generation) -> Self {
-        Self { generation, has_password: false, tls: String::new(), auth: String::new() }
+        Self {
+            generation,
+            has_password: false,
+            deletes: Deletes::Allowed,
+            tls: String::new(),
+            auth: String::new(),
+        }
     }
 
     /// Only [`USER`] with [`PASSWORD`] may use it, by basic authentication.
     #[must_use]
     pub fn with_password(mut self) -> Self {
         self.has_password = true;
+        self
+    }
+
+    /// It deletes nothing.
+    #[must_use]
+    pub fn without_deletes(mut self) -> Self {
+        self.deletes = Deletes::Off;
         self
     }
 
@@ -172,6 +193,11 @@ impl Registry {
     /// Starts a registry that anyone may read and write.
     pub fn start() -> Self {
         RegistrySetup::new(Generation::Second).start()
+    }
+
+    /// Starts a registry that anyone may read and write, and that deletes nothing: as registries are unless told otherwise.
+    pub fn start_without_deletes() -> Self {
+        RegistrySetup::new(Generation::Second).without_deletes().start()
     }
 
     /// Starts a registry that only [`USER`] with [`PASSWORD`] may use, by basic authentication.
@@ -376,10 +402,11 @@ fn configuration(folder: &Path, host: &str, setup: &RegistrySetup) -> String {
     let mut text = format!(
         "version: 0.1\n\
          log:\n  level: error\n  accesslog:\n    disabled: true\n\
-         storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n  \
+         storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: {}\n  \
          maintenance:\n    uploadpurging:\n      enabled: false\n\
          http:\n  addr: {host}\n  secret: only-for-tests\n",
         storage.display(),
+        setup.deletes == Deletes::Allowed,
     );
     text.push_str(&setup.tls);
     text.push_str(&setup.auth);

@@ -14,6 +14,7 @@ use bundle_core::pack::{Pack, Run, TableRef};
 use bundle_core::packed::{Packed, PackedError, pack_placed, unpack_by_path, unpack_files, unpack_placed};
 use bundle_core::path::BundlePath;
 use bundle_core::placement::Placement;
+use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::pull::{PullMode, PullPlan};
 use bundle_core::plan::push::{History, PushDecision, PushPlan};
@@ -688,6 +689,30 @@ impl From<TagDecision> for plan::TagDecision {
             TagDecision::AlreadyThere => Self::AlreadyThere,
             TagDecision::Moved(now) => Self::Moved(now.map(Into::into)),
             TagDecision::Published(digest) => Self::Published(digest.into()),
+        }
+    }
+}
+
+pub(crate) fn delete_facts(facts: plan::DeleteFacts) -> Result<DeleteFacts, types::Fault> {
+    let tag = |text: String| text.parse().map_err(|error| fault(text, &error));
+    Ok(DeleteFacts {
+        tag: facts.tag.map(tag).transpose()?,
+        tags: facts.tags.into_iter().map(tag).collect::<Result<_, _>>()?,
+        unit: match facts.unit {
+            plan::DeleteUnit::Bundle => DeleteUnit::Bundle,
+            plan::DeleteUnit::Tag => DeleteUnit::Tag,
+        },
+        force: facts.force,
+    })
+}
+
+impl From<DeleteDecision> for plan::DeleteDecision {
+    fn from(decision: DeleteDecision) -> Self {
+        let texts = |tags: Vec<Tag>| tags.iter().map(ToString::to_string).collect();
+        match decision {
+            DeleteDecision::Bundle(with) => Self::Bundle(texts(with)),
+            DeleteDecision::NeedsForce(others) => Self::NeedsForce(texts(others)),
+            DeleteDecision::Tag => Self::Tag,
         }
     }
 }

@@ -164,6 +164,10 @@ impl plan::Guest for Component {
         Ok(bundle_core::plan::tag::decide_tag(&convert::tag_facts(facts)?).into())
     }
 
+    fn decide_delete(facts: plan::DeleteFacts) -> Result<plan::DeleteDecision, types::Fault> {
+        Ok(bundle_core::plan::delete::decide_delete(&convert::delete_facts(facts)?).into())
+    }
+
     fn highest_version(tags: Vec<String>) -> Option<String> {
         // A text that is no tag is no version either.
         let tags: Vec<_> = tags.iter().filter_map(|tag| tag.parse().ok()).collect();

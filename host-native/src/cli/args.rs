@@ -6,8 +6,8 @@ use bundle_core::version::Bump;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    add, completions, config, core, diff, env, export, import, init, inspect, login, logout, man, manifest,
-    pull, push, remove, status, verify,
+    add, completions, config, copy, core, delete, diff, env, export, health, import, init, inspect, login,
+    logout, man, manifest, pull, push, remove, repos, status, tag, verify,
 };
 use super::progress::ProgressMode;
 
@@ -97,6 +97,11 @@ pub(crate) enum Command {
     Manifest(manifest::ManifestArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
+    Tag(tag::TagArgs),
+    Copy(copy::CopyArgs),
+    Delete(delete::DeleteArgs),
+    Repos(repos::ReposArgs),
+    Health(health::HealthArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     Login(login::LoginArgs),

@@ -10,7 +10,7 @@ use std::io;
 
 use bundle_core::diff::PathChange;
 use bundle_core::path::{BundlePath, PathFault};
-use bundle_core::reference::ReferenceError;
+use bundle_core::reference::{Reference, ReferenceError};
 use serde::Serialize;
 
 use super::ui::{counted, shown};
@@ -21,6 +21,7 @@ use crate::component::answers::{
 use crate::component::{self, CallError, CoreError};
 use crate::credentials::CredentialsError;
 use crate::environment::EnvironmentError;
+use crate::health::Finding;
 use crate::patch::PatchError;
 use crate::project::config::{ConfigError, SetError};
 use crate::project::disk_path::DiskPathError;
@@ -34,11 +35,13 @@ use crate::project::tracked::TrackedError;
 use crate::pull::PullError;
 use crate::push::{PlanVersionError, PushError};
 use crate::remote::archive::ArchiveError;
+use crate::remote::registry::catalog::CatalogError;
 use crate::remote::{RemoteError, RemoteErrorKind, TlsFileError};
 use crate::scan::select::SelectError;
 use crate::scan::{Refused, ScanError};
 use crate::transfer::{
-    DownloadError, ExportError, Fault, PackingError, TablesError, TagError, UploadError, VerifyError,
+    DeleteError, DownloadError, ExportError, Fault, PackingError, TablesError, TagError, UploadError,
+    VerifyError,
 };
 use crate::workspace::LoadError;
 
@@ -299,6 +302,9 @@ impl From<RemoteError> for CliError {
             RemoteError::NotALayout { .. } => "name another folder, or an empty one",
             RemoteError::OutsideLayout { .. } => {
                 "a layout holds regular files only; copy it again from its source"
+            }
+            RemoteError::DeletesOff { .. } => {
+                "whoever runs it has to allow it: a docker-registry by `storage.delete.enabled: true` in its configuration"
             }
             RemoteError::Unsupported { .. } => "use a registry or an `oci:` folder",
         };
@@ -571,6 +577,119 @@ impl From<VerifyError> for CliError {
             VerifyError::Open(error) => error.into(),
             VerifyError::Remote(error) => error.into(),
             VerifyError::Stopped => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl CliError {
+    /// Nothing is of that name.
+    pub(crate) fn no_bundle(reference: &Reference) -> Self {
+        Self::new(Exit::NotFound, format_args!("there is no bundle {reference}"))
+            .hint("see what there is with `modelops-bundle manifest`")
+    }
+}
+
+impl CliError {
+    /// What was found out about one aspect of a place, in words.
+    pub(crate) fn of_finding(finding: Finding) -> Self {
+        let (message, hint) = match finding {
+            Finding::Failed(error) => return Self::from(error),
+            Finding::Admitted => ("it lets you in", ""),
+            Finding::DoesNotApply => ("a place on disk has no such thing", ""),
+            Finding::UploadLeftOpen => (
+                "it takes an upload, and does not cancel one: the one of this check goes when the registry clears up",
+                "nothing has to be done",
+            ),
+            Finding::UploadTaken => ("an upload was opened and cancelled", ""),
+            Finding::Read => ("what is there can be read", ""),
+            Finding::DeletedTag => ("a tag was written and deleted", ""),
+            Finding::DeletedManifest => (
+                "what was written could be deleted, but not a tag without its bundle",
+                "`modelops-bundle delete` of a tag takes the whole bundle there, with all of its tags",
+            ),
+            Finding::DeletesOff => (
+                "it deletes nothing",
+                "a docker-registry has to be told to by `storage.delete.enabled: true` in its configuration",
+            ),
+            Finding::DeletesOn => ("it deletes, as far as it says of a bundle that is not there", ""),
+            Finding::Encrypted => ("encrypted, with a certificate that is trusted", ""),
+            Finding::Latency(took) => {
+                let message = format!("an answer takes {:.1} ms", took.as_secs_f64() * 1e3);
+                return Self::new(Exit::Failure, message).hint(
+                    "many small requests will be slow: a registry that is nearer, or more --concurrency",
+                );
+            }
+            Finding::NoBlob => ("no blob is known of which a part could be asked for", "see with --write"),
+            Finding::NoDate => ("its answers carry no time", ""),
+            Finding::NoReferrers => (
+                "it does not list what refers to a bundle, such as signatures",
+                "this program does not need it; tools that do fall back to tags",
+            ),
+            Finding::NothingYet => ("there is nothing yet: the first push makes it", ""),
+            Finding::PlainLoopback => ("plain HTTP, which does not leave this machine", ""),
+            Finding::PlainNetwork => (
+                "plain HTTP: whoever is on the way can read and change what is sent",
+                "let the registry have a certificate, and leave out --plain-http",
+            ),
+            Finding::Ranges => ("it sends parts of blobs", ""),
+            Finding::RangesIgnored => (
+                "it sends whole blobs where a part is asked for",
+                "pulls of packed bundles fetch more than they need; a proxy in between may be at fault",
+            ),
+            Finding::Referrers => ("it lists what refers to a bundle", ""),
+            Finding::Reached => ("it is there", ""),
+            Finding::Skew(seconds) => {
+                let message =
+                    format!("its clock and the one here are {} apart", counted(seconds as usize, "second"));
+                return Self::new(Exit::Failure, message)
+                    .hint("set this machine's clock, for example by NTP");
+            }
+            Finding::Unasked => ("not asked, because something else failed", ""),
+            Finding::Unwanted => ("not asked, because of --read-only", ""),
+            Finding::Writable => ("files can be written", ""),
+            Finding::WrittenAsWhole => ("an archive is written as a whole, by `modelops-bundle export`", ""),
+        };
+        let words = Self::new(Exit::Failure, message);
+        if hint.is_empty() { words } else { words.hint(hint) }
+    }
+
+    /// The hint alone.
+    pub(crate) fn into_hint(self) -> Option<String> {
+        self.hint
+    }
+
+    /// Something failed that is needed, and a report said what.
+    pub(crate) fn unhealthy(exit: Exit, place: &str) -> Self {
+        let message = format_args!("{place} cannot be used as it is");
+        Self { is_reported: true, ..Self::new(exit, message).hint("see the hints of what failed") }
+    }
+}
+
+impl From<DeleteError> for CliError {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::Core(error) => error.into(),
+            DeleteError::Open(error) => error.into(),
+            DeleteError::OtherTags { .. } => Self::of(Exit::Conflict, &error)
+                .hint("let those tags go too with --force; nothing was deleted"),
+            DeleteError::Remote(error) => error.into(),
+            DeleteError::Resolve(error) => error.into(),
+            DeleteError::StillThere { .. } => {
+                Self::of(Exit::Failure, &error).hint("ask who runs the registry; it may be slow to forget")
+            }
+        }
+    }
+}
+
+impl From<CatalogError> for CliError {
+    fn from(error: CatalogError) -> Self {
+        let elsewhere = "its web page or its own tools may list them; `modelops-bundle manifest HOST/NAME` shows \
+                         what is in one that you know";
+        match error {
+            CatalogError::Closed { .. } => Self::of(Exit::Authentication, &error)
+                .hint(format!("log in as someone who may see the whole registry; {elsewhere}")),
+            CatalogError::None { .. } => Self::of(Exit::Failure, &error).hint(elsewhere),
+            CatalogError::Remote(error) => error.into(),
         }
     }
 }

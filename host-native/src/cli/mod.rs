@@ -15,8 +15,8 @@ use clap::error::ErrorKind;
 
 use self::args::{Cli, Command};
 use self::commands::{
-    add, completions, config, core, diff, env, export, import, init, inspect, login, logout, man, manifest,
-    pull, push, remove, status, verify,
+    add, completions, config, copy, core, delete, diff, env, export, health, import, init, inspect, login,
+    logout, man, manifest, pull, push, remove, repos, status, tag, verify,
 };
 use self::error::{CliError, Exit};
 use self::progress::{Board, ProgressMode};
@@ -63,6 +63,11 @@ fn run(ui: &Ui, cli: &Cli) -> Result<(), CliError> {
         Command::Manifest(args) => manifest::run(&session, args),
         Command::Inspect(args) => inspect::run(&session, args),
         Command::Verify(args) => verify::run(&session, args),
+        Command::Tag(args) => tag::run(&session, args),
+        Command::Copy(args) => copy::run(&session, args),
+        Command::Delete(args) => delete::run(&session, args),
+        Command::Repos(args) => repos::run(&session, args),
+        Command::Health(args) => health::run(&session, args),
         Command::Export(args) => export::run(&session, args),
         Command::Import(args) => import::run(&session, args),
         Command::Login(args) => login::run(&session, args),

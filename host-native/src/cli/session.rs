@@ -128,7 +128,17 @@ impl<'a> Session<'a> {
 
     /// The remote at the place of `reference`.
     pub(crate) fn remote(&self, reference: &Reference) -> Result<Box<dyn Remote>, CliError> {
-        Ok(open(&reference.place, &self.remote_options()?)?)
+        self.remote_beside(reference, None)
+    }
+
+    /// The same, where `beside` may have some of what will be pushed.
+    pub(crate) fn remote_beside(
+        &self,
+        reference: &Reference,
+        beside: Option<&Place>,
+    ) -> Result<Box<dyn Remote>, CliError> {
+        let options = RemoteOptions { beside: beside.cloned(), ..self.remote_options()? };
+        Ok(open(&reference.place, &options)?)
     }
 
     /// How remotes are reached.

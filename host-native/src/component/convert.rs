@@ -12,12 +12,14 @@ use bundle_core::manifest::annotation;
 use bundle_core::pack::{Pack, TableRef};
 use bundle_core::packed::{pack, unpack_placed};
 use bundle_core::path::BundlePath;
+use bundle_core::plan::delete::{DeleteDecision, DeleteUnit};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::pull::{self, PullMode, PullPlan};
 use bundle_core::plan::push::PushDecision;
 use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{self, EmptyBlob, SealRequest, Sealed, SealedManifest};
 use bundle_core::plan::tag::TagDecision;
+use bundle_core::reference::Tag;
 use bundle_core::snapshot::{ByPath, File};
 use bundle_core::version::{Bump, Difference, Version, VersionDecision};
 
@@ -344,6 +346,28 @@ pub(super) fn tag_decision(decision: plan::TagDecision) -> Answer<TagDecision> {
         plan::TagDecision::Moved(now) => TagDecision::Moved(now.as_deref().map(digest).transpose()?),
         plan::TagDecision::Published(named) => TagDecision::Published(digest(&named)?),
     })
+}
+
+pub(super) fn delete_decision(decision: plan::DeleteDecision) -> Answer<DeleteDecision> {
+    let tags = |texts: Vec<String>| texts.iter().map(|text| tag(text)).collect::<Answer<Vec<Tag>>>();
+    Ok(match decision {
+        plan::DeleteDecision::Bundle(with) => DeleteDecision::Bundle(tags(with)?),
+        plan::DeleteDecision::NeedsForce(others) => DeleteDecision::NeedsForce(tags(others)?),
+        plan::DeleteDecision::Tag => DeleteDecision::Tag,
+    })
+}
+
+fn tag(text: &str) -> Answer<Tag> {
+    text.parse().map_err(|_| CoreError::Answer { reason: format!("`{}` is no tag", text.escape_debug()) })
+}
+
+impl From<DeleteUnit> for plan::DeleteUnit {
+    fn from(unit: DeleteUnit) -> Self {
+        match unit {
+            DeleteUnit::Bundle => Self::Bundle,
+            DeleteUnit::Tag => Self::Tag,
+        }
+    }
 }
 
 pub(super) fn version(text: &str) -> Answer<Version> {

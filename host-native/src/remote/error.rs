@@ -75,6 +75,12 @@ pub enum RemoteError {
         /// Why.
         source: CredentialsError,
     },
+    /// The registry is not set up to delete anything.
+    #[error("{host} does not delete bundles")]
+    DeletesOff {
+        /// The registry.
+        host: String,
+    },
     /// The registry knows who asks and refuses.
     #[error("{host} denies {right}{}", said(message))]
     Denied {
@@ -277,6 +283,7 @@ impl RemoteError {
             Self::Status { status, .. } if is_passing(*status) => RemoteErrorKind::Network,
             Self::Missing { .. } | Self::NoArchive { .. } => RemoteErrorKind::NotFound,
             Self::ChangedWhileRead { .. }
+            | Self::DeletesOff { .. }
             | Self::Io { .. }
             | Self::NotAFile { .. }
             | Self::NotALayout { .. }

@@ -81,13 +81,13 @@ pub trait Remote: Send + Sync {
         &'a self,
         descriptor: &'a Descriptor,
         source: BlobSource,
-    ) -> BoxFuture<'a, Result<(), RemoteError>>;
+    ) -> BoxFuture<'a, Result<Stored, RemoteError>>;
 
     /// Stores a blob that is still being written: while it grows where the remote can do that, else once it is whole.
     fn push_growing_blob(&self, file: GrowingFile) -> BoxFuture<'_, Result<(), RemoteError>> {
         async move {
             let descriptor = file.whole().await?;
-            self.push_blob(&descriptor, file.into_source()).await
+            self.push_blob(&descriptor, file.into_source()).await.map(drop)
         }
         .boxed()
     }
@@ -103,6 +103,16 @@ pub trait Remote: Send + Sync {
         bytes: Bytes,
         condition: Condition,
     ) -> BoxFuture<'a, Result<(), RemoteError>>;
+
+    /// Deletes the tag or the manifest that `which` names; `digest` is what the tag named when that was last looked at.
+    ///
+    /// A manifest goes with every tag that names it; blobs stay. [`RemoteError::Missing`] where there is none of that
+    /// name, [`RemoteError::DeletesOff`] where the remote deletes nothing at all.
+    fn delete<'a>(
+        &'a self,
+        which: &'a Version,
+        digest: Digest,
+    ) -> BoxFuture<'a, Result<Deletion, RemoteError>>;
 
     /// Lists the tags, sorted; none where the place does not exist yet. What is no valid tag is left out.
     fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>>;
@@ -127,6 +137,27 @@ impl fmt::Display for Version {
             Self::Tag(tag) => tag.fmt(f),
         }
     }
+}
+
+/// How a blob came to be on a remote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// The registry took it from another repository of its own.
+    Mounted,
+    /// Its bytes were sent.
+    Sent,
+    /// It was there.
+    WasThere,
+}
+
+/// What became of a wish to delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Deletion {
+    /// It is gone.
+    Done,
+    /// Nothing is gone: this remote deletes a manifest with all of its tags, and no tag alone.
+    OnlyManifests,
 }
 
 /// What must hold for a tag to be written.
@@ -220,6 +251,9 @@ pub enum CheckedLogin {
 /// How to reach a remote; the defaults suit a person at a terminal.
 #[derive(Clone, Debug)]
 pub struct RemoteOptions {
+    /// A place that is likely to have some of what will be pushed. Where it is a repository of the same registry, blobs are
+    /// taken from there and not sent; none by default.
+    pub beside: Option<Place>,
     /// Who asks; anonymous by default. Only ever told to the registry, and to the token server that it names.
     pub login: Login,
     /// How often a request is repeated that may succeed later; 4 by default.
@@ -237,6 +271,7 @@ pub struct RemoteOptions {
 impl Default for RemoteOptions {
     fn default() -> Self {
         Self {
+            beside: None,
             login: Login::default(),
             retries: 4,
             timeout: Duration::from_secs(30),

@@ -18,7 +18,7 @@ use crate::bundle::{Bundle, OpenedManifest};
 use crate::component::answers::ManifestView;
 use crate::remote::archive::ArchiveWriter;
 use crate::remote::{
-    BlobSource, BlobStream, Condition, Remote, RemoteError, RemoteErrorKind, Version, read_blob,
+    BlobSource, BlobStream, Condition, Remote, RemoteError, RemoteErrorKind, Stored, Version, read_blob,
     read_small_blob,
 };
 
@@ -89,6 +89,29 @@ impl Copied {
     }
 }
 
+/// What came to a remote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// What was sent.
+    pub sent: Copied,
+    /// What the registry took from another repository of its own.
+    pub mounted: Copied,
+}
+
+impl Carried {
+    fn one(blob: &Descriptor, stored: Stored) -> Self {
+        match stored {
+            Stored::Mounted => Self { mounted: Copied::one(blob), ..Self::default() },
+            Stored::Sent => Self { sent: Copied::one(blob), ..Self::default() },
+            Stored::WasThere => Self::default(),
+        }
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { sent: self.sent.and(other.sent), mounted: self.mounted.and(other.mounted) }
+    }
+}
+
 /// What of `parts` the remote `target` lacks.
 pub async fn lacking(target: &dyn Remote, parts: &Parts, concurrency: usize) -> Result<Copied, RemoteError> {
     stream::iter(parts.blobs.values())
@@ -111,24 +134,24 @@ pub async fn copy_to_remote(
     target: &dyn Remote,
     parts: &Parts,
     concurrency: usize,
-) -> Result<Copied, RemoteError> {
-    let copied = stream::iter(parts.blobs.values())
+) -> Result<Carried, RemoteError> {
+    let carried = stream::iter(parts.blobs.values())
         .map(|blob| copy_blob(source, target, blob))
         .buffer_unordered(concurrency)
-        .try_fold(Copied::default(), async |sum, one| Ok(sum.and(one)))
+        .try_fold(Carried::default(), async |sum, one| Ok(sum.and(one)))
         .await?;
     let version = Version::Digest(parts.manifest.digest);
     target.push_manifest(&version, media_type::MANIFEST, parts.content.clone(), Condition::Any).await?;
-    Ok(copied)
+    Ok(carried)
 }
 
 async fn copy_blob(
     source: &Arc<dyn Remote>,
     target: &dyn Remote,
     blob: &Descriptor,
-) -> Result<Copied, RemoteError> {
+) -> Result<Carried, RemoteError> {
     if target.has_blob(blob).await? {
-        return Ok(Copied::default());
+        return Ok(Carried::default());
     }
     let content = match blob.size {
         0 => BlobSource::bytes(Bytes::new()),
@@ -136,8 +159,8 @@ async fn copy_blob(
     };
     match target.push_blob(blob, content).await {
         // Some registries refuse an empty blob, and nobody will fetch it.
-        Err(error) if blob.size == 0 && error.kind() == RemoteErrorKind::Other => Ok(Copied::default()),
-        result => result.map(|()| Copied::one(blob)),
+        Err(error) if blob.size == 0 && error.kind() == RemoteErrorKind::Other => Ok(Carried::default()),
+        result => result.map(|stored| Carried::one(blob, stored)),
     }
 }
 

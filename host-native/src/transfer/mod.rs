@@ -2,6 +2,8 @@
 
 mod contents;
 mod copy;
+mod delete;
+mod delivery;
 mod download;
 mod files_archive;
 pub(crate) mod packing;
@@ -13,7 +15,9 @@ mod upload;
 mod verify;
 
 pub use self::contents::read_files;
-pub use self::copy::{Copied, Parts, copy_to_archive, copy_to_remote, lacking};
+pub use self::copy::{Carried, Copied, Parts, copy_to_archive, copy_to_remote, lacking};
+pub use self::delete::{DeleteError, Deleted, Doomed, delete, find_doomed};
+pub use self::delivery::{Delivery, claim};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::files_archive::{ExportError, export_files};
 pub use self::packing::PackingError;

@@ -29,7 +29,7 @@ use super::{Sending, Uploaded};
 use crate::bundle::Context;
 use crate::progress::{Progress, Work};
 use crate::project::staging::Staging;
-use crate::remote::{BlobSource, RemoteError};
+use crate::remote::{BlobSource, RemoteError, Stored};
 use crate::scan::{HashError, Hashed};
 
 /// How many packs are sent at the same time: more would only hold more of the disk.
@@ -176,9 +176,14 @@ async fn upload(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, Pack
         sending.skip(descriptor.size);
         return Ok(Uploaded::default());
     }
-    let source = BlobSource::own_file(spooled.staged.path()).counted_by(sending);
-    context.remote.push_blob(&descriptor, source).await.map_err(fault)?;
-    Ok(Uploaded { blobs: 1, bytes: descriptor.size })
+    let source = BlobSource::own_file(spooled.staged.path()).counted_by(sending.clone());
+    match context.remote.push_blob(&descriptor, source).await.map_err(fault)? {
+        Stored::Mounted | Stored::WasThere => {
+            sending.skip(descriptor.size);
+            Ok(Uploaded::default())
+        }
+        Stored::Sent => Ok(Uploaded { blobs: 1, bytes: descriptor.size }),
+    }
 }
 
 /// The pack once it is complete; where it never is, whoever packs says why.

@@ -12,7 +12,7 @@ use crate::bundle::Context;
 use crate::progress::Work;
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
-use crate::remote::{BlobSource, RemoteError};
+use crate::remote::{BlobSource, RemoteError, Stored};
 
 /// What was really sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,9 +51,14 @@ async fn upload_one(context: Context<'_>, project: &Project, blob: &Upload) -> R
         sending.skip(blob.size);
         return Ok(Uploaded::default());
     }
-    let source = BlobSource::file(to_disk(project.root(), &blob.path)).counted_by(sending);
-    context.remote.push_blob(&descriptor, source).await.map_err(fault)?;
-    Ok(Uploaded { blobs: 1, bytes: blob.size })
+    let source = BlobSource::file(to_disk(project.root(), &blob.path)).counted_by(sending.clone());
+    match context.remote.push_blob(&descriptor, source).await.map_err(fault)? {
+        Stored::Mounted | Stored::WasThere => {
+            sending.skip(blob.size);
+            Ok(Uploaded::default())
+        }
+        Stored::Sent => Ok(Uploaded { blobs: 1, bytes: blob.size }),
+    }
 }
 
 /// Why a file could not be sent.

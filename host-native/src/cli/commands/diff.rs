@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::status::{ChangeReport, FileReport, Sizes, change_reports};
 use crate::bundle::{Bundle, Context, open};
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::CliError;
 use crate::cli::session::{Session, absolute, configured, look, understand, version_of};
 use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
 use crate::patch::{Side, patches};
@@ -209,10 +209,7 @@ fn differing(changes: &[PathChange]) -> Vec<&BundlePath> {
 
 /// Opens a bundle that must be there.
 pub(crate) async fn find(context: Context<'_>, reference: &Reference) -> Result<Bundle, CliError> {
-    open(context, &version_of(reference)?).await?.ok_or_else(|| {
-        CliError::new(Exit::NotFound, format_args!("there is no bundle {reference}"))
-            .hint("see what there is with `modelops-bundle manifest`")
-    })
+    open(context, &version_of(reference)?).await?.ok_or_else(|| CliError::no_bundle(reference))
 }
 
 /// Two bundles as the sides of a comparison in which only the new one has changed.

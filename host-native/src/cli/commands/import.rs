@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bundle_core::digest::Digest;
 use bundle_core::plan::pull::PullMode;
-use bundle_core::plan::tag::TagFacts;
 use bundle_core::reference::{Place, Reference, Tag};
 use clap::Args;
 use serde::Serialize;
@@ -26,7 +25,7 @@ use crate::project::{Project, ProjectLock};
 use crate::push::Force;
 use crate::remote::Remote;
 use crate::remote::archive::Archive;
-use crate::transfer::{Copied, Parts, claim_tag, copy_to_remote, lacking, move_tag, verify_bundle};
+use crate::transfer::{Copied, claim, verify_bundle};
 use crate::workspace::Workspace;
 
 /// Take a bundle from an archive to a remote, or into a folder
@@ -117,7 +116,6 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
         Some(_) => None,
         None => Some(target(session, args.to.as_deref(), source.tag.as_ref())?),
     };
-    let parts = Parts::of(&bundle);
     let found = runtime.block_on(verify_bundle(context, &bundle))?;
     if !found.is_good() {
         return Err(CliError::damaged(&source.to_string(), &found.faults));
@@ -128,16 +126,20 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
         return session.ui.report(&runtime.block_on(report)?);
     };
     let remote = session.remote(&target)?;
-    let import = Import {
-        tag,
-        parts,
-        force: if args.force { Force::Yes } else { Force::No },
-        execution: Execution::of(args.dry_run),
-    };
     let to = session.context(&core, remote.as_ref());
-    let (changed, copied) = runtime.block_on(import.run(Arc::new(archive.clone()), to, &bundle))?;
+    let force = if args.force { Force::Yes } else { Force::No };
+    let delivery = runtime.block_on(claim(to, &bundle, std::slice::from_ref(&tag), force))?;
+    let changed = delivery.changes();
+    let copied = match (changed, Execution::of(args.dry_run)) {
+        (false, _) => Copied::default(),
+        (true, Execution::DryRun) => runtime.block_on(delivery.lacking(to))?,
+        (true, Execution::Apply) => {
+            let source: Arc<dyn Remote> = Arc::new(archive.clone());
+            runtime.block_on(delivery.carry_out(&source, to))?.sent
+        }
+    };
     session.ui.report(&ImportReport {
-        reference: target.with_tag(import.tag).to_string(),
+        reference: target.with_tag(tag).to_string(),
         digest: bundle.digest,
         tree: bundle.index_view.tree,
         file: file.clone(),
@@ -190,42 +192,6 @@ fn target(
         None => DEFAULT_TAG.parse()?,
     };
     Ok((reference, tag))
-}
-
-/// What is brought to a remote, under which name.
-struct Import {
-    tag: Tag,
-    parts: Parts,
-    force: Force,
-    execution: Execution,
-}
-
-impl Import {
-    /// Says whether anything was to be written, and what was sent.
-    async fn run(
-        &self,
-        source: Arc<dyn Remote>,
-        to: Context<'_>,
-        bundle: &Bundle,
-    ) -> Result<(bool, Copied), CliError> {
-        let found = claim_tag(to, &self.tag, bundle.digest, self.force).await?;
-        if found == Some(bundle.digest) {
-            return Ok((false, Copied::default()));
-        }
-        if self.execution == Execution::DryRun {
-            return Ok((true, lacking(to.remote, &self.parts, to.concurrency).await?));
-        }
-        let copied = copy_to_remote(&source, to.remote, &self.parts, to.concurrency).await?;
-        let facts = TagFacts {
-            tag: self.tag.clone(),
-            planned: found,
-            current: None,
-            target: bundle.digest,
-            force: self.force == Force::Yes,
-        };
-        move_tag(to, facts, bundle.manifest.clone()).await?;
-        Ok((true, copied))
-    }
 }
 
 /// Pulls the bundle into `folder`, as `pull` would.

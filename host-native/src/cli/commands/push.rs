@@ -139,7 +139,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let created = creation_time(source_date_epoch.as_deref())
         .map_err(|error| CliError::new(Exit::Usage, format_args!("SOURCE_DATE_EPOCH: {error}")))?;
     let core = session.core()?;
-    let remote = session.remote(&reference)?;
+    let last = workspace.state.synced_ref.as_ref().map(|last| last.place.clone());
+    let remote = session.remote_beside(&reference, last.as_ref())?;
     let context = session.context(&core, remote.as_ref()).with_cache(lock.project());
     let force = if args.force { Force::Yes } else { Force::No };
     let execution = Execution::of(args.dry_run);

@@ -6,7 +6,7 @@ use bundle_core::digest::Digest;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::CliError;
 use crate::cli::session::{Session, version_of};
 use crate::cli::subject::subject;
 use crate::cli::ui::{Report, bytes, counted, shown};
@@ -153,10 +153,8 @@ pub(crate) fn run(session: &Session<'_>, args: &VerifyArgs) -> Result<(), CliErr
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());
     let version = version_of(&reference)?;
-    let found = session.runtime()?.block_on(verify(context, &version))?.ok_or_else(|| {
-        CliError::new(Exit::NotFound, format_args!("there is no bundle {reference}"))
-            .hint("see what there is with `modelops-bundle manifest`")
-    })?;
+    let found = session.runtime()?.block_on(verify(context, &version))?;
+    let found = found.ok_or_else(|| CliError::no_bundle(&reference))?;
     let name = reference.to_string();
     session.ui.report(&VerifyReport::of(name.clone(), &found, remote.requests()))?;
     verdict(&name, &found)

@@ -28,7 +28,9 @@ use super::disk::{cannot, open_regular};
 use super::image_layout::{
     self, Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch,
 };
-use super::{BlobSource, BlobStream, Condition, FetchedManifest, Remote, RemoteError, Version};
+use super::{
+    BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Remote, RemoteError, Stored, Version,
+};
 
 /// The folder of an image layout in which blobs are, as entries name it.
 const BLOB_FOLDER: &str = "blobs/sha256/";
@@ -173,7 +175,7 @@ impl Remote for Archive {
         &'a self,
         _descriptor: &'a Descriptor,
         _source: BlobSource,
-    ) -> BoxFuture<'a, Result<(), RemoteError>> {
+    ) -> BoxFuture<'a, Result<Stored, RemoteError>> {
         async { read_only() }.boxed()
     }
 
@@ -184,6 +186,14 @@ impl Remote for Archive {
         _bytes: Bytes,
         _condition: Condition,
     ) -> BoxFuture<'a, Result<(), RemoteError>> {
+        async { read_only() }.boxed()
+    }
+
+    fn delete<'a>(
+        &'a self,
+        _which: &'a Version,
+        _digest: Digest,
+    ) -> BoxFuture<'a, Result<Deletion, RemoteError>> {
         async { read_only() }.boxed()
     }
 

@@ -109,7 +109,7 @@ async fn cannot_be_changed() {
     let blob = archive.push_blob(&Descriptor::of("x/y", b"x"), BlobSource::bytes(&b"x"[..])).await;
     let tag = Version::Tag("v2".parse().unwrap());
     let manifest = archive.push_manifest(&tag, "m", Bytes::from_static(MANIFEST), Condition::Any).await;
-    for refused in [blob, manifest] {
+    for refused in [blob.map(drop), manifest] {
         let fault = refused.unwrap_err();
         assert!(matches!(&fault, RemoteError::Unsupported { what } if what.contains("export")), "{fault}");
     }

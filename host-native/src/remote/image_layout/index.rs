@@ -104,6 +104,24 @@ impl Index {
         }
     }
 
+    /// Forgets `tag`, and with it the manifest where nothing else in the list names that.
+    pub(in crate::remote) fn remove_tag(&mut self, tag: &Tag) {
+        let Some(manifests) = self.document.get_mut("manifests").and_then(Value::as_array_mut) else {
+            return;
+        };
+        manifests.retain(|entry| name(entry) != Some(tag.as_str()));
+    }
+
+    /// Forgets a manifest and every tag of it; whether there was one.
+    pub(in crate::remote) fn remove_manifest(&mut self, digest: &Digest) -> bool {
+        let Some(manifests) = self.document.get_mut("manifests").and_then(Value::as_array_mut) else {
+            return false;
+        };
+        let (before, digest) = (manifests.len(), digest.to_string());
+        manifests.retain(|entry| entry.get("digest").and_then(Value::as_str) != Some(&digest));
+        manifests.len() < before
+    }
+
     /// The bytes of `index.json`.
     pub(in crate::remote) fn to_json(&self) -> String {
         Value::Object(self.document.clone()).to_string()
@@ -136,6 +154,15 @@ mod tests {
         for kept in ["schemaVersion", "annotations", "x"] {
             assert_eq!(index.document[kept], before[kept]);
         }
+        let mut shorter = Index::parse(index.to_json().as_bytes()).unwrap();
+        shorter.remove_tag(&"v1".parse().unwrap());
+        assert_eq!(shorter.tags().iter().map(Tag::as_str).collect::<Vec<_>>(), ["old"]);
+        assert!(!shorter.remove_manifest(&descriptor.digest));
+        assert!(shorter.remove_manifest(&Digest::of(b"x")));
+        assert_eq!(
+            shorter.document["manifests"].as_array().unwrap()[..],
+            before["manifests"].as_array().unwrap()[..1]
+        );
         let manifests = index.document["manifests"].as_array().unwrap();
         assert_eq!(manifests[..2], before["manifests"].as_array().unwrap()[..2]);
         assert_eq!(manifests[2]["artifactType"], "t");

@@ -69,6 +69,24 @@ impl Directory {
         self.inside(&blobs).map(drop)
     }
 
+    /// Whether there is a layout to be changed.
+    pub(super) fn is_layout(&self) -> bool {
+        self.root.join(INDEX_FILE).exists()
+    }
+
+    /// Finds out whether files can be written, and leaves none.
+    pub(super) fn try_to_write(&self) -> Result<(), RemoteError> {
+        let mut folder = self.root.as_path();
+        // What is not there yet will be made by the first push, in whatever there is.
+        while let (false, Some(parent)) = (folder.exists(), folder.parent()) {
+            folder = parent;
+        }
+        if self.root.exists() && !self.root.join(MARKER_FILE).exists() {
+            self.refuse_foreign()?;
+        }
+        new_file(folder).map(drop)
+    }
+
     fn refuse_foreign(&self) -> Result<(), RemoteError> {
         for entry in fs::read_dir(&self.root).map_err(cannot("read", &self.root))? {
             let name = entry.map_err(cannot("read", &self.root))?.file_name();

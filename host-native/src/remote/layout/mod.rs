@@ -1,7 +1,7 @@
 //! A remote that is an OCI image layout: a directory, shared by whoever can write to it.
 //!
 //! What is in such a directory is the matter of [`super::image_layout`], how files get to disk and back that of
-//! `files.rs`. Nothing is ever deleted here.
+//! `files.rs`. Blobs are never deleted here, and names only where that was asked for.
 
 mod files;
 
@@ -21,8 +21,8 @@ use self::files::Directory;
 use super::disk::cannot;
 use super::image_layout::{self, Files as _};
 use super::{
-    BlobContent, BlobSource, BlobStream, Condition, FetchedManifest, Remote, RemoteBlob, RemoteError,
-    Transferred, Version, blob,
+    BlobContent, BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Remote, RemoteBlob,
+    RemoteError, Stored, Transferred, Version, blob,
 };
 
 /// How much of a file is read at a time.
@@ -40,6 +40,16 @@ impl Layout {
     /// Names a layout; nothing is read or created yet.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: Arc::new(Directory::new(directory.into())) }
+    }
+
+    /// Whether anything is there yet: the first push makes it.
+    pub fn exists(&self) -> bool {
+        self.directory.is_layout()
+    }
+
+    /// Finds out whether something could be pushed, and leaves everything as it is.
+    pub async fn try_to_write(&self) -> Result<(), RemoteError> {
+        self.blocking(Directory::try_to_write).await
     }
 
     /// Runs `work` where it may block.
@@ -113,7 +123,7 @@ impl Remote for Layout {
         &'a self,
         descriptor: &'a Descriptor,
         source: BlobSource,
-    ) -> BoxFuture<'a, Result<(), RemoteError>> {
+    ) -> BoxFuture<'a, Result<Stored, RemoteError>> {
         async move {
             let wanted = descriptor.clone();
             let is_there = self.blocking(move |directory| {
@@ -121,7 +131,7 @@ impl Remote for Layout {
                 image_layout::holds(directory, &wanted)
             });
             if is_there.await? {
-                return Ok(());
+                return Ok(Stored::WasThere);
             }
             let (wanted, transferred) = (descriptor.clone(), source.transferred);
             match source.content {
@@ -130,17 +140,18 @@ impl Remote for Layout {
                         blob::check_bytes(&bytes, &wanted)?;
                         directory.write_blob(&wanted, &mut &bytes[..], &*transferred, None)
                     })
-                    .await
+                    .await?;
                 }
                 BlobContent::File(path) | BlobContent::OwnFile(path) => {
                     self.blocking(move |directory| {
                         let mut file = std::fs::File::open(&path).map_err(cannot("read", &path))?;
                         directory.write_blob(&wanted, &mut file, &*transferred, Some(&path))
                     })
-                    .await
+                    .await?;
                 }
-                BlobContent::Remote(origin) => self.receive(descriptor, &origin, &*transferred).await,
+                BlobContent::Remote(origin) => self.receive(descriptor, &origin, &*transferred).await?,
             }
+            Ok(Stored::Sent)
         }
         .boxed()
     }
@@ -171,6 +182,15 @@ impl Remote for Layout {
         .boxed()
     }
 
+    fn delete<'a>(
+        &'a self,
+        which: &'a Version,
+        digest: Digest,
+    ) -> BoxFuture<'a, Result<Deletion, RemoteError>> {
+        let which = which.clone();
+        self.blocking(move |directory| delete_entries(directory, &which, digest)).boxed()
+    }
+
     fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>> {
         self.blocking(|directory| Ok(directory.index()?.tags())).boxed()
     }
@@ -178,6 +198,32 @@ impl Remote for Layout {
     fn requests(&self) -> u64 {
         0
     }
+}
+
+/// Takes a manifest, or a tag of it, out of the index. The manifest's own bytes stay where they are.
+fn delete_entries(directory: &Directory, which: &Version, digest: Digest) -> Result<Deletion, RemoteError> {
+    let missing = || RemoteError::Missing { what: format!("manifest {which}") };
+    if !directory.is_layout() {
+        return Err(missing());
+    }
+    let _lock = directory.lock()?;
+    let mut index = directory.index()?;
+    match which {
+        Version::Tag(tag) => {
+            let found = index.find(tag)?.ok_or_else(missing)?.digest;
+            if found != digest {
+                return Err(RemoteError::ConditionFailed { tag: tag.to_string(), found: Some(found) });
+            }
+            index.remove_tag(tag);
+        }
+        Version::Digest(digest) => {
+            if !index.remove_manifest(digest) {
+                return Err(missing());
+            }
+        }
+    }
+    directory.write_index(&index)?;
+    Ok(Deletion::Done)
 }
 
 fn write_tag(

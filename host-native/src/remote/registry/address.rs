@@ -64,6 +64,33 @@ impl Repository {
         self.below("blobs/uploads/")
     }
 
+    /// Opens an upload, unless the registry takes the blob from the repository `sibling` instead.
+    pub(super) fn mount(&self, digest: &Digest, sibling: &str) -> Url {
+        let mut url = self.uploads();
+        url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", sibling);
+        url
+    }
+
+    /// What lies on the manifest `digest`: signatures and the like.
+    pub(super) fn referrers(&self, digest: &Digest) -> Url {
+        self.below(&format!("referrers/{digest}"))
+    }
+
+    /// Where a registry says that it is one.
+    pub(super) fn root(&self) -> Url {
+        let mut url = self.base.clone();
+        url.set_path("/v2/");
+        url
+    }
+
+    /// The repositories of the registry.
+    pub(super) fn catalog(&self, page: u32) -> Url {
+        let mut url = self.root();
+        url.set_path("/v2/_catalog");
+        url.query_pairs_mut().append_pair("n", &page.to_string());
+        url
+    }
+
     pub(super) fn tags(&self, page: u32) -> Url {
         let mut url = self.below("tags/list");
         url.query_pairs_mut().append_pair("n", &page.to_string());
@@ -188,6 +215,14 @@ mod tests {
         let repository = Repository::new("localhost:5000", "a/b", Transport::Secure).unwrap();
         let digest = Digest::of(b"");
         assert_eq!(repository.uploads().as_str(), "http://localhost:5000/v2/a/b/blobs/uploads/");
+        assert_eq!(
+            repository.mount(&digest, "c/d").query(),
+            Some(&*format!("mount={digest}&from=c%2Fd").replace("sha256:", "sha256%3A"))
+        );
+        for base in [&repository, &Repository::new("localhost:5000", "", Transport::Secure).unwrap()] {
+            assert_eq!(base.root().as_str(), "http://localhost:5000/v2/");
+            assert_eq!(base.catalog(9).as_str(), "http://localhost:5000/v2/_catalog?n=9");
+        }
         assert_eq!(repository.tags(9).as_str(), "http://localhost:5000/v2/a/b/tags/list?n=9");
         assert_eq!(repository.blob(&digest).path(), format!("/v2/a/b/blobs/{digest}"));
         let tag = Version::Tag("v1.0_x-y".parse().unwrap());

@@ -17,6 +17,7 @@ use super::auth::Auth;
 use super::call::{Call, Payload, Said, check_encoding, said, text, unreachable};
 use super::learned::Learned;
 use super::login::Answered;
+use super::mount;
 use super::retry::{self, Budget, Failure};
 use super::token::Access;
 use crate::remote::{RemoteError, RemoteOptions, TlsOptions};
@@ -52,6 +53,9 @@ pub(super) struct Client {
     refuses_streams: AtomicBool,
     /// How the registry takes blobs.
     pub(super) uploads: Learned,
+    /// A repository of the same registry that may have what is pushed.
+    sibling: Option<String>,
+    refuses_mounts: AtomicBool,
 }
 
 /// What every connection has in common.
@@ -97,6 +101,7 @@ impl Client {
         }
         let auth = Auth::new(&repository, options);
         let (retries, timeout) = (options.retries, options.timeout);
+        let sibling = mount::sibling(&repository, options.beside.as_ref());
         Ok(Self {
             repository,
             plain,
@@ -111,6 +116,8 @@ impl Client {
             ignores_ranges: AtomicBool::new(false),
             refuses_streams: AtomicBool::new(false),
             uploads: Learned::new(),
+            sibling,
+            refuses_mounts: AtomicBool::new(false),
         })
     }
 
@@ -165,6 +172,16 @@ impl Client {
     /// Whether the registry may take a blob of unknown length.
     pub(super) fn takes_streams(&self) -> bool {
         !self.refuses_streams.load(Ordering::Relaxed)
+    }
+
+    /// A repository of the same registry from which a blob may be had without sending it.
+    pub(super) fn sibling(&self) -> Option<&str> {
+        self.sibling.as_deref().filter(|_| !self.refuses_mounts.load(Ordering::Relaxed))
+    }
+
+    /// Remembers that the registry lets nothing be taken from the sibling.
+    pub(super) fn note_mounts_refused(&self) {
+        self.refuses_mounts.store(true, Ordering::Relaxed);
     }
 
     /// A fresh count of tries.

@@ -6,11 +6,14 @@
 mod address;
 mod auth;
 mod call;
+pub mod catalog;
 mod client;
 mod download;
 mod learned;
 mod login;
+mod mount;
 mod outgoing;
+pub mod probe;
 mod retry;
 mod scope;
 mod stream;
@@ -39,8 +42,8 @@ use self::upload::Stage;
 use super::error::harmless;
 use super::growing::GrowingFile;
 use super::{
-    BlobSource, BlobStream, CheckedLogin, Condition, FetchedManifest, MAX_MANIFEST_BYTES, Remote,
-    RemoteError, RemoteOptions, Version,
+    BlobSource, BlobStream, CheckedLogin, Condition, Deletion, FetchedManifest, MAX_MANIFEST_BYTES, Remote,
+    RemoteError, RemoteOptions, Stored, Version,
 };
 
 /// The manifests that we know by name; a registry may answer with another type where none of them is given.
@@ -130,6 +133,21 @@ impl Registry {
                 Err(RemoteError::Digest { what, expected: actual, actual: declared })
             }
             _ => Ok(()),
+        }
+    }
+
+    async fn delete_manifest(&self, which: &Version) -> Result<Deletion, RemoteError> {
+        let mut call =
+            Call::new(Method::DELETE, self.client.repository.manifest(which), format!("manifest {which}"));
+        // What registries say that know no such thing as deleting a tag, or anything.
+        call.accepted = &[400, 405, 501];
+        let answer = self.client.send(&call).await?;
+        match (which, answer.status().is_success()) {
+            (_, true) => Ok(Deletion::Done),
+            (Version::Tag(_), false) => Ok(Deletion::OnlyManifests),
+            (Version::Digest(_), false) => {
+                Err(RemoteError::DeletesOff { host: self.client.repository.host.clone() })
+            }
         }
     }
 
@@ -227,7 +245,7 @@ impl Remote for Registry {
         &'a self,
         descriptor: &'a Descriptor,
         source: BlobSource,
-    ) -> BoxFuture<'a, Result<(), RemoteError>> {
+    ) -> BoxFuture<'a, Result<Stored, RemoteError>> {
         upload::push(&self.client, descriptor, source, 0, Stage::Closed).boxed()
     }
 
@@ -243,6 +261,14 @@ impl Remote for Registry {
         condition: Condition,
     ) -> BoxFuture<'a, Result<(), RemoteError>> {
         self.put_manifest(which, media_type, bytes, condition).boxed()
+    }
+
+    fn delete<'a>(
+        &'a self,
+        which: &'a Version,
+        _digest: Digest,
+    ) -> BoxFuture<'a, Result<Deletion, RemoteError>> {
+        self.delete_manifest(which).boxed()
     }
 
     fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>> {

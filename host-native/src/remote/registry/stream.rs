@@ -45,7 +45,7 @@ pub(super) async fn push(client: &Client, file: GrowingFile) -> Result<(), Remot
         }
     }
     let descriptor = file.whole().await?;
-    upload::push(client, &descriptor, file.into_source(), counted, stage).await
+    upload::push(client, &descriptor, file.into_source(), counted, stage).await.map(drop)
 }
 
 /// What became of a stream.

@@ -1,4 +1,5 @@
 mod server;
+mod siblings;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};

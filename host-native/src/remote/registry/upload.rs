@@ -11,10 +11,11 @@ use reqwest::{Method, Response, Url};
 use super::address;
 use super::call::{Call, Payload, text};
 use super::client::Client;
+use super::mount::{self, Opened};
 use super::outgoing::Outgoing;
 use super::retry::{Budget, Failure, PROGRESS_BYTES};
 use super::{CONTENT_DIGEST, download};
-use crate::remote::{BlobSource, RemoteError, blob};
+use crate::remote::{BlobSource, RemoteError, Stored, blob};
 
 /// From where on a broken upload is worth the question how far it came.
 const WORTH_RESUMING_BYTES: u64 = 2 << 20;
@@ -55,7 +56,7 @@ pub(super) async fn push(
     source: BlobSource,
     counted: u64,
     stage: Stage,
-) -> Result<(), RemoteError> {
+) -> Result<Stored, RemoteError> {
     Upload {
         client,
         what: format!("the upload of {}", blob::name(descriptor)),
@@ -82,24 +83,24 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    async fn finish(mut self) -> Result<(), RemoteError> {
+    async fn finish(mut self) -> Result<Stored, RemoteError> {
         loop {
             match self.go_on().await {
-                Ok(()) => return Ok(()),
+                Ok(stored) => return Ok(stored),
                 Err(failure) => self.recover(failure).await?,
             }
         }
     }
 
     /// Sends what is left, from wherever that is.
-    async fn go_on(&mut self) -> Result<(), Failure> {
+    async fn go_on(&mut self) -> Result<Stored, Failure> {
         let size = self.outgoing.descriptor().size;
         if let Stage::Broken(session) = &self.stage {
             // With all bytes sent, perhaps only the answer got lost.
             let reached = session.offset.max(self.outgoing.position());
             let descriptor = self.outgoing.descriptor();
             if reached == size && download::find(self.client, descriptor).await.unwrap_or(false) {
-                return Ok(());
+                return Ok(Stored::Sent);
             }
             self.stage = match resume(self.client, &self.what, session, reached, size).await? {
                 Some(session) => Stage::Open(session),
@@ -108,7 +109,12 @@ impl Upload<'_> {
         }
         let mut session = match &self.stage {
             Stage::Open(session) => session.clone(),
-            Stage::Broken(_) | Stage::Closed => open(self.client, &self.what).await?,
+            Stage::Broken(_) | Stage::Closed => {
+                match mount::open(self.client, &self.what, self.outgoing.descriptor()).await? {
+                    Opened::Mounted => return Ok(Stored::Mounted),
+                    Opened::Upload(session) => session,
+                }
+            }
         };
         self.stage = Stage::Open(session.clone());
         if session.offset >= self.kept + PROGRESS_BYTES {
@@ -119,14 +125,16 @@ impl Upload<'_> {
         if session.offset == 0 && size <= largest {
             self.asked = size;
             let all = Payload::Blob(self.outgoing.part(0..size));
-            return close(self.client, session.url, &self.what, self.outgoing.descriptor(), all).await;
+            close(self.client, session.url, &self.what, self.outgoing.descriptor(), all).await?;
+            return Ok(Stored::Sent);
         }
         while session.offset < size {
             session = self.send_chunk(session, largest).await?;
             self.stage = Stage::Open(session.clone());
         }
         self.asked = 0;
-        close(self.client, session.url, &self.what, self.outgoing.descriptor(), Payload::Nothing).await
+        close(self.client, session.url, &self.what, self.outgoing.descriptor(), Payload::Nothing).await?;
+        Ok(Stored::Sent)
     }
 
     /// Sends the next `largest` bytes, or what is left.
@@ -194,9 +202,16 @@ pub(super) async fn open(client: &Client, what: &str) -> Result<Session, Failure
     if opened.status().as_u16() != 202 {
         return Err(call.fault("the registry does not open one").into());
     }
-    let least_chunk = text(opened.headers(), CHUNK_MIN_LENGTH).and_then(|length| length.parse().ok());
-    let least_chunk = least_chunk.unwrap_or_default();
-    Ok(Session { url: next(&call, &opened)?, offset: 0, least_chunk, is_resumed: false })
+    Ok(Session::opened(&call, &opened)?)
+}
+
+impl Session {
+    /// What the `answer` to the first request of an upload says of it.
+    pub(super) fn opened(call: &Call<'_>, answer: &Response) -> Result<Self, RemoteError> {
+        let least_chunk = text(answer.headers(), CHUNK_MIN_LENGTH).and_then(|length| length.parse().ok());
+        let least_chunk = least_chunk.unwrap_or_default();
+        Ok(Self { url: next(call, answer)?, offset: 0, least_chunk, is_resumed: false })
+    }
 }
 
 /// Asks how much the registry has of an upload of which `reached` bytes were sent and that may have `size` in all;

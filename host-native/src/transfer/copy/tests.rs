@@ -62,12 +62,12 @@ async fn goes_into_an_archive_and_out_of_it() {
     let target = Layout::new(folder.path().join("target"));
     assert_eq!(lacking(&target, &parts, 8).await.unwrap(), parts.sum());
     let copied = copy_to_remote(&archive, &target, &parts, 1).await.unwrap();
-    assert_eq!((copied, copied.blobs), (parts.sum(), 4));
+    assert_eq!((copied.sent, copied.sent.blobs), (parts.sum(), 4));
     verify(&target, &parts).await.unwrap();
     let manifest = target.manifest(&Version::Digest(parts.manifest.digest)).await.unwrap().unwrap();
     assert_eq!(&manifest.bytes[..], MANIFEST);
     assert_eq!(target.tags().await.unwrap(), []);
-    assert_eq!(copy_to_remote(&archive, &target, &parts, 8).await.unwrap(), Copied::default());
+    assert_eq!(copy_to_remote(&archive, &target, &parts, 8).await.unwrap(), Carried::default());
 }
 
 #[tokio::test]

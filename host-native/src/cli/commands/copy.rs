@@ -1,0 +1,253 @@
+//! `copy`: brings bundles from one place to another as they are.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bundle_core::digest::Digest;
+use bundle_core::reference::{Place, Reference, Tag};
+use clap::Args;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+
+use super::diff::find;
+use crate::bundle::{Bundle, Context, open};
+use crate::cli::args::Execution;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::session::{Session, absolute, understand};
+use crate::cli::subject::subject;
+use crate::cli::ui::{Report, bytes, counted};
+use crate::push::Force;
+use crate::remote::{Remote, Version};
+use crate::transfer::{Carried, Copied, Delivery, claim, tag_digest};
+use crate::workspace::Workspace;
+
+/// Copy a bundle between registries, layouts and archives
+///
+/// The copy has the same digest. What DST has is not sent, what another repository of its registry has is only named there
+/// (mounted), and every byte that is sent is verified on its way. Its tag is that of DST, else that of SRC; it stays as it is
+/// where it names another bundle there. An archive is written with `export`.
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The bundle: a reference, a tag or digest of the project's own remote, a FILE.tar or the folder of an OCI layout
+    #[arg(value_name = "SRC")]
+    source: String,
+    /// Where it is to go: a reference, or a tag of the project's own remote
+    #[arg(value_name = "DST")]
+    target: String,
+    /// Copy every bundle of SRC that has a tag, with all of its tags
+    #[arg(long)]
+    all_tags: bool,
+    /// Move tags whatever they name
+    #[arg(short, long)]
+    force: bool,
+    /// Show what would be done, and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// The document of `copy`.
+#[derive(Serialize)]
+struct CopyReport {
+    /// Where the bundles are from.
+    source: String,
+    /// Where they are, or would be, now.
+    #[serde(rename = "ref")]
+    reference: String,
+    /// The bundles.
+    bundles: Vec<CopiedReport>,
+    /// Tags of `source` that name no bundle, and were left out.
+    skipped: Vec<String>,
+    /// Whether anything was, or would be, written.
+    changed: bool,
+    /// What was sent; on a dry run what would be sent or mounted.
+    uploaded: BlobsReport,
+    /// What the registry took from another repository of its own.
+    mounted: BlobsReport,
+    /// HTTP requests made, to both places.
+    requests: u64,
+    /// Whether nothing was written.
+    dry_run: bool,
+}
+
+/// One bundle.
+#[derive(Serialize)]
+struct CopiedReport {
+    /// Its digest.
+    digest: Digest,
+    /// The tree digest of its files.
+    tree: Digest,
+    /// The tags that name it at its new place.
+    tags: Vec<String>,
+    /// Whether one of those was, or would be, written.
+    changed: bool,
+}
+
+/// A number of blobs.
+#[derive(Serialize)]
+struct BlobsReport {
+    /// How many.
+    blobs: u64,
+    /// Their bytes.
+    bytes: u64,
+}
+
+impl From<Copied> for BlobsReport {
+    fn from(Copied { blobs, bytes }: Copied) -> Self {
+        Self { blobs, bytes }
+    }
+}
+
+impl std::fmt::Display for BlobsReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {}", counted(self.blobs as usize, "blob"), bytes(self.bytes))
+    }
+}
+
+impl Report for CopyReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { source, reference, uploaded, mounted, .. } = self;
+        match (self.changed, self.dry_run) {
+            (false, _) => writeln!(out, "Nothing to copy: {reference} has it already")?,
+            (true, true) => writeln!(out, "Would copy {source} to {reference}: {uploaded}")?,
+            (true, false) => writeln!(out, "Copied {source} to {reference}: {uploaded}; mounted {mounted}")?,
+        }
+        for bundle in &self.bundles {
+            writeln!(out, "  bundle {}  {}", bundle.digest, bundle.tags.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError> {
+    // A whole reference needs no project.
+    let workspace = session.workspace().ok();
+    let default = workspace.as_ref().and_then(Workspace::default_reference);
+    let target = absolute(understand(&args.target, default.as_ref())?, &session.cwd)?;
+    refuse_target(&target, args)?;
+    let source = if args.all_tags {
+        every_tag_of(session, &args.source, default.as_ref())?
+    } else {
+        subject(session, Some(&args.source), workspace.as_ref())?
+    };
+    let core = session.core()?;
+    let from: Arc<dyn Remote> = Arc::from(session.remote(&source)?);
+    let to = session.remote_beside(&target, Some(&source.place))?;
+    let (reading, writing) = (session.context(&core, &*from), session.context(&core, to.as_ref()));
+    let execution = Execution::of(args.dry_run);
+    let force = if args.force { Force::Yes } else { Force::No };
+    let mut report = session.runtime()?.block_on(async {
+        let (bundles, skipped) = if args.all_tags {
+            tagged(reading).await?
+        } else {
+            let tag = target.tag.clone().or_else(|| source.tag.clone()).ok_or_else(no_tag)?;
+            (vec![(find(reading, &source).await?, vec![tag])], Vec::new())
+        };
+        if bundles.is_empty() {
+            return Err(CliError::no_bundle(&source));
+        }
+        for tag in &skipped {
+            session.ui.warning(format_args!("the tag `{tag}` names no bundle and is left out"));
+        }
+        let mut deliveries = Vec::new();
+        for (bundle, tags) in &bundles {
+            deliveries.push(claim(writing, bundle, tags, force).await?);
+        }
+        let mut carried = Carried::default();
+        for delivery in deliveries.iter().filter(|delivery| delivery.changes()) {
+            carried = carried.and(match execution {
+                Execution::Apply => delivery.carry_out(&from, writing).await?,
+                Execution::DryRun => Carried { sent: delivery.lacking(writing).await?, ..Carried::default() },
+            });
+        }
+        let bundles: Vec<CopiedReport> =
+            bundles.iter().zip(&deliveries).map(|((bundle, _), delivery)| copied(bundle, delivery)).collect();
+        Ok(CopyReport {
+            source: source.to_string(),
+            reference: target.to_string(),
+            changed: bundles.iter().any(|bundle| bundle.changed),
+            bundles,
+            skipped: skipped.iter().map(ToString::to_string).collect(),
+            uploaded: carried.sent.into(),
+            mounted: carried.mounted.into(),
+            requests: 0,
+            dry_run: execution == Execution::DryRun,
+        })
+    })?;
+    report.requests = from.requests() + to.requests();
+    session.ui.report(&report)
+}
+
+fn refuse_target(target: &Reference, args: &CopyArgs) -> Result<(), CliError> {
+    if let Place::Archive { .. } = target.place {
+        return Err(CliError::new(Exit::Usage, "an archive is written as a whole, not copied into")
+            .hint(format!("write one with `modelops-bundle export {} FILE.tar`", args.source)));
+    }
+    if target.digest.is_some() {
+        return Err(CliError::new(Exit::Usage, "a bundle has its digest wherever it goes")
+            .hint("leave out the part from `@` on"));
+    }
+    if args.all_tags && target.tag.is_some() {
+        return Err(CliError::new(Exit::Usage, "--all-tags copies each tag under its own name")
+            .hint("name the place without a tag"));
+    }
+    Ok(())
+}
+
+fn no_tag() -> CliError {
+    CliError::new(Exit::Usage, "no tag is named for the copy").hint("name one behind DST, as DST:TAG")
+}
+
+/// The place all of whose tags are meant.
+fn every_tag_of(
+    session: &Session<'_>,
+    text: &str,
+    default: Option<&Reference>,
+) -> Result<Reference, CliError> {
+    let source = absolute(understand(text, default)?, &session.cwd)?;
+    if source.tag.is_some() || source.digest.is_some() {
+        return Err(CliError::new(
+            Exit::Usage,
+            "--all-tags copies all of a place, and SRC names one bundle of it",
+        )
+        .hint("name the place without tag and digest"));
+    }
+    Ok(source)
+}
+
+/// Every bundle of a place that has a tag, with its tags, and the tags that name something else.
+async fn tagged(context: Context<'_>) -> Result<(Vec<(Bundle, Vec<Tag>)>, Vec<Tag>), CliError> {
+    let named: Vec<(Tag, Option<Digest>)> = stream::iter(context.remote.tags().await?)
+        .map(async |tag| {
+            let digest = tag_digest(context, &tag).await?;
+            Ok::<_, CliError>((tag, digest))
+        })
+        .buffered(context.concurrency)
+        .try_collect()
+        .await?;
+    let mut grouped: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
+    for (tag, digest) in named {
+        if let Some(digest) = digest {
+            grouped.entry(digest).or_default().push(tag);
+        }
+    }
+    let (mut bundles, mut skipped) = (Vec::new(), Vec::new());
+    for (digest, tags) in grouped {
+        match open(context, &Version::Digest(digest)).await {
+            Ok(Some(bundle)) => bundles.push((bundle, tags)),
+            Ok(None) => {}
+            Err(error) if error.is_of_another_kind() => skipped.extend(tags),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((bundles, skipped))
+}
+
+fn copied(bundle: &Bundle, delivery: &Delivery) -> CopiedReport {
+    CopiedReport {
+        digest: bundle.digest,
+        tree: bundle.index_view.tree,
+        tags: delivery.tags.iter().map(|(tag, _)| tag.to_string()).collect(),
+        changed: delivery.changes(),
+    }
+}

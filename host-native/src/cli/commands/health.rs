@@ -1,0 +1,169 @@
+//! `health`: whether a place can be used, and how well.
+
+use std::io::{self, Write};
+
+use bundle_core::reference::{Place, Reference};
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::session::{Session, absolute, configured, understand};
+use crate::cli::ui::{Report, shown};
+use crate::health::{Aspect, Check, Depth, Finding, Verdict, check_archive, check_layout, check_registry};
+use crate::remote::Remote as _;
+use crate::remote::archive::Archive;
+use crate::remote::layout::Layout;
+use crate::remote::registry::Registry;
+use crate::workspace::Workspace;
+
+/// Check whether a registry, layout or archive can be used
+///
+/// Asks a registry whether it is reachable, encrypts, lets you in, and lets you read and write the repository (an upload is
+/// opened and cancelled); and about what makes some things faster or possible at all. Leaves nothing behind, unless --write is
+/// given. Ends with the exit code of the first thing that fails and is needed.
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// The place: a reference, without it the project's own remote
+    #[arg(value_name = "REF")]
+    reference: Option<String>,
+    /// Do not ask for the right to write or delete
+    #[arg(long, conflicts_with = "write")]
+    read_only: bool,
+    /// Write a small blob and a tag `health-check-…`, and delete the tag again; the blob stays until the registry collects it
+    #[arg(long)]
+    write: bool,
+}
+
+/// The document of `health`.
+#[derive(Serialize)]
+struct HealthReport {
+    /// The place.
+    #[serde(rename = "ref")]
+    reference: String,
+    /// Whether all that is needed works.
+    ok: bool,
+    /// What was asked about, in this order.
+    checks: Vec<CheckReport>,
+    /// HTTP requests made.
+    requests: u64,
+}
+
+/// What was found out about one aspect.
+#[derive(Serialize)]
+struct CheckReport {
+    /// `reachable`, `tls`, `auth`, `pull`, `push`, `ranges`, `referrers`, `delete`, `latency` or `clock`.
+    check: &'static str,
+    /// `ok`, `warn`, `fail` or `skipped`.
+    verdict: &'static str,
+    /// Why.
+    reason: String,
+    /// What can be done about it.
+    hint: Option<String>,
+    /// The exit code, where it failed.
+    code: Option<u8>,
+    /// A measured value: milliseconds for `latency`, seconds for `clock`.
+    value: Option<f64>,
+}
+
+impl Report for HealthReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for CheckReport { check, verdict, reason, hint, .. } in &self.checks {
+            writeln!(out, "{verdict:<7}  {check:<9}  {}", shown(reason))?;
+            if let Some(hint) = hint {
+                writeln!(out, "{:20}{}", "", shown(hint))?;
+            }
+        }
+        let outcome = if self.ok { "can be used" } else { "cannot be used as it is" };
+        writeln!(out, "{} {outcome}", self.reference)
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &HealthArgs) -> Result<(), CliError> {
+    let reference = match &args.reference {
+        Some(text) => {
+            // A whole reference needs no project.
+            let default = session.workspace().ok().as_ref().and_then(Workspace::default_reference);
+            absolute(understand(text, default.as_ref())?, &session.cwd)?
+        }
+        None => configured(&session.workspace()?)?,
+    };
+    let depth = match (args.read_only, args.write) {
+        (true, _) => Depth::ReadOnly,
+        (false, true) => Depth::Write,
+        (false, false) => Depth::Rights,
+    };
+    let runtime = session.runtime()?;
+    let (checks, requests) = match &reference.place {
+        Place::Repository { host, name } => {
+            let registry = Registry::new(host, name, &session.remote_options()?)?;
+            let checks = runtime.block_on(check_registry(&registry, reference.tag.as_ref(), depth));
+            (checks, registry.requests())
+        }
+        Place::Layout { directory } => (runtime.block_on(check_layout(&Layout::new(directory), depth)), 0),
+        Place::Archive { file } => (runtime.block_on(check_archive(&Archive::new(file))), 0),
+    };
+    report(session, &reference, checks, requests)
+}
+
+fn report(
+    session: &Session<'_>,
+    reference: &Reference,
+    checks: Vec<Check>,
+    requests: u64,
+) -> Result<(), CliError> {
+    let mut failed: Option<Exit> = None;
+    let mut reports = Vec::new();
+    for check in checks {
+        let (aspect, verdict) = (check.aspect, check.verdict());
+        let value = value(&check.finding);
+        let words = CliError::of_finding(check.finding);
+        if verdict == Verdict::Fail {
+            failed = failed.or(Some(words.exit));
+        }
+        reports.push(CheckReport {
+            check: name(aspect),
+            verdict: verdict_name(verdict),
+            reason: words.message().to_owned(),
+            code: (verdict == Verdict::Fail).then_some(words.exit as u8),
+            hint: words.into_hint().filter(|_| verdict != Verdict::Ok),
+            value,
+        });
+    }
+    let place = reference.without_version().to_string();
+    let ok = failed.is_none();
+    session.ui.report(&HealthReport { reference: place.clone(), ok, checks: reports, requests })?;
+    failed.map_or(Ok(()), |exit| Err(CliError::unhealthy(exit, &place)))
+}
+
+fn value(finding: &Finding) -> Option<f64> {
+    match finding {
+        // Thousandths of a millisecond mean nothing here.
+        Finding::Latency(took) => Some((took.as_secs_f64() * 1e4).round() / 10.0),
+        Finding::Skew(seconds) => Some(*seconds as f64),
+        _ => None,
+    }
+}
+
+fn name(aspect: Aspect) -> &'static str {
+    match aspect {
+        Aspect::Reachable => "reachable",
+        Aspect::Tls => "tls",
+        Aspect::Auth => "auth",
+        Aspect::Pull => "pull",
+        Aspect::Push => "push",
+        Aspect::Ranges => "ranges",
+        Aspect::Referrers => "referrers",
+        Aspect::Delete => "delete",
+        Aspect::Latency => "latency",
+        Aspect::Clock => "clock",
+    }
+}
+
+fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "fail",
+        Verdict::Skipped => "skipped",
+    }
+}

@@ -1,0 +1,87 @@
+//! `repos`: which repositories a registry has.
+
+use std::io::{self, Write};
+
+use bundle_core::reference::{Place, Reference};
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::session::{Session, configured};
+use crate::cli::ui::{Report, shown};
+use crate::remote::registry::catalog;
+
+/// List the repositories of a registry
+///
+/// Without HOST it is the registry of the project's own remote. Many registries list their repositories to nobody, or only to
+/// those who run them.
+#[derive(Debug, Args)]
+pub(crate) struct ReposArgs {
+    /// The registry, HOST[:PORT], or a namespace of it, HOST[:PORT]/NAMESPACE
+    #[arg(value_name = "HOST")]
+    registry: Option<String>,
+    /// List at most N repositories
+    #[arg(short = 'n', value_name = "N")]
+    limit: Option<usize>,
+}
+
+/// The document of `repos`.
+#[derive(Serialize)]
+struct ReposReport {
+    /// The registry.
+    host: String,
+    /// The namespace that was asked for.
+    namespace: Option<String>,
+    /// The names of its repositories, sorted.
+    repositories: Vec<String>,
+    /// How many there are beyond those that are listed.
+    more: usize,
+    /// HTTP requests made.
+    requests: u64,
+}
+
+impl Report for ReposReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.repositories.iter().try_for_each(|name| writeln!(out, "{}/{}", self.host, shown(name)))?;
+        if self.more > 0 {
+            writeln!(out, "and {} more: see -n", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &ReposArgs) -> Result<(), CliError> {
+    let (host, namespace) = registry(session, args.registry.as_deref())?;
+    let options = session.remote_options()?;
+    let list = catalog::list(&host, namespace.as_deref(), &options);
+    let found = session.runtime()?.block_on(list)?;
+    let total = found.names.len();
+    let repositories: Vec<String> = found.names.into_iter().take(args.limit.unwrap_or(usize::MAX)).collect();
+    let more = total - repositories.len();
+    session.ui.report(&ReposReport { host, namespace, repositories, more, requests: found.requests })
+}
+
+/// What is put behind a host to make it a reference.
+const ANY_NAME: &str = "x";
+
+/// The host that is meant, and the namespace if there is one.
+fn registry(session: &Session<'_>, text: Option<&str>) -> Result<(String, Option<String>), CliError> {
+    let place = match text {
+        Some(text) => format!("{}/{ANY_NAME}", text.trim_end_matches('/')).parse::<Reference>()?.place,
+        None => configured(&session.workspace()?)?.place,
+    };
+    match (place, text) {
+        (Place::Repository { host, .. }, None) => Ok((host, None)),
+        (Place::Repository { host, name }, Some(_)) => {
+            let namespace = name.strip_suffix(ANY_NAME).and_then(|name| name.strip_suffix('/'));
+            Ok((host, namespace.map(str::to_owned)))
+        }
+        (Place::Layout { .. } | Place::Archive { .. }, _) => Err(CliError::new(
+            Exit::Usage,
+            "a layout or an archive is one place and has no repositories",
+        )
+        .hint(
+            "name a registry, as HOST[:PORT]; see the bundles of a layout with `modelops-bundle manifest`",
+        )),
+    }
+}

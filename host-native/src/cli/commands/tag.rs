@@ -1,0 +1,154 @@
+//! `tag`: gives a bundle further names.
+
+use std::io::{self, Write};
+
+use bundle_core::digest::Digest;
+use bundle_core::plan::tag::TagFacts;
+use bundle_core::reference::{Reference, Tag};
+use clap::Args;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+
+use crate::bundle::{Context, OpenedManifest, open_manifest};
+use crate::cli::args::Execution;
+use crate::cli::error::CliError;
+use crate::cli::session::{Session, version_of, wanted_bundle};
+use crate::cli::ui::Report;
+use crate::transfer::{TagError, check_tag, move_tag, tag_digest};
+
+/// Give a bundle further tags
+///
+/// Nothing is sent but the manifest. A tag that names another bundle is moved, but not a published version (`1.2.3`): that
+/// needs --force. All of them are looked at before the first one is written.
+#[derive(Debug, Args)]
+pub(crate) struct TagArgs {
+    /// The bundle: a reference, or a tag or digest of the project's own remote
+    #[arg(value_name = "REF")]
+    reference: String,
+    /// The tags, at the same place
+    #[arg(value_name = "NEW", required = true)]
+    names: Vec<String>,
+    /// Move published versions too
+    #[arg(short, long)]
+    force: bool,
+    /// Show what would be done, and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// The document of `tag`.
+#[derive(Serialize)]
+struct TagReport {
+    /// The bundle, as it was named.
+    #[serde(rename = "ref")]
+    reference: String,
+    /// Its digest.
+    digest: Digest,
+    /// The tags that were to name it.
+    tags: Vec<NamedReport>,
+    /// Whether any of them was, or would be, written.
+    changed: bool,
+    /// HTTP requests made.
+    requests: u64,
+    /// Whether nothing was written.
+    dry_run: bool,
+}
+
+/// One tag.
+#[derive(Serialize)]
+struct NamedReport {
+    /// Its name.
+    tag: String,
+    /// What it named before; absent where it is new.
+    before: Option<Digest>,
+    /// Whether it was, or would be, written.
+    changed: bool,
+}
+
+impl Report for TagReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for NamedReport { tag, before, changed } in &self.tags {
+            match (changed, before) {
+                (false, _) => writeln!(out, "{tag} names it already")?,
+                (true, None) => writeln!(out, "{tag} is new")?,
+                (true, Some(before)) => writeln!(out, "{tag} named {before}")?,
+            }
+        }
+        let verb = if self.dry_run { "Would tag" } else { "Tagged" };
+        writeln!(out, "{verb} {}", self.reference)?;
+        writeln!(out, "  bundle {}", self.digest)
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError> {
+    // A whole reference needs no project.
+    let workspace = session.workspace().ok();
+    let reference = wanted_bundle(session, Some(&args.reference), workspace.as_ref())?;
+    let mut names = Vec::new();
+    for name in &args.names {
+        let name: Tag = name.strip_prefix(':').unwrap_or(name).parse()?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let core = session.core()?;
+    let remote = session.remote(&reference)?;
+    let context = session.context(&core, remote.as_ref());
+    let execution = Execution::of(args.dry_run);
+    let (manifest, planned) = session.runtime()?.block_on(async {
+        let manifest = open_manifest(context, &version_of(&reference)?).await?;
+        let manifest = manifest.ok_or_else(|| CliError::no_bundle(&reference))?;
+        let planned = plan(context, &manifest, names, args.force).await?;
+        if execution == Execution::Apply {
+            stream::iter(&planned)
+                .map(|facts| move_tag(context, facts.clone(), manifest.bytes.clone()))
+                .buffer_unordered(context.concurrency)
+                .try_collect::<()>()
+                .await?;
+        }
+        Ok::<_, CliError>((manifest, planned))
+    })?;
+    session.ui.report(&report(&reference, &manifest, &planned, execution, remote.requests()))
+}
+
+/// What each tag names now, once it is known that all of them may be written.
+async fn plan(
+    context: Context<'_>,
+    manifest: &OpenedManifest,
+    names: Vec<Tag>,
+    force: bool,
+) -> Result<Vec<TagFacts>, TagError> {
+    stream::iter(names)
+        .map(async |tag| {
+            let planned = tag_digest(context, &tag).await?;
+            let facts = TagFacts { tag, planned, current: None, target: manifest.digest, force };
+            check_tag(context, facts.clone()).await?;
+            Ok(facts)
+        })
+        .buffered(context.concurrency)
+        .try_collect()
+        .await
+}
+
+fn report(
+    reference: &Reference,
+    manifest: &OpenedManifest,
+    planned: &[TagFacts],
+    execution: Execution,
+    requests: u64,
+) -> TagReport {
+    let named = |facts: &TagFacts| NamedReport {
+        tag: facts.tag.to_string(),
+        before: facts.planned,
+        changed: facts.planned != Some(manifest.digest),
+    };
+    let tags: Vec<NamedReport> = planned.iter().map(named).collect();
+    TagReport {
+        reference: reference.to_string(),
+        digest: manifest.digest,
+        changed: tags.iter().any(|tag| tag.changed),
+        tags,
+        requests,
+        dry_run: execution == Execution::DryRun,
+    }
+}

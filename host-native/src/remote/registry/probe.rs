@@ -1,0 +1,97 @@
+//! Questions about a registry itself, which change nothing on it: for a check of its health.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bundle_core::digest::Digest;
+use reqwest::Method;
+use reqwest::header::DATE;
+
+use super::Registry;
+use super::address::is_loopback;
+use super::call::{Call, text};
+use super::retry::is_certificate_fault;
+use super::upload;
+use crate::remote::{RemoteError, Version};
+
+/// What a registry says when it is asked whether it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ping {
+    /// Whether it knows enough of who asks.
+    pub is_open: bool,
+    /// What its clock shows, in whole seconds.
+    pub date: Option<SystemTime>,
+    /// How long the answer took, a login included.
+    pub took: Duration,
+}
+
+/// What became of an upload that was only opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbedUpload {
+    /// It is cancelled.
+    Cancelled,
+    /// The registry does not cancel: it forgets the upload when it wants to.
+    LeftOpen,
+}
+
+impl Registry {
+    /// Host and port.
+    pub fn host(&self) -> &str {
+        &self.client.repository.host
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(self.client.repository.base())
+    }
+
+    /// Whether what is sent is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.client.repository.base().scheme() == "https"
+    }
+
+    /// Asks whether the registry is there.
+    pub async fn ping(&self) -> Result<Ping, RemoteError> {
+        let mut call = Call::new(Method::GET, self.client.repository.root(), "the registry's own page");
+        call.accepted = &[401, 403];
+        let start = Instant::now();
+        let answer = self.client.send(&call).await?;
+        self.client.refuse_web_page(answer.headers())?;
+        let date = text(answer.headers(), DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+        Ok(Ping { is_open: answer.status().is_success(), date, took: start.elapsed() })
+    }
+
+    /// Opens an upload and cancels it.
+    pub async fn probe_upload(&self) -> Result<ProbedUpload, RemoteError> {
+        let what = "an upload";
+        let session = upload::open(&self.client, what).await.map_err(|failure| failure.error)?;
+        let cancel = Call::new(Method::DELETE, session.url, what);
+        match self.client.attempt(&cancel).await {
+            Ok(_) => Ok(ProbedUpload::Cancelled),
+            Err(failure) => {
+                tracing::debug!(error = %failure.error, "the upload is not cancelled");
+                Ok(ProbedUpload::LeftOpen)
+            }
+        }
+    }
+
+    /// Whether the registry lists what refers to a manifest, such as signatures.
+    pub async fn lists_referrers(&self, digest: &Digest) -> Result<bool, RemoteError> {
+        let mut call = Call::new(Method::GET, self.client.repository.referrers(digest), "referrers");
+        call.accepted = &[400, 404, 405, 501];
+        Ok(self.client.send(&call).await?.status().is_success())
+    }
+
+    /// Whether the registry deletes manifests, asked with the digest of one that is not there.
+    pub async fn deletes(&self, absent: Digest) -> Result<bool, RemoteError> {
+        match self.delete_manifest(&Version::Digest(absent)).await {
+            Ok(_) | Err(RemoteError::Missing { .. }) => Ok(true),
+            Err(RemoteError::DeletesOff { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether an error is about a certificate: somebody answers, and cannot show who he is.
+pub fn is_untrusted(error: &RemoteError) -> bool {
+    matches!(error, RemoteError::Unreachable { source, .. } if is_certificate_fault(&**source))
+}

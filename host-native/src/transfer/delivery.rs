@@ -1,0 +1,89 @@
+//! Brings a bundle to a remote under tags: all of them are claimed before the first byte is sent.
+
+use std::sync::Arc;
+
+use bundle_core::digest::Digest;
+use bundle_core::plan::tag::TagFacts;
+use bundle_core::reference::Tag;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::copy::{Carried, Copied, Parts, copy_to_remote, lacking};
+use super::tag::{TagError, claim_tag, move_tag};
+use crate::bundle::{Bundle, Context, OpenError};
+use crate::push::Force;
+use crate::remote::Remote;
+
+/// A bundle on its way, and the tags that may name it at its new place.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before it is carried out"]
+pub struct Delivery {
+    /// The bundle.
+    pub digest: Digest,
+    /// The tags, and what they name there now.
+    pub tags: Vec<(Tag, Option<Digest>)>,
+    manifest: Bytes,
+    parts: Parts,
+    force: Force,
+}
+
+/// Finds out whether `tags` may name `bundle` at the place of `to`.
+///
+/// # Errors
+///
+/// [`TagError::Taken`] where one names another bundle and `force` is not [`Force::Yes`].
+pub async fn claim(
+    to: Context<'_>,
+    bundle: &Bundle,
+    tags: &[Tag],
+    force: Force,
+) -> Result<Delivery, TagError> {
+    let tags = stream::iter(tags)
+        .map(async |tag| Ok::<_, TagError>((tag.clone(), claim_tag(to, tag, bundle.digest, force).await?)))
+        .buffered(to.concurrency)
+        .try_collect()
+        .await?;
+    let (digest, manifest, parts) = (bundle.digest, bundle.manifest.clone(), Parts::of(bundle));
+    Ok(Delivery { digest, tags, manifest, parts, force })
+}
+
+impl Delivery {
+    /// Whether anything is to be written.
+    pub fn changes(&self) -> bool {
+        self.tags.iter().any(|(_, named)| *named != Some(self.digest))
+    }
+
+    /// Whether the place has all of the bundle for certain: a tag names it.
+    fn is_there(&self) -> bool {
+        self.tags.iter().any(|(_, named)| *named == Some(self.digest))
+    }
+
+    /// What would be sent or mounted.
+    pub async fn lacking(&self, to: Context<'_>) -> Result<Copied, TagError> {
+        if self.is_there() {
+            return Ok(Copied::default());
+        }
+        Ok(lacking(to.remote, &self.parts, to.concurrency).await.map_err(OpenError::from)?)
+    }
+
+    /// Copies what the place lacks, and moves the tags.
+    pub async fn carry_out(&self, source: &Arc<dyn Remote>, to: Context<'_>) -> Result<Carried, TagError> {
+        let carried = if self.is_there() {
+            Carried::default()
+        } else {
+            let carried = copy_to_remote(source, to.remote, &self.parts, to.concurrency).await;
+            carried.map_err(OpenError::from)?
+        };
+        for (tag, planned) in &self.tags {
+            let facts = TagFacts {
+                tag: tag.clone(),
+                planned: *planned,
+                current: None,
+                target: self.digest,
+                force: self.force == Force::Yes,
+            };
+            move_tag(to, facts, self.manifest.clone()).await?;
+        }
+        Ok(carried)
+    }
+}

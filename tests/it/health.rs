@@ -1,0 +1,116 @@
+//! Health checks of registries and places on disk.
+
+use std::net::TcpListener;
+
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry};
+use serde_json::{Value, json};
+
+use crate::registry::project_on;
+
+#[track_caller]
+fn verdict(document: &Value, check: &str) -> String {
+    let found = document["checks"].as_array().unwrap().iter().find(|one| one["check"] == check);
+    found.unwrap()["verdict"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_registry_is_well() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = project_on(proxy.host(), "p");
+    let empty = project.run(&["health", "--json"]).success().json();
+    assert_eq!((&empty["ok"], verdict(&empty, "ranges")), (&json!(true), "skipped".to_owned()), "{empty}");
+    project.write("a", "content");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let uploads = registry.storage().join("docker/registry/v2/repositories/p/_uploads");
+    proxy.take_seen();
+    let report = project.run(&["health", "--json"]).success().json();
+    for check in ["reachable", "tls", "auth", "pull", "push", "ranges", "delete", "latency", "clock"] {
+        assert_eq!(verdict(&report, check), "ok", "{check}: {report}");
+    }
+    assert!(["ok", "warn"].contains(&&*verdict(&report, "referrers")));
+    let seen = proxy.take_seen();
+    assert_eq!(report["requests"], seen.len());
+    assert!(seen.iter().all(|seen| seen.method != "PUT"));
+    assert_eq!(registry.client().tags("p"), ["latest"]);
+    // Nothing is left of the upload that was opened.
+    // The registry leaves an empty folder of an upload that was cancelled, and no file in it.
+    for upload in uploads.read_dir().into_iter().flatten() {
+        assert!(!upload.unwrap().path().join("data").exists());
+    }
+
+    let report = project.run(&["health", "--write", "--json"]).success().json();
+    assert!(["ok", "warn"].contains(&&*verdict(&report, "delete")), "{report}");
+    assert_eq!(registry.client().tags("p"), ["latest"]);
+    proxy.take_seen();
+    let report = project.run(&["health", "--read-only", "--json"]).success().json();
+    assert_eq!((verdict(&report, "push"), verdict(&report, "delete")), ("skipped".into(), "skipped".into()));
+    assert!(proxy.take_seen().iter().all(|seen| ["GET", "HEAD"].contains(&seen.method.as_str())));
+    let text = project.run(&["health"]).success();
+    assert!(text.stdout().contains("ok       push"), "{text}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let registry = Registry::start_without_deletes();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = project_on(proxy.host(), "p");
+    project.write("a", "content");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    proxy.inject(Matching::new("POST", "/blobs/uploads/").always(), Fault::Answer(403, vec![]));
+    let output = project.run(&["health", "--write", "--json"]).code(5);
+    let report = output.json();
+    assert_eq!(report["ok"], json!(false));
+    for (check, expected) in [("delete", "warn"), ("push", "fail"), ("pull", "ok")] {
+        assert_eq!(verdict(&report, check), expected, "{check}: {report}");
+    }
+    for check in report["checks"].as_array().unwrap() {
+        let is_bad = ["warn", "fail"].contains(&check["verdict"].as_str().unwrap());
+        assert!(!is_bad || check["hint"].is_string(), "{check}");
+    }
+    let _ = project.run(&["health", "--read-only"]).success();
+}
+
+#[test]
+fn a_login_that_is_wanted_and_a_host_that_is_not_there() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let project = project_on(registry.host(), "p");
+    let report = project.run(&["health", "--json"]).code(5).json();
+    assert_eq!((verdict(&report, "reachable"), verdict(&report, "auth")), ("ok".into(), "fail".into()));
+    // Nobody listens on a port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let report = project.run(&["health", &format!("{port}/p"), "--retries", "0", "--json"]).code(7).json();
+    assert_eq!((verdict(&report, "reachable"), verdict(&report, "pull")), ("fail".into(), "skipped".into()));
+    assert_eq!(report["checks"][0]["code"], 7);
+}
+
+#[test]
+fn places_on_disk_are_checked_too() {
+    let project = TestProject::new();
+    let layout = format!("oci:{}", project.home().join("l").display());
+    let _ = project.run(&["init", "--ref", &layout]).success();
+    let report = project.run(&["health", "--json"]).success().json();
+    assert_eq!(verdict(&report, "push"), "ok");
+    assert!(!project.home().join("l").exists(), "looking makes nothing");
+    project.write("a", "1");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let _ = project.run(&["export", "latest", "a.tar"]).success();
+    let report = project.run(&["health", "oci-archive:a.tar", "--json"]).success().json();
+    assert_eq!((verdict(&report, "pull"), verdict(&report, "push")), ("ok".into(), "skipped".into()));
+    let _ = project.run(&["health", "oci-archive:none.tar"]).code(6);
+    project.write("folder/file", "x");
+    let report = project.run(&["health", "oci:folder", "--json"]).code(1).json();
+    assert_eq!(verdict(&report, "push"), "fail");
+}

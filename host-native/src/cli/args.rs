@@ -59,7 +59,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "plain_http", global = true)]
     pub(crate) cert: Option<PathBuf>,
     /// The private key (PEM) of the certificate that --cert names
-    #[arg(id = "certificate_key", long, value_name = "FILE", global = true)]
+    #[arg(id = "certificate_key", long = "key", value_name = "FILE", global = true)]
     pub(crate) key: Option<PathBuf>,
     /// Take the registry for whoever it says it is, without checking its certificate: dangerous
     #[arg(long, conflicts_with = "plain_http", global = true)]

@@ -14,8 +14,10 @@ use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::Sending;
 use crate::bundle::{Bundle, OpenedManifest};
 use crate::component::answers::ManifestView;
+use crate::progress::{Progress, Work};
 use crate::remote::archive::ArchiveWriter;
 use crate::remote::{
     BlobSource, BlobStream, Condition, Remote, RemoteError, RemoteErrorKind, Stored, Version, read_blob,
@@ -134,9 +136,11 @@ pub async fn copy_to_remote(
     target: &dyn Remote,
     parts: &Parts,
     concurrency: usize,
+    progress: &Arc<dyn Progress>,
 ) -> Result<Carried, RemoteError> {
+    progress.expect(Work::Upload, parts.blobs.values().map(|blob| blob.size).sum());
     let carried = stream::iter(parts.blobs.values())
-        .map(|blob| copy_blob(source, target, blob))
+        .map(|blob| copy_blob(source, target, blob, progress))
         .buffer_unordered(concurrency)
         .try_fold(Carried::default(), async |sum, one| Ok(sum.and(one)))
         .await?;
@@ -149,18 +153,24 @@ async fn copy_blob(
     source: &Arc<dyn Remote>,
     target: &dyn Remote,
     blob: &Descriptor,
+    progress: &Arc<dyn Progress>,
 ) -> Result<Carried, RemoteError> {
+    let sending = Arc::new(Sending::new(progress));
     if target.has_blob(blob).await? {
+        sending.skip(blob.size);
         return Ok(Carried::default());
     }
     let content = match blob.size {
         0 => BlobSource::bytes(Bytes::new()),
         _ => BlobSource::remote(Arc::clone(source)),
     };
-    match target.push_blob(blob, content).await {
+    match target.push_blob(blob, content.counted_by(sending.clone())).await {
         // Some registries refuse an empty blob, and nobody will fetch it.
         Err(error) if blob.size == 0 && error.kind() == RemoteErrorKind::Other => Ok(Carried::default()),
-        result => result.map(|stored| Carried::one(blob, stored)),
+        result => result.map(|stored| {
+            sending.skip(blob.size);
+            Carried::one(blob, stored)
+        }),
     }
 }
 
@@ -175,7 +185,9 @@ pub async fn copy_to_archive(
     tag: &Tag,
     parts: &Parts,
     concurrency: usize,
+    progress: &dyn Progress,
 ) -> Result<(), RemoteError> {
+    progress.expect(Work::Download, parts.blobs.values().map(|blob| blob.size).sum());
     let Parts { manifest, content, blobs } = parts;
     let mut archive = ArchiveWriter::create(target, tag, manifest, content).await?;
     let in_order: BTreeMap<_, _> = blobs.iter().chain([(&manifest.digest, manifest)]).collect();
@@ -197,6 +209,7 @@ pub async fn copy_to_archive(
             None => read(source, blob).await?,
         };
         archive.blob(blob, pieces).await?;
+        progress.advance(Work::Download, blob.size);
     }
     archive.finish().await
 }

@@ -71,7 +71,7 @@ impl Delivery {
         let carried = if self.is_there() {
             Carried::default()
         } else {
-            let carried = copy_to_remote(source, to.remote, &self.parts, to.concurrency).await;
+            let carried = copy_to_remote(source, to.remote, &self.parts, to.concurrency, to.progress).await;
             carried.map_err(OpenError::from)?
         };
         for (tag, planned) in &self.tags {

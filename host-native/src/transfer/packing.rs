@@ -147,7 +147,7 @@ async fn upload_all(
 
 /// Sends a pack while it grows: nothing else makes use of the connection meanwhile.
 async fn stream_pack(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, PackingError> {
-    let sending = Arc::new(Sending::new(context));
+    let sending = Arc::new(Sending::new(context.progress));
     let is_there = async {
         match spooled.growing.whole().await {
             // Where all of it is sent already, nothing is won any more; what went wrong is told by the other.
@@ -171,7 +171,7 @@ async fn stream_pack(context: Context<'_>, spooled: Spooled) -> Result<Uploaded,
 async fn upload(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, PackingError> {
     let descriptor = whole(&spooled).await?;
     let fault = |source| upload_fault(&descriptor, source);
-    let sending = Arc::new(Sending::new(context));
+    let sending = Arc::new(Sending::new(context.progress));
     if is_there(context, &descriptor).await.map_err(fault)? {
         sending.skip(descriptor.size);
         return Ok(Uploaded::default());

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::bundle::Context;
 use crate::progress::{Progress, Work};
 use crate::remote::Transferred;
 
@@ -14,8 +13,8 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    pub(super) fn new(context: Context<'_>) -> Self {
-        Self { progress: Arc::clone(context.progress), sent: AtomicU64::new(0) }
+    pub(super) fn new(progress: &Arc<dyn Progress>) -> Self {
+        Self { progress: Arc::clone(progress), sent: AtomicU64::new(0) }
     }
 
     /// The rest of its `size` bytes need not be sent.

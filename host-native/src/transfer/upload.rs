@@ -46,7 +46,7 @@ pub async fn upload(
 async fn upload_one(context: Context<'_>, project: &Project, blob: &Upload) -> Result<Uploaded, UploadError> {
     let fault = |source| UploadError { path: blob.path.to_string(), source };
     let descriptor = Descriptor::new(media_type::FILE_LAYER, blob.digest, blob.size);
-    let sending = Arc::new(Sending::new(context));
+    let sending = Arc::new(Sending::new(context.progress));
     if blob.ask_first && context.remote.has_blob(&descriptor).await.map_err(fault)? {
         sending.skip(blob.size);
         return Ok(Uploaded::default());

@@ -107,7 +107,15 @@ pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliErr
         match (execution, format) {
             (Execution::DryRun, _) => {}
             (Execution::Apply, Format::OciArchive) => {
-                copy_to_archive(context.remote, &file, &tag, &parts, context.concurrency).await?;
+                copy_to_archive(
+                    context.remote,
+                    &file,
+                    &tag,
+                    &parts,
+                    context.concurrency,
+                    context.progress.as_ref(),
+                )
+                .await?;
             }
             (Execution::Apply, Format::Tar) => export_files(context, &bundle, &file).await?,
         }

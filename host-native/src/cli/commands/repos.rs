@@ -17,7 +17,7 @@ use crate::remote::registry::catalog;
 /// those who run them.
 #[derive(Debug, Args)]
 pub(crate) struct ReposArgs {
-    /// The registry, HOST[:PORT], or a namespace of it, HOST[:PORT]/NAMESPACE
+    /// The registry, HOST or HOST:PORT, or a namespace of it, HOST/NAMESPACE
     #[arg(value_name = "HOST")]
     registry: Option<String>,
     /// List at most N repositories

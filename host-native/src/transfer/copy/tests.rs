@@ -3,10 +3,15 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::progress::Silent;
 use crate::remote::archive::Archive;
 use crate::remote::layout::Layout;
 
 const MANIFEST: &[u8] = br#"{"artifactType":"t"}"#;
+
+fn silent() -> Arc<dyn Progress> {
+    Arc::new(Silent)
+}
 
 fn parts(contents: &[Vec<u8>]) -> Parts {
     let blobs = contents.iter().map(|content| Descriptor::of("x/y", content));
@@ -52,7 +57,7 @@ async fn goes_into_an_archive_and_out_of_it() {
     verify(&source, &parts).await.unwrap();
     let files = [1, 8].map(|concurrency| (concurrency, folder.path().join(format!("{concurrency}.tar"))));
     for (concurrency, file) in &files {
-        copy_to_archive(&source, file, &tag, &parts, *concurrency).await.unwrap();
+        copy_to_archive(&source, file, &tag, &parts, *concurrency, &Silent).await.unwrap();
     }
     let [one, eight] = files.map(|(_, file)| fs::read(file).unwrap());
     assert!(one == eight, "the order of events does not show");
@@ -61,13 +66,13 @@ async fn goes_into_an_archive_and_out_of_it() {
     verify(&*archive, &parts).await.unwrap();
     let target = Layout::new(folder.path().join("target"));
     assert_eq!(lacking(&target, &parts, 8).await.unwrap(), parts.sum());
-    let copied = copy_to_remote(&archive, &target, &parts, 1).await.unwrap();
+    let copied = copy_to_remote(&archive, &target, &parts, 1, &silent()).await.unwrap();
     assert_eq!((copied.sent, copied.sent.blobs), (parts.sum(), 4));
     verify(&target, &parts).await.unwrap();
     let manifest = target.manifest(&Version::Digest(parts.manifest.digest)).await.unwrap().unwrap();
     assert_eq!(&manifest.bytes[..], MANIFEST);
     assert_eq!(target.tags().await.unwrap(), []);
-    assert_eq!(copy_to_remote(&archive, &target, &parts, 8).await.unwrap(), Carried::default());
+    assert_eq!(copy_to_remote(&archive, &target, &parts, 8, &silent()).await.unwrap(), Carried::default());
 }
 
 #[tokio::test]
@@ -88,8 +93,8 @@ async fn wrong_bytes_do_not_arrive() {
         let tag = "v1".parse().unwrap();
         for fault in [
             verify(&*source, &parts).await.unwrap_err(),
-            copy_to_archive(&*source, &file, &tag, &parts, 8).await.unwrap_err(),
-            copy_to_remote(&source, &target, &parts, 8).await.unwrap_err(),
+            copy_to_archive(&*source, &file, &tag, &parts, 8, &Silent).await.unwrap_err(),
+            copy_to_remote(&source, &target, &parts, 8, &silent()).await.unwrap_err(),
         ] {
             assert!(matches!(fault, RemoteError::Digest { .. }), "{fault}");
         }
@@ -109,5 +114,5 @@ async fn no_size_and_another_digest_is_no_empty_blob() {
     let source: Arc<dyn Remote> = Arc::new(layout_of(&folder.path().join("source"), &[b"x".to_vec()]).await);
     let target = Layout::new(folder.path().join("target"));
     assert!(verify(&*source, &parts).await.is_err());
-    assert!(copy_to_remote(&source, &target, &parts, 8).await.is_err());
+    assert!(copy_to_remote(&source, &target, &parts, 8, &silent()).await.is_err());
 }

@@ -14,6 +14,9 @@ use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
 
 /// Something that has a packed form.
 pub trait Packed: Sized {
+    /// The fewest bytes that one takes.
+    const LEAST_BYTES: usize;
+
     /// Appends it to `bytes`.
     fn pack(&self, bytes: &mut Vec<u8>);
 
@@ -34,7 +37,8 @@ pub fn pack<'a, T: Packed + 'a>(items: impl IntoIterator<Item = &'a T>) -> Vec<u
 
 /// Unpacks a list up to its end.
 pub fn unpack<T: Packed>(mut bytes: &[u8]) -> Result<Vec<T>, PackedError> {
-    let mut items = Vec::new();
+    // More than there are, and none of it is touched in vain.
+    let mut items = Vec::with_capacity(bytes.len() / T::LEAST_BYTES);
     while !bytes.is_empty() {
         items.push(T::unpack(&mut bytes)?);
     }
@@ -48,6 +52,8 @@ pub fn unpack_by_path<T: Packed + HasPath>(bytes: &[u8]) -> Result<ByPath<T>, Pa
 
 /// Path: its length as a u32, its UTF-8.
 impl Packed for BundlePath {
+    const LEAST_BYTES: usize = 4;
+
     fn pack(&self, bytes: &mut Vec<u8>) {
         let text = self.as_str().as_bytes();
         // A path has at most 4,096 bytes.
@@ -63,6 +69,8 @@ impl Packed for BundlePath {
 
 /// File: its path, the 32 bytes of its digest, its size as a u64, its mode.
 impl Packed for File {
+    const LEAST_BYTES: usize = BundlePath::LEAST_BYTES + 32 + 8 + 1;
+
     fn pack(&self, bytes: &mut Vec<u8>) {
         self.path.pack(bytes);
         bytes.extend_from_slice(self.digest.as_bytes());
@@ -82,6 +90,8 @@ impl Packed for File {
 
 /// Synced file: its path, the 32 bytes of its digest, its mode.
 impl Packed for SyncedFile {
+    const LEAST_BYTES: usize = BundlePath::LEAST_BYTES + 32 + 1;
+
     fn pack(&self, bytes: &mut Vec<u8>) {
         self.path.pack(bytes);
         bytes.extend_from_slice(self.digest.as_bytes());

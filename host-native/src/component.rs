@@ -209,8 +209,12 @@ pub enum CoreError {
 impl Core {
     /// Compares the sides: one change for every path that any of them still has, by path.
     pub fn diff(&self, sides: Sides<'_>) -> Result<Vec<PathChange>, FactsError> {
-        let (paths, rows): (Vec<&BundlePath>, Vec<u8>) =
-            bundle_core::diff::rows(sides).map(|(path, row)| (path, row.byte())).unzip();
+        let least = sides.local.len().max(sides.remote.len());
+        let (mut paths, mut rows) = (Vec::with_capacity(least), Vec::with_capacity(least));
+        for (path, row) in bundle_core::diff::rows(sides) {
+            paths.push(path);
+            rows.push(row.byte());
+        }
         let answer =
             self.call("classify", |core, store| core.modelops_bundle_bulk().call_classify(store, &rows))?;
         Ok(convert::classified(&paths, &answer?)?)

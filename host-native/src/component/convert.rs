@@ -256,14 +256,13 @@ pub(super) fn classified(paths: &[&BundlePath], codes: &[u8]) -> Answer<Vec<Path
     if paths.len() != codes.len() {
         return Err(fault("it does not classify each path"));
     }
-    let known = paths.iter().zip(codes).filter(|(_, code)| **code != u8::MAX);
-    known
-        .map(|(path, code)| {
-            let change =
-                Change::ALL.get(usize::from(*code)).ok_or_else(|| fault("a change has no such number"))?;
-            Ok(PathChange { path: (*path).clone(), change: *change })
-        })
-        .collect()
+    let mut changes = Vec::with_capacity(paths.len());
+    for (path, code) in paths.iter().zip(codes).filter(|(_, code)| **code != u8::MAX) {
+        let change = Change::ALL.get(usize::from(*code));
+        let change = *change.ok_or_else(|| fault("a change has no such number"))?;
+        changes.push(PathChange { path: (*path).clone(), change });
+    }
+    Ok(changes)
 }
 
 fn changes(list: Vec<diff::PathChange>) -> Answer<Vec<PathChange>> {

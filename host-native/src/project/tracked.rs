@@ -49,7 +49,8 @@ pub fn format_tracked(tracked: &ByPath<BundlePath>) -> Vec<u8> {
 
 fn parse(bytes: &[u8], file: &std::path::Path) -> Result<ByPath<BundlePath>, TrackedError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut paths = Vec::new();
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let mut paths = Vec::with_capacity(lines + 1);
     for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let Ok(text) = std::str::from_utf8(line) else {

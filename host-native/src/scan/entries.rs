@@ -10,7 +10,9 @@ use bundle_core::ignore::EntryKind;
 use bundle_core::path::{BundlePath, RESERVED_FOLDERS};
 
 use super::links::{Chain, Target, follow};
-use super::walk::{Folder, FoundFile, Ignored, RefusalReason, Refused, Untracked, Walk, WalkError, Walked};
+use super::walk::{
+    Folder, FoundFile, FoundLink, Ignored, Listed, RefusalReason, Refused, Untracked, Walk, WalkError, Walked,
+};
 use crate::project::stamp::Stamp;
 
 /// Some entries of one folder.
@@ -20,6 +22,8 @@ pub(crate) struct Batch<'a> {
     walked: Walked,
     /// Folders to go through next.
     folders: Vec<Folder>,
+    /// How many of those below the folder sort before the last entry.
+    passed: usize,
 }
 
 /// One entry: what it is called, and what is looked for at its path and below.
@@ -39,7 +43,7 @@ impl Entry<'_> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(walk: &'a Walk<'a>, folder: &'a Folder) -> Self {
-        Self { walk, folder, walked: Walked::default(), folders: Vec::new() }
+        Self { walk, folder, walked: Walked::default(), folders: Vec::new(), passed: 0 }
     }
 
     /// What was found, and the folders to go through next.
@@ -47,8 +51,8 @@ impl<'a> Batch<'a> {
         (self.walked, self.folders)
     }
 
-    pub(crate) fn entry(&mut self, entry: &DirEntry) -> Result<(), WalkError> {
-        let name = entry.file_name();
+    /// Finds out what an entry is; each must sort after the one before.
+    pub(crate) fn entry(&mut self, Listed { entry, name }: &Listed) -> Result<(), WalkError> {
         let Some(name) = name.to_str() else {
             self.pass_unwanted(&name.to_string_lossy(), EntryKind::File, Err(RefusalReason::NotUnicode));
             return Ok(());
@@ -73,7 +77,7 @@ impl<'a> Batch<'a> {
             self.refuse(entry, RefusalReason::Special);
         } else if let Some(wanted) = entry.wanted {
             let metadata = entry.entry.metadata().map_err(|source| self.fault(entry, source))?;
-            self.walked.files.push(FoundFile::new(wanted, &metadata, Stamp::of(&metadata), None));
+            self.walked.files.push(FoundFile::new(wanted, &metadata, None));
             self.block_below(entry);
         } else {
             self.unwanted_file(entry);
@@ -82,12 +86,14 @@ impl<'a> Batch<'a> {
     }
 
     /// Which of what is looked for is called `name` here, and which lie below that.
-    fn look_up(&self, name: &str) -> (Option<usize>, (usize, usize)) {
+    fn look_up(&mut self, name: &str) -> (Option<usize>, (usize, usize)) {
         let (start, end) = self.folder.below;
-        let here = &self.walk.wanted[start..end];
         let folder_length = if self.folder.path.is_empty() { 0 } else { self.folder.path.len() + 1 };
         let name = name.as_bytes();
-        let first = here.partition_point(|path| below(path, folder_length) < name);
+        let start = start + self.passed;
+        let here = &self.walk.wanted[start..end];
+        let first = first_not(here, |path| below(path, folder_length) < name);
+        self.passed += first;
         let here = &here[first..];
         let start = start + first;
         let wanted = here.first().filter(|path| below(path, folder_length) == name).map(|_| start);
@@ -115,7 +121,8 @@ impl<'a> Batch<'a> {
             Ok(Target::File { path, metadata }) => {
                 if let Some(wanted) = entry.wanted {
                     let own = entry.entry.metadata().map_err(|source| self.fault(entry, source))?;
-                    self.walked.files.push(FoundFile::new(wanted, &metadata, Stamp::of(&own), Some(path)));
+                    let link = FoundLink { entry: Stamp::of(&own), target: path };
+                    self.walked.files.push(FoundFile::new(wanted, &metadata, Some(link)));
                     self.block_below(entry);
                 } else {
                     self.unwanted_file(entry);
@@ -199,6 +206,19 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// How many of `items` are at the front for which `is_before` holds, as it does for none behind them; found in a few
+/// steps where they are few.
+fn first_not<T>(items: &[T], is_before: impl Fn(&T) -> bool) -> usize {
+    let mut reach = 1;
+    while items.get(reach - 1).is_some_and(&is_before) {
+        reach *= 2;
+    }
+    // The last step but one was still before.
+    let known = reach / 2;
+    let rest = &items[known..items.len().min(reach)];
+    known + rest.partition_point(is_before)
+}
+
 /// The part of `path` behind a folder's name and slash, which it is known to have.
 fn below(path: &BundlePath, folder_length: usize) -> &[u8] {
     path.as_str().as_bytes().get(folder_length..).unwrap_or_default()
@@ -209,5 +229,20 @@ fn compare_folder(path: &[u8], name: &[u8]) -> Ordering {
     match path.get(..name.len()) {
         Some(start) => start.cmp(name).then_with(|| path.get(name.len()).cmp(&Some(&b'/'))),
         None => path.cmp(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_that_is_not_before_is_found_wherever_it_is() {
+        for length in 0..70 {
+            let items: Vec<usize> = (0..length).collect();
+            for first in 0..=length {
+                assert_eq!(first_not(&items, |item| *item < first), first, "{first} of {length}");
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::snapshot::{ByPath, File, RepeatedPath, SymlinkPolicy};
-use rayon::slice::ParallelSliceMut as _;
+use rayon::prelude::*;
 use thiserror::Error;
 
 use super::digest_cache::{DigestCache, NewCache};
@@ -47,11 +47,9 @@ pub struct Scan {
     pub refused: Vec<Refused>,
     /// How much had to be read.
     pub hashed: Hashed,
-    /// For each of `files`, the facts of its entry.
-    entries: Vec<Stamp>,
-    /// Where the content is of those that are reached through a link, by path.
-    targets: Vec<(BundlePath, PathBuf)>,
-    /// The same for refused links and the like at paths that were asked about, by path.
+    /// For each of `files`, what was found.
+    found: Vec<FoundFile>,
+    /// The facts of the entries of refused links and the like at paths that were asked about, by path.
     refused_entries: Vec<(BundlePath, Stamp)>,
 }
 
@@ -67,20 +65,23 @@ pub struct Hashed {
 impl Scan {
     /// Where the content of the file at `path` is on disk.
     pub fn disk(&self, project: &Project, path: &BundlePath) -> PathBuf {
-        match self.targets.binary_search_by(|(linked, _)| linked.cmp(path)) {
-            Ok(at) => self.targets[at].1.clone(),
-            Err(_) => to_disk(project.root(), path),
-        }
+        let target = self.found(path).and_then(FoundFile::target);
+        target.map_or_else(|| to_disk(project.root(), path), Path::to_owned)
     }
 
     /// What a commit is to find at `path`, which was tracked or asked about.
     pub fn before(&self, path: &BundlePath) -> Before {
-        let file = self.files.binary_search_by(|file| file.path.cmp(path)).ok();
-        let refused = self.refused_entries.binary_search_by(|(refused, _)| refused.cmp(path)).ok();
-        let stamp = file.and_then(|at| self.entries.get(at));
-        let stamp =
-            stamp.or_else(|| refused.and_then(|at| self.refused_entries.get(at)).map(|(_, stamp)| stamp));
-        stamp.map_or(Before::Absent, |stamp| Before::Present(*stamp))
+        let refused = || {
+            let at = self.refused_entries.binary_search_by(|(refused, _)| refused.cmp(path)).ok()?;
+            Some(self.refused_entries[at].1)
+        };
+        let stamp = self.found(path).map(FoundFile::entry).or_else(refused);
+        stamp.map_or(Before::Absent, Before::Present)
+    }
+
+    fn found(&self, path: &BundlePath) -> Option<&FoundFile> {
+        let at = self.files.binary_search_by(|file| file.path.cmp(path)).ok()?;
+        self.found.get(at)
     }
 }
 
@@ -141,7 +142,7 @@ pub fn scan_with<E: From<ScanError>>(
     if let Some(tick) = tick.filter(|_| hashed.files > 0) {
         write_cache(project, &wanted, &walked.files, &digests, &tick);
     }
-    let (files, (missing, entries, targets)) = rayon::join(
+    let (files, missing) = rayon::join(
         || {
             let file = |(file, digest): (&FoundFile, Digest)| File {
                 path: wanted[file.wanted].clone(),
@@ -149,7 +150,7 @@ pub fn scan_with<E: From<ScanError>>(
                 size: file.content.size,
                 executable: file.executable,
             };
-            ByPath::new(walked.files.iter().zip(digests).map(file).collect())
+            ByPath::new(walked.files.par_iter().zip(digests).map(file).collect())
         },
         || {
             let mut missing = Vec::new();
@@ -159,9 +160,7 @@ pub fn scan_with<E: From<ScanError>>(
                     missing.push((*path).clone());
                 }
             }
-            let linked = |file: &FoundFile| Some((wanted[file.wanted].clone(), file.target.clone()?));
-            let entries = walked.files.iter().map(|file| file.entry).collect();
-            (missing, entries, walked.files.iter().filter_map(linked).collect())
+            missing
         },
     );
     Ok(Scan {
@@ -172,8 +171,7 @@ pub fn scan_with<E: From<ScanError>>(
         obstacles: blocked,
         refused: walked.refused,
         hashed,
-        entries,
-        targets,
+        found: walked.files,
         refused_entries,
     })
 }
@@ -220,7 +218,8 @@ impl Found<'_> {
     /// Where the content of one of them is on disk.
     pub fn disk(&self, at: usize) -> PathBuf {
         let file = &self.files[at];
-        file.target.clone().unwrap_or_else(|| to_disk(self.project.root(), self.wanted[file.wanted]))
+        let own = || to_disk(self.project.root(), self.wanted[file.wanted]);
+        file.target().map_or_else(own, Path::to_owned)
     }
 
     /// Reads those whose digest is not known, and only hashes them.
@@ -251,9 +250,6 @@ fn digests<E: From<ScanError>>(
     for (at, read) in read {
         let file = &mut found[at];
         digests[at] = Some(read.digest);
-        if file.target.is_none() {
-            file.entry = read.stamp;
-        }
         file.content = read.stamp;
         file.executable = read.executable;
         hashed.files += 1;

@@ -1,8 +1,9 @@
 //! Goes through a project's folders, each once, on all processors. Reads no file's content but that of ignore files.
 //!
-//! What a walk looks for is given sorted; each folder gets the part of it that lies below, so that one binary search
-//! in a short list tells what an entry is. Links: [`super::links`].
+//! What a walk looks for is given sorted; each folder gets the part of it that lies below, and goes through it alongside
+//! its entries, sorted as well. Links: [`super::links`].
 
+use std::ffi::OsString;
 use std::fs::{DirEntry, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,12 +48,19 @@ pub(crate) struct FoundFile {
     pub(crate) wanted: usize,
     /// Facts of the content: of what a link points to.
     pub(crate) content: Stamp,
-    /// Facts of the entry itself.
-    pub(crate) entry: Stamp,
-    /// Where the content lies, if the entry is a link.
-    pub(crate) target: Option<PathBuf>,
+    /// The link, if the entry is one. Few are, and there may be very many files.
+    pub(crate) link: Option<Box<FoundLink>>,
     pub(crate) executable: bool,
     pub(crate) device: u64,
+}
+
+/// The link by which a file was found.
+#[derive(Debug)]
+pub(crate) struct FoundLink {
+    /// Facts of the link itself.
+    pub(crate) entry: Stamp,
+    /// Where the content lies.
+    pub(crate) target: PathBuf,
 }
 
 /// Something that is no file a bundle may hold.
@@ -119,7 +127,9 @@ pub(crate) fn walk(
     options: WalkOptions,
     found: &(dyn Fn(u64) + Sync),
 ) -> Result<Walked, WalkError> {
-    let walk = Walk { root, wanted, options, found, walked: Mutex::default(), fault: Mutex::default() };
+    // One list that never moves: most of what is looked for is there.
+    let walked = Walked { files: Vec::with_capacity(wanted.len()), ..Walked::default() };
+    let walk = Walk { root, wanted, options, found, walked: Mutex::new(walked), fault: Mutex::default() };
     let top = Folder {
         path: String::new(),
         disk: root.to_owned(),
@@ -157,6 +167,19 @@ pub(crate) struct Folder {
     pub(crate) below: (usize, usize),
 }
 
+/// An entry of a folder, and its name, which the system would hand out anew each time.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) entry: DirEntry,
+    pub(crate) name: OsString,
+}
+
+impl From<DirEntry> for Listed {
+    fn from(entry: DirEntry) -> Self {
+        Self { name: entry.file_name(), entry }
+    }
+}
+
 /// Whether a folder that the walk is in is ignored; then it is there only for what is looked for in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ignored {
@@ -181,9 +204,11 @@ impl<'a> Walk<'a> {
         let fault = |source| WalkError::Folder { folder: folder.disk.clone(), source };
         let mut entries = Vec::new();
         for entry in folder.disk.read_dir().map_err(fault)? {
-            entries.push(entry.map_err(fault)?);
+            entries.push(Listed::from(entry.map_err(fault)?));
         }
-        if !folder.path.is_empty() && entries.iter().any(|entry| entry.file_name() == IGNORE_FILE) {
+        // In the order of what is looked for; and neighbours by name are often neighbours where the system keeps them.
+        entries.sort_unstable_by(|a, b| a.name.as_encoded_bytes().cmp(b.name.as_encoded_bytes()));
+        if !folder.path.is_empty() && entries.iter().any(|entry| entry.name == IGNORE_FILE) {
             let rules = Arc::make_mut(&mut folder.rules);
             add_rules_in(rules, &folder.disk, &folder.path)
                 .map_err(|source| WalkError::IgnoreFile { source })?;
@@ -198,7 +223,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn batch<'s>(&'s self, scope: &rayon::Scope<'s>, folder: &Folder, entries: Vec<DirEntry>)
+    fn batch<'s>(&'s self, scope: &rayon::Scope<'s>, folder: &Folder, entries: Vec<Listed>)
     where
         'a: 's,
     {
@@ -233,15 +258,24 @@ impl Walked {
 }
 
 impl FoundFile {
-    pub(crate) fn new(wanted: usize, content: &Metadata, entry: Stamp, target: Option<PathBuf>) -> Self {
+    pub(crate) fn new(wanted: usize, content: &Metadata, link: Option<FoundLink>) -> Self {
         Self {
             wanted,
             content: Stamp::of(content),
-            entry,
-            target,
+            link: link.map(Box::new),
             executable: is_executable(content),
             device: device(content),
         }
+    }
+
+    /// Facts of the entry itself.
+    pub(crate) fn entry(&self) -> Stamp {
+        self.link.as_ref().map_or(self.content, |link| link.entry)
+    }
+
+    /// Where the content lies, if the entry is a link.
+    pub(crate) fn target(&self) -> Option<&Path> {
+        self.link.as_ref().map(|link| link.target.as_path())
     }
 }
 

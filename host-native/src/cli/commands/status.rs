@@ -9,6 +9,7 @@ use bundle_core::path::BundlePath;
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File};
 use clap::Args;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Context, OpenError, open};
@@ -321,12 +322,8 @@ fn state_of(error: &OpenError) -> RemoteState {
 /// The files that both sides last agreed on, standing in for a remote that was not asked.
 fn last_agreed(workspace: &Workspace, found: &Scan) -> ByPath<File> {
     // A state without modes cannot show that one changed.
-    let mut here = found.files.iter().peekable();
-    let mut is_executable_here = |path: &BundlePath| {
-        while here.next_if(|file| file.path < *path).is_some() {}
-        here.peek().is_some_and(|file| file.path == *path && file.executable)
-    };
-    let files = workspace.state.last_synced.iter().map(|synced| File {
+    let is_executable_here = |path: &BundlePath| found.files.at(path).is_some_and(|file| file.executable);
+    let files = workspace.state.last_synced.par_iter().map(|synced| File {
         path: synced.path.clone(),
         digest: synced.digest,
         size: 0,

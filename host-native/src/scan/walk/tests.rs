@@ -158,8 +158,8 @@ fn links_that_stay_inside_are_read_as_what_they_point_to() {
     assert_eq!(places(&walked), [0, 1]);
     let relative = walked.files.iter().find(|file| file.wanted == 1).unwrap();
     assert_eq!(relative.content.size, "real/file".len() as u64);
-    assert_ne!(relative.content.inode, relative.entry.inode);
-    assert_eq!(relative.target.as_deref(), Some(tree.root.join("real/file").as_path()));
+    assert_ne!(relative.content.inode, relative.entry().inode);
+    assert_eq!(relative.target(), Some(tree.root.join("real/file").as_path()));
     assert_eq!(texts(&walked.untracked), ["absolute", "alias/file", "real/deep/x", "real/file"]);
     let expected = [
         ("alias/deep/up", RefusalReason::CyclicLink),

@@ -21,7 +21,9 @@ use bundle_core::layout::{Layout, LayoutChoice, Rewrite};
 use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
 use bundle_core::placement::{PackLimits, Placement};
 use bundle_core::plan::push::PushPlan;
-use bundle_core::plan::seal::{EmptyBlob, Extra, Origin, PackedSealRequest, SealRequest, Sealed};
+use bundle_core::plan::seal::{
+    EmptyBlob, Extra, Origin, PackedSealRequest, SealRequest, Sealed, SealedManifest,
+};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::{Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, synced, total_size};
@@ -260,20 +262,21 @@ pub async fn apply(
                     let sealed = seal(context, &prepared, created, EmptyBlob::Taken)?;
                     let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
                     let documents = write_documents(context, &prepared, created, sealed).await?;
-                    keep_index(
-                        context,
-                        &prepared,
-                        &Placement::of_blobs(prepared.scan.files.len()),
-                        &documents,
-                    );
+                    let placement = Placement::of_blobs(prepared.scan.files.len());
+                    keep_index(context, &prepared, &placement, &documents.digest);
                     (documents, uploaded)
                 }
                 Layout::Packed => {
                     let sent = prepared.sent.take();
-                    let (placement, uploaded) = send_packs(context, lock, &prepared, sent)?;
-                    let documents = write_packed_documents(context, &prepared, &placement, created).await?;
-                    keep_index(context, &prepared, &placement, &documents);
-                    (documents, uploaded)
+                    let packs = pack_rest(context, lock, &prepared, sent)?;
+                    let placement = packs.placement(&prepared.scan.files);
+                    let seal = || {
+                        let sealed = seal_packed(context, &prepared, &placement, created)?;
+                        keep_index(context, &prepared, &placement, &sealed.sealed.digest);
+                        Ok(sealed)
+                    };
+                    let (sealed, uploaded) = packs.finish(&placement.packs, seal)?;
+                    (write_packed_documents(context, sealed).await?, uploaded)
                 }
             }
         }
@@ -352,27 +355,34 @@ fn refuse_published(context: Context<'_>, destination: &Destination, force: Forc
     Ok(())
 }
 
-/// Packs and sends what the remote lacks; says where everything is then.
-fn send_packs(
-    context: Context<'_>,
-    lock: &ProjectLock,
+/// Packs what the remote lacks and is not on its way yet.
+fn pack_rest<'a>(
+    context: Context<'a>,
+    lock: &'a ProjectLock,
     prepared: &PreparedPush<'_>,
-    sent: Option<Packs<'_>>,
-) -> Result<(Placement, Uploaded), PushError> {
+    sent: Option<Packs<'a>>,
+) -> Result<Packs<'a>, PushError> {
     let files = &prepared.scan.files;
     let before = prepared.destination.with_packs();
     let mut packs = sent.unwrap_or_else(|| Packs::after(context, lock, before));
     packs.add(files, &prepared.scan)?;
     packs.tidy(files, &prepared.scan)?;
-    Ok(packs.finish(files))
+    Ok(packs)
 }
 
-async fn write_packed_documents(
+/// The documents of a bundle in layout `packed`, which nothing on the remote needs to be there for.
+struct PackedDocuments {
+    index: Bytes,
+    descriptor: Descriptor,
+    sealed: SealedManifest,
+}
+
+fn seal_packed(
     context: Context<'_>,
     prepared: &PreparedPush<'_>,
     placement: &Placement,
     created: &str,
-) -> Result<Documents, PushError> {
+) -> Result<PackedDocuments, PushError> {
     let text = context.core.write_index(&prepared.scan.files, placement, carried(prepared))?;
     let index = Bytes::from(BundleIndex::compress(&text)?);
     drop(text);
@@ -385,6 +395,13 @@ async fn write_packed_documents(
         tree: prepared.plan.tree,
         origin: origin(prepared, created),
     })?;
+    Ok(PackedDocuments { index, descriptor, sealed })
+}
+
+async fn write_packed_documents(
+    context: Context<'_>,
+    PackedDocuments { index, descriptor, sealed }: PackedDocuments,
+) -> Result<Documents, PushError> {
     send_extras(context, &sealed.extras).await?;
     context.remote.push_blob(&descriptor, BlobSource::bytes(index)).await?;
     let manifest = Bytes::from(sealed.manifest);
@@ -392,13 +409,8 @@ async fn write_packed_documents(
     Ok(Documents { digest: sealed.digest, index: descriptor.digest, manifest })
 }
 
-/// Spares the next command the reading of the index that this one has written.
-fn keep_index(
-    context: Context<'_>,
-    prepared: &PreparedPush<'_>,
-    placement: &Placement,
-    documents: &Documents,
-) {
+/// Spares the next command the reading of the index that the bundle `digest` has.
+fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, placement: &Placement, digest: &Digest) {
     let Some(project) = context.cache.filter(|_| carried(prepared).is_none()) else { return };
     let index = PlainIndex {
         version: version_of(prepared.layout),
@@ -407,7 +419,7 @@ fn keep_index(
         placement,
         tree: prepared.plan.tree,
     };
-    index_cache::write(project, &context.core.digest(), &documents.digest, index);
+    index_cache::write(project, &context.core.digest(), digest, index);
 }
 
 /// The index of the bundle before, where it says something beyond files.

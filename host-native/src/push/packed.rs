@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bundle_core::pack::{FinishedPack, Table};
+use bundle_core::pack::{FinishedPack, Pack, Table};
 use bundle_core::placement::{KnownChunks, PackLimits, Placement};
 use bundle_core::snapshot::{ByPath, File};
 use tokio::runtime::Handle;
@@ -14,7 +14,7 @@ use crate::bundle::{Bundle, Context};
 use crate::project::ProjectLock;
 use crate::project::staging::Staging;
 use crate::scan::{Found, Hashed, Scan};
-use crate::transfer::packing::{PackBase, ToPack, pack_files};
+use crate::transfer::packing::{PackBase, ToPack, Underway, pack_files};
 use crate::transfer::tables::{forget_tables, keep_table, load_all_tables};
 use crate::transfer::{Uploaded, blocking};
 
@@ -25,6 +25,9 @@ pub(super) struct Packs<'a> {
     held: Held,
     /// What is needed only to add something.
     open: Option<Open>,
+    /// The packs that are on their way.
+    underway: Underway<'a>,
+    /// What those before them were.
     uploaded: Uploaded,
 }
 
@@ -44,8 +47,8 @@ impl fmt::Debug for Packs<'_> {
 impl<'a> Packs<'a> {
     /// Starts on what the bundle before holds, if that has packs.
     pub(super) fn after(context: Context<'a>, lock: &'a ProjectLock, before: Option<&Bundle>) -> Self {
-        let uploaded = Uploaded::default();
-        Self { context, lock, held: Held::after(before), open: None, uploaded }
+        let (underway, uploaded) = (Underway::default(), Uploaded::default());
+        Self { context, lock, held: Held::after(before), open: None, underway, uploaded }
     }
 
     /// Reads what has to be read of the files that were found: those that nobody has hashed yet, and those that no pack
@@ -107,12 +110,14 @@ impl<'a> Packs<'a> {
         if to_pack.is_empty() {
             return Ok(Vec::new());
         }
+        self.settle(|| ())?;
         let context = self.context;
         let open = open(&mut self.open, context, self.lock, &self.held)?;
         let known = KnownChunks::of((0..).zip(&open.tables).filter(|(number, _)| !dropped.contains(number)));
         // A bundle has a few hundred packs.
         let base = PackBase { known: &known, next_pack: self.held.packs().len() as u32, limits };
-        let packed = blocking(|| pack_files(context, &open.staging, &base, to_pack))?;
+        let (packed, underway) = blocking(|| pack_files(context, &open.staging, &base, to_pack))?;
+        self.underway = underway;
         for FinishedPack { pack, table, stored_table } in packed.packs {
             keep_table(self.lock.project(), &pack.toc.digest, &stored_table);
             self.held.add_pack(pack);
@@ -121,18 +126,36 @@ impl<'a> Packs<'a> {
         for (hashed, runs) in packed.hashed.iter().zip(packed.runs) {
             self.held.add(hashed.digest, &runs);
         }
-        self.uploaded.blobs += packed.uploaded.blobs;
-        self.uploaded.bytes += packed.uploaded.bytes;
         Ok(packed.hashed)
     }
 
-    /// Where the chunks of `files` are now, and what was sent.
-    pub(super) fn finish(self, files: &ByPath<File>) -> (Placement, Uploaded) {
-        let placement = self.held.placement(files).compact();
-        forget_tables(self.lock.project(), &placement.packs);
+    /// Sends the packs that are on their way to their end, and does `work` meanwhile.
+    fn settle<T>(&mut self, work: impl FnOnce() -> T) -> Result<T, PushError> {
+        let underway = std::mem::take(&mut self.underway);
+        let (sent, done) = blocking(|| underway.finish_beside(work));
+        let sent = sent?;
+        self.uploaded.blobs += sent.blobs;
+        self.uploaded.bytes += sent.bytes;
+        Ok(done)
+    }
+
+    /// Where the chunks of `files` are now.
+    pub(super) fn placement(&self, files: &ByPath<File>) -> Placement {
+        self.held.placement(files).compact()
+    }
+
+    /// Sends everything to its end and does `work` meanwhile; says what was sent. All packs but those in `needed` are
+    /// forgotten.
+    pub(super) fn finish<T>(
+        mut self,
+        needed: &[Pack],
+        work: impl FnOnce() -> Result<T, PushError>,
+    ) -> Result<(T, Uploaded), PushError> {
+        let done = self.settle(work)??;
+        forget_tables(self.lock.project(), needed);
         // What stays in the folder is cleared away by the next command.
         let _ = self.open.map(|open| open.staging.discard());
-        (placement, self.uploaded)
+        Ok((done, self.uploaded))
     }
 }
 

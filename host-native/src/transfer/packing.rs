@@ -2,12 +2,14 @@
 //!
 //! Files are read once, in their order: cut and compressed on all processors (`read.rs`), put into packs one after the
 //! other (`assembly.rs`), and each pack is sent while the next one grows. What lies between is bounded, whatever the
-//! size of the files.
+//! size of the files. When all is packed the end of the sending is still to come; whoever asked has something to do
+//! meanwhile.
 
 mod assembly;
 mod measure;
 mod read;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,10 +19,11 @@ use bundle_core::compression::CompressionError;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::pack::{FinishedPack, Run};
 use bundle_core::placement::{KnownChunks, PackLimits};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future::{self, BoxFuture};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use self::assembly::{Assembly, Spooled};
 pub(crate) use self::measure::{NewChunks, measure_files};
@@ -59,42 +62,79 @@ pub(crate) struct PackedFiles {
     pub(crate) hashed: Vec<Hashed>,
     /// For each file, in their order, the chunks that it is.
     pub(crate) runs: Vec<Vec<Run>>,
-    /// The new packs, all of which are on the remote now.
+    /// The new packs.
     pub(crate) packs: Vec<FinishedPack>,
-    /// What was really sent.
-    pub(crate) uploaded: Uploaded,
 }
 
-/// Packs `files` beside what `base` has, and sends the new packs.
+/// Packs on their way to the remote; what they cost comes out in the end. Nothing may refer to them before.
+#[must_use = "packs are not sent to their end by themselves"]
+pub(crate) struct Underway<'a>(BoxFuture<'a, Result<Uploaded, PackingError>>);
+
+impl Default for Underway<'_> {
+    /// None.
+    fn default() -> Self {
+        Self(future::ok(Uploaded::default()).boxed())
+    }
+}
+
+impl fmt::Debug for Underway<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Underway")
+    }
+}
+
+impl Underway<'_> {
+    /// Sends what is left, while the caller does something else.
+    pub(crate) fn finish_beside<T>(self, work: impl FnOnce() -> T) -> (Result<Uploaded, PackingError>, T) {
+        let runtime = Handle::current();
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(move || runtime.block_on(self.0));
+            let done = work();
+            (sending.join().unwrap_or(Err(PackingError::Stopped)), done)
+        })
+    }
+}
+
+/// Packs `files` beside what `base` has, and begins to send the new packs.
 ///
 /// Files of one layer must follow each other.
 ///
 /// # Errors
 ///
 /// The first one ends it. What was sent by then stays on the remote, where nothing refers to it yet.
-pub(crate) fn pack_files(
-    context: Context<'_>,
+pub(crate) fn pack_files<'a>(
+    context: Context<'a>,
     staging: &Staging,
     base: &PackBase<'_>,
     files: &[ToPack],
-) -> Result<PackedFiles, PackingError> {
+) -> Result<(PackedFiles, Underway<'a>), PackingError> {
     let (send, receive) = mpsc::channel::<Spooled>(1);
     let progress = context.progress.as_ref();
     progress.expect(Work::Hash, files.iter().map(|file| file.size).sum());
+    let mut sending = upload_all(context, receive).boxed();
+    let (tell, mut packing) = oneshot::channel();
     std::thread::scope(|scope| {
-        let packing = scope.spawn(|| {
+        scope.spawn(move || {
             // Gone once the work is done, which ends the uploads too.
             let hand_over = |spooled| send.blocking_send(spooled).map_err(|_| PackingError::Stopped);
-            let packed = pack(progress, staging, base, files, hand_over);
-            drop(send);
-            packed
+            // Where nobody listens any more, sending has failed.
+            let _ = tell.send(pack(progress, staging, base, files, hand_over));
         });
-        let sent = Handle::current().block_on(upload_all(context, receive));
-        match (packing.join().unwrap_or(Err(PackingError::Stopped)), sent) {
-            (Ok(packed), Ok(uploaded)) => Ok(PackedFiles { uploaded, ..packed }),
-            // Each of the two ends the other, which then knows less of what happened.
-            (Err(PackingError::Stopped) | Ok(_), Err(fault)) | (Err(fault), _) => Err(fault),
-        }
+        Handle::current().block_on(async {
+            let (packed, sent) = tokio::select! {
+                sent = &mut sending => (packing.await.unwrap_or(Err(PackingError::Stopped)), sent),
+                packed = &mut packing => match packed.unwrap_or(Err(PackingError::Stopped)) {
+                    Ok(packed) => return Ok((packed, Underway(sending))),
+                    Err(PackingError::Stopped) => (Err(PackingError::Stopped), sending.await),
+                    Err(fault) => return Err(fault),
+                },
+            };
+            match (packed, sent) {
+                (Ok(packed), Ok(sent)) => Ok((packed, Underway(future::ok(sent).boxed()))),
+                // Each of the two ends the other, which then knows less of what happened.
+                (Err(PackingError::Stopped) | Ok(_), Err(fault)) | (Err(fault), _) => Err(fault),
+            }
+        })
     })
 }
 

@@ -7,6 +7,7 @@
 mod estimate;
 mod held;
 mod packed;
+mod record;
 mod version;
 
 use std::io;
@@ -33,6 +34,7 @@ use thiserror::Error;
 
 pub use self::estimate::{Estimate, estimate};
 use self::packed::Packs;
+pub use self::record::UploadRecord;
 pub use self::version::{Highest, PlanVersionError, PlannedVersion, find_highest, plan_version};
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::component::CoreError;
@@ -311,6 +313,7 @@ pub async fn apply(
         // Two pushes at the same instant may both have found it absent, where the remote honours no conditions.
         confirm(context, version, documents.digest).await?;
     }
+    context.remote.pushed();
     remember(workspace, reference, &prepared, documents.digest)?;
     let uploaded_files = if uploaded.blobs == 0 { 0 } else { plan.upload.len() };
     Ok(Pushed {

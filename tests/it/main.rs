@@ -34,6 +34,7 @@ mod python_project;
 mod registry;
 mod repos;
 mod resuming;
+mod resuming_later;
 mod shell;
 mod symlinks;
 mod tag_delete;

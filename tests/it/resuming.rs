@@ -9,11 +9,11 @@ use modelops_bundle_tests::{
 
 use crate::registry::project_on;
 
-const UPLOADS: &str = "/blobs/uploads/";
-const MIB: u64 = 1 << 20;
+pub(crate) const UPLOADS: &str = "/blobs/uploads/";
+pub(crate) const MIB: u64 = 1 << 20;
 
 /// A project with one file of so many MiB, whose way to the registry is through `proxy`.
-fn project_with(proxy: &Proxy, mib: u64) -> TestProject {
+pub(crate) fn project_with(proxy: &Proxy, mib: u64) -> TestProject {
     let project = project_on(proxy.host(), "p");
     let _ = project.run(&["init", "--layout", "files"]).success();
     project.write("large", noise(1, (mib * MIB) as usize));
@@ -25,13 +25,13 @@ fn push(project: &TestProject) {
     let _ = project.run(&["push", "--timeout", "1", "--retries", "5"]).success();
 }
 
-fn assert_arrived(project: &TestProject, registry: &Registry) {
+pub(crate) fn assert_arrived(project: &TestProject, registry: &Registry) {
     let second = TestProject::new();
     let _ = second.run(&["pull", &format!("{}/p:latest", registry.host())]).success();
     second.tree().assert_same(&project.tree());
 }
 
-fn of<'a>(seen: &'a [Seen], method: &str) -> Vec<&'a Seen> {
+pub(crate) fn of<'a>(seen: &'a [Seen], method: &str) -> Vec<&'a Seen> {
     seen.iter().filter(|one| one.method == method && one.path.contains(UPLOADS)).collect()
 }
 

@@ -18,7 +18,9 @@ use crate::credentials::{Environment, Store};
 use crate::progress::Progress;
 use crate::project::recovery::{Applied, Recovery, recover, recover_locked};
 use crate::project::{Config, Project, ProjectLock};
-use crate::remote::{Login, Remote, RemoteOptions, TlsOptions, Transport, Verification, Version, open};
+use crate::remote::{
+    Login, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, Version, open,
+};
 use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan};
 use crate::workspace::Workspace;
 
@@ -138,6 +140,17 @@ impl<'a> Session<'a> {
         beside: Option<&Place>,
     ) -> Result<Box<dyn Remote>, CliError> {
         let options = RemoteOptions { beside: beside.cloned(), ..self.remote_options()? };
+        Ok(open(&reference.place, &options)?)
+    }
+
+    /// The same for a push, of which `unfinished` keeps what a later one can go on with.
+    pub(crate) fn remote_to_push(
+        &self,
+        reference: &Reference,
+        beside: Option<&Place>,
+        unfinished: Arc<dyn Unfinished>,
+    ) -> Result<Box<dyn Remote>, CliError> {
+        let options = RemoteOptions { beside: beside.cloned(), unfinished, ..self.remote_options()? };
         Ok(open(&reference.place, &options)?)
     }
 

@@ -49,6 +49,14 @@ pub(crate) fn write_unsynced(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
     Ok(())
 }
 
+/// Like [`write_unsynced`], for what nobody but its owner may read.
+pub(crate) fn write_private_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder_of(path))?;
+    file.write_all(content)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
 /// Makes the names in `folder` survive a power cut.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Only Unix lets a folder be opened and synced.

@@ -102,6 +102,11 @@ impl Project {
         self.cache_folder().join("state")
     }
 
+    /// Which uploads are under way; see [`crate::push::UploadRecord`].
+    pub fn upload_record_file(&self) -> PathBuf {
+        self.cache_folder().join("uploads.json")
+    }
+
     /// Tables of packs that were fetched or made; see [`crate::transfer`].
     pub fn tables_folder(&self) -> PathBuf {
         self.cache_folder().join("tables")

@@ -23,6 +23,10 @@ pub type BlobStream = BoxStream<'static, Result<Bytes, RemoteError>>;
 pub trait Transferred: Send + Sync {
     /// `count` more bytes went out. What is sent again after a failure is not counted again.
     fn bytes(&self, count: u64);
+
+    /// The remote has the first `count` bytes of an earlier run, and they need not go out; 0 where they have to after
+    /// all.
+    fn had(&self, _count: u64) {}
 }
 
 /// Tells nobody.

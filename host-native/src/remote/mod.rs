@@ -14,6 +14,7 @@ mod image_layout;
 pub mod layout;
 pub mod registry;
 mod tls;
+pub mod unfinished;
 
 use std::fmt;
 use std::ops::Range;
@@ -37,6 +38,7 @@ use self::growing::GrowingFile;
 use self::layout::Layout;
 use self::registry::Registry;
 pub use self::tls::{TlsFileError, TlsOptions, Verification};
+pub use self::unfinished::{Content, Unfinished, Unkept};
 use crate::credentials::{Credentials, Store};
 
 /// The largest manifest that is read or written: what registries commonly take.
@@ -91,6 +93,15 @@ pub trait Remote: Send + Sync {
         }
         .boxed()
     }
+
+    /// Whether an earlier run broke off that had begun to send blobs here. Then one whose digest is known may turn out to
+    /// be there, whole or in part; that of one that is sent while it grows is not known.
+    fn broke_off(&self) -> bool {
+        false
+    }
+
+    /// All blobs that were to be stored are, and are named: what is still open of earlier uploads is of no use any more.
+    fn pushed(&self) {}
 
     /// Stores a manifest, by its digest alone or under a tag.
     ///
@@ -264,6 +275,8 @@ pub struct RemoteOptions {
     pub tls: TlsOptions,
     /// Whether plain HTTP is allowed.
     pub transport: Transport,
+    /// Where uploads are kept that a later run is to go on with; nowhere by default.
+    pub unfinished: Arc<dyn Unfinished>,
     /// What the program calls itself.
     pub user_agent: String,
 }
@@ -277,6 +290,7 @@ impl Default for RemoteOptions {
             timeout: Duration::from_secs(30),
             tls: TlsOptions::default(),
             transport: Transport::default(),
+            unfinished: Arc::new(Unkept),
             user_agent: concat!("modelops-bundle/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }

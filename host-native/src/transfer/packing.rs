@@ -172,7 +172,9 @@ async fn upload_all(
     stream::unfold(receive, async |mut receive| receive.recv().await.map(|spooled| (spooled, receive)))
         .map(async |spooled| {
             let is_alone = under_way.fetch_add(1, Ordering::Relaxed) == 0;
-            let streams = is_alone && spooled.growing.outgrows(WORTH_STREAMING).await;
+            // What an earlier push has sent of a pack is found by its digest, which a growing one does not have.
+            let streams =
+                is_alone && !context.remote.broke_off() && spooled.growing.outgrows(WORTH_STREAMING).await;
             let sent =
                 if streams { stream_pack(context, spooled).await } else { upload(context, spooled).await };
             under_way.fetch_sub(1, Ordering::Relaxed);
@@ -199,7 +201,7 @@ async fn stream_pack(context: Context<'_>, spooled: Spooled) -> Result<Uploaded,
         sent = context.remote.push_growing_blob(spooled.growing.clone().counted_by(sending.clone())) => {
             let descriptor = whole(&spooled).await?;
             sent.map_err(|source| upload_fault(&descriptor, source))?;
-            Ok(Uploaded { blobs: 1, bytes: descriptor.size })
+            Ok(sending.sent_of(descriptor.size))
         }
         () = is_there => {
             sending.skip(whole(&spooled).await?.size);
@@ -222,7 +224,7 @@ async fn upload(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, Pack
             sending.skip(descriptor.size);
             Ok(Uploaded::default())
         }
-        Stored::Sent => Ok(Uploaded { blobs: 1, bytes: descriptor.size }),
+        Stored::Sent => Ok(sending.sent_of(descriptor.size)),
     }
 }
 

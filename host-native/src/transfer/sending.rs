@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Uploaded;
 use crate::progress::{Progress, Work};
 use crate::remote::Transferred;
 
@@ -10,16 +11,24 @@ use crate::remote::Transferred;
 pub(super) struct Sending {
     progress: Arc<dyn Progress>,
     sent: AtomicU64,
+    /// How many bytes the remote had of an earlier run.
+    had: AtomicU64,
 }
 
 impl Sending {
     pub(super) fn new(progress: &Arc<dyn Progress>) -> Self {
-        Self { progress: Arc::clone(progress), sent: AtomicU64::new(0) }
+        Self { progress: Arc::clone(progress), sent: AtomicU64::new(0), had: AtomicU64::new(0) }
     }
 
     /// The rest of its `size` bytes need not be sent.
     pub(super) fn skip(&self, size: u64) {
-        self.progress.advance(Work::Upload, size.saturating_sub(self.sent.load(Ordering::Relaxed)));
+        let done = self.sent.load(Ordering::Relaxed) + self.had.load(Ordering::Relaxed);
+        self.progress.advance(Work::Upload, size.saturating_sub(done));
+    }
+
+    /// What went out of a blob of `size` bytes that had to be sent.
+    pub(super) fn sent_of(&self, size: u64) -> Uploaded {
+        Uploaded { blobs: 1, bytes: size.saturating_sub(self.had.load(Ordering::Relaxed)) }
     }
 }
 
@@ -27,5 +36,13 @@ impl Transferred for Sending {
     fn bytes(&self, count: u64) {
         self.sent.fetch_add(count, Ordering::Relaxed);
         self.progress.advance(Work::Upload, count);
+    }
+
+    fn had(&self, count: u64) {
+        let before = self.had.swap(count, Ordering::Relaxed);
+        match count.checked_sub(before) {
+            Some(more) => self.progress.advance(Work::Upload, more),
+            None => self.progress.expect(Work::Upload, before - count),
+        }
     }
 }

@@ -57,7 +57,7 @@ async fn upload_one(context: Context<'_>, project: &Project, blob: &Upload) -> R
             sending.skip(blob.size);
             Ok(Uploaded::default())
         }
-        Stored::Sent => Ok(Uploaded { blobs: 1, bytes: blob.size }),
+        Stored::Sent => Ok(sending.sent_of(blob.size)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `push`: makes the remote's bundle equal to the project.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
@@ -17,8 +18,8 @@ use crate::cli::session::{Session, configured, look};
 use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::clock::creation_time;
 use crate::push::{
-    Destination, Force, PlannedVersion, PreparedPush, Pushed, apply, find_highest, look_and_pack,
-    open_destination, plan_version, prepare,
+    Destination, Force, PlannedVersion, PreparedPush, Pushed, UploadRecord, apply, find_highest,
+    look_and_pack, open_destination, plan_version, prepare,
 };
 use crate::scan::Untracked;
 
@@ -140,7 +141,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         .map_err(|error| CliError::new(Exit::Usage, format_args!("SOURCE_DATE_EPOCH: {error}")))?;
     let core = session.core()?;
     let last = workspace.state.synced_ref.as_ref().map(|last| last.place.clone());
-    let remote = session.remote_beside(&reference, last.as_ref())?;
+    let record = Arc::new(UploadRecord::read(&lock));
+    let remote = session.remote_to_push(&reference, last.as_ref(), record)?;
     let context = session.context(&core, remote.as_ref()).with_cache(lock.project());
     let force = if args.force { Force::Yes } else { Force::No };
     let execution = Execution::of(args.dry_run);

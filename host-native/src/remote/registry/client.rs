@@ -16,6 +16,7 @@ use super::address::{self, Repository};
 use super::auth::Auth;
 use super::call::{Call, Payload, Said, check_encoding, said, text, unreachable};
 use super::learned::Learned;
+use super::left::Left;
 use super::login::Answered;
 use super::mount;
 use super::retry::{self, Budget, Failure};
@@ -53,6 +54,8 @@ pub(super) struct Client {
     refuses_streams: AtomicBool,
     /// How the registry takes blobs.
     pub(super) uploads: Learned,
+    /// The uploads of this run and of earlier ones.
+    pub(super) left: Left,
     /// A repository of the same registry that may have what is pushed.
     sibling: Option<String>,
     refuses_mounts: AtomicBool,
@@ -100,6 +103,7 @@ impl Client {
             let _ = secure.set(made.map_err(|error| unreachable(&repository.host, error))?);
         }
         let auth = Auth::new(&repository, options);
+        let left = Left::new(&repository, options);
         let (retries, timeout) = (options.retries, options.timeout);
         let sibling = mount::sibling(&repository, options.beside.as_ref());
         Ok(Self {
@@ -116,6 +120,7 @@ impl Client {
             ignores_ranges: AtomicBool::new(false),
             refuses_streams: AtomicBool::new(false),
             uploads: Learned::new(),
+            left,
             sibling,
             refuses_mounts: AtomicBool::new(false),
         })

@@ -10,6 +10,7 @@ pub mod catalog;
 mod client;
 mod download;
 mod learned;
+mod left;
 mod login;
 mod mount;
 mod outgoing;
@@ -251,6 +252,14 @@ impl Remote for Registry {
 
     fn push_growing_blob(&self, file: GrowingFile) -> BoxFuture<'_, Result<(), RemoteError>> {
         stream::push(&self.client, file).boxed()
+    }
+
+    fn broke_off(&self) -> bool {
+        self.client.left.broke_off()
+    }
+
+    fn pushed(&self) {
+        self.client.left.finish();
     }
 
     fn push_manifest<'a>(

@@ -33,8 +33,7 @@ struct Shared {
     source: BlobSource,
     /// How far this try has come.
     position: AtomicU64,
-    /// The furthest that any try has come.
-    reported: AtomicU64,
+    counted: Mutex<Counted>,
     /// Why the body broke off.
     fault: Mutex<Option<RemoteError>>,
     /// The source, open where the last part ended.
@@ -48,7 +47,7 @@ impl Outgoing {
             descriptor,
             source,
             position: AtomicU64::new(0),
-            reported: AtomicU64::new(counted),
+            counted: Mutex::new(Counted { to: counted, ..Counted::default() }),
             fault: Mutex::default(),
             parked: Mutex::default(),
         }))
@@ -56,6 +55,15 @@ impl Outgoing {
 
     pub(super) fn descriptor(&self) -> &Descriptor {
         &self.0.descriptor
+    }
+
+    /// The first `had` bytes are there of an earlier run; 0 where they have to be sent after all.
+    pub(super) fn begin_at(&self, had: u64) {
+        let mut counted = lock(&self.0.counted);
+        if counted.had != had {
+            counted.owe(had);
+            self.0.source.transferred.had(had);
+        }
     }
 
     /// The byte of the blob that this try has come to.
@@ -177,13 +185,45 @@ impl Shared {
         *lock(&self.fault) = Some(fault);
     }
 
-    /// Notes how far this try has come, and counts what no other try has sent.
-    fn advance_to(&self, position: u64) {
-        self.position.store(position, Ordering::Relaxed);
-        let reported = self.reported.fetch_max(position, Ordering::Relaxed);
-        if position > reported {
-            self.source.transferred.bytes(position - reported);
+    /// Notes that this try sends `range`, and counts what no other try has sent.
+    fn advance(&self, range: Range<u64>) {
+        self.position.store(range.end, Ordering::Relaxed);
+        let new = lock(&self.counted).add(range);
+        if new > 0 {
+            self.source.transferred.bytes(new);
         }
+    }
+}
+
+/// Which bytes of a blob were counted as sent.
+#[derive(Debug, Default)]
+struct Counted {
+    /// So many at the start are there of an earlier run.
+    had: u64,
+    /// So many at the start were thought to be, and have to be sent after all.
+    owed: u64,
+    /// The furthest of those that was sent all the same.
+    paid: u64,
+    /// The furthest of the others that was.
+    to: u64,
+}
+
+impl Counted {
+    fn owe(&mut self, had: u64) {
+        if had < self.had {
+            self.owed = self.had;
+            self.to = self.to.max(self.had);
+        }
+        self.had = had;
+    }
+
+    /// Adds `range`; how many of its bytes no other try has sent.
+    fn add(&mut self, range: Range<u64>) -> u64 {
+        let late = range.end.saturating_sub(self.to.max(range.start));
+        self.to = self.to.max(range.end);
+        let early = range.end.min(self.owed).saturating_sub(self.paid.max(range.start));
+        self.paid += early;
+        late + early
     }
 }
 
@@ -263,8 +303,9 @@ impl PartBody {
                 self.shared.position.store(reading.position, Ordering::Relaxed);
                 continue;
             }
+            let start = reading.position;
             let piece = reading.take(self.range.end - reading.position);
-            self.shared.advance_to(reading.position);
+            self.shared.advance(start..reading.position);
             if reading.position < self.range.end {
                 return Ok(Some((piece, Some((self, reading)))));
             }
@@ -321,6 +362,21 @@ mod tests {
                 assert_eq!(outgoing.position(), end as u64);
             }
         }
+    }
+
+    #[test]
+    fn a_byte_counts_once_and_one_that_was_there_not_at_all() {
+        let add = |counted: &mut Counted, ranges: &[(u64, u64)]| -> u64 {
+            ranges.iter().map(|(start, end)| counted.add(*start..*end)).sum()
+        };
+        let mut fresh = Counted { to: 2, ..Counted::default() };
+        assert_eq!(add(&mut fresh, &[(0, 3), (3, 7), (0, 8), (4, 10)]), 8);
+        let mut resumed = Counted::default();
+        resumed.owe(4);
+        assert_eq!(add(&mut resumed, &[(4, 6), (6, 8), (5, 9)]), 5);
+        resumed.owe(0);
+        // All of it goes out after all, in two tries.
+        assert_eq!(add(&mut resumed, &[(0, 3), (0, 2), (2, 7), (7, 10)]), 5);
     }
 
     #[tokio::test]

@@ -19,11 +19,13 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use super::call::{Call, Payload};
 use super::client::Client;
 use super::download;
+use super::left;
 use super::outgoing::{self, PIECE_BYTES};
 use super::retry::{self, Failure, PROGRESS_BYTES};
 use super::upload::{self, Session, Stage};
-use crate::remote::RemoteError;
 use crate::remote::growing::GrowingFile;
+use crate::remote::unfinished::HEAD_BYTES;
+use crate::remote::{Content, RemoteError};
 
 /// What errors call it: its digest is not known yet.
 const WHAT: &str = "the upload of a growing blob";
@@ -39,6 +41,14 @@ pub(super) async fn push(client: &Client, file: GrowingFile) -> Result<(), Remot
         };
         let descriptor = file.whole().await?;
         counted = outgoing.reported.load(Ordering::Relaxed);
+        if let Some(head) = &outgoing.head {
+            match stage {
+                Stage::Closed => client.left.forget(head),
+                Stage::Open(_) | Stage::Broken(_) => {
+                    client.left.rename(head, &Content::Blob(descriptor.digest));
+                }
+            }
+        }
         // Perhaps only the last answer got lost.
         if outgoing.sent() == descriptor.size && download::find(client, &descriptor).await.unwrap_or(false) {
             return Ok(());
@@ -66,7 +76,12 @@ async fn stream(client: &Client, outgoing: &mut Growing) -> Result<Streamed, Rem
     let mut session = None;
     loop {
         let failure = match go_on(client, outgoing, &mut session).await {
-            Ok(()) => return Ok(Streamed::Whole),
+            Ok(()) => {
+                if let Some(head) = &outgoing.head {
+                    client.left.forget(head);
+                }
+                return Ok(Streamed::Whole);
+            }
             Err(failure) if is_final(&failure.error) => return Err(failure.error),
             Err(failure) => failure,
         };
@@ -108,21 +123,31 @@ fn is_final(error: &RemoteError) -> bool {
 }
 
 /// Sends what is left of the blob, and its digest.
-async fn go_on(client: &Client, outgoing: &Growing, session: &mut Option<Session>) -> Result<(), Failure> {
-    let url = match session {
-        Some(session) => session.url.clone(),
-        None => session.insert(upload::open(client, WHAT).await?).url.clone(),
+async fn go_on(
+    client: &Client,
+    outgoing: &mut Growing,
+    session: &mut Option<Session>,
+) -> Result<(), Failure> {
+    let open = match session {
+        Some(session) => session,
+        none => {
+            let opened = upload::open(client, WHAT).await?;
+            if outgoing.file.length() >= HEAD_BYTES as u64 {
+                outgoing.head = left::head(outgoing.file.path()).await;
+            }
+            none.insert(opened)
+        }
     };
-    let mut call =
-        Call::new(Method::PATCH, url, WHAT).with_header(CONTENT_TYPE, "application/octet-stream")?;
-    call.payload = Payload::Growing(outgoing);
+    outgoing.keep(client, open);
+    let mut call = Call::new(Method::PATCH, open.url.clone(), WHAT)
+        .with_header(CONTENT_TYPE, "application/octet-stream")?;
+    call.payload = Payload::Growing(&*outgoing);
     let taken = client.attempt(&call).await?;
     client.refuse_web_page(taken.headers())?;
     let descriptor = outgoing.file.whole().await?;
     let url = upload::next(&call, &taken)?;
-    if let Some(session) = session {
-        session.url = url.clone();
-    }
+    open.url = url.clone();
+    outgoing.keep(client, open);
     upload::close(client, url, WHAT, &descriptor, Payload::Nothing).await
 }
 
@@ -130,6 +155,8 @@ async fn go_on(client: &Client, outgoing: &Growing, session: &mut Option<Session
 #[derive(Debug)]
 pub(super) struct Growing {
     file: GrowingFile,
+    /// What a later run knows it by, where that is known.
+    head: Option<Content>,
     /// The byte at which the next try begins.
     start: u64,
     /// The byte to which this try has come.
@@ -140,7 +167,14 @@ pub(super) struct Growing {
 
 impl Growing {
     fn new(file: GrowingFile) -> Self {
-        Self { file, start: 0, sent: Arc::default(), reported: Arc::default() }
+        Self { file, head: None, start: 0, sent: Arc::default(), reported: Arc::default() }
+    }
+
+    /// Keeps its upload for a later run.
+    fn keep(&self, client: &Client, session: &Session) {
+        if let Some(head) = &self.head {
+            client.left.keep(head, session);
+        }
     }
 
     /// The byte to which this try has come.

@@ -11,14 +11,15 @@ use reqwest::{Method, Response, Url};
 use super::address;
 use super::call::{Call, Payload, text};
 use super::client::Client;
+use super::left;
 use super::mount::{self, Opened};
 use super::outgoing::Outgoing;
 use super::retry::{Budget, Failure, PROGRESS_BYTES};
 use super::{CONTENT_DIGEST, download};
-use crate::remote::{BlobSource, RemoteError, Stored, blob};
+use crate::remote::{BlobSource, Content, RemoteError, Stored, blob};
 
 /// From where on a broken upload is worth the question how far it came.
-const WORTH_RESUMING_BYTES: u64 = 2 << 20;
+pub(super) const WORTH_RESUMING_BYTES: u64 = 2 << 20;
 
 /// The least that a registry wants a chunk to have.
 const CHUNK_MIN_LENGTH: &str = "oci-chunk-min-length";
@@ -43,11 +44,33 @@ pub(super) struct Session {
     pub(super) offset: u64,
     /// The least that the registry wants a chunk to have; 0 where it does not say.
     least_chunk: u64,
-    /// Whether the registry was asked how far it came.
-    is_resumed: bool,
+    past: Past,
 }
 
-/// Sends a blob, from where it stopped or from the start, where it fails and may succeed later.
+/// What an upload has been through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    /// It has just been opened.
+    Opened,
+    /// The registry was asked how far it came.
+    Resumed,
+    /// An earlier run has left it; the registry was asked as well.
+    Left,
+}
+
+/// What a registry says of an upload.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// It can go on there.
+    Has(Session),
+    /// It has nothing of it that counts.
+    Nothing,
+    /// It does not know it, or does not say.
+    Unknown,
+}
+
+/// Sends a blob, from where it stopped or from the start, where it fails and may succeed later. Where an earlier run has
+/// left an upload of it, that one goes on.
 ///
 /// The first `counted` bytes of it went out before and are not counted again.
 pub(super) async fn push(
@@ -57,17 +80,17 @@ pub(super) async fn push(
     counted: u64,
     stage: Stage,
 ) -> Result<Stored, RemoteError> {
-    Upload {
-        client,
-        what: format!("the upload of {}", blob::name(descriptor)),
-        outgoing: Outgoing::new(descriptor.clone(), source, counted),
-        stage,
-        budget: client.budget(),
-        kept: 0,
-        asked: 0,
+    let what = format!("the upload of {}", blob::name(descriptor));
+    let (mut stage, mut left_bytes) = (stage, 0);
+    if matches!(stage, Stage::Closed)
+        && let Some(session) = left::take_up(client, &what, descriptor, &source).await
+    {
+        left_bytes = session.offset;
+        stage = Stage::Open(session);
     }
-    .finish()
-    .await
+    let outgoing = Outgoing::new(descriptor.clone(), source, counted);
+    outgoing.begin_at(left_bytes);
+    Upload { client, what, outgoing, stage, budget: client.budget(), kept: 0, asked: 0 }.finish().await
 }
 
 struct Upload<'a> {
@@ -86,10 +109,33 @@ impl Upload<'_> {
     async fn finish(mut self) -> Result<Stored, RemoteError> {
         loop {
             match self.go_on().await {
-                Ok(stored) => return Ok(stored),
+                Ok(stored) => {
+                    if self.is_kept() {
+                        self.client.left.forget(&self.content());
+                    }
+                    return Ok(stored);
+                }
                 Err(failure) => self.recover(failure).await?,
             }
         }
+    }
+
+    /// What a later run knows it by.
+    fn content(&self) -> Content {
+        Content::Blob(self.outgoing.descriptor().digest)
+    }
+
+    /// Whether a later run is to go on with it.
+    fn is_kept(&self) -> bool {
+        self.outgoing.descriptor().size >= WORTH_RESUMING_BYTES
+    }
+
+    /// It goes on there next.
+    fn opened(&mut self, session: &Session) {
+        if self.is_kept() {
+            self.client.left.keep(&self.content(), session);
+        }
+        self.stage = Stage::Open(session.clone());
     }
 
     /// Sends what is left, from wherever that is.
@@ -112,11 +158,14 @@ impl Upload<'_> {
             Stage::Broken(_) | Stage::Closed => {
                 match mount::open(self.client, &self.what, self.outgoing.descriptor()).await? {
                     Opened::Mounted => return Ok(Stored::Mounted),
-                    Opened::Upload(session) => session,
+                    Opened::Upload(session) => {
+                        self.outgoing.begin_at(0);
+                        session
+                    }
                 }
             }
         };
-        self.stage = Stage::Open(session.clone());
+        self.opened(&session);
         if session.offset >= self.kept + PROGRESS_BYTES {
             self.kept = session.offset;
             self.budget.refill();
@@ -130,7 +179,7 @@ impl Upload<'_> {
         }
         while session.offset < size {
             session = self.send_chunk(session, largest).await?;
-            self.stage = Stage::Open(session.clone());
+            self.opened(&session);
         }
         self.asked = 0;
         close(self.client, session.url, &self.what, self.outgoing.descriptor(), Payload::Nothing).await?;
@@ -162,6 +211,19 @@ impl Upload<'_> {
             Stage::Closed => return self.budget.spend(failure).await,
             Stage::Open(session) | Stage::Broken(session) => session,
         };
+        let past = session.past;
+        match self.recover_from(failure, session).await {
+            // Whatever an earlier run has left may be wrong in a way that a fresh upload is not.
+            Err(error) if past == Past::Left && !super::retry::passes(&error) && !is_of_this_side(&error) => {
+                tracing::debug!(%error, "an upload of an earlier run is given up");
+                self.stage = Stage::Closed;
+                Ok(())
+            }
+            recovered => recovered,
+        }
+    }
+
+    async fn recover_from(&mut self, failure: Failure, session: Session) -> Result<(), RemoteError> {
         let status = match &failure.error {
             // What the blob is read from may be gone as well, and is called otherwise.
             RemoteError::Missing { what } if *what == self.what => Some(404),
@@ -175,7 +237,7 @@ impl Upload<'_> {
                 Ok(())
             }
             // It said how far it came and does not take the rest.
-            Some(400..=499) if session.is_resumed && !super::retry::passes(&failure.error) => {
+            Some(400..=499) if session.past == Past::Resumed && !super::retry::passes(&failure.error) => {
                 self.client.uploads.note_uploads_forgotten();
                 self.budget.spend_on(failure).await
             }
@@ -194,6 +256,11 @@ impl Upload<'_> {
     }
 }
 
+/// Whether what was to be sent is at fault.
+fn is_of_this_side(error: &RemoteError) -> bool {
+    matches!(error, RemoteError::ChangedWhileRead { .. } | RemoteError::Io { .. })
+}
+
 /// Opens an upload.
 pub(super) async fn open(client: &Client, what: &str) -> Result<Session, Failure> {
     let call = Call::new(Method::POST, client.repository.uploads(), what).with_header(CONTENT_LENGTH, "0")?;
@@ -210,14 +277,17 @@ impl Session {
     pub(super) fn opened(call: &Call<'_>, answer: &Response) -> Result<Self, RemoteError> {
         let least_chunk = text(answer.headers(), CHUNK_MIN_LENGTH).and_then(|length| length.parse().ok());
         let least_chunk = least_chunk.unwrap_or_default();
-        Ok(Self { url: next(call, answer)?, offset: 0, least_chunk, is_resumed: false })
+        Ok(Self { url: next(call, answer)?, offset: 0, least_chunk, past: Past::Opened })
+    }
+
+    /// One that an earlier run has left, of which nothing else is known.
+    pub(super) fn left(url: Url) -> Self {
+        Self { url, offset: 0, least_chunk: 0, past: Past::Left }
     }
 }
 
 /// Asks how much the registry has of an upload of which `reached` bytes were sent and that may have `size` in all;
 /// `None` where it is better begun anew.
-///
-/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-a-blob-in-chunks>, its last part.
 pub(super) async fn resume(
     client: &Client,
     what: &str,
@@ -228,6 +298,23 @@ pub(super) async fn resume(
     if reached < WORTH_RESUMING_BYTES || !client.uploads.may_keep_uploads() {
         return Ok(None);
     }
+    match ask(client, what, session, size).await? {
+        Asked::Has(session) => Ok(Some(session)),
+        Asked::Nothing => Ok(None),
+        Asked::Unknown => {
+            // One that had everything may be gone because it could not be finished.
+            if reached < size {
+                client.uploads.note_uploads_forgotten();
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// Asks how much the registry has of an upload that may have `size` bytes in all.
+///
+/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-a-blob-in-chunks>, its last part.
+pub(super) async fn ask(client: &Client, what: &str, session: &Session, size: u64) -> Result<Asked, Failure> {
     let mut call = Call::new(Method::GET, session.url.clone(), what);
     call.accepted = &[400, 404, 405, 410, 416, 501];
     let answer = client.attempt(&call).await?;
@@ -237,22 +324,17 @@ pub(super) async fn resume(
     };
     match offset {
         // The last word for nothing is also the one for a single byte.
-        Some(0 | 1) => Ok(None),
+        Some(0 | 1) => Ok(Asked::Nothing),
         Some(offset) if offset <= size => {
             tracing::debug!(offset, "an upload goes on where it stopped");
             let url = match text(answer.headers(), LOCATION) {
                 Some(_) => next(&call, &answer)?,
                 None => session.url.clone(),
             };
-            Ok(Some(Session { url, offset, is_resumed: true, ..session.clone() }))
+            let past = if session.past == Past::Left { Past::Left } else { Past::Resumed };
+            Ok(Asked::Has(Session { url, offset, past, ..session.clone() }))
         }
-        Some(_) | None => {
-            // One that had everything may be gone because it could not be finished.
-            if reached < size {
-                client.uploads.note_uploads_forgotten();
-            }
-            Ok(None)
-        }
+        Some(_) | None => Ok(Asked::Unknown),
     }
 }
 

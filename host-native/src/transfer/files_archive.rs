@@ -3,7 +3,7 @@
 //! How large each file is says where each header and each content goes, before any of it is here. So files are written
 //! in the order in which they come, several at a time, straight to their place in the archive, and verified as in a pull.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -15,9 +15,10 @@ use bundle_core::snapshot::File;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
+use super::download::{layer_of, layers_of};
 use super::tables::load_tables;
 use super::unpacking::site::{Plot, Site, write_at};
-use super::unpacking::{Assembled, unpack};
+use super::unpacking::{Assembled, packs_of, unpack};
 use super::{DownloadError, blocking};
 use crate::bundle::{Bundle, Context};
 use crate::progress::Work;
@@ -87,14 +88,15 @@ async fn write_blobs(
     archive: &fs::File,
     target: &Path,
 ) -> Result<(), DownloadError> {
-    let layers: BTreeMap<Digest, &Descriptor> =
-        bundle.manifest_view.layers.iter().map(|layer| (layer.digest, layer)).collect();
+    let layers = layers_of(bundle);
     let mut by_digest: BTreeMap<Digest, Vec<&Entry<'_>>> = BTreeMap::new();
     for entry in entries {
         by_digest.entry(entry.file.digest).or_default().push(entry);
     }
-    stream::iter(by_digest)
-        .map(|(digest, copies)| write_blob(context, layers.get(&digest).copied(), copies, archive, target))
+    let sizes = by_digest.values().filter_map(|copies| copies.first()).map(|first| first.file.size);
+    context.progress.expect(Work::Download, sizes.sum());
+    stream::iter(by_digest.into_values())
+        .map(|copies| write_blob(context, &layers, copies, archive, target))
         .buffer_unordered(context.concurrency)
         .try_collect()
         .await
@@ -102,19 +104,18 @@ async fn write_blobs(
 
 async fn write_blob(
     context: Context<'_>,
-    layer: Option<&Descriptor>,
+    layers: &BTreeMap<Digest, &Descriptor>,
     copies: Vec<&Entry<'_>>,
     archive: &fs::File,
     target: &Path,
 ) -> Result<(), DownloadError> {
     let Some(Entry { file, .. }) = copies.first() else { return Ok(()) };
-    let path = || file.path.to_string();
-    let layer = layer.ok_or_else(|| DownloadError::NoBlob { path: path() })?;
+    let layer = layer_of(layers, file)?;
     // What is longer would run into the next file.
     if layer.size != file.size {
         return Err(DownloadError::content(file));
     }
-    let fault = |source| DownloadError::Fetch { path: path(), source };
+    let fault = |source| DownloadError::Fetch { path: file.path.to_string(), source };
     let mut pieces = read_blob(context.remote, layer).await.map_err(fault)?;
     let mut written = 0;
     while let Some(piece) = pieces.next().await {
@@ -137,8 +138,7 @@ async fn write_chunks(
     let assembled = |entry: &Entry<'_>| placement.runs(entry.at);
     let files: Vec<Assembled<'_>> =
         site.entries.iter().map(|entry| Assembled { file: entry.file, runs: assembled(entry) }).collect();
-    let needed: BTreeSet<u32> = files.iter().flat_map(|file| file.runs).map(|run| run.pack).collect();
-    let tables = load_tables(context, &placement.packs, &needed).await?;
+    let tables = load_tables(context, &placement.packs, &packs_of(&files)).await?;
     blocking(|| unpack(context, site, &placement.packs, &tables, &files, &[]))?;
     Ok(())
 }

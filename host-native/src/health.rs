@@ -15,7 +15,7 @@ use futures_util::TryStreamExt as _;
 use crate::remote::archive::Archive;
 use crate::remote::layout::Layout;
 use crate::remote::registry::Registry;
-use crate::remote::registry::probe::{Ping, ProbedUpload, is_untrusted};
+use crate::remote::registry::probe::{Ping, ProbedUpload, is_about_tls};
 use crate::remote::{BlobSource, Condition, Deletion, Remote, RemoteError, Version};
 
 /// How often the registry is asked for the latency.
@@ -201,8 +201,7 @@ pub async fn check_registry(registry: &Registry, tag: Option<&Tag>, depth: Depth
     let ping = match first {
         Ok(ping) => ping,
         Err(error) => {
-            let untrusted = is_untrusted(&error);
-            let (reached, tls) = if untrusted {
+            let (reached, tls) = if is_about_tls(&error) {
                 (Finding::Reached, Finding::Failed(error))
             } else {
                 (Finding::Failed(error), tls)

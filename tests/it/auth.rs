@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use modelops_bundle_tests::{
-    Authority, BundleCommand, CommandOutput, Fault, Generation, IDENTITY_TOKEN, Matching, PASSWORD, Proxy,
-    READER, READER_PASSWORD, Registry, RegistrySetup, TestProject, TokenRequest, TokenServer, USER,
+    Authority, CommandOutput, Fault, Generation, IDENTITY_TOKEN, Matching, PASSWORD, ProtectedRegistry,
+    Protection, Proxy, READER, READER_PASSWORD, RegistrySetup, TestProject, TokenRequest, TokenServer, USER,
     can_connect_to_registry, noise,
 };
 use serde_json::json;
@@ -14,87 +14,43 @@ use serde_json::json;
 use crate::cmd_project::changes;
 use crate::registry::project_on;
 
-/// What protects a registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Open,
-    Htpasswd,
-    Tls,
-    Token,
+/// A project with two files that are to be pushed to `repository`.
+fn project_with_files(place: &ProtectedRegistry, repository: &str) -> TestProject {
+    let project = project_on(place.host(), repository);
+    project.write("a", "1").write("d/b", noise(7, 200_000));
+    let _ = project.run(&["add", "a", "d"]).success();
+    project
 }
 
-impl Kind {
-    const ALL: [Self; 4] = [Self::Open, Self::Htpasswd, Self::Tls, Self::Token];
-
-    fn is_private(self) -> bool {
-        self != Self::Open
-    }
+/// A registry that takes tokens.
+fn with_tokens(generation: Generation) -> ProtectedRegistry {
+    ProtectedRegistry::start(generation, Protection::Token)
 }
 
-/// A registry, and what is needed to talk to it.
-struct Place {
-    registry: Registry,
-    authority: Option<Authority>,
-    tokens: Option<TokenServer>,
-}
-
-impl Place {
-    /// A registry with htpasswd behind TLS for [`Kind::Tls`].
-    fn new(generation: Generation, kind: Kind) -> Self {
-        let setup = RegistrySetup::new(generation);
-        let (mut authority, mut tokens) = (None, None);
-        let setup = match kind {
-            Kind::Open => setup,
-            Kind::Htpasswd => setup.with_password(),
-            Kind::Tls => {
-                let signer = authority.insert(Authority::new());
-                setup.with_tls(&signer.certify(&["127.0.0.1"])).with_password()
-            }
-            Kind::Token => setup.with_tokens(tokens.insert(TokenServer::start())),
-        };
-        Self { registry: setup.start(), authority, tokens }
-    }
-
-    /// The command, with what TLS takes.
-    fn command(&self, project: &TestProject, arguments: &[&str]) -> BundleCommand {
-        let command = project.command(arguments);
-        match &self.authority {
-            Some(authority) => command.arg("--ca-file").arg(authority.certificate()),
-            None => command,
-        }
-    }
-
-    fn run(&self, project: &TestProject, arguments: &[&str]) -> CommandOutput {
-        self.command(project, arguments).run()
-    }
-
-    fn tokens(&self) -> &TokenServer {
-        self.tokens.as_ref().unwrap()
-    }
-
-    fn project(&self, repository: &str) -> TestProject {
-        let project = project_on(self.registry.host(), repository);
-        project.write("a", "1").write("d/b", noise(7, 200_000));
-        let _ = project.run(&["add", "a", "d"]).success();
-        project
-    }
+/// Who gives the tokens of a registry that takes some.
+fn tokens(place: &ProtectedRegistry) -> &TokenServer {
+    place.tokens().unwrap()
 }
 
 /// A registry with tokens behind a proxy, and a project on it with so many files of so many bytes, which is logged in; and
 /// nothing seen yet. Nothing at all where there is no registry.
-fn logged_in(generation: Generation, files: u64, bytes: usize) -> Option<(Place, Proxy, TestProject)> {
-    let place = Place::new(generation, Kind::Token);
+fn logged_in(
+    generation: Generation,
+    files: u64,
+    bytes: usize,
+) -> Option<(ProtectedRegistry, Proxy, TestProject)> {
+    let place = with_tokens(generation);
     if !can_connect_to_registry(&place.registry) {
         return None;
     }
-    let proxy = Proxy::start(place.registry.host());
+    let proxy = place.proxy();
     let project = project_on(proxy.host(), "team/model");
     for number in 0..files {
         project.write(&format!("f{number}"), noise(number, bytes));
     }
     let _ = project.run(&["add", "f*"]).success();
     let _ = login(&project, proxy.host(), USER, PASSWORD).success();
-    place.tokens().take_seen();
+    tokens(&place).take_seen();
     proxy.take_seen();
     Some((place, proxy, project))
 }
@@ -120,13 +76,13 @@ pub(crate) fn login(project: &TestProject, host: &str, user: &str, password: &st
 fn a_private_registry_from_a_clean_machine() {
     let mut table = String::new();
     for generation in Generation::ALL {
-        for kind in Kind::ALL {
-            let place = Place::new(generation, kind);
+        for protection in Protection::ALL {
+            let place = ProtectedRegistry::start(generation, protection);
             if !can_connect_to_registry(&place.registry) {
                 return;
             }
-            for case in walk(&place, kind) {
-                writeln!(table, "{generation:?} {kind:?}: {case}").unwrap();
+            for case in walk(&place) {
+                writeln!(table, "{generation:?} {protection:?}: {case}").unwrap();
             }
         }
     }
@@ -135,16 +91,16 @@ fn a_private_registry_from_a_clean_machine() {
 }
 
 /// Goes through the cases with one registry and returns their names.
-fn walk(place: &Place, kind: Kind) -> Vec<&'static str> {
+fn walk(place: &ProtectedRegistry) -> Vec<&'static str> {
     let mut done = Vec::new();
-    let host = place.registry.host();
-    let project = place.project("team/model");
+    let (host, is_private) = (place.host(), place.protection.is_private());
+    let project = project_with_files(place, "team/model");
     let login = |project: &TestProject, password: &str| {
         let arguments = ["login", host, "-u", USER, "--password-stdin", "--json"];
         place.command(project, &arguments).input(password).run()
     };
     let config = project.home().join(".docker/config.json");
-    if kind.is_private() {
+    if is_private {
         let refused = place.run(&project, &["push"]).code(5);
         assert!(refused.stderr().contains(&format!("modelops-bundle login {host}")), "{refused}");
         done.push("no password");
@@ -169,7 +125,7 @@ fn walk(place: &Place, kind: Kind) -> Vec<&'static str> {
     let again = place.run(&project, &["push", "--json"]).success().json();
     assert_eq!(again["changed"], false);
     // With what the login costs.
-    assert!(again["requests"].as_u64().unwrap() <= if kind.is_private() { 5 } else { 3 }, "{again}");
+    assert!(again["requests"].as_u64().unwrap() <= if is_private { 5 } else { 3 }, "{again}");
     done.push("push with nothing to do");
     let status = place.run(&project, &["status", "--json"]).success().json();
     assert_eq!((&status["remote"]["state"], changes(&status)), (&json!("available"), Vec::new()));
@@ -194,11 +150,11 @@ fn walk(place: &Place, kind: Kind) -> Vec<&'static str> {
     assert_eq!(changed["uploaded"]["files"], 1);
     done.push("push of a change");
     let logout = place.run(&project, &["logout", host, "--json"]).success().json();
-    assert_eq!(logout["removed"].as_array().unwrap().len(), usize::from(kind.is_private()));
-    let exit = if kind.is_private() { 5 } else { 0 };
+    assert_eq!(logout["removed"].as_array().unwrap().len(), usize::from(is_private));
+    let exit = if is_private { 5 } else { 0 };
     let _ = place.run(&project, &["pull"]).code(exit);
     done.push("logout");
-    if let Some(tokens) = &place.tokens {
+    if let Some(tokens) = place.tokens() {
         assert!(tokens.take_seen().iter().all(|request| request.way == "GET"));
     }
     done
@@ -227,7 +183,7 @@ fn a_token_is_fetched_once_for_each_scope() {
         let Some((place, proxy, project)) = logged_in(generation, 40, 10_000) else { return };
         let _ = project.run(&["push"]).success();
         let expected = ["pull", "pull,push"].map(|right| format!("GET {USER} repository:team/model:{right}"));
-        assert_eq!(asked(place.tokens()), expected);
+        assert_eq!(asked(tokens(&place)), expected);
         assert_eq!(refused(&proxy), ["GET"], "once told what is wanted, it is not asked again");
     }
 }
@@ -236,11 +192,11 @@ fn a_token_is_fetched_once_for_each_scope() {
 fn a_token_is_renewed_ahead_of_its_end() {
     let Some((place, proxy, project)) = logged_in(Generation::Second, 6, 10_000) else { return };
     // A token counts whole seconds, and its request is on the way for a while.
-    place.tokens().set_life(Duration::from_secs(5), Duration::from_secs(3));
+    tokens(&place).set_life(Duration::from_secs(5), Duration::from_secs(3));
     proxy.inject(Matching::new("POST", "/blobs/").always(), late(500));
     let _ = project.run(&["push", "--concurrency", "1"]).success();
     assert_eq!(refused(&proxy).len(), 1);
-    let pushes = asked(place.tokens()).iter().filter(|line| line.ends_with("pull,push")).count();
+    let pushes = asked(tokens(&place)).iter().filter(|line| line.ends_with("pull,push")).count();
     assert!(pushes >= 2, "{pushes}");
 }
 
@@ -249,7 +205,7 @@ fn a_token_that_ends_before_its_time_is_replaced_in_the_middle_of_a_push() {
     for generation in Generation::ALL {
         let Some((place, proxy, project)) = logged_in(generation, 5, 300_000) else { return };
         // It is said to last, and the registry no longer takes it when a file arrives.
-        place.tokens().set_life(Duration::from_secs(3), Duration::from_secs(300));
+        tokens(&place).set_life(Duration::from_secs(3), Duration::from_secs(300));
         for nth in [2, 4] {
             proxy.inject(Matching::new("PUT", "/blobs/").nth(nth), late(3500));
         }
@@ -265,7 +221,7 @@ fn a_token_that_ends_before_its_time_is_replaced_in_the_middle_of_a_push() {
 fn a_growing_pack_survives_the_end_of_its_token() {
     let Some((place, proxy, project)) = logged_in(Generation::Second, 1, 6_000_000) else { return };
     let _ = project.run(&["init", "--layout", "packed"]).success();
-    place.tokens().set_life(Duration::from_secs(3), Duration::from_secs(300));
+    tokens(&place).set_life(Duration::from_secs(3), Duration::from_secs(300));
     for method in ["PATCH", "PUT"] {
         proxy.inject(Matching::new(method, "/blobs/"), late(3500));
     }
@@ -278,8 +234,8 @@ fn a_growing_pack_survives_the_end_of_its_token() {
 
 /// Whether what a project pushed comes back as it was, with tokens that last.
 #[track_caller]
-fn assert_pulled(place: &Place, proxy: &Proxy, project: &TestProject) {
-    place.tokens().set_life(Duration::from_secs(300), Duration::from_secs(300));
+fn assert_pulled(place: &ProtectedRegistry, proxy: &Proxy, project: &TestProject) {
+    tokens(place).set_life(Duration::from_secs(300), Duration::from_secs(300));
     let other = TestProject::new();
     let _ = login(&other, proxy.host(), USER, PASSWORD).success();
     let _ = other.run(&["pull", &format!("{}/team/model", proxy.host())]).success();
@@ -290,12 +246,12 @@ fn assert_pulled(place: &Place, proxy: &Proxy, project: &TestProject) {
 #[test]
 fn tokens_come_by_oauth2_where_that_is_wanted() {
     for generation in Generation::ALL {
-        let place = Place::new(generation, Kind::Token);
+        let place = with_tokens(generation);
         if !can_connect_to_registry(&place.registry) {
             return;
         }
-        let (host, tokens) = (place.registry.host(), place.tokens());
-        let project = place.project("team/model");
+        let (host, tokens) = (place.host(), tokens(&place));
+        let project = project_with_files(&place, "team/model");
 
         // An identity token is kept in place of the password, and used by POST.
         tokens.give_identity_tokens();
@@ -331,12 +287,12 @@ fn tokens_come_by_oauth2_where_that_is_wanted() {
 #[test]
 fn rights_that_are_lacking_are_named() {
     for generation in Generation::ALL {
-        let place = Place::new(generation, Kind::Token);
+        let place = with_tokens(generation);
         if !can_connect_to_registry(&place.registry) {
             return;
         }
-        let host = place.registry.host();
-        let writer = place.project("public/model");
+        let host = place.host();
+        let writer = project_with_files(&place, "public/model");
         let _ = login(&writer, host, USER, PASSWORD).success();
         let _ = writer.run(&["push"]).success();
 

@@ -1,13 +1,15 @@
-//! Everything that goes wrong between the program and a registry, against each registry: what should arrive arrives, or
-//! a clear error says that it did not, and nothing is lost either way.
+//! Everything that goes wrong between the program and a registry, against each registry and each login: what should arrive
+//! arrives, or a clear error says that it did not, and nothing is lost either way.
 
 #![expect(clippy::print_stdout, reason = "the table of cases is what these tests are read for")]
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use modelops_bundle_tests::{
-    CommandOutput, Fault, Generation, Matching, Proxy, Registry, RegistrySetup, TestProject,
+    CommandOutput, Fault, Generation, Matching, ProtectedRegistry, Protection, Proxy, TestProject,
     can_connect_to_registry, noise,
 };
 
@@ -19,6 +21,12 @@ const MANIFESTS: &str = "/manifests/";
 
 /// How large the file is that is on its way when something goes wrong.
 const SIZE: usize = 3_000_000;
+
+/// What it holds at first, and what it is changed to.
+static CONTENTS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| [1, 3].map(|seed| noise(seed, SIZE)));
+
+/// How many cases run at the same time: much of what they do is waiting.
+const LANES: usize = 6;
 
 /// What goes wrong, and how it is to end.
 struct Case {
@@ -44,8 +52,8 @@ fn fails(name: &'static str, code: i32, words: &'static str, faults: Vec<(Matchi
 
 impl Case {
     /// Puts the faults between the program and a registry.
-    fn proxy(&self, registry: &Registry) -> Proxy {
-        let proxy = Proxy::start(registry.host());
+    fn proxy(&self, place: &ProtectedRegistry) -> Proxy {
+        let proxy = place.proxy();
         for (matching, fault) in &self.faults {
             proxy.inject(matching.clone(), fault.clone());
         }
@@ -53,18 +61,35 @@ impl Case {
     }
 
     /// Runs the program with little patience; what is to arrive may find this machine busy as well.
-    fn run(&self, project: &TestProject, command: [&str; 2]) -> CommandOutput {
+    fn run(&self, place: &ProtectedRegistry, project: &TestProject, command: [&str; 2]) -> CommandOutput {
         let retries = if matches!(self.end, End::Right) { "5" } else { "2" };
-        project.run(&[&command[..], &["--timeout", "1", "--retries", retries]].concat())
+        let timeout = if self.waits() { "1" } else { "5" };
+        place.run_as_user(project, &[&command[..], &["--timeout", timeout, "--retries", retries]].concat())
+    }
+
+    /// Whether it is about how long the program waits.
+    fn waits(&self) -> bool {
+        self.faults.iter().any(|(_, fault)| {
+            matches!(
+                fault,
+                Fault::CloseLate(..)
+                    | Fault::Delay(_)
+                    | Fault::Slow(_)
+                    | Fault::StallRequest(_)
+                    | Fault::StallResponse(_)
+            )
+        })
     }
 
     /// Checks how the program ended; says it in one line.
-    fn check(&self, direction: &str, generation: Generation, output: CommandOutput) {
+    fn check(&self, direction: &str, place: &ProtectedRegistry, output: CommandOutput) {
         let (name, outcome) = match self.end {
             End::Right => (self.name, "arrived".to_owned()),
             End::Fails(code, _) => (self.name, format!("refused with exit code {code}")),
         };
-        println!("{direction:<4} | {name:<46} | {generation:?} | {outcome}");
+        // As text, since what is derived takes no width.
+        let (generation, login) = (format!("{:?}", place.generation), format!("{:?}", place.protection));
+        println!("{direction:<4} | {name:<37} | {generation:<6} | {login:<8} | {outcome}");
         match self.end {
             End::Right => drop(output.success()),
             End::Fails(code, words) => {
@@ -76,33 +101,40 @@ impl Case {
     }
 }
 
-/// Carries out `check` for each case and each registry, some at the same time.
-fn on_each_registry(cases: &[Case], check: impl Fn(&Case, Generation, &Registry, &str) + Sync) {
-    for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
-        let (registry, check) = (&registry, &check);
-        thread::scope(|scope| {
-            for lane in 0..4 {
-                scope.spawn(move || {
-                    for (at, case) in cases.iter().enumerate().skip(lane).step_by(4) {
-                        check(case, generation, registry, &format!("case{at}"));
-                    }
-                });
-            }
-        });
+/// Carries out `check` for each registry and each of its cases, some at the same time.
+fn on_each_registry(
+    cases: impl Fn(Protection) -> Vec<Case>,
+    check: impl Fn(&Case, &ProtectedRegistry, &str) + Sync,
+) {
+    let kinds =
+        Generation::ALL.into_iter().flat_map(|generation| Protection::ALL.map(|kind| (generation, kind)));
+    let places: Vec<_> = kinds
+        .map(|(generation, protection)| ProtectedRegistry::start(generation, protection))
+        .filter(|place| can_connect_to_registry(&place.registry))
+        .collect();
+    let mut jobs = Vec::new();
+    for place in &places {
+        jobs.extend(cases(place.protection).into_iter().enumerate().map(|(at, case)| (place, at, case)));
     }
+    let (jobs, check, next) = (&jobs, &check, &AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(move || {
+                while let Some((place, at, case)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    check(case, place, &format!("case{at}"));
+                }
+            });
+        }
+    });
 }
 
 /// A project with a large file that was pushed to `repository`.
-fn pushed_project(registry: &Registry, repository: &str) -> TestProject {
-    let project = project_on(registry.host(), repository);
+fn pushed_project(place: &ProtectedRegistry, repository: &str) -> TestProject {
+    let project = project_on(place.host(), repository);
     let _ = project.run(&["init", "--layout", "files"]).success();
-    project.write("large", noise(1, SIZE)).write("small", "1");
+    project.write("large", &CONTENTS[0]).write("small", "1");
     let _ = project.run(&["add", "large", "small"]).success();
-    let _ = project.run(&["push"]).success();
+    let _ = place.run_as_user(&project, &["push"]).success();
     project
 }
 
@@ -196,34 +228,39 @@ const OTHER_DIGEST: &str = "sha256:000000000000000000000000000000000000000000000
 
 #[test]
 fn whatever_goes_wrong_a_push_arrives_or_changes_nothing() {
-    on_each_registry(&upload_cases(), |case, generation, registry, repository| {
-        let project = pushed_project(registry, repository);
-        let client = registry.client();
-        let before = client.tag_digest(repository, "latest").unwrap();
-        project.write("large", noise(3, SIZE));
-        let tree = project.tree();
-        let proxy = case.proxy(registry);
-        let address = format!("{}/{repository}", proxy.host());
-        let _ = project.run(&["init", "--ref", &address]).success();
-        let output = case.run(&project, ["push", "--force"]);
-        case.check("up", generation, output);
-        project.tree().assert_same(&tree);
-        if let End::Fails(..) = case.end {
-            assert_eq!(client.tag_digest(repository, "latest").unwrap(), before, "{}", case.name);
-            // Nor is anything left that is in the way of the next push.
-            let _ = project.run(&["init", "--ref", &format!("{}/{repository}", registry.host())]).success();
-            let _ = project.run(&["push", "--force"]).success();
-        }
-        let second = TestProject::new();
-        let _ = second.run(&["pull", &format!("{}/{repository}:latest", registry.host())]).success();
-        second.tree().assert_same(&tree);
-    });
+    on_each_registry(
+        |_| upload_cases(),
+        |case, place, repository| {
+            let project = pushed_project(place, repository);
+            let client = place.client(repository);
+            let before = client.tag_digest(repository, "latest").unwrap();
+            project.write("large", &CONTENTS[1]);
+            let tree = project.tree();
+            let proxy = case.proxy(place);
+            let _ = project.run(&["init", "--ref", &format!("{}/{repository}", proxy.host())]).success();
+            let output = case.run(place, &project, ["push", "--force"]);
+            case.check("up", place, output);
+            project.tree().assert_same(&tree);
+            let address = format!("{}/{repository}", place.host());
+            if let End::Fails(..) = case.end {
+                assert_eq!(client.tag_digest(repository, "latest").unwrap(), before, "{}", case.name);
+                // Nor is anything left that is in the way of the next push.
+                let _ = project.run(&["init", "--ref", &address]).success();
+                let _ = place.run_as_user(&project, &["push", "--force"]).success();
+            }
+            let second = TestProject::new();
+            let _ = place.run_as_user(&second, &["pull", &format!("{address}:latest")]).success();
+            second.tree().assert_same(&tree);
+        },
+    );
 }
 
 /// What goes wrong while a file is fetched.
-fn download_cases() -> Vec<Case> {
+fn download_cases(protection: Protection) -> Vec<Case> {
     let blob = || Matching::new("GET", BLOB);
     let manifest = || Matching::new("GET", MANIFESTS);
+    // A private registry answers the first request of all with a challenge.
+    let answered_manifest = || manifest().nth(if protection.is_private() { 2 } else { 1 });
     let busy = |status| Fault::Answer(status, vec![]);
     vec![
         right("reset in mid-blob", vec![(blob(), Fault::ResetResponse(1_200_000))]),
@@ -251,7 +288,7 @@ fn download_cases() -> Vec<Case> {
             "another digest for the manifest",
             8,
             "should be",
-            vec![(manifest(), Fault::AnswerHeader("Docker-Content-Digest", OTHER_DIGEST))],
+            vec![(answered_manifest(), Fault::AnswerHeader("Docker-Content-Digest", OTHER_DIGEST))],
         ),
         right(
             "416 to what is left",
@@ -294,23 +331,23 @@ fn download_cases() -> Vec<Case> {
 
 #[test]
 fn whatever_goes_wrong_a_pull_is_whole_or_changes_nothing() {
-    on_each_registry(&download_cases(), |case, generation, registry, repository| {
-        let project = pushed_project(registry, repository);
+    on_each_registry(download_cases, |case, place, repository| {
+        let project = pushed_project(place, repository);
+        let address = format!("{}/{repository}", place.host());
         let second = TestProject::new();
-        let _ = second.run(&["pull", &format!("{}/{repository}:latest", registry.host())]).success();
-        project.write("large", noise(3, SIZE));
-        let _ = project.run(&["push"]).success();
-        let proxy = case.proxy(registry);
+        let _ = place.run_as_user(&second, &["pull", &format!("{address}:latest")]).success();
+        project.write("large", &CONTENTS[1]);
+        let _ = place.run_as_user(&project, &["push"]).success();
+        let proxy = case.proxy(place);
         let _ = second.run(&["init", "--ref", &format!("{}/{repository}", proxy.host())]).success();
         let before = second.tree();
-        let output = case.run(&second, ["pull", "--overwrite"]);
-        case.check("down", generation, output);
+        let output = case.run(place, &second, ["pull", "--overwrite"]);
+        case.check("down", place, output);
         if let End::Fails(..) = case.end {
             second.tree().assert_same(&before);
             assert!(!second.exists(".modelops-bundle/staging"), "{}", case.name);
-            let address = format!("{}/{repository}", registry.host());
             let _ = second.run(&["init", "--ref", &address]).success();
-            let _ = second.run(&["pull", "--overwrite"]).success();
+            let _ = place.run_as_user(&second, &["pull", "--overwrite"]).success();
         }
         second.tree().assert_same(&project.tree());
     });
@@ -319,13 +356,13 @@ fn whatever_goes_wrong_a_pull_is_whole_or_changes_nothing() {
 #[test]
 fn a_blob_may_be_on_another_host_which_gets_no_login() {
     for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
+        let place = ProtectedRegistry::start(generation, Protection::Open);
+        if !can_connect_to_registry(&place.registry) {
             continue;
         }
-        let project = pushed_project(&registry, "p");
-        let (proxy, store) = (Proxy::start(registry.host()), Proxy::start(registry.host()));
-        let manifest = registry.client().manifest("p", "latest").unwrap().json();
+        let project = pushed_project(&place, "p");
+        let (proxy, store) = (place.proxy(), place.proxy());
+        let manifest = place.registry.client().manifest("p", "latest").unwrap().json();
         let layers = manifest["layers"].as_array().unwrap();
         for layer in layers {
             let path = format!("/v2/p/blobs/{}", layer["digest"].as_str().unwrap());

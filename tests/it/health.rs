@@ -2,7 +2,10 @@
 
 use std::net::TcpListener;
 
-use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{
+    Authority, Fault, Generation, Matching, ProtectedRegistry, Protection, Proxy, Registry, TestProject,
+    can_connect_to_registry,
+};
 use serde_json::{Value, json};
 
 use crate::registry::project_on;
@@ -93,6 +96,30 @@ fn a_login_that_is_wanted_and_a_host_that_is_not_there() {
     let report = project.run(&["health", &format!("{port}/p"), "--retries", "0", "--json"]).code(7).json();
     assert_eq!((verdict(&report, "reachable"), verdict(&report, "pull")), ("fail".into(), "skipped".into()));
     assert_eq!(report["checks"][0]["code"], 7);
+}
+
+#[test]
+fn a_registry_that_is_not_trusted_is_there_and_tls_is_the_trouble() {
+    for generation in Generation::ALL {
+        let place = ProtectedRegistry::start(generation, Protection::Tls);
+        if !can_connect_to_registry(&place.registry) {
+            return;
+        }
+        let project = project_on(place.host(), "p");
+        let stranger = Authority::new();
+        let untrusted = project.command(["health", "--json"]).arg("--ca-file").arg(stranger.certificate());
+        let in_plain_http = project.command(["health", "--json"]);
+        for command in [untrusted, in_plain_http] {
+            let report = command.run().code(7).json();
+            for (check, expected) in [("reachable", "ok"), ("tls", "fail"), ("auth", "skipped")] {
+                assert_eq!(verdict(&report, check), expected, "{check}: {report}");
+            }
+            let hint = report["checks"][1]["hint"].as_str().unwrap();
+            assert!(hint.contains("--ca-file"), "{report}");
+        }
+        let report = place.run_as_user(&project, &["health", "--json"]).success().json();
+        assert_eq!(verdict(&report, "tls"), "ok", "{report}");
+    }
 }
 
 #[test]

@@ -9,8 +9,10 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
         state ^= state >> 27;
         state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes()
     };
-    let mut bytes: Vec<u8> = std::iter::repeat_with(&mut next).take(length.div_ceil(8)).flatten().collect();
-    bytes.truncate(length);
+    let mut bytes = vec![0; length];
+    for piece in bytes.chunks_mut(8) {
+        piece.copy_from_slice(&next()[..piece.len()]);
+    }
     bytes
 }
 

@@ -42,7 +42,11 @@ impl Request {
 
     /// Sends it to `host` (`127.0.0.1:PORT`) on a connection of its own.
     pub fn send(&self, host: &str) -> io::Result<Response> {
-        let mut stream = connect(host)?;
+        self.send_over(connect(host)?, host)
+    }
+
+    /// Sends it to `host` on a connection that is there, and that ends with the answer.
+    pub(crate) fn send_over(&self, mut stream: impl Read + Write, host: &str) -> io::Result<Response> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.path);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));

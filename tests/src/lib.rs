@@ -6,6 +6,7 @@
 //! | the program alone, with a time limit or killed on the way | [`BundleCommand`], [`RunningCommand`] |
 //! | its exit code and output, checked | [`CommandOutput`] |
 //! | a real registry | [`Registry`], or [`RegistrySetup`] for a particular one, after [`can_connect_to_registry`] |
+//! | a registry of every kind, with its certificate and its tokens | [`ProtectedRegistry`] |
 //! | who signs certificates | [`Authority`] |
 //! | who gives tokens for a registry | [`TokenServer`] |
 //! | to count, delay or break what goes over the wire | [`Proxy`] |
@@ -28,6 +29,7 @@ mod command;
 mod content;
 mod http;
 mod project;
+mod protection;
 mod proxy;
 mod registry;
 mod tls;
@@ -41,6 +43,7 @@ pub use command::{BundleCommand, CommandOutput, RunningCommand};
 pub use content::{noise, text};
 pub use http::{Request, Response};
 pub use project::TestProject;
+pub use protection::{ProtectedRegistry, Protection};
 pub use proxy::{Fault, Matching, Proxy, Seen};
 pub use registry::{
     Generation, PASSWORD, Registry, RegistryClient, RegistrySetup, USER, can_connect_to_registry,

@@ -2,9 +2,12 @@
 //! can break things.
 //!
 //! It rewrites nothing but what [`Fault::Header`], [`Fault::AnswerHeader`] and [`Fault::Truncate`] say. The client's `Host` header goes through, and a registry answers
-//! with upload locations at the host that it was asked by, so those lead back to the proxy.
+//! with upload locations at the host that it was asked by, so those lead back to the proxy. Where it speaks TLS, it does so on
+//! either side, and what it breaks is the connection below.
 
 use crate::http::{self, Body, Head, Sink};
+use crate::tls::{self, Authority, Certified, Line};
+use rustls::{ClientConfig, ServerConfig};
 use socket2::SockRef;
 use std::fmt;
 use std::io::{self, BufReader, Write};
@@ -139,10 +142,24 @@ impl Matching {
 impl Proxy {
     /// Starts a proxy in front of the server at `upstream` (`127.0.0.1:PORT`).
     pub fn start(upstream: &str) -> Self {
+        Self::start_speaking(upstream, None)
+    }
+
+    /// Starts a proxy that speaks TLS to its clients, with this certificate, and to the server at `upstream`, which has to
+    /// show one of this authority.
+    pub fn start_with_tls(upstream: &str, certified: &Certified, authority: &Authority) -> Self {
+        Self::start_speaking(
+            upstream,
+            Some(Tls { to_client: certified.server(), to_server: authority.client() }),
+        )
+    }
+
+    fn start_speaking(upstream: &str, tls: Option<Tls>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let host = listener.local_addr().expect("a listener has an address").to_string();
         let shared = Arc::new(Shared {
             upstream: upstream.to_owned(),
+            tls,
             seen: Mutex::default(),
             rules: Mutex::default(),
             clients: Mutex::default(),
@@ -228,12 +245,20 @@ impl fmt::Display for Seen {
 #[derive(Debug)]
 struct Shared {
     upstream: String,
+    tls: Option<Tls>,
     /// Each request has a lock of its own, so that it is found again when the list was taken meanwhile.
     seen: Mutex<Vec<Arc<Mutex<Seen>>>>,
     rules: Mutex<Vec<Rule>>,
     clients: Mutex<Vec<Weak<TcpStream>>>,
     connections: AtomicUsize,
     ended: AtomicBool,
+}
+
+/// How TLS is spoken on either side.
+#[derive(Debug)]
+struct Tls {
+    to_client: Arc<ServerConfig>,
+    to_server: Arc<ClientConfig>,
 }
 
 #[derive(Debug)]
@@ -317,9 +342,10 @@ fn is_to_be_reset(client: &TcpStream) -> bool {
 
 /// A client's connection, and the one to the server that goes with it.
 struct Connection<'a> {
-    client: &'a TcpStream,
-    requests: BufReader<TcpStream>,
-    server: BufReader<TcpStream>,
+    client_socket: &'a TcpStream,
+    client: BufReader<Box<dyn Line>>,
+    server_socket: TcpStream,
+    server: BufReader<Box<dyn Line>>,
     shared: &'a Shared,
 }
 
@@ -336,14 +362,18 @@ struct Exchange {
 }
 
 impl<'a> Connection<'a> {
-    fn new(client: &'a TcpStream, shared: &'a Shared) -> io::Result<Self> {
-        http::set_up(client)?;
-        let server = BufReader::new(http::connect(&shared.upstream)?);
-        Ok(Self { client, requests: BufReader::new(client.try_clone()?), server, shared })
+    fn new(client_socket: &'a TcpStream, shared: &'a Shared) -> io::Result<Self> {
+        http::set_up(client_socket)?;
+        let server_socket = http::connect(&shared.upstream)?;
+        let (tls, upstream) = (shared.tls.as_ref(), &shared.upstream);
+        let client = tls::to_client(client_socket.try_clone()?, tls.map(|tls| &tls.to_client))?;
+        let server = tls::to_server(server_socket.try_clone()?, upstream, tls.map(|tls| &tls.to_server))?;
+        let (client, server) = (BufReader::new(client), BufReader::new(server));
+        Ok(Self { client_socket, client, server_socket, server, shared })
     }
 
     fn serve(&mut self) -> io::Result<()> {
-        while let Some(head) = Head::read(&mut self.requests)? {
+        while let Some(head) = Head::read(&mut self.client)? {
             if !self.exchange(head)? {
                 break;
             }
@@ -417,7 +447,7 @@ impl<'a> Connection<'a> {
         if error.kind() != CUT {
             return passed;
         }
-        let _ = self.server.get_ref().shutdown(Shutdown::Both);
+        let _ = self.server_socket.shutdown(Shutdown::Both);
         match cut.end {
             End::Close(wait) => thread::sleep(wait),
             // Otherwise the client might still get what is on its way to it, and only then learn that this was all.
@@ -433,7 +463,7 @@ impl<'a> Connection<'a> {
 
     /// Closes the client's connection with a reset.
     fn reset(&self) -> io::Result<()> {
-        SockRef::from(self.client).set_linger(Some(Duration::ZERO))
+        SockRef::from(self.client_socket).set_linger(Some(Duration::ZERO))
     }
 
     /// Answers in the server's place.
@@ -444,7 +474,7 @@ impl<'a> Connection<'a> {
         headers: &[(&str, &str)],
         body: &str,
     ) -> io::Result<bool> {
-        exchange.head.request_body()?.copy(&mut self.requests, &mut http::Plain(&mut Vec::new()))?;
+        exchange.head.request_body()?.copy(&mut self.client, &mut http::Plain(&mut Vec::new()))?;
         let mut head = format!("HTTP/1.1 {status} Injected\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -454,14 +484,14 @@ impl<'a> Connection<'a> {
             head.push_str(body);
         }
         lock(&exchange.record).status = Some(status);
-        self.client.write_all(head.as_bytes())?;
+        self.client.get_mut().write_all(head.as_bytes())?;
         Ok(!exchange.head.closes())
     }
 
     fn pass_on(&mut self, exchange: &Exchange) -> io::Result<()> {
         if exchange.head.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             // The server's own interim answer is dropped on the way back: this one is enough.
-            self.client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            self.client.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         let count = |size| lock(&exchange.record).sent += size;
         let server = self.server.get_mut();
@@ -475,7 +505,7 @@ impl<'a> Connection<'a> {
         let sent = sink
             .to
             .write_all(&exchange.head.bytes)
-            .and_then(|()| exchange.head.request_body()?.copy(&mut self.requests, &mut sink));
+            .and_then(|()| exchange.head.request_body()?.copy(&mut self.client, &mut sink));
         match sent {
             // A server may answer and stop listening before it has heard all: its answer counts.
             Err(error) if exchange.cut_request.is_none() && is_hang_up(&error) => Ok(()),
@@ -504,9 +534,8 @@ impl<'a> Connection<'a> {
             head.change("Content-Length", Some(&length.to_string()));
         }
         let count = |size| lock(&exchange.record).received += size;
-        let mut client = self.client;
         let mut sink = Passing {
-            to: &mut client,
+            to: self.client.get_mut(),
             passed: 0,
             cut_after: exchange.cut_response.map(|cut| cut.after).or(exchange.truncated_to),
             bytes_per_second: exchange.bytes_per_second,

@@ -1,13 +1,15 @@
 //! A real registry for one test, with a folder and a port of its own: Debian's `docker-registry`, or its next generation.
 
-use crate::http::{Request, Response};
-use crate::tls::{Authority, Certified};
+use crate::http::{self, Request, Response};
+use crate::tls::{self, Authority, Certified};
 use crate::token_server::TokenServer;
 use crate::tools::{self, Place};
+use rustls::ClientConfig;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -217,7 +219,8 @@ impl Registry {
 
     /// Talks to it, as its user where it has one.
     pub fn client(&self) -> RegistryClient {
-        RegistryClient { host: self.host.clone(), authorization: self.authorization }
+        let authorization = self.authorization.map(str::to_owned);
+        RegistryClient { host: self.host.clone(), authorization, tls: None }
     }
 
     /// What it printed, for a failure's message.
@@ -239,18 +242,33 @@ impl Drop for Registry {
 #[derive(Clone, Debug)]
 pub struct RegistryClient {
     host: String,
-    authorization: Option<&'static str>,
+    authorization: Option<String>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl RegistryClient {
+    /// Speaks TLS, and trusts this authority.
+    #[must_use]
+    pub fn trusting(self, authority: &Authority) -> Self {
+        Self { tls: Some(authority.client()), ..self }
+    }
+
+    /// Shows this token.
+    #[must_use]
+    pub fn with_token(self, token: &str) -> Self {
+        Self { authorization: Some(format!("Bearer {token}")), ..self }
+    }
+
     /// Sends any request.
     #[track_caller]
     pub fn send(&self, request: Request) -> Response {
-        let request = match self.authorization {
+        let request = match &self.authorization {
             Some(authorization) => request.header("Authorization", authorization),
             None => request,
         };
-        match request.send(&self.host) {
+        let line = http::connect(&self.host)
+            .and_then(|socket| tls::to_server(socket, &self.host, self.tls.as_ref()));
+        match line.and_then(|line| request.send_over(line, &self.host)) {
             Ok(response) => response,
             Err(error) => panic!("{} did not answer {request:?}: {error}", self.host),
         }
@@ -303,7 +321,7 @@ impl RegistryClient {
     pub fn put_blob(&self, repository: &str, digest: &str, content: &[u8]) {
         let opened = self.send(Request::new("POST", &format!("/v2/{repository}/blobs/uploads/")));
         let location = opened.header("Location").unwrap_or_else(|| panic!("no upload was opened: {opened}"));
-        let path = location.strip_prefix(&format!("http://{}", self.host)).unwrap_or(location);
+        let path = location.split_once(&self.host).map_or(location, |(_, path)| path);
         let joined = if path.contains('?') { '&' } else { '?' };
         let request = Request::new("PUT", &format!("{path}{joined}digest={digest}"))
             .header("Content-Type", "application/octet-stream")

@@ -1,8 +1,14 @@
-//! Certificates for one test: an authority of its own, and what it signs.
+//! Certificates for one test: an authority of its own, what it signs, and connections that both protect.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Who signs certificates; the files are gone when this is.
@@ -59,6 +65,13 @@ impl Authority {
         fs::write(&key_file, key.serialize_pem()).expect("a temporary file can be written");
         Certified { certificate: certificate_file, key: key_file }
     }
+
+    /// How a client speaks TLS that trusts this authority and no other.
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        let mut trusted = RootCertStore::empty();
+        trusted.add(read_certificate(&self.certificate())).expect("an authority just made can be trusted");
+        Arc::new(ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth())
+    }
 }
 
 impl Certified {
@@ -71,4 +84,41 @@ impl Certified {
     pub fn key(&self) -> &Path {
         &self.key
     }
+    /// How a server speaks TLS that shows this certificate.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        let key = PrivateKeyDer::from_pem_file(&self.key).expect("a key just written can be read");
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![read_certificate(&self.certificate)], key);
+        Arc::new(config.expect("a certificate and its own key fit"))
+    }
+}
+
+fn read_certificate(file: &Path) -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(file).expect("a certificate just written can be read")
+}
+
+/// One end of a connection, encrypted or not. Dropped, it says no farewell of its own: the socket below does.
+pub(crate) trait Line: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Line for T {}
+
+/// Speaks to the server at `host` (`127.0.0.1:PORT`), in TLS where there is a `config`.
+pub(crate) fn to_server(
+    socket: TcpStream,
+    host: &str,
+    config: Option<&Arc<ClientConfig>>,
+) -> io::Result<Box<dyn Line>> {
+    let Some(config) = config else { return Ok(Box::new(socket)) };
+    let (name, _) = host.rsplit_once(':').unwrap_or((host, ""));
+    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+    let connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+    Ok(Box::new(StreamOwned::new(connection, socket)))
+}
+
+/// Speaks to a client, in TLS where there is a `config`.
+pub(crate) fn to_client(socket: TcpStream, config: Option<&Arc<ServerConfig>>) -> io::Result<Box<dyn Line>> {
+    let Some(config) = config else { return Ok(Box::new(socket)) };
+    let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+    Ok(Box::new(StreamOwned::new(connection, socket)))
 }

@@ -142,6 +142,11 @@ impl TokenServer {
         self.shared.gives_identity_tokens.store(true, Ordering::SeqCst);
     }
 
+    /// A token for [`USER`] that nobody asked for: for the test's own eyes, and not among those [`given`](Self::given).
+    pub fn token(&self, scope: &str) -> String {
+        self.shared.token(USER, &[scope.to_owned()])
+    }
+
     /// Every request since the last call of this or since the start.
     pub fn take_seen(&self) -> Vec<TokenRequest> {
         std::mem::take(&mut *self.shared.seen.lock().expect("no thread of the server panics"))

@@ -6,25 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::Method;
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::address::Repository;
-use super::call::Call;
 use super::client::Client;
-use super::next_page;
+use super::pages::{self, List};
 use crate::remote::error::harmless;
 use crate::remote::{RemoteError, RemoteOptions};
-
-/// How many repositories are asked for at a time.
-const PER_PAGE: u32 = 1000;
-
-/// How many pages are read at most.
-const MAX_PAGES: usize = 1000;
-
-/// The largest page.
-const MAX_PAGE_BYTES: u64 = 4 << 20;
 
 /// What a registry says of its repositories.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,19 +31,20 @@ pub async fn list(
     options: &RemoteOptions,
 ) -> Result<Catalog, CatalogError> {
     let client = Client::new(Repository::new(host, "", options.transport)?, options)?;
-    let (mut names, mut seen) = (BTreeSet::new(), BTreeSet::new());
-    let mut next = Some(client.repository.catalog(PER_PAGE));
-    while let Some(url) = next {
-        let call = Call::new(Method::GET, url.clone(), "the list of repositories");
-        if !seen.insert(url.to_string()) || seen.len() > MAX_PAGES {
-            return Err(call.fault("its pages have no end").into());
+    let mut names = BTreeSet::new();
+    let list = List {
+        what: "the list of repositories",
+        first: client.repository.catalog(pages::PER_PAGE),
+        ends_with: &[],
+        names: page,
+    };
+    let take = |name: String| {
+        let name = harmless(&name);
+        if is_in(&name, namespace) {
+            names.insert(name);
         }
-        let (_, headers, body) =
-            client.document(&call, MAX_PAGE_BYTES).await.map_err(|error| refused(host, error))?;
-        let found = page(&body).ok_or_else(|| call.fault("it is not the JSON that it should be"))?;
-        names.extend(found.into_iter().map(|name| harmless(&name)).filter(|name| is_in(name, namespace)));
-        next = next_page(&call, &url, &headers)?;
-    }
+    };
+    list.read(&client, take).await.map_err(|error| refused(host, error))?;
     Ok(Catalog { names, requests: client.requests() })
 }
 

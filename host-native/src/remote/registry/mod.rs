@@ -14,6 +14,7 @@ mod left;
 mod login;
 mod mount;
 mod outgoing;
+mod pages;
 pub mod probe;
 mod retry;
 mod scope;
@@ -32,13 +33,14 @@ use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, IF_MATCH, IF_NONE_MATCH, LINK};
-use reqwest::{Method, Url};
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use serde::Deserialize;
 
 use self::address::Repository;
 use self::call::{Call, Payload, text};
 use self::client::Client;
+use self::pages::List;
 use self::upload::Stage;
 use super::error::harmless;
 use super::growing::GrowingFile;
@@ -56,15 +58,6 @@ const MANIFEST_TYPES: [&str; 4] = [
 ];
 
 const CONTENT_DIGEST: &str = "docker-content-digest";
-
-/// How many tags are asked for at a time.
-const TAGS_PER_PAGE: u32 = 1000;
-
-/// How many pages of tags are read at most.
-const MAX_TAG_PAGES: usize = 1000;
-
-/// The largest page of tags.
-const MAX_TAG_PAGE_BYTES: u64 = 4 << 20;
 
 /// A repository on a registry.
 #[derive(Clone, Debug)]
@@ -154,26 +147,18 @@ impl Registry {
 
     async fn list_tags(&self) -> Result<Vec<Tag>, RemoteError> {
         let mut tags = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        let mut next = Some(self.client.repository.tags(TAGS_PER_PAGE));
-        while let Some(url) = next {
-            let mut call = Call::new(Method::GET, url.clone(), "the list of tags");
-            call.accepted = &[404];
-            if !seen.insert(url.to_string()) || seen.len() > MAX_TAG_PAGES {
-                return Err(call.fault("its pages have no end"));
-            }
-            let (status, headers, body) = self.client.document(&call, MAX_TAG_PAGE_BYTES).await?;
-            if status.as_u16() == 404 {
-                break;
-            }
-            for name in page(&body).ok_or_else(|| call.fault("it is not the JSON that it should be"))? {
-                match name.parse() {
-                    Ok(tag) => drop(tags.insert(tag)),
-                    Err(_) => tracing::warn!(tag = harmless(&name), "left out a name that is no tag"),
-                }
-            }
-            next = next_page(&call, &url, &headers)?;
-        }
+        let list = List {
+            what: "the list of tags",
+            first: self.client.repository.tags(pages::PER_PAGE),
+            // There is no such repository yet.
+            ends_with: &[404],
+            names: page,
+        };
+        let take = |name: String| match name.parse() {
+            Ok(tag) => drop(tags.insert(tag)),
+            Err(_) => tracing::warn!(tag = harmless(&name), "left out a name that is no tag"),
+        };
+        list.read(&self.client, take).await?;
         Ok(tags.into_iter().collect())
     }
 }
@@ -197,18 +182,6 @@ fn page(body: &[u8]) -> Option<Vec<String>> {
         tags: Option<Vec<String>>,
     }
     serde_json::from_slice::<Page>(body).ok().map(|page| page.tags.unwrap_or_default())
-}
-
-fn next_page(call: &Call<'_>, asked: &Url, headers: &HeaderMap) -> Result<Option<Url>, RemoteError> {
-    let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-    let Some(link) = links.filter_map(address::next_link).next() else {
-        return Ok(None);
-    };
-    let url = address::resolve(asked, link).map_err(|fault| call.fault(fault))?;
-    if !address::same_origin(asked, &url) {
-        return Err(call.fault("its next page is on another host"));
-    }
-    Ok(Some(url))
 }
 
 impl Remote for Registry {

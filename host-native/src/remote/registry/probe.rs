@@ -9,7 +9,6 @@ use reqwest::header::DATE;
 use super::Registry;
 use super::address::is_loopback;
 use super::call::{Call, text};
-use super::retry::is_certificate_fault;
 use super::upload;
 use crate::remote::{RemoteError, Version};
 
@@ -91,7 +90,7 @@ impl Registry {
     }
 }
 
-/// Whether an error is about a certificate: somebody answers, and cannot show who he is.
-pub fn is_untrusted(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::Unreachable { source, .. } if is_certificate_fault(&**source))
+/// Whether somebody answers, and the two sides find no encryption that both trust.
+pub fn is_about_tls(error: &RemoteError) -> bool {
+    matches!(error, RemoteError::Certificate { .. } | RemoteError::WantsTls { .. })
 }

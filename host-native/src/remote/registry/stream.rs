@@ -115,10 +115,15 @@ async fn stream(client: &Client, outgoing: &mut Growing) -> Result<Streamed, Rem
 fn is_final(error: &RemoteError) -> bool {
     matches!(
         error,
-        RemoteError::Denied { .. }
+        RemoteError::BadCredentials { .. }
+            | RemoteError::Certificate { .. }
+            | RemoteError::Credentials { .. }
+            | RemoteError::Denied { .. }
             | RemoteError::Io { .. }
             | RemoteError::Missing { .. }
             | RemoteError::Unauthorized { .. }
+            | RemoteError::WantsTls { .. }
+            | RemoteError::Withheld { .. }
     )
 }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use self::server::{Asked, Server, raw, reply};
 use super::*;
 use crate::credentials::Credentials;
+use crate::remote::growing::growing;
 use crate::remote::{Login, RemoteErrorKind, Transferred, read_small_blob};
 
 impl Server {
@@ -75,6 +76,23 @@ async fn a_wrong_password_is_sent_once() {
     assert_eq!(error.kind(), RemoteErrorKind::Authentication);
     assert_eq!(registry.asked().len(), 2);
     assert!(!chain(&error).contains("pw"));
+}
+
+#[tokio::test]
+async fn a_growing_blob_is_not_waited_for_where_no_other_way_helps() {
+    for answer in [
+        reply(401, &["www-authenticate: Basic realm=x"], b""),
+        reply(400, &[], b"Client sent an HTTP request to an HTTPS server.\n"),
+    ] {
+        let registry = Server::new(move |_, _| answer.clone()).await;
+        let (_grower, file) = growing("never read");
+        let remote = registry.remote_with(login());
+        let push = tokio::time::timeout(Duration::from_secs(10), remote.push_growing_blob(file));
+        let error = push.await.unwrap().unwrap_err();
+        let is_told = matches!(error, RemoteError::BadCredentials { .. } | RemoteError::WantsTls { .. });
+        assert!(is_told, "{error}");
+        assert!(registry.asked().iter().all(|asked| asked.method == "POST"));
+    }
 }
 
 #[tokio::test]
@@ -485,4 +503,18 @@ async fn tags_come_page_by_page_from_one_host() {
     }
     let nothing = Server::new(|_, _| reply(404, &[], b"")).await;
     assert_eq!(nothing.remote().tags().await.unwrap(), []);
+    // What came before a page that is gone stays.
+    let ends = Server::new(|_, before| match before {
+        0 => reply(200, &["link: </v2/a/b/tags/list?last=a>; rel=next"], br#"{"tags":["a"]}"#),
+        _ => reply(404, &[], b""),
+    })
+    .await;
+    assert_eq!(ends.remote().tags().await.unwrap().len(), 1);
+    let endless = Server::new(|_, before| {
+        reply(200, &[&format!("link: </v2/a/b/tags/list?page={before}>; rel=next")], br#"{"tags":["a"]}"#)
+    })
+    .await;
+    let error = endless.remote().tags().await.unwrap_err();
+    assert!(matches!(error, RemoteError::Protocol { .. }), "{error}");
+    assert_eq!(endless.asked().len(), 1000);
 }

@@ -1,0 +1,77 @@
+//! Lists of names that come page by page, each of which names the next one.
+//!
+//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-tags>
+
+use std::collections::BTreeSet;
+
+use reqwest::header::{HeaderMap, LINK};
+use reqwest::{Method, Url};
+
+use super::address;
+use super::call::Call;
+use super::client::Client;
+use crate::remote::RemoteError;
+
+/// How many names are asked for at a time.
+pub(super) const PER_PAGE: u32 = 1000;
+
+/// How many pages are read at most.
+const MAX_PAGES: usize = 1000;
+
+/// The largest page, in bytes.
+const MAX_PAGE_BYTES: u64 = 4 << 20;
+
+/// A list, not asked for yet.
+#[derive(Debug)]
+pub(super) struct List {
+    /// What errors call it.
+    pub(super) what: &'static str,
+    /// Its first page.
+    pub(super) first: Url,
+    /// Statuses that say that there are no more names.
+    pub(super) ends_with: &'static [u16],
+    /// Reads the names of a page; nothing where it is none.
+    pub(super) names: fn(&[u8]) -> Option<Vec<String>>,
+}
+
+impl List {
+    /// Reads all of it, and gives each name to `take` as it comes.
+    pub(super) async fn read(
+        self,
+        client: &Client,
+        mut take: impl FnMut(String) + Send,
+    ) -> Result<(), RemoteError> {
+        let mut seen = BTreeSet::new();
+        let mut next = Some(self.first);
+        while let Some(url) = next {
+            let mut call = Call::new(Method::GET, url.clone(), self.what);
+            call.accepted = self.ends_with;
+            if !seen.insert(url.to_string()) || seen.len() > MAX_PAGES {
+                return Err(call.fault("its pages have no end"));
+            }
+            let (status, headers, body) = client.document(&call, MAX_PAGE_BYTES).await?;
+            if !status.is_success() {
+                break;
+            }
+            let names = (self.names)(&body);
+            names
+                .ok_or_else(|| call.fault("it is not the JSON that it should be"))?
+                .into_iter()
+                .for_each(&mut take);
+            next = next_page(&call, &url, &headers)?;
+        }
+        Ok(())
+    }
+}
+
+fn next_page(call: &Call<'_>, asked: &Url, headers: &HeaderMap) -> Result<Option<Url>, RemoteError> {
+    let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    let Some(link) = links.filter_map(address::next_link).next() else {
+        return Ok(None);
+    };
+    let url = address::resolve(asked, link).map_err(|fault| call.fault(fault))?;
+    if !address::same_origin(asked, &url) {
+        return Err(call.fault("its next page is on another host"));
+    }
+    Ok(Some(url))
+}

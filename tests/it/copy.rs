@@ -1,6 +1,6 @@
 //! Bundles carried between registries, layouts and archives; blobs named instead of sent.
 
-use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry, noise};
 use serde_json::json;
 
 use crate::registry::project_on;
@@ -74,6 +74,29 @@ fn an_upload_opened_instead_of_a_mount_is_used() {
     assert_eq!(pushed["uploaded"]["blobs"], 2, "the new file, and the one that the sibling lost: {pushed}");
     let _ = project.run(&["copy", "latest", &layout]).success();
     let _ = project.run(&["verify", &format!("{layout}:latest")]).success();
+}
+
+#[test]
+fn packs_that_another_repository_has_are_not_sent() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = project_on(proxy.host(), "org/a");
+    let _ = project.run(&["init", "--layout", "packed"]).success();
+    project.write("large", noise(1, 3_000_000)).write("small", "1");
+    let _ = project.run(&["add", "large", "small"]).success();
+    let _ = project.run(&["push"]).success();
+    let _ = project.run(&["config", "set", "registry_ref", &format!("{}/org/b", proxy.host())]).success();
+    proxy.take_seen();
+    let pushed = project.run(&["push", "--json"]).success().json();
+    assert_eq!(pushed["uploaded"]["bytes"], 0, "{pushed}");
+    let sent: u64 = proxy.take_seen().iter().map(|seen| seen.sent).sum();
+    assert!(sent < 10_000, "{sent} bytes were sent");
+    let elsewhere = TestProject::new();
+    let _ = elsewhere.run(&["pull", &format!("{}/org/b:latest", registry.host())]).success();
+    elsewhere.tree().assert_same(&project.tree());
 }
 
 #[test]

@@ -36,12 +36,15 @@ fn in_a_terminal(python: &Path, project: &TestProject, arguments: &[&str]) -> Va
 fn a_terminal_shows_bars_and_then_the_result() {
     let Some(python) = tools::require(&tools::PYTHON) else { return };
     let project = packed();
-    project.write("large", noise(1, 48 * MIB));
+    // Mostly a hole: what counts is that to read it takes longer than it takes bars to appear.
+    project.write("large", noise(1, MIB));
+    let large = fs::File::options().write(true).open(project.path().join("large")).unwrap();
+    large.set_len(512 << 20).unwrap();
     let _ = project.run(&["add", "large"]).success();
     let pushed = in_a_terminal(&python, &project, &["push"]);
     let shown = pushed["shown"].as_str().unwrap();
     assert_eq!(pushed["exit"], 0, "{shown}");
-    assert!(shown.contains("reading") && shown.contains("of 48.00 MiB"), "{shown}");
+    assert!(shown.contains("reading") && shown.contains("of 512.00 MiB"), "{shown}");
     // The bars are gone when the result comes.
     let result = shown.rsplit("\u{1b}[2K").next().unwrap();
     assert!(result.contains("Pushed to") && !result.contains("reading"), "{result:?}");

@@ -94,9 +94,10 @@ pub trait Remote: Send + Sync {
         .boxed()
     }
 
-    /// Whether an earlier run broke off that had begun to send blobs here. Then one whose digest is known may turn out to
-    /// be there, whole or in part; that of one that is sent while it grows is not known.
-    fn broke_off(&self) -> bool {
+    /// Whether a blob may turn out to be there without being sent, whole or in part, once its digest is known: where an
+    /// earlier run broke off, or another repository of the same registry may have it. That of a blob that is sent while
+    /// it grows is not known.
+    fn may_have_blobs(&self) -> bool {
         false
     }
 

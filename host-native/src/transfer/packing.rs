@@ -172,9 +172,9 @@ async fn upload_all(
     stream::unfold(receive, async |mut receive| receive.recv().await.map(|spooled| (spooled, receive)))
         .map(async |spooled| {
             let is_alone = under_way.fetch_add(1, Ordering::Relaxed) == 0;
-            // What an earlier push has sent of a pack is found by its digest, which a growing one does not have.
-            let streams =
-                is_alone && !context.remote.broke_off() && spooled.growing.outgrows(WORTH_STREAMING).await;
+            let streams = is_alone
+                && !context.remote.may_have_blobs()
+                && spooled.growing.outgrows(WORTH_STREAMING).await;
             let sent =
                 if streams { stream_pack(context, spooled).await } else { upload(context, spooled).await };
             under_way.fetch_sub(1, Ordering::Relaxed);

@@ -227,8 +227,8 @@ impl Remote for Registry {
         stream::push(&self.client, file).boxed()
     }
 
-    fn broke_off(&self) -> bool {
-        self.client.left.broke_off()
+    fn may_have_blobs(&self) -> bool {
+        self.client.left.broke_off() || self.client.sibling().is_some()
     }
 
     fn pushed(&self) {

@@ -192,19 +192,13 @@ pub enum Depth {
 
 /// Asks a registry about itself and one of its repositories; `tag` names the bundle to try on.
 pub async fn check_registry(registry: &Registry, tag: Option<&Tag>, depth: Depth) -> Vec<Check> {
-    let is_local = registry.is_loopback();
-    let first = registry.ping().await;
-    let (reached, tls) = match &first {
-        Ok(_) => (Finding::Reached, encryption(registry.is_encrypted(), is_local)),
-        Err(_) => (Finding::Unasked, Finding::Unasked),
-    };
-    let ping = match first {
+    let ping = match registry.ping().await {
         Ok(ping) => ping,
         Err(error) => {
             let (reached, tls) = if is_about_tls(&error) {
                 (Finding::Reached, Finding::Failed(error))
             } else {
-                (Finding::Failed(error), tls)
+                (Finding::Failed(error), Finding::Unasked)
             };
             let mut checks = vec![
                 Check { aspect: Aspect::Reachable, finding: reached },
@@ -224,8 +218,9 @@ pub async fn check_registry(registry: &Registry, tag: Option<&Tag>, depth: Depth
             return checks;
         }
     };
+    let tls = encryption(registry.is_encrypted(), registry.is_loopback());
     let mut checks = vec![
-        Check { aspect: Aspect::Reachable, finding: reached },
+        Check { aspect: Aspect::Reachable, finding: Finding::Reached },
         Check { aspect: Aspect::Tls, finding: tls },
         Check::new(Aspect::Auth, admitted(registry, &ping)),
     ];

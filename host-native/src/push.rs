@@ -1,5 +1,5 @@
-//! Push: makes the remote's bundle equal to the project. [`open_destination`] and [`look_and_pack`] gather the facts,
-//! [`prepare`] has them decided, [`apply`] carries the decision out and changes nothing that was not decided.
+//! Push: makes the remote's bundle equal to the project. [`look_and_pack`], or [`open_destination`] and a scan, gather the
+//! facts, [`prepare`] has them decided, [`apply`] carries the decision out and changes nothing that was not decided.
 //!
 //! In layout `packed` content may be on its way before that, where nothing can be decided against it: blobs that no
 //! manifest names change no bundle. All of this needs a runtime of several threads.
@@ -31,6 +31,7 @@ use bundle_core::snapshot::{ByPath, File, synced, total_size};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
+use tokio::runtime::Handle;
 
 pub use self::estimate::{Estimate, estimate};
 use self::packed::Packs;
@@ -43,7 +44,7 @@ use crate::project::ProjectLock;
 use crate::project::index_cache::{self, PlainIndex};
 use crate::project::state::StateError;
 use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
-use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan, scan_with};
+use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
 use crate::transfer::{
     PackingError, TablesError, TagError, UploadError, Uploaded, blocking, check_tag, confirm, move_tag,
     publish, tag_digest, upload,
@@ -156,39 +157,52 @@ async fn find_stock(context: Context<'_>, workspace: &Workspace, reference: &Ref
     None
 }
 
-/// Looks at the project's tracked files, and packs and sends what is new in them while they are read, where that is
-/// what the push will do in any case; else they are only hashed.
+/// Looks at what `tags` name at the place of `reference`, as [`open_destination`] does, and meanwhile at the project's
+/// tracked files. Packs and sends what is new in them while they are read, where that is what the push will do in any
+/// case; else they are only hashed.
 ///
 /// A project that has to be told what it would undo is hashed first, so that nothing is sent before it was asked.
 pub async fn look_and_pack<'a>(
     context: Context<'a>,
     lock: &'a ProjectLock,
     workspace: &Workspace,
-    destination: &Destination,
+    reference: &Reference,
+    tags: &[Tag],
     force: Force,
-) -> Result<Looked<'a>, PushError> {
-    let before = destination.replaces.as_ref();
-    let is_sure = force == Force::Yes || before.is_none_or(|bundle| workspace.knows(bundle));
+) -> Result<(Destination, Looked<'a>), PushError> {
+    let runtime = Handle::current();
     let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
     let (project, tracked) = (&workspace.project, &workspace.tracked);
-    if !is_sure || refuse_published(context, destination, force).is_err() {
-        return Ok(blocking(|| scan(project, tracked, &[], options, context.progress.as_ref()))?.into());
-    }
-    let mut packs = Packs::after(context, lock, destination.with_packs());
-    let current = before.map(|bundle| bundle.index_view.layout);
-    let choose = |found: &Found<'_>| {
-        let policy = workspace.config.layout;
-        context.core.choose_layout(policy, current, found.len() as u64, found.bytes())
-    };
-    let read = |found: &Found<'_>| match choose(found)? {
-        // Where everything would be written anew, something must have changed first.
-        LayoutChoice { layout: Layout::Files, .. } | LayoutChoice { rewrite: Rewrite::IfChanged, .. } => {
-            Ok(found.hash_unknown(context.progress.as_ref())?)
-        }
-        LayoutChoice { layout: Layout::Packed, .. } => packs.read(found),
-    };
-    let scan = blocking(|| scan_with(project, tracked, &[], options, context.progress.as_ref(), read))?;
-    Ok(Looked { scan, sent: Some(packs) })
+    let progress = context.progress.as_ref();
+    let (mut opened, mut packs) = (None, None);
+    let scan = blocking(|| {
+        std::thread::scope(|scope| {
+            let open = move || runtime.block_on(open_destination(context, workspace, reference, tags));
+            let opening = scope.spawn(open);
+            let read = |found: &Found<'_>| {
+                let destination = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                let destination = opened.insert(destination?);
+                let before = destination.replaces.as_ref();
+                let is_sure = force == Force::Yes || before.is_none_or(|bundle| workspace.knows(bundle));
+                if !is_sure || refuse_published(context, destination, force).is_err() {
+                    return Ok(found.hash_unknown(progress)?);
+                }
+                let policy = workspace.config.layout;
+                let current = before.map(|bundle| bundle.index_view.layout);
+                let (count, bytes) = (found.len() as u64, found.bytes());
+                let packs = packs.insert(Packs::after(context, lock, destination.with_packs()));
+                match context.core.choose_layout(policy, current, count, bytes)? {
+                    // Where everything would be written anew, something must have changed first.
+                    LayoutChoice { layout: Layout::Files, .. }
+                    | LayoutChoice { rewrite: Rewrite::IfChanged, .. } => Ok(found.hash_unknown(progress)?),
+                    LayoutChoice { layout: Layout::Packed, .. } => packs.read(found),
+                }
+            };
+            scan_with(project, tracked, &[], options, progress, read)
+        })
+    })?;
+    let destination = opened.ok_or(ScanError::Unread)?;
+    Ok((destination, Looked { scan, sent: packs }))
 }
 
 /// What a project holds, and what of it has been packed and sent already.
@@ -265,20 +279,17 @@ pub async fn apply(
                     let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
                     let documents = write_documents(context, &prepared, created, sealed).await?;
                     let placement = Placement::of_blobs(prepared.scan.files.len());
-                    keep_index(context, &prepared, &placement, &documents.digest);
+                    keep_index(context, &prepared, &placement, documents.digest)();
                     (documents, uploaded)
                 }
                 Layout::Packed => {
                     let sent = prepared.sent.take();
                     let packs = pack_rest(context, lock, &prepared, sent)?;
                     let placement = packs.placement(&prepared.scan.files);
-                    let seal = || {
-                        let sealed = seal_packed(context, &prepared, &placement, created)?;
-                        keep_index(context, &prepared, &placement, &sealed.sealed.digest);
-                        Ok(sealed)
-                    };
+                    let seal = || seal_packed(context, &prepared, &placement, created);
                     let (sealed, uploaded) = packs.finish(&placement.packs, seal)?;
-                    (write_packed_documents(context, sealed).await?, uploaded)
+                    let keep = keep_index(context, &prepared, &placement, sealed.sealed.digest);
+                    (beside(keep, write_packed_documents(context, sealed))?, uploaded)
                 }
             }
         }
@@ -412,9 +423,14 @@ async fn write_packed_documents(
     Ok(Documents { digest: sealed.digest, index: descriptor.digest, manifest })
 }
 
-/// Spares the next command the reading of the index that the bundle `digest` has.
-fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, placement: &Placement, digest: &Digest) {
-    let Some(project) = context.cache.filter(|_| carried(prepared).is_none()) else { return };
+/// Spares the next command the reading of the index that the bundle `digest` has, once it is called.
+fn keep_index<'a>(
+    context: Context<'a>,
+    prepared: &'a PreparedPush<'_>,
+    placement: &'a Placement,
+    digest: Digest,
+) -> impl FnOnce() + Send + 'a {
+    let project = context.cache.filter(|_| carried(prepared).is_none());
     let index = PlainIndex {
         version: version_of(prepared.layout),
         layout: prepared.layout,
@@ -422,7 +438,22 @@ fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, placement: &Pla
         placement,
         tree: prepared.plan.tree,
     };
-    index_cache::write(project, &context.core.digest(), digest, index);
+    move || {
+        if let Some(project) = project {
+            index_cache::write(project, &context.core.digest(), &digest, index);
+        }
+    }
+}
+
+/// Carries out `work` while `sending` waits for others.
+fn beside<T>(work: impl FnOnce() + Send, sending: impl Future<Output = T>) -> T {
+    let runtime = Handle::current();
+    blocking(|| {
+        std::thread::scope(|scope| {
+            scope.spawn(work);
+            runtime.block_on(sending)
+        })
+    })
 }
 
 /// The index of the bundle before, where it says something beyond files.

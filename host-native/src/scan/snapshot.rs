@@ -139,20 +139,20 @@ pub fn scan_with<E: From<ScanError>>(
 
     walked.files.par_sort_unstable_by_key(|file| file.wanted);
     let (digests, hashed) = digests(project, &wanted, &mut walked.files, &cache, read)?;
-    if let Some(tick) = tick.filter(|_| hashed.files > 0) {
-        write_cache(project, &wanted, &walked.files, &digests, &tick);
-    }
     let (files, missing) = rayon::join(
         || {
-            let file = |(file, digest): (&FoundFile, Digest)| File {
+            let file = |(file, digest): (&FoundFile, &Digest)| File {
                 path: wanted[file.wanted].clone(),
-                digest,
+                digest: *digest,
                 size: file.content.size,
                 executable: file.executable,
             };
-            ByPath::new(walked.files.par_iter().zip(digests).map(file).collect())
+            ByPath::new(walked.files.par_iter().zip(&digests).map(file).collect())
         },
         || {
+            if let Some(tick) = tick.filter(|_| hashed.files > 0) {
+                write_cache(project, &wanted, &walked.files, &digests, &tick);
+            }
             let mut missing = Vec::new();
             let mut present = walked.files.iter().map(|file| file.wanted).peekable();
             for (at, path) in wanted.iter().enumerate() {

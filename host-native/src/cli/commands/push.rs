@@ -147,11 +147,12 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let force = if args.force { Force::Yes } else { Force::No };
     let execution = Execution::of(args.dry_run);
     let report = session.runtime()?.block_on(async {
-        let mut destination = open_destination(context, &workspace, &reference, &tags).await?;
-        let found = match (execution, bump) {
+        let look_here = || look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref());
+        let (destination, found) = match (execution, bump) {
             (_, Some(bump)) => {
+                let mut destination = open_destination(context, &workspace, &reference, &tags).await?;
                 // Nothing is sent before it is known whether there is anything to publish.
-                let found = look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?;
+                let found = look_here()?;
                 let highest = find_highest(context).await?;
                 match plan_version(context, highest, &found.files, bump)? {
                     PlannedVersion::Publish(tag) => destination.version = Some(tag),
@@ -160,13 +161,13 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                         return Ok(published(place, &tag, &bundle, execution, remote.requests()));
                     }
                 }
-                found.into()
+                (destination, found.into())
             }
             (Execution::DryRun, None) => {
-                look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?.into()
+                (open_destination(context, &workspace, &reference, &tags).await?, look_here()?.into())
             }
             (Execution::Apply, None) => {
-                look_and_pack(context, &lock, &workspace, &destination, force).await?
+                look_and_pack(context, &lock, &workspace, &reference, &tags, force).await?
             }
         };
         let prepared = prepare(context, &workspace, &reference, destination, found)?;

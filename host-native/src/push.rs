@@ -40,9 +40,9 @@ pub use self::version::{Highest, PlanVersionError, PlannedVersion, find_highest,
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::component::CoreError;
 use crate::component::answers::{FactsError, SealError};
-use crate::project::ProjectLock;
 use crate::project::index_cache::{self, PlainIndex};
 use crate::project::state::StateError;
+use crate::project::{ProjectLock, State};
 use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
 use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
 use crate::transfer::{
@@ -289,14 +289,44 @@ pub async fn apply(
                     let seal = || seal_packed(context, &prepared, &placement, created);
                     let (sealed, uploaded) = packs.finish(&placement.packs, seal)?;
                     let keep = keep_index(context, &prepared, &placement, sealed.sealed.digest);
-                    (beside(keep, write_packed_documents(context, sealed))?, uploaded)
+                    let ((), documents) = beside(keep, write_packed_documents(context, sealed));
+                    (documents?, uploaded)
                 }
             }
         }
     };
-    let mut changed = plan.changed;
-    let to_move: Vec<TagFacts> = prepared
-        .destination
+    let (digest, files) = (documents.digest, &prepared.scan.files);
+    let synced_ref = prepared.destination.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
+    let Workspace { project, state, .. } = workspace;
+    // On the disk by the time that the tags are moved, it needs only its name.
+    let settle = || {
+        agree(state, synced_ref, files, digest);
+        state.settle(project)
+    };
+    let (settled, moved) = beside(settle, move_tags(context, &prepared.destination, plan, &documents, force));
+    let changed = moved? || plan.changed;
+    context.remote.pushed();
+    settled?.put()?;
+    let uploaded_files = if uploaded.blobs == 0 { 0 } else { plan.upload.len() };
+    Ok(Pushed {
+        digest: documents.digest,
+        index: documents.index,
+        tree: plan.tree,
+        changed,
+        uploaded,
+        uploaded_files,
+    })
+}
+
+/// Has the tags name the bundle whose documents these are; whether any did not before.
+async fn move_tags(
+    context: Context<'_>,
+    destination: &Destination,
+    plan: &PushPlan,
+    documents: &Documents,
+    force: Force,
+) -> Result<bool, PushError> {
+    let to_move: Vec<TagFacts> = destination
         .tags
         .iter()
         .filter(|(_, planned)| plan.changed || *planned != Some(documents.digest))
@@ -308,33 +338,22 @@ pub async fn apply(
             force: force == Force::Yes,
         })
         .collect();
-    if let Some(version) = &prepared.destination.version {
+    let moves = destination.version.is_some() || !to_move.is_empty();
+    if let Some(version) = &destination.version {
         // A version cannot be taken back: it is not published where the push would end at the next tag.
         for facts in &to_move {
             check_tag(context, facts.clone()).await?;
         }
         publish(context, version, documents.digest, documents.manifest.clone()).await?;
-        changed = true;
     }
     for facts in to_move {
         move_tag(context, facts, documents.manifest.clone()).await?;
-        changed = true;
     }
-    if let Some(version) = &prepared.destination.version {
+    if let Some(version) = &destination.version {
         // Two pushes at the same instant may both have found it absent, where the remote honours no conditions.
         confirm(context, version, documents.digest).await?;
     }
-    context.remote.pushed();
-    remember(workspace, reference, &prepared, documents.digest)?;
-    let uploaded_files = if uploaded.blobs == 0 { 0 } else { plan.upload.len() };
-    Ok(Pushed {
-        digest: documents.digest,
-        index: documents.index,
-        tree: plan.tree,
-        changed,
-        uploaded,
-        uploaded_files,
-    })
+    Ok(moves)
 }
 
 /// The documents of a bundle that lie on the remote.
@@ -446,12 +465,13 @@ fn keep_index<'a>(
 }
 
 /// Carries out `work` while `sending` waits for others.
-fn beside<T>(work: impl FnOnce() + Send, sending: impl Future<Output = T>) -> T {
+fn beside<W: Send, S>(work: impl FnOnce() -> W + Send, sending: impl Future<Output = S>) -> (W, S) {
     let runtime = Handle::current();
     blocking(|| {
         std::thread::scope(|scope| {
-            scope.spawn(work);
-            runtime.block_on(sending)
+            let working = scope.spawn(work);
+            let sent = runtime.block_on(sending);
+            (working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), sent)
         })
     })
 }
@@ -517,19 +537,12 @@ async fn send_extras(context: Context<'_>, extras: &[Extra]) -> Result<bool, Pus
     Ok(true)
 }
 
-/// Writes down what the project and its remote agree on now.
-fn remember(
-    workspace: &mut Workspace,
-    reference: &Reference,
-    prepared: &PreparedPush<'_>,
-    digest: Digest,
-) -> Result<(), StateError> {
-    let state = &mut workspace.state;
+/// Puts into `state` that the project and its remote agree on `files`, the bundle `digest`.
+fn agree(state: &mut State, synced_ref: Option<Reference>, files: &ByPath<File>, digest: Digest) {
     state.last_push_digest = Some(digest);
-    state.last_synced = synced(&prepared.scan.files);
-    state.synced_ref = prepared.destination.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
+    state.last_synced = synced(files);
+    state.synced_ref = synced_ref;
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
-    state.write(&workspace.project)
 }
 
 /// Why a push failed.

@@ -2,18 +2,43 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 /// Puts `content` at `path`: what was there stays until all of it is on the disk.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = folder_of(path);
-    let file = new_file_in(folder)?;
-    settle(file, path, folder, content)
+    settle(path, content)?.put()
 }
 
-/// The same for what nobody but its owner may read, in a folder that is made where there is none.
+/// Brings `content` to the disk beside `path`, which it replaces once it is told to.
+pub(crate) fn settle(path: &Path, content: &[u8]) -> io::Result<Settled> {
+    Settled::of(new_file_in(folder_of(path))?, path, content)
+}
+
+/// Content that is on the disk and waits for its name; gone where it never gets that.
+#[derive(Debug)]
+#[must_use = "it has no name yet"]
+pub(crate) struct Settled {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Settled {
+    fn of(mut file: NamedTempFile, path: &Path, content: &[u8]) -> io::Result<Self> {
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Gives it its name, also in case of a power cut.
+    pub(crate) fn put(self) -> io::Result<()> {
+        self.file.persist(&self.path).map_err(|error| error.error)?;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
+/// Like [`write_atomically`], for what nobody but its owner may read, in a folder that is made where there is none.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let mut builder = DirBuilder::new();
@@ -25,18 +50,11 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     }
     builder.create(folder)?;
     let file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-    settle(file, path, folder, content)
+    Settled::of(file, path, content)?.put()
 }
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn settle(mut file: NamedTempFile, path: &Path, folder: &Path, content: &[u8]) -> io::Result<()> {
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
 }
 
 /// Like [`write_atomically`], for content that its reader checks: it may be lost or damaged in a power cut.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::atomic::write_atomically;
+use super::atomic;
 use super::folder::Project;
 use super::stamp::Stamp;
 use super::state_cache;
@@ -69,9 +69,17 @@ impl State {
 
     /// Replaces the state of `project`.
     pub fn write(&self, project: &Project) -> Result<(), StateError> {
+        self.settle(project)?.put()
+    }
+
+    /// Brings it to the disk, where it waits to replace the state of `project`.
+    pub fn settle(&self, project: &Project) -> Result<SettledState, StateError> {
         let file = project.state_file();
         let json = self.to_json().map_err(|source| StateError::Format { source })?;
-        write_atomically(&file, &json).map_err(|source| StateError::Write { file, source })
+        match atomic::settle(&file, &json) {
+            Ok(settled) => Ok(SettledState { settled, file }),
+            Err(source) => Err(StateError::Write { file, source }),
+        }
     }
 
     /// The state in the text of its file.
@@ -87,6 +95,21 @@ impl State {
         let mut json = serde_json::to_vec_pretty(&Fields(self))?;
         json.push(b'\n');
         Ok(json)
+    }
+}
+
+/// A state that waits to replace another.
+#[derive(Debug)]
+#[must_use = "the state before it still counts"]
+pub struct SettledState {
+    settled: atomic::Settled,
+    file: PathBuf,
+}
+
+impl SettledState {
+    /// From now on it counts.
+    pub fn put(self) -> Result<(), StateError> {
+        self.settled.put().map_err(|source| StateError::Write { file: self.file, source })
     }
 }
 

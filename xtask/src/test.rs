@@ -52,7 +52,8 @@ pub(crate) fn run(options: &[&str]) -> Result {
     steps.run("build", || run_command(cargo().args(["build", "--workspace", "--locked", "--quiet"])))?;
     let mut tally = Tally::default();
     steps.run("test", || {
-        let test = ["test", "--workspace", "--locked", "--no-fail-fast"];
+        // Some tests print a table of what they tried, which is there to be read.
+        let test = ["test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"];
         run_watched(cargo().args(test).envs(toolbox.variables), |line| {
             tally.count(line);
         })

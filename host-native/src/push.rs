@@ -46,8 +46,8 @@ use crate::project::{ProjectLock, State};
 use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
 use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
 use crate::transfer::{
-    PackingError, TablesError, TagError, UploadError, Uploaded, blocking, check_tag, confirm, move_tag,
-    publish, tag_digest, upload,
+    PackingError, TablesError, TagError, UploadError, Uploaded, beside, blocking, check_tag, confirm,
+    move_tag, publish, tag_digest, upload,
 };
 use crate::workspace::Workspace;
 
@@ -279,7 +279,7 @@ pub async fn apply(
                     let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
                     let documents = write_documents(context, &prepared, created, sealed).await?;
                     let placement = Placement::of_blobs(prepared.scan.files.len());
-                    keep_index(context, &prepared, &placement, documents.digest)();
+                    keep_index(context, &prepared, &placement, &documents.digest);
                     (documents, uploaded)
                 }
                 Layout::Packed => {
@@ -288,7 +288,8 @@ pub async fn apply(
                     let placement = packs.placement(&prepared.scan.files);
                     let seal = || seal_packed(context, &prepared, &placement, created);
                     let (sealed, uploaded) = packs.finish(&placement.packs, seal)?;
-                    let keep = keep_index(context, &prepared, &placement, sealed.sealed.digest);
+                    let digest = sealed.sealed.digest;
+                    let keep = || keep_index(context, &prepared, &placement, &digest);
                     let ((), documents) = beside(keep, write_packed_documents(context, sealed));
                     (documents?, uploaded)
                 }
@@ -442,14 +443,9 @@ async fn write_packed_documents(
     Ok(Documents { digest: sealed.digest, index: descriptor.digest, manifest })
 }
 
-/// Spares the next command the reading of the index that the bundle `digest` has, once it is called.
-fn keep_index<'a>(
-    context: Context<'a>,
-    prepared: &'a PreparedPush<'_>,
-    placement: &'a Placement,
-    digest: Digest,
-) -> impl FnOnce() + Send + 'a {
-    let project = context.cache.filter(|_| carried(prepared).is_none());
+/// Spares the next command the reading of the index that the bundle `digest` has.
+fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, placement: &Placement, digest: &Digest) {
+    let Some(project) = context.cache.filter(|_| carried(prepared).is_none()) else { return };
     let index = PlainIndex {
         version: version_of(prepared.layout),
         layout: prepared.layout,
@@ -457,23 +453,7 @@ fn keep_index<'a>(
         placement,
         tree: prepared.plan.tree,
     };
-    move || {
-        if let Some(project) = project {
-            index_cache::write(project, &context.core.digest(), &digest, index);
-        }
-    }
-}
-
-/// Carries out `work` while `sending` waits for others.
-fn beside<W: Send, S>(work: impl FnOnce() -> W + Send, sending: impl Future<Output = S>) -> (W, S) {
-    let runtime = Handle::current();
-    blocking(|| {
-        std::thread::scope(|scope| {
-            let working = scope.spawn(work);
-            let sent = runtime.block_on(sending);
-            (working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), sent)
-        })
-    })
+    index_cache::write(project, &context.core.digest(), digest, index);
 }
 
 /// The index of the bundle before, where it says something beyond files.

@@ -673,7 +673,6 @@ impl From<DeleteError> for CliError {
             DeleteError::OtherTags { .. } => Self::of(Exit::Conflict, &error)
                 .hint("let those tags go too with --force; nothing was deleted"),
             DeleteError::Remote(error) => error.into(),
-            DeleteError::Resolve(error) => error.into(),
             DeleteError::StillThere { .. } => {
                 Self::of(Exit::Failure, &error).hint("ask who runs the registry; it may be slow to forget")
             }

@@ -132,7 +132,7 @@ impl<'a> Packs<'a> {
     /// Sends the packs that are on their way to their end, and does `work` meanwhile.
     fn settle<T>(&mut self, work: impl FnOnce() -> T) -> Result<T, PushError> {
         let underway = std::mem::take(&mut self.underway);
-        let (sent, done) = blocking(|| underway.finish_beside(work));
+        let (done, sent) = underway.finish_beside(work);
         let sent = sent?;
         self.uploaded.blobs += sent.blobs;
         self.uploaded.bytes += sent.bytes;

@@ -114,9 +114,6 @@ pub enum DeleteError {
     /// The remote failed.
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    /// The remote's own answer to what it was asked.
-    #[error(transparent)]
-    Resolve(#[from] crate::component::answers::ResolveError),
     /// The remote says that it has deleted a tag, and has it still.
     #[error("the remote took the wish to delete the tag `{tag}`, and has it still")]
     StillThere {

@@ -34,3 +34,18 @@ pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
         _ => work(),
     }
 }
+
+/// Carries out `work` here while `sending` goes on in a thread of its own.
+pub(crate) fn beside<W, S: Send>(
+    work: impl FnOnce() -> W,
+    sending: impl Future<Output = S> + Send,
+) -> (W, S) {
+    let runtime = tokio::runtime::Handle::current();
+    blocking(|| {
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(move || runtime.block_on(sending));
+            let done = work();
+            (done, sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    })
+}

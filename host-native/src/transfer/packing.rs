@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::assembly::{Assembly, Spooled};
 pub(crate) use self::measure::{NewChunks, measure_files};
 pub(crate) use self::read::ToPack;
-use super::{Sending, Uploaded};
+use super::{Sending, Uploaded, beside};
 use crate::bundle::Context;
 use crate::progress::{Progress, Work};
 use crate::project::staging::Staging;
@@ -85,13 +85,8 @@ impl fmt::Debug for Underway<'_> {
 
 impl Underway<'_> {
     /// Sends what is left, while the caller does something else.
-    pub(crate) fn finish_beside<T>(self, work: impl FnOnce() -> T) -> (Result<Uploaded, PackingError>, T) {
-        let runtime = Handle::current();
-        std::thread::scope(|scope| {
-            let sending = scope.spawn(move || runtime.block_on(self.0));
-            let done = work();
-            (sending.join().unwrap_or(Err(PackingError::Stopped)), done)
-        })
+    pub(crate) fn finish_beside<T>(self, work: impl FnOnce() -> T) -> (T, Result<Uploaded, PackingError>) {
+        beside(work, self.0)
     }
 }
 

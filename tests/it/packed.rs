@@ -250,6 +250,32 @@ fn an_insertion_moves_little_in_either_direction() {
 }
 
 #[test]
+fn a_large_file_comes_whole_from_several_packs_and_from_what_is_here() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    for layout in ["files", "packed"] {
+        let project = project_on(registry.host(), layout);
+        let _ = project.run(&["init", "--layout", layout]).success();
+        // Two packs, and a second file that shares chunks of both.
+        let mut content = noise(1, 80 * MIB + 4321);
+        project.write("large", &content).write("part of it", &content[50 * MIB + 1..70 * MIB]);
+        let _ = push(&project);
+        let colleague = TestProject::new();
+        let _ = colleague.run(&["pull", &format!("{}/{layout}:latest", registry.host())]).success();
+        colleague.tree().assert_same(&project.tree());
+        for at in [72 * MIB, 60 * MIB, 1] {
+            content.splice(at..at, [7; 100]);
+        }
+        project.write("large", &content);
+        let _ = push(&project);
+        let _ = colleague.run(&["pull"]).success();
+        colleague.tree().assert_same(&project.tree());
+    }
+}
+
+#[test]
 fn content_that_is_there_is_not_sent_again() {
     let project = packed();
     project.write("a", noise(1, 100_000)).write("b", noise(3, 300_000)).write("c", "small");

@@ -15,9 +15,9 @@ use bundle_core::plan::pull::{PullPlan, Source};
 use bundle_core::snapshot::{ByPath, File};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
-use tokio::io::AsyncWriteExt as _;
 
 use super::blocking;
+use super::landing::Landing;
 use super::tables::{TablesError, load_tables};
 use super::unpacking::{Assembled, Older, packs_of, unpack};
 use crate::bundle::{Bundle, Context};
@@ -169,7 +169,7 @@ async fn stage_blob(
 ) -> Result<PathBuf, DownloadError> {
     let layer = layer_of(layers, file)?;
     let (path, target) = staging.stage_file(Mode::of(file.executable)).map_err(staging_fault(staging))?;
-    fetch(context, layer, target, &file.path, staging).await?;
+    fetch(context, layer, &path, target, &file.path, staging).await?;
     Ok(path)
 }
 
@@ -230,27 +230,24 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Writes a blob to `target`; the stream itself verifies it.
+/// Writes a blob to the new file `target` at `staged`; the stream itself verifies it.
 async fn fetch(
     context: Context<'_>,
     layer: &Descriptor,
+    staged: &Path,
     target: fs::File,
     path: &BundlePath,
     staging: &Staging,
 ) -> Result<(), DownloadError> {
     let fault = |source| DownloadError::Fetch { path: path.to_string(), source };
-    // A local copy that turned out to be another content may have left its bytes there.
-    target.set_len(0).map_err(staging_fault(staging))?;
-    let mut target = tokio::fs::File::from_std(target);
-    target.set_max_buf_size(PIECE);
-    let mut target = tokio::io::BufWriter::with_capacity(PIECE, target);
     let mut pieces = read_blob(context.remote, layer).await.map_err(fault)?;
+    let mut landing = Landing::begin(staged, target, layer.size).map_err(staging_fault(staging))?;
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(fault)?;
         context.progress.advance(Work::Download, piece.len() as u64);
-        target.write_all(&piece).await.map_err(staging_fault(staging))?;
+        landing.write(piece).await.map_err(staging_fault(staging))?;
     }
-    target.flush().await.map_err(staging_fault(staging))
+    landing.finish().await.map_err(staging_fault(staging))
 }
 
 /// Copies the file at `source` and says whether it was, and therefore the copy is, the content of `file`.

@@ -16,8 +16,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
 use super::download::{layer_of, layers_of};
+use super::positioned::write_at;
 use super::tables::load_tables;
-use super::unpacking::site::{Plot, Site, write_at};
+use super::unpacking::site::{Plot, Site};
 use super::unpacking::{Assembled, packs_of, unpack};
 use super::{DownloadError, blocking};
 use crate::bundle::{Bundle, Context};

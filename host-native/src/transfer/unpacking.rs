@@ -3,6 +3,7 @@
 //! What the packs have comes in batches of frames (`batch.rs`), each batch is decoded, written and hashed on all
 //! processors (`target.rs`), while the next one comes. What lies between is bounded, whatever the size of the files.
 
+mod arrivals;
 pub(super) mod batch;
 mod local;
 mod memory;
@@ -20,8 +21,8 @@ use bundle_core::plan::fetch::ByteRange;
 use bundle_core::snapshot::File;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
+use self::arrivals::{Arrival, Arrivals, arrivals};
 use self::batch::{Batch, Gathering};
 pub(super) use self::memory::unpack_to_memory;
 use self::settling::settling;
@@ -35,9 +36,6 @@ use crate::remote::RemoteError;
 
 /// How many packs are read at the same time: files are hashed in their order, and what comes too early waits.
 const PACKS_AT_ONCE: usize = 2;
-
-/// How many batches may wait to be put in place.
-const WAITING: usize = 1;
 
 /// A file that is put together, and the chunks that it is.
 pub(super) struct Assembled<'a> {
@@ -93,16 +91,17 @@ pub(super) fn unpack(
     let stored = |place: &Place| tables.tables[place.pack as usize].frames[place.chunk as usize].stored;
     context.progress.expect(Work::Download, wanted.keys().map(|place| u64::from(stored(place))).sum());
     let fetched = wanted.values().flatten().map(|destination| destination.file).collect();
-    let (send, receive) = mpsc::channel(WAITING);
+    let requests = by_pack(&wanted);
+    let (senders, arrivals) = arrivals(requests.len());
+    let runtime = &Handle::current();
     let (plots, downloaded) = std::thread::scope(|scope| {
         scope.spawn(|| settler.run());
         let writing = scope.spawn(move || {
-            write_all(&targets, receive)?;
+            write_all(runtime, &targets, arrivals)?;
             targets.finish()
         });
-        let downloaded =
-            Handle::current().block_on(fetch_all(context, packs, &tables.tables, &wanted, &send));
-        drop(send);
+        let fetching = fetch_all(context, packs, &tables.tables, requests, senders);
+        let downloaded = runtime.block_on(fetching);
         // Where writing failed, fetching was only told to stop; where fetching did, files lack something.
         match (writing.join().unwrap_or(Err(DownloadError::Stopped)), downloaded) {
             (Ok(plots), Ok(downloaded)) => Ok((plots, downloaded)),
@@ -156,30 +155,40 @@ fn destinations(files: &[Assembled<'_>], tables: &[Table]) -> Result<Wanted, Dow
 }
 
 fn write_all(
+    runtime: &Handle,
     targets: &Targets<'_>,
-    mut receive: mpsc::Receiver<DestinedBatch<'_>>,
+    mut arrivals: Arrivals<DestinedBatch<'_>>,
 ) -> Result<(), DownloadError> {
-    while let Some(batch) = receive.blocking_recv() {
+    while let Some(batch) = runtime.block_on(arrivals.next()) {
         targets.write(&batch.decode()?)?;
     }
     Ok(())
 }
 
+/// The chunks that are wanted of a pack, by their numbers in it, each with the places where its bytes go.
+type Request<'a> = Vec<(u32, &'a [Destination])>;
+
+/// What is wanted of each pack.
+fn by_pack(wanted: &Wanted) -> BTreeMap<u32, Request<'_>> {
+    let mut by_pack: BTreeMap<u32, Request<'_>> = BTreeMap::new();
+    for (place, destinations) in wanted {
+        by_pack.entry(place.pack).or_default().push((place.chunk, destinations));
+    }
+    by_pack
+}
+
+/// Fetches what is wanted of several packs at a time; each has its own way to whoever takes it.
 async fn fetch_all<'a>(
     context: Context<'_>,
     packs: &'a [Pack],
     tables: &'a [Table],
-    wanted: &'a Wanted,
-    send: &mpsc::Sender<DestinedBatch<'a>>,
+    requests: BTreeMap<u32, Request<'a>>,
+    senders: Vec<Arrival<DestinedBatch<'a>>>,
 ) -> Result<Downloaded, DownloadError> {
-    let mut by_pack: BTreeMap<u32, Vec<(u32, &[Destination])>> = BTreeMap::new();
-    for (place, destinations) in wanted {
-        by_pack.entry(place.pack).or_default().push((place.chunk, destinations));
-    }
-    stream::iter(by_pack)
-        .map(async |(number, chunks)| {
+    stream::iter(requests.into_iter().zip(senders))
+        .map(async |((number, chunks), send)| {
             let (pack, table) = (&packs[number as usize], &tables[number as usize]);
-            let bytes = fetch_pack(context, pack, table, &chunks, send).await?;
+            let bytes = fetch_pack(context, pack, table, &chunks, &send).await?;
             Ok(Downloaded { files: 0, blobs: 1, bytes })
         })
         .buffer_unordered(context.concurrency.min(PACKS_AT_ONCE))
@@ -195,7 +204,7 @@ async fn fetch_pack<'a>(
     pack: &Pack,
     table: &'a Table,
     chunks: &[(u32, &'a [Destination])],
-    send: &mpsc::Sender<DestinedBatch<'a>>,
+    send: &Arrival<DestinedBatch<'a>>,
 ) -> Result<u64, DownloadError> {
     let fault = |source| DownloadError::Pack { pack: pack.digest, source };
     let frames = chunks.iter().map(|(chunk, destinations)| (&table.frames[*chunk as usize], *destinations));

@@ -3,9 +3,9 @@
 use bundle_core::digest::Digest;
 use bundle_core::pack::{Pack, Table};
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
-use super::{Assembled, DestinedBatch, WAITING, destinations, fetch_all};
+use super::arrivals::{Arrivals, arrivals};
+use super::{Assembled, DestinedBatch, by_pack, destinations, fetch_all};
 use crate::bundle::Context;
 use crate::transfer::DownloadError;
 
@@ -16,15 +16,12 @@ pub(in crate::transfer) async fn unpack_to_memory(
     tables: &[Table],
     files: &[Assembled<'_>],
 ) -> Result<Vec<Bytes>, DownloadError> {
-    let wanted = &destinations(files, tables)?;
+    let wanted = destinations(files, tables)?;
     let mut contents: Vec<Vec<u8>> = files.iter().map(|file| vec![0; file.file.size as usize]).collect();
-    let (send, receive) = mpsc::channel(WAITING);
-    let fetching = async move {
-        let fetched = fetch_all(context, packs, tables, wanted, &send).await;
-        drop(send);
-        fetched
-    };
-    let (fetched, taken) = tokio::join!(fetching, take_all(&mut contents, receive));
+    let requests = by_pack(&wanted);
+    let (senders, arrivals) = arrivals(requests.len());
+    let fetching = fetch_all(context, packs, tables, requests, senders);
+    let (fetched, taken) = tokio::join!(fetching, take_all(&mut contents, arrivals));
     // Where a frame could not be taken, fetching was only told to stop.
     taken.and(fetched)?;
     for (assembled, content) in files.iter().zip(&contents) {
@@ -37,9 +34,9 @@ pub(in crate::transfer) async fn unpack_to_memory(
 
 async fn take_all(
     contents: &mut [Vec<u8>],
-    mut receive: mpsc::Receiver<DestinedBatch<'_>>,
+    mut arrivals: Arrivals<DestinedBatch<'_>>,
 ) -> Result<(), DownloadError> {
-    while let Some(batch) = receive.recv().await {
+    while let Some(batch) = arrivals.next().await {
         for (chunk, places) in &batch.decode()?.chunks {
             for place in *places {
                 let start = place.offset as usize;

@@ -41,27 +41,3 @@ impl Site for Staging {
         self.folder()
     }
 }
-
-#[cfg(unix)]
-pub(in crate::transfer) fn write_at(file: &fs::File, content: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, content, offset)
-}
-
-#[cfg(unix)]
-pub(in crate::transfer) fn read_at(file: &fs::File, content: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, content, offset)
-}
-
-#[cfg(not(unix))]
-pub(in crate::transfer) fn write_at(mut file: &fs::File, content: &[u8], offset: u64) -> io::Result<()> {
-    use std::io::{Seek as _, Write as _};
-    file.seek(io::SeekFrom::Start(offset))?;
-    file.write_all(content)
-}
-
-#[cfg(not(unix))]
-pub(in crate::transfer) fn read_at(mut file: &fs::File, content: &mut [u8], offset: u64) -> io::Result<()> {
-    use std::io::{Read as _, Seek as _};
-    file.seek(io::SeekFrom::Start(offset))?;
-    file.read_exact(content)
-}

@@ -3,22 +3,29 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bundle_core::digest::{Digest, Hasher};
 use bundle_core::snapshot::File;
 use rayon::prelude::*;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::batch::Chunks;
 use super::settling::{Settling, Unsettled};
-use super::site::{Plot, Site, read_at, write_at};
+use super::site::{Plot, Site};
 use super::{Assembled, Destination};
 use crate::transfer::DownloadError;
+use crate::transfer::direct::DirectWriter;
+use crate::transfer::positioned::{read_at, write_at};
+
+/// How many files may go straight to the disk at the same time: each takes memory, and stays open.
+const DIRECT_AT_ONCE: usize = 4;
 
 /// All files that are put together.
 pub(super) struct Targets<'a> {
     site: &'a dyn Site,
     settling: Settling,
+    direct: Arc<Semaphore>,
     targets: Vec<Target<'a>>,
 }
 
@@ -37,6 +44,8 @@ struct Progress {
     /// What is written beyond those: the length of each piece by its offset.
     ahead: BTreeMap<u64, u64>,
     unsettled: Unsettled,
+    /// Takes what comes in its turn, where that goes straight to the disk.
+    direct: Option<(DirectWriter, OwnedSemaphorePermit)>,
 }
 
 /// A piece of a file: where it goes, and its bytes.
@@ -46,7 +55,8 @@ impl<'a> Targets<'a> {
     /// Nothing of them is there yet.
     pub(super) fn of(site: &'a dyn Site, settling: Settling, files: &[Assembled<'a>]) -> Self {
         let target = |file: &Assembled<'a>| Target { file: file.file, progress: Mutex::default() };
-        Self { site, settling, targets: files.iter().map(target).collect() }
+        let direct = Arc::new(Semaphore::new(DIRECT_AT_ONCE));
+        Self { site, settling, direct, targets: files.iter().map(target).collect() }
     }
 
     /// Writes chunks to all the places where they go, on all processors.
@@ -83,24 +93,28 @@ impl Target<'_> {
         }
         // Two batches may hold parts of one file.
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, start) = progress.open(site, at, self.file).map_err(fault)?;
-        let Progress { hasher, ahead, unsettled, .. } = &mut *progress;
-        let (written, hashed) = rayon::join(
-            || pieces.iter().try_for_each(|(offset, content)| write_at(&file, content, start + *offset)),
+        let (file, start) = progress.open(all, at, self.file).map_err(fault)?;
+        let Progress { hasher, ahead, unsettled, direct, .. } = &mut *progress;
+        let (in_turn, early) = pieces.split_at(in_turn(&pieces, hasher.length()));
+        ahead.extend(early.iter().map(|(offset, content)| (*offset, content.len() as u64)));
+        let cached = if direct.is_some() { early } else { &pieces };
+        let (written, ()) = rayon::join(
             || {
-                for (offset, content) in &pieces {
-                    if *offset == hasher.length() {
-                        hasher.update(content);
-                    } else {
-                        ahead.insert(*offset, content.len() as u64);
-                    }
+                if let Some((direct, _)) = direct {
+                    in_turn.iter().try_for_each(|(offset, content)| direct.write(&file, *offset, content))?;
                 }
+                // What is to be read again is best kept in the cache.
+                cached.iter().try_for_each(|(offset, content)| write_at(&file, content, start + *offset))
             },
+            || in_turn.iter().for_each(|(_, content)| hasher.update(content)),
         );
-        let () = hashed;
         written.and_then(|()| catch_up(&file, start, hasher, ahead)).map_err(fault)?;
-        let bytes = pieces.iter().map(|(_, content)| content.len() as u64).sum();
-        all.settling.wrote(unsettled, &file, bytes);
+        all.settling.wrote(unsettled, &file, cached.iter().map(|(_, content)| content.len() as u64).sum());
+        if hasher.length() == self.file.size
+            && let Some((mut direct, _)) = direct.take()
+        {
+            direct.flush(&file).map_err(fault)?;
+        }
         self.check(hasher)
     }
 
@@ -137,15 +151,31 @@ impl Target<'_> {
 
 impl Progress {
     /// Opens what holds the file; it begins there at the offset that comes with it.
-    fn open(&mut self, site: &dyn Site, at: usize, wanted: &File) -> io::Result<(fs::File, u64)> {
+    fn open(&mut self, all: &Targets<'_>, at: usize, wanted: &File) -> io::Result<(fs::File, u64)> {
         if let Some(Plot { path, start }) = &self.plot {
             return Ok((fs::File::options().read(true).write(true).open(path)?, *start));
         }
-        let (plot, file) = site.begin(at, wanted)?;
+        let (plot, file) = all.site.begin(at, wanted)?;
         let start = plot.start;
+        // In an archive files lie wherever they may.
+        if start == 0
+            && let Ok(permit) = all.direct.clone().try_acquire_owned()
+        {
+            self.direct = DirectWriter::open(&plot.path, wanted.size)?.map(|direct| (direct, permit));
+        }
         self.plot = Some(plot);
         Ok((file, start))
     }
+}
+
+/// How many of the pieces, which are in the order of their offsets, go on from `end` without a gap.
+fn in_turn(pieces: &[Piece<'_>], mut end: u64) -> usize {
+    let goes_on = |(offset, content): &&Piece<'_>| {
+        let goes_on = *offset == end;
+        end += content.len() as u64;
+        goes_on
+    };
+    pieces.iter().take_while(goes_on).count()
 }
 
 /// Hashes what was written ahead of its time and has its turn now.

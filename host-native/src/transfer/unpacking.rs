@@ -160,7 +160,8 @@ fn write_all(
     mut arrivals: Arrivals<DestinedBatch<'_>>,
 ) -> Result<(), DownloadError> {
     while let Some(batch) = runtime.block_on(arrivals.next()) {
-        targets.write(&batch.decode()?)?;
+        // One way into the pool for all that is done with a batch.
+        rayon::scope(|_| targets.write(&batch.decode()?))?;
     }
     Ok(())
 }

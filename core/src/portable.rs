@@ -90,8 +90,10 @@ pub fn unfit<'a>(
 }
 
 fn unfit_on_windows(path: &BundlePath) -> Option<Unfitness> {
-    if let Some(c) = path.as_str().chars().find(|c| matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')) {
-        return Some(Unfitness::Character(c));
+    if let Some(c) =
+        path.as_str().bytes().find(|c| matches!(c, b'<' | b'>' | b':' | b'"' | b'|' | b'?' | b'*'))
+    {
+        return Some(Unfitness::Character(c.into()));
     }
     if is_short_name(path.parts().next()?) {
         return path.parts().next().map(|part| Unfitness::ShortName(part.to_owned()));
@@ -108,16 +110,15 @@ fn unfit_on_windows(path: &BundlePath) -> Option<Unfitness> {
 /// Whether Windows takes a part for a device, whatever follows its first dot.
 fn is_device(part: &str) -> bool {
     let name = part.split('.').next().unwrap_or_default().trim_end_matches(' ');
-    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]
-        .iter()
-        .any(|device| name.eq_ignore_ascii_case(device))
-    {
-        return true;
-    }
+    let is_one_of =
+        |name: &str, devices: &[&str]| devices.iter().any(|device| name.eq_ignore_ascii_case(device));
     let Some((port, number)) = name.split_at_checked(3) else { return false };
-    ["COM", "LPT"].iter().any(|device| port.eq_ignore_ascii_case(device))
-        && matches!(number, "¹" | "²" | "³")
-            | (number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit()))
+    match number.as_bytes() {
+        [] => is_one_of(port, &["CON", "PRN", "AUX", "NUL"]),
+        [b'0'..=b'9'] => is_one_of(port, &["COM", "LPT"]),
+        _ if matches!(number, "¹" | "²" | "³") => is_one_of(port, &["COM", "LPT"]),
+        _ => is_one_of(name, &["CONIN$", "CONOUT$"]),
+    }
 }
 
 /// `GIT~1` and the like, by which `.git` and `.modelops-bundle` can be reached too (the lesson of CVE-2019-1352).
@@ -129,7 +130,13 @@ fn is_short_name(part: &str) -> bool {
 }
 
 /// Paths that differ from another, themselves or by a folder that they lie in, only in case or composition.
-fn spelled_alike<'a>(paths: impl IntoIterator<Item = &'a BundlePath>) -> Vec<Unfit> {
+fn spelled_alike<'a>(paths: impl IntoIterator<Item = &'a BundlePath> + Clone) -> Vec<Unfit> {
+    // Where nothing changes when it is folded, no two paths become alike.
+    let is_folded =
+        |path: &BundlePath| path.as_str().bytes().all(|c| c.is_ascii() && !c.is_ascii_uppercase());
+    if paths.clone().into_iter().all(is_folded) {
+        return Vec::new();
+    }
     let mut folded: Vec<(String, &BundlePath)> = paths.into_iter().map(|path| (fold(path), path)).collect();
     // Whatever lies below a folder comes right behind it: the separator sorts before any other character.
     folded.sort();
@@ -153,13 +160,12 @@ const SEPARATOR: char = '\u{1}';
 /// Full case folding by way of both cases, so that `ß` and `SS` come out the same.
 fn fold(path: &BundlePath) -> String {
     let text = path.as_str();
-    let folded = if text.is_ascii() {
-        text.to_ascii_lowercase()
-    } else {
-        let decomposed: String = text.nfd().collect();
-        decomposed.to_lowercase().to_uppercase().to_lowercase().nfd().collect()
-    };
-    folded.replace('/', &SEPARATOR.to_string())
+    let separated = |c: char| if c == '/' { SEPARATOR } else { c };
+    if text.is_ascii() {
+        return text.chars().map(|c| separated(c.to_ascii_lowercase())).collect();
+    }
+    let decomposed: String = text.nfd().collect();
+    decomposed.to_lowercase().to_uppercase().to_lowercase().nfd().map(separated).collect()
 }
 
 #[cfg(test)]

@@ -103,6 +103,9 @@ impl Held {
     /// Forgets the places of those of `files` that need one of the packs in `dropped`, and gives each content once.
     pub(super) fn displace<'a>(&mut self, files: &'a ByPath<File>, dropped: &BTreeSet<u32>) -> Vec<&'a File> {
         let mut displaced = Vec::new();
+        if dropped.is_empty() {
+            return displaced;
+        }
         for file in files {
             if self.runs(&file.digest).iter().any(|run| dropped.contains(&run.pack)) {
                 self.numbers.remove(&file.digest);

@@ -66,6 +66,15 @@ impl<'a> Session<'a> {
         Ok(core?)
     }
 
+    /// What decides, made ready while `work` is done.
+    pub(crate) fn core_beside<T: Send>(
+        &self,
+        work: impl FnOnce() -> Result<T, CliError> + Send,
+    ) -> Result<(T, Core), CliError> {
+        let (done, core) = rayon::join(work, || self.core());
+        Ok((done?, core?))
+    }
+
     /// The bytes of what decides.
     pub(crate) fn component_bytes(&self) -> Result<Cow<'static, [u8]>, CliError> {
         let Some(file) = &self.global.core_file else { return Ok(Cow::Borrowed(Core::embedded_bytes())) };

@@ -125,7 +125,7 @@ impl std::fmt::Display for UploadedReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError> {
-    let (lock, mut workspace) = session.locked_workspace("push")?;
+    let ((lock, mut workspace), core) = session.core_beside(|| session.locked_workspace("push"))?;
     let reference = configured(&workspace)?;
     let tags = tags(args, reference.tag.as_ref())?;
     let bump = args.bump.map(Bump::from);
@@ -139,7 +139,6 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let source_date_epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
     let created = creation_time(source_date_epoch.as_deref())
         .map_err(|error| CliError::new(Exit::Usage, format_args!("SOURCE_DATE_EPOCH: {error}")))?;
-    let core = session.core()?;
     let last = workspace.state.synced_ref.as_ref().map(|last| last.place.clone());
     let record = Arc::new(UploadRecord::read(&lock));
     let remote = session.remote_to_push(&reference, last.as_ref(), record)?;

@@ -242,9 +242,8 @@ pub(crate) enum Sizes {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliError> {
-    let workspace = session.workspace()?;
+    let (workspace, core) = session.core_beside(|| session.workspace())?;
     let reference = configured(&workspace)?;
-    let core = session.core()?;
     let look_here = || look(&workspace, &[], Untracked::List, session.ui.progress().as_ref());
     let (found, answer) = if args.offline {
         (look_here()?, None)

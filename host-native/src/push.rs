@@ -307,7 +307,7 @@ pub async fn apply(
     let (settled, moved) = beside(settle, move_tags(context, &prepared.destination, plan, &documents, force));
     let changed = moved? || plan.changed;
     context.remote.pushed();
-    settled?.put()?;
+    settled?.put(project)?;
     let uploaded_files = if uploaded.blobs == 0 { 0 } else { plan.upload.len() };
     Ok(Pushed {
         digest: documents.digest,

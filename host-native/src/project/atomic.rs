@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 
 /// Puts `content` at `path`: what was there stays until all of it is on the disk.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    settle(path, content)?.put()
+    settle(path, content)?.put().map(drop)
 }
 
 /// Brings `content` to the disk beside `path`, which it replaces once it is told to.
@@ -32,9 +32,10 @@ impl Settled {
     }
 
     /// Gives it its name, also in case of a power cut.
-    pub(crate) fn put(self) -> io::Result<()> {
-        self.file.persist(&self.path).map_err(|error| error.error)?;
-        sync_folder(folder_of(&self.path))
+    pub(crate) fn put(self) -> io::Result<File> {
+        let file = self.file.persist(&self.path).map_err(|error| error.error)?;
+        sync_folder(folder_of(&self.path))?;
+        Ok(file)
     }
 }
 
@@ -50,7 +51,7 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     }
     builder.create(folder)?;
     let file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-    Settled::of(file, path, content)?.put()
+    Settled::of(file, path, content)?.put().map(drop)
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -18,7 +18,7 @@ use thiserror::Error;
 use super::atomic;
 use super::folder::Project;
 use super::stamp::Stamp;
-use super::state_cache;
+use super::state_cache::{self, Packed};
 use super::tick::{Tick, device};
 
 /// From which size of the file on, in bytes, what it holds is kept in a form that is read faster.
@@ -61,23 +61,27 @@ impl State {
         let state =
             Self::from_json(&bytes).map_err(|source| StateError::Parse { file: file.clone(), source })?;
         let is_same = || file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
-        if tick.is_some_and(|tick| tick.is_after(&stamp, device(&metadata))) && is_same() {
-            state_cache::keep(project, &stamp, &state);
+        if tick.is_some_and(|tick| tick.is_after(&stamp, device(&metadata)))
+            && is_same()
+            && let Some(packed) = Packed::of(&state)
+        {
+            packed.keep(project, &stamp);
         }
         Ok(state)
     }
 
     /// Replaces the state of `project`.
     pub fn write(&self, project: &Project) -> Result<(), StateError> {
-        self.settle(project)?.put()
+        self.settle(project)?.put(project)
     }
 
     /// Brings it to the disk, where it waits to replace the state of `project`.
     pub fn settle(&self, project: &Project) -> Result<SettledState, StateError> {
         let file = project.state_file();
         let json = self.to_json().map_err(|source| StateError::Format { source })?;
+        let packed = if json.len() as u64 >= WORTH_KEEPING { Packed::of(self) } else { None };
         match atomic::settle(&file, &json) {
-            Ok(settled) => Ok(SettledState { settled, file }),
+            Ok(settled) => Ok(SettledState { settled, file, packed }),
             Err(source) => Err(StateError::Write { file, source }),
         }
     }
@@ -104,12 +108,22 @@ impl State {
 pub struct SettledState {
     settled: atomic::Settled,
     file: PathBuf,
+    packed: Option<Packed>,
 }
 
 impl SettledState {
-    /// From now on it counts.
-    pub fn put(self) -> Result<(), StateError> {
-        self.settled.put().map_err(|source| StateError::Write { file: self.file, source })
+    /// From now on it is that of `project`.
+    pub fn put(self, project: &Project) -> Result<(), StateError> {
+        let file = self.settled.put().map_err(|source| StateError::Write { file: self.file, source })?;
+        let Ok(metadata) = file.metadata() else { return Ok(()) };
+        let stamp = Stamp::of(&metadata);
+        let is_old = |tick: Tick| tick.is_after_writing(&stamp, device(&metadata));
+        if let Some(packed) = self.packed
+            && Tick::now(project).is_some_and(is_old)
+        {
+            packed.keep(project, &stamp);
+        }
+        Ok(())
     }
 }
 
@@ -296,6 +310,26 @@ mod tests {
         let again = State::from_json(&state.to_json().unwrap()).unwrap();
         assert_eq!(again, state);
         assert_eq!(again.other["later"]["x"][0], 1);
+    }
+
+    #[test]
+    fn a_large_state_is_kept_as_it_is_written() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let project = Project::create(folder.path()).unwrap();
+        let file = |at: usize| SyncedFile {
+            path: format!("folder/{at:05}").parse().unwrap(),
+            digest: Digest::of(&at.to_le_bytes()),
+            executable: Some(at.is_multiple_of(2)),
+        };
+        let last_synced = ByPath::new((0..4000).map(file).collect()).unwrap();
+        let state = State { last_synced, timestamp: 1.5, ..State::default() };
+        let settled = state.settle(&project).unwrap();
+        // By the next tick of the file system's clock at the latest.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        settled.put(&project).unwrap();
+        let stamp = Stamp::of(&project.state_file().metadata().unwrap());
+        assert_eq!(state_cache::read(&project, &stamp).as_ref(), Some(&state));
+        assert_eq!(State::read(&project).unwrap(), state);
     }
 
     #[test]

@@ -41,19 +41,32 @@ pub(super) fn read(project: &Project, stamp: &Stamp) -> Option<State> {
     Some(State { last_synced: unpack_by_path(files).ok()?, ..header })
 }
 
-/// Keeps what the state file with this stamp holds.
-pub(super) fn keep(project: &Project, stamp: &Stamp, state: &State) {
-    let header = State { last_synced: ByPath::default(), ..state.clone() };
-    let Ok(header) = header.to_json() else { return };
-    let Ok(length) = u32::try_from(header.len()) else { return };
-    let (length, files) = (length.to_le_bytes(), pack(&state.last_synced));
-    let pieces: [&[u8]; 4] = [&stamp.to_bytes(), &length, &header, &files];
-    let mut hasher = crc32fast::Hasher::new();
-    pieces.iter().for_each(|piece| hasher.update(piece));
-    let checksum = hasher.finalize().to_le_bytes();
-    let pieces: Vec<&[u8]> = [&MAGIC[..], &checksum].into_iter().chain(pieces).collect();
-    if let Err(error) = write_unsynced(&project.state_cache_file(), &pieces) {
-        tracing::debug!(%error, "the state cannot be kept");
+/// A state that can be kept once its file has a stamp.
+#[derive(Debug)]
+pub(super) struct Packed {
+    header: Vec<u8>,
+    files: Vec<u8>,
+}
+
+impl Packed {
+    /// Packs `state`; none where it has more than can be kept.
+    pub(super) fn of(state: &State) -> Option<Self> {
+        let header = State { last_synced: ByPath::default(), ..state.clone() }.to_json().ok()?;
+        u32::try_from(header.len()).ok()?;
+        Some(Self { header, files: pack(&state.last_synced) })
+    }
+
+    /// Keeps it as what the state file with this stamp holds.
+    pub(super) fn keep(&self, project: &Project, stamp: &Stamp) {
+        let length = (self.header.len() as u32).to_le_bytes();
+        let pieces: [&[u8]; 4] = [&stamp.to_bytes(), &length, &self.header, &self.files];
+        let mut hasher = crc32fast::Hasher::new();
+        pieces.iter().for_each(|piece| hasher.update(piece));
+        let checksum = hasher.finalize().to_le_bytes();
+        let pieces: Vec<&[u8]> = [&MAGIC[..], &checksum].into_iter().chain(pieces).collect();
+        if let Err(error) = write_unsynced(&project.state_cache_file(), &pieces) {
+            tracing::debug!(%error, "the state cannot be kept");
+        }
     }
 }
 
@@ -83,7 +96,7 @@ mod tests {
         };
         let stamp = Stamp { size: 1, modified_ns: 2, changed_ns: 3, inode: 4 };
         assert_eq!(read(&project, &stamp), None);
-        keep(&project, &stamp, &state);
+        Packed::of(&state).unwrap().keep(&project, &stamp);
         assert_eq!(read(&project, &stamp), Some(state));
         assert_eq!(read(&project, &Stamp { changed_ns: 4, ..stamp }), None);
         let good = std::fs::read(project.state_cache_file()).unwrap();

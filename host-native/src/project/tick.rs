@@ -31,9 +31,19 @@ impl Tick {
 
     /// Whether a later change of a file is sure to show in its stamp, which now is `stamp`.
     pub(crate) fn is_after(&self, stamp: &Stamp, on_device: u64) -> bool {
-        let margin = if on_device == self.device { 0 } else { FOREIGN_MARGIN_NS };
-        let before = self.ns.saturating_sub(margin);
+        let before = self.before(on_device);
         stamp.modified_ns < before && stamp.changed_ns < before
+    }
+
+    /// The same for a file of which it is known that its last change gave it its name, and nothing else.
+    pub(crate) fn is_after_writing(&self, stamp: &Stamp, on_device: u64) -> bool {
+        stamp.modified_ns < self.before(on_device)
+    }
+
+    /// What is stamped earlier than this was stamped before the moment.
+    fn before(&self, on_device: u64) -> i64 {
+        let margin = if on_device == self.device { 0 } else { FOREIGN_MARGIN_NS };
+        self.ns.saturating_sub(margin)
     }
 }
 
@@ -68,5 +78,7 @@ mod tests {
         assert!(!tick.is_after(&stamp(at, at - 1), 1));
         assert!(!tick.is_after(&stamp(at - 1, at), 1));
         assert!(!tick.is_after(&stamp(at - 1, at - 1), 2));
+        assert!(tick.is_after_writing(&stamp(at - 1, at), 1));
+        assert!(!tick.is_after_writing(&stamp(at, at), 1));
     }
 }

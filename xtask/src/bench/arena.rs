@@ -104,6 +104,20 @@ impl Arena {
         Ok(folder)
     }
 
+    /// The same, where what was there stays until the run ends, out of the way.
+    ///
+    /// Removed, thousands of files would make whoever comes next slow: ext4 looks at every inode that was freed in
+    /// the last seconds and takes none of them.
+    pub(super) fn fresh_beside(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.passing().join(name);
+        let aside =
+            (0..).map(|number| self.passing().join(format!("{name}-{number}"))).find(|to| !to.exists());
+        if let Some(aside) = aside.filter(|_| folder.exists()) {
+            fs::rename(&folder, &aside).context(|| format!("cannot move {}", folder.display()))?;
+        }
+        self.fresh(name)
+    }
+
     /// A file, not made yet, that goes with this run.
     pub(super) fn passing_file(&self, name: &str) -> PathBuf {
         self.passing().join(name)

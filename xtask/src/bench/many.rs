@@ -10,13 +10,16 @@ use super::server::{self, Server};
 use crate::command::quietly;
 use crate::failure::{Context, Result};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The clients that send each file as a blob of its own.
 pub(super) const CLIENTS: [&str; 3] = ["oras", "regctl", "modctl"];
 
 /// The most that a push or a pull may take of their time.
 const LIMITS: [(&str, f64); 2] = [("oras", 1.0), ("regctl", 1.0)];
+
+/// From how many files on a folder is not removed before others are timed.
+const MANY: usize = 1000;
 
 /// Measures push and pull.
 pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
@@ -88,7 +91,7 @@ impl<'a> Place<'a> {
     /// Our pull: into a project that has nothing.
     pub(super) fn our_pull(&'a self, name: &'a str) -> Side<'a> {
         let pull = move || {
-            let folder = self.arena.fresh("pull-ours")?;
+            let folder = self.room("pull-ours")?;
             self.arena.init(&folder, &self.our_reference(name, 0))?;
             self.arena.settle()?;
             Ok(self.arena.ours(&folder, &["pull"]))
@@ -113,7 +116,7 @@ impl<'a> Place<'a> {
     /// The pull of another client, of what it pushed itself.
     pub(super) fn their_pull(&'a self, name: &'a str, client: &'a Found) -> Side<'a> {
         let pull = move || {
-            let folder = self.arena.fresh("pull-theirs")?;
+            let folder = self.room("pull-theirs")?;
             let repository = their_repository(name, client, 0);
             let commands = client.pull(self.arena, &self.artifact(&repository, &folder))?;
             self.arena.settle()?;
@@ -135,6 +138,11 @@ impl<'a> Place<'a> {
             fs::read(&file).context(|| format!("cannot read {}", file.display()))?;
         }
         Ok(())
+    }
+
+    /// An empty folder to pull into.
+    fn room(&self, name: &str) -> Result<PathBuf> {
+        if self.files.len() < MANY { self.arena.fresh(name) } else { self.arena.fresh_beside(name) }
     }
 
     fn our_reference(&self, name: &str, run: usize) -> String {

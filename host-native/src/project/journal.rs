@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bundle_core::path::BundlePath;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -112,7 +113,8 @@ impl<'a> Commit<'a> {
         let fault = |source| PrepareError::Staging { folder: staging.folder().to_owned(), source };
         sync_files(staging.folder(), files.into_iter()).map_err(fault)?;
 
-        let writes = writes.into_iter().map(|write| promise(staging, write)).collect::<Result<_, _>>()?;
+        let promises = writes.into_par_iter().map(|write| promise(staging, write));
+        let writes = promises.collect::<Result<_, _>>()?;
         let journal = Journal { version: VERSION, deletes, writes, own_files };
         let json = serde_json::to_vec(&journal).map_err(|source| PrepareError::Format { source })?;
         let path = project.journal_file();

@@ -221,8 +221,10 @@ struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     fn by_digest(plan: &PullPlan, files: &'a ByPath<File>) -> BTreeMap<Digest, Vec<Self>> {
         let mut wanted: BTreeMap<Digest, Vec<Self>> = BTreeMap::new();
+        // What is written is some of the files, in their order.
+        let mut files = files.iter();
         for (at, path) in plan.write.iter().enumerate() {
-            if let Some(file) = files.at(path) {
+            if let Some(file) = files.find(|file| file.path == *path) {
                 wanted.entry(file.digest).or_default().push(Self { at, file });
             }
         }

@@ -170,18 +170,21 @@ fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<(ProjectLock, 
 
 fn planned(reference: &Reference, prepared: &PreparedPull) -> PullReport {
     let PreparedPull { plan, bundle, scan } = prepared;
-    let is_left =
-        |path: &&BundlePath| scan.files.at(path).is_none() && plan.write.binary_search(path).is_err();
+    // What is written is some of the bundle's files, in their order.
+    let mut writes = plan.write.iter().peekable();
+    let is_left = |path: &&BundlePath| writes.next_if_eq(path).is_none() && scan.files.at(path).is_none();
     let fetched = || plan.sources.iter().filter(|source| source.local.is_none());
     let digests: BTreeSet<Digest> = fetched().map(|source| source.digest).collect();
-    let is_fetched =
-        |path: &&BundlePath| bundle.files().at(path).is_some_and(|file| digests.contains(&file.digest));
+    let mut files = bundle.files().iter();
+    let mut is_fetched = |path: &&BundlePath| {
+        files.find(|file| file.path == **path).is_some_and(|file| digests.contains(&file.digest))
+    };
     PullReport {
         reference: reference.to_string(),
         digest: bundle.digest,
         tree: bundle.index_view.tree,
         downloaded: DownloadedReport {
-            files: plan.write.iter().filter(is_fetched).count() as u64,
+            files: plan.write.iter().filter(&mut is_fetched).count() as u64,
             blobs: fetched().count() as u64,
             bytes: fetched().map(|source| source.size).sum(),
         },

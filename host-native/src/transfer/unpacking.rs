@@ -11,7 +11,7 @@ mod settling;
 pub(super) mod site;
 mod target;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bundle_core::descriptor::{Descriptor, media_type};
@@ -134,7 +134,7 @@ struct Destination {
 ///
 /// Refuses a file whose chunks do not add up to its size.
 fn destinations(files: &[Assembled<'_>], tables: &[Table]) -> Result<Wanted, DownloadError> {
-    let mut wanted: HashMap<Place, Vec<Destination>> = HashMap::new();
+    let mut wanted = Wanted::new();
     for (at, Assembled { file, runs }) in files.iter().enumerate() {
         let mut offset = 0;
         for run in *runs {
@@ -151,7 +151,7 @@ fn destinations(files: &[Assembled<'_>], tables: &[Table]) -> Result<Wanted, Dow
             return Err(DownloadError::content(file));
         }
     }
-    Ok(wanted.into_iter().collect())
+    Ok(wanted)
 }
 
 fn write_all(

@@ -1,8 +1,8 @@
 //! Writes large files straight to the disk, past the system's cache (`O_DIRECT`).
 //!
-//! A commit has to wait for the disk anyway. On the way through the cache every byte is copied once more and finds a
-//! page first, which costs about as much as to hash it; and what was in the cache makes room for a file that nobody
-//! may read soon.
+//! A commit has to wait for the disk anyway. On the way through the cache every byte needs a page first and is written
+//! from there later, which costs more than half of what its hash costs; and what was in the cache makes room for a file
+//! that nobody may read soon.
 
 use std::fs;
 use std::io;

@@ -15,8 +15,9 @@ use super::direct::DirectWriter;
 /// Bytes that are written at a time.
 const PIECE: usize = 256 * 1024;
 
-/// How many pieces, as they came, may wait for the disk.
-const WAITING: usize = 16;
+/// How many pieces, as they came, may wait for the disk: several files come at the same time, and a piece may have
+/// 400 KiB.
+const WAITING: usize = 4;
 
 /// Takes the bytes of a file, in their order.
 pub(super) enum Landing {

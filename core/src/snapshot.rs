@@ -123,6 +123,18 @@ impl<T: HasPath> ByPath<T> {
     }
 }
 
+/// The set of these paths: one that comes twice is one.
+impl FromIterator<BundlePath> for ByPath<BundlePath> {
+    fn from_iter<I: IntoIterator<Item = BundlePath>>(paths: I) -> Self {
+        let mut paths: Vec<BundlePath> = paths.into_iter().collect();
+        if !paths.is_sorted_by(|a, b| a < b) {
+            paths.sort();
+            paths.dedup();
+        }
+        Self(paths)
+    }
+}
+
 impl<T> ByPath<T> {
     /// The facts as a plain list.
     pub fn into_vec(self) -> Vec<T> {
@@ -169,4 +181,17 @@ pub fn synced(files: &ByPath<File>) -> ByPath<SyncedFile> {
 pub struct RepeatedPath {
     /// The path.
     pub path: BundlePath,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_a_set_in_order() {
+        let paths =
+            |texts: &[&str]| -> Vec<BundlePath> { texts.iter().map(|t| t.parse().unwrap()).collect() };
+        let set: ByPath<BundlePath> = paths(&["b", "a", "b", "c"]).into_iter().collect();
+        assert_eq!(set.into_vec(), paths(&["a", "b", "c"]));
+    }
 }

@@ -241,7 +241,7 @@ fn native_pull(input: &Value) -> Answer {
     let plan = plan_pull(facts.sides(), mode, &checked_paths(&obstacles.unwrap_or_default())?);
     let sources = plan.sources.iter();
     Ok(json!({
-        "write": plan.write, "delete": plan.delete, "blocked": changes(&plan.blocked),
+        "write": *plan.write, "delete": *plan.delete, "blocked": changes(&plan.blocked),
         "sources": sources.map(|s| json!({"digest": s.digest, "size": s.size, "local": s.local})).collect::<Vec<_>>(),
     }))
 }

@@ -501,8 +501,8 @@ impl From<PullPlan> for plan::PullPlan {
             local: source.local.map(Into::into),
         };
         Self {
-            write: texts(plan.write),
-            delete: texts(plan.delete),
+            write: texts(plan.write.into_vec()),
+            delete: texts(plan.delete.into_vec()),
             blocked: plan.blocked.into_iter().map(Into::into).collect(),
             sources: plan.sources.into_iter().map(source).collect(),
         }

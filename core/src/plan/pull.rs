@@ -24,9 +24,9 @@ pub enum PullMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PullPlan {
     /// The paths to put in place, with the remote's content and mode.
-    pub write: Vec<BundlePath>,
+    pub write: ByPath<BundlePath>,
     /// The paths to remove.
-    pub delete: Vec<BundlePath>,
+    pub delete: ByPath<BundlePath>,
     /// What stands in the way; while there is anything here, every other list is empty.
     pub blocked: Vec<PathChange>,
     /// The content behind `write`, by digest; an empty file needs none.
@@ -58,6 +58,7 @@ enum Step {
 pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath>) -> PullPlan {
     let mut plan = PullPlan::default();
     let mut written: Vec<&File> = Vec::new();
+    let mut deleted: Vec<BundlePath> = Vec::new();
     let mut standing: Vec<BundlePath> = Vec::new();
     for compared in compare(sides) {
         let step = if compared.remote.is_some() && obstacles.at(compared.path).is_some() {
@@ -67,7 +68,7 @@ pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath
         };
         match (step, compared.remote) {
             (Step::Write, Some(file)) => written.push(file),
-            (Step::Delete, _) => plan.delete.push(compared.path.clone()),
+            (Step::Delete, _) => deleted.push(compared.path.clone()),
             (Step::Block, _) => {
                 plan.blocked.push(PathChange { path: compared.path.clone(), change: compared.change });
             }
@@ -83,6 +84,7 @@ pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath
         return PullPlan { blocked: plan.blocked, ..PullPlan::default() };
     }
     plan.write = written.iter().map(|file| file.path.clone()).collect();
+    plan.delete = deleted.into_iter().collect();
     plan.sources = sources(&written);
     plan.find_local(sides.local);
     plan

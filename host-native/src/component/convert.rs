@@ -302,8 +302,8 @@ pub(super) fn pull_plan(plan: plan::PullPlan) -> Answer<PullPlan> {
         })
     };
     Ok(PullPlan {
-        write: each(plan.write, path)?,
-        delete: each(plan.delete, path)?,
+        write: each(plan.write, path)?.into_iter().collect(),
+        delete: each(plan.delete, path)?.into_iter().collect(),
         blocked: changes(plan.blocked)?,
         sources: each(plan.sources, source)?,
     })

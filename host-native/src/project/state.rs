@@ -115,11 +115,10 @@ impl SettledState {
     /// From now on it is that of `project`.
     pub fn put(self, project: &Project) -> Result<(), StateError> {
         let file = self.settled.put().map_err(|source| StateError::Write { file: self.file, source })?;
-        let Ok(metadata) = file.metadata() else { return Ok(()) };
-        let stamp = Stamp::of(&metadata);
-        let is_old = |tick: Tick| tick.is_after_writing(&stamp, device(&metadata));
         if let Some(packed) = self.packed
-            && Tick::now(project).is_some_and(is_old)
+            && let Ok(metadata) = file.metadata()
+            && let stamp = Stamp::of(&metadata)
+            && Tick::now(project).is_some_and(|tick| tick.is_after_writing(&stamp, device(&metadata)))
         {
             packed.keep(project, &stamp);
         }

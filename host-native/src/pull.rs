@@ -78,7 +78,7 @@ pub async fn apply(
     if !plan.blocked.is_empty() {
         return Err(PullError::Blocked { changes: plan.blocked.clone() });
     }
-    let staging = Staging::create(lock)
+    let staging = Staging::create_for(lock, &plan.write)
         .map_err(|source| DownloadError::Staging { folder: lock.project().staging_folder(), source })?;
     let (staged, downloaded) = match download(context, &workspace.project, &staging, bundle, plan).await {
         Ok(downloaded) => downloaded,

@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::atomic::sync_folder;
 use super::folder::Project;
 use super::journal::{Before, Delete, Journal, Promise};
+use super::new_folders::{NewFolder, NewFolders};
 use super::parents::{Missing, ParentError, Parents, split};
 use super::rescue::{Rescued, place, remove_empty_tree, rescue};
 use super::staging::clear;
@@ -39,10 +40,12 @@ pub struct Applied {
 /// Called with what is about to be done; an error there ends it all, as a crash would.
 pub(crate) type BeforeStep<'a> = &'a mut dyn FnMut(&'static str) -> io::Result<()>;
 
-/// Does what `journal` says, or the rest of it.
+/// Does what `journal` says, or the rest of it. `new_folders` are those that have just been staged, whole; after a crash
+/// nobody knows whether they still are, and each file goes for itself.
 pub(crate) fn apply(
     project: &Project,
     journal: &Journal,
+    new_folders: &NewFolders,
     before_step: BeforeStep<'_>,
 ) -> Result<Applied, ApplyError> {
     let fault = |source| ApplyError::Folder { folder: project.folder(), source };
@@ -61,7 +64,15 @@ pub(crate) fn apply(
         work.delete(delete)?;
     }
     work.remove_emptied_folders()?;
-    for write in &journal.writes {
+    let mut placed = BTreeSet::new();
+    for folder in new_folders.iter() {
+        if work.place_folder(folder)? {
+            placed.insert(folder.staged.as_str());
+        }
+    }
+    let is_placed =
+        |write: &&Promise| write.staged.split_once('/').is_some_and(|(folder, _)| placed.contains(folder));
+    for write in journal.writes.iter().filter(|write| !is_placed(write)) {
         work.write(write)?;
     }
     work.sync().map_err(fault)?;
@@ -146,6 +157,26 @@ impl Work<'_> {
         }
         self.parents.forget();
         Ok(())
+    }
+
+    /// Puts a folder in place with all that is in it; says whether that was possible. Where it is not, its files go
+    /// one by one, which says what stands in the way.
+    fn place_folder(&mut self, folder: &NewFolder) -> Result<bool, ApplyError> {
+        let (above, name) = split(folder.path.as_str());
+        let Ok(Some(parent)) = self.parents.open(above, Missing::Leave) else {
+            return Ok(false);
+        };
+        let fault = |source| ApplyError::Write { path: folder.path.clone(), source };
+        if look(parent, name).map_err(fault)?.is_some() {
+            return Ok(false);
+        }
+        (self.before_step)("place folder").map_err(fault)?;
+        // Over an empty folder that has come there by now it succeeds too, over anything else it fails.
+        if self.staging.rename(&folder.staged, parent, name).is_err() {
+            return Ok(false);
+        }
+        self.touched.insert(above.to_owned());
+        Ok(true)
     }
 
     fn write(&mut self, write: &Promise) -> Result<(), ApplyError> {

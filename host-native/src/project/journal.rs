@@ -4,6 +4,8 @@
 //! done; from then on it will be done, by [`Commit::apply`] or, after a crash, by [`super::recovery`], which is the
 //! same code. Every step may be repeated. What to change is decided elsewhere.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,16 +14,18 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::apply::{Applied, ApplyError, apply};
+use super::apply::{Applied, ApplyError, BeforeStep, apply};
 use super::atomic::write_atomically;
 use super::folder::Project;
 use super::lock::ProjectLock;
+use super::new_folders::NewFolders;
 use super::parents::{Missing, ParentError, Parents, split};
 use super::staging::{Staging, sync_files};
 use super::stamp::Stamp;
 use super::tracked::tracked_file;
 
-const VERSION: u32 = 1;
+/// Version 1 knew no files that are staged in folders.
+const VERSION: u32 = 2;
 const STAGED_STATE: &str = "state";
 const STAGED_TRACKED: &str = "tracked";
 
@@ -40,7 +44,7 @@ pub enum Before {
 pub struct Write {
     /// Where it goes.
     pub path: BundlePath,
-    /// The staged file, from [`Staging::stage_file`], with its mode.
+    /// The staged file, from [`Staging::stage`], with its mode.
     pub staged: PathBuf,
     /// What it replaces.
     pub expected_before: Before,
@@ -79,7 +83,7 @@ pub(crate) struct Journal {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Promise {
     pub(crate) path: BundlePath,
-    /// The file's name in the staging folder.
+    /// Where the file is in the staging folder: a name, or the path below a staged folder.
     pub(crate) staged: String,
     pub(crate) before: Before,
     pub(crate) after: Stamp,
@@ -91,6 +95,8 @@ pub(crate) struct Promise {
 pub struct Commit<'a> {
     lock: &'a ProjectLock,
     journal: Journal,
+    /// Just staged, whole.
+    new_folders: NewFolders,
 }
 
 impl<'a> Commit<'a> {
@@ -107,7 +113,7 @@ impl<'a> Commit<'a> {
         let project = lock.project();
         writes.sort_by(|a, b| a.path.cmp(&b.path));
         deletes.sort_by(|a, b| a.path.cmp(&b.path));
-        check_targets(project, &writes, &deletes)?;
+        check_targets(project, &writes, &deletes, staging.new_folders())?;
         let own_files = stage_own_files(project, staging, then)?;
         let files: Vec<&Path> = writes.iter().map(|write| write.staged.as_path()).collect();
         let fault = |source| PrepareError::Staging { folder: staging.folder().to_owned(), source };
@@ -123,14 +129,19 @@ impl<'a> Commit<'a> {
             let _ = std::fs::remove_file(&path);
             return Err(PrepareError::Journal { path, source });
         }
-        Ok(Self { lock, journal })
+        Ok(Self { lock, journal, new_folders: staging.new_folders().clone() })
     }
 
     /// Carries the commit out.
     ///
     /// After an error the journal is still there, so that the next command tries again.
     pub fn apply(self) -> Result<Applied, ApplyError> {
-        apply(self.lock.project(), &self.journal, &mut |_| Ok(()))
+        self.apply_by_steps(&mut |_| Ok(()))
+    }
+
+    /// The same, telling `before_step` of each step.
+    pub(crate) fn apply_by_steps(self, before_step: BeforeStep<'_>) -> Result<Applied, ApplyError> {
+        apply(self.lock.project(), &self.journal, &self.new_folders, before_step)
     }
 }
 
@@ -142,10 +153,9 @@ impl Journal {
         self.writes.get(at).is_some_and(|write| write.path.as_str().starts_with(&below))
     }
 
-    /// The names of all files that it moves.
-    fn names(&self) -> impl Iterator<Item = &String> {
-        let own = self.own_files.iter().flat_map(|(staged, name)| [staged, name]);
-        self.writes.iter().map(|write| &write.staged).chain(own)
+    /// The names of the project's own files that it moves.
+    fn own_names(&self) -> impl Iterator<Item = &String> {
+        self.own_files.iter().flat_map(|(staged, name)| [staged, name])
     }
 
     /// Reads the journal of `project`, if there is one.
@@ -160,10 +170,12 @@ impl Journal {
             Ok(journal) => journal,
             Err(source) => return Err(JournalError::Parse { path, source }),
         };
-        if journal.version != VERSION {
+        if !(1..=VERSION).contains(&journal.version) {
             return Err(JournalError::Version { path, found: journal.version });
         }
-        let foreign = journal.names().find(|name| !is_plain_name(name)).cloned();
+        let staged = journal.writes.iter().map(|write| &write.staged);
+        let foreign = staged.filter(|name| !is_staged_path(name));
+        let foreign = foreign.chain(journal.own_names().filter(|name| !is_plain_name(name))).next().cloned();
         match foreign {
             Some(name) => Err(JournalError::Name { path, name }),
             None => Ok(Some(journal)),
@@ -177,14 +189,21 @@ fn is_plain_name(name: &str) -> bool {
         && !name.starts_with("..")
 }
 
+/// Whether `path` is a plain name, or one and behind it a path below that.
+fn is_staged_path(path: &str) -> bool {
+    match path.split_once('/') {
+        Some((folder, below)) => is_plain_name(folder) && below.parse::<BundlePath>().is_ok(),
+        None => is_plain_name(path),
+    }
+}
+
 fn promise(staging: &Staging, write: Write) -> Result<Promise, PrepareError> {
     let fault = |source| PrepareError::Staging { folder: write.staged.clone(), source };
     let after = Stamp::of(&write.staged.symlink_metadata().map_err(fault)?);
-    let name = write.staged.strip_prefix(staging.folder()).ok().and_then(Path::to_str);
-    match name.filter(|name| is_plain_name(name)) {
-        Some(name) => {
-            Ok(Promise { staged: name.to_owned(), path: write.path, before: write.expected_before, after })
-        }
+    let below = write.staged.strip_prefix(staging.folder()).ok();
+    let parts = below.and_then(|below| below.iter().map(OsStr::to_str).collect::<Option<Vec<_>>>());
+    match parts.map(|parts| parts.join("/")).filter(|staged| is_staged_path(staged)) {
+        Some(staged) => Ok(Promise { staged, path: write.path, before: write.expected_before, after }),
         None => Err(PrepareError::NotStaged { path: write.path, staged: write.staged }),
     }
 }
@@ -204,7 +223,12 @@ fn stage_own_files(
 }
 
 /// Refuses when anything is not as the scan saw it, or stands where a folder has to be.
-fn check_targets(project: &Project, writes: &[Write], deletes: &[Delete]) -> Result<(), PrepareError> {
+fn check_targets(
+    project: &Project,
+    writes: &[Write],
+    deletes: &[Delete],
+    new_folders: &NewFolders,
+) -> Result<(), PrepareError> {
     let is_deleted = |path: &str| deletes.binary_search_by(|delete| delete.path.as_str().cmp(path)).is_ok();
     let fault = |path: &BundlePath| {
         let path = path.clone();
@@ -213,8 +237,19 @@ fn check_targets(project: &Project, writes: &[Write], deletes: &[Delete]) -> Res
     let root = project.root();
     let mut parents =
         Parents::new(root).map_err(|source| PrepareError::Root { root: root.to_owned(), source })?;
+    let still_new: BTreeSet<&BundlePath> = new_folders
+        .iter()
+        .map(|folder| &folder.path)
+        .filter(|folder| is_absent(&mut parents, folder))
+        .collect();
+    // Where there is no folder, there is no file in it.
+    let is_free = |write: &&Write| {
+        write.expected_before == Before::Absent
+            && new_folders.above(&write.path).is_some_and(|(folder, _)| still_new.contains(&folder.path))
+    };
     let mut changed = Vec::new();
-    let targets = writes.iter().map(|write| (&write.path, &write.expected_before));
+    let targets = writes.iter().filter(|write| !is_free(write));
+    let targets = targets.map(|write| (&write.path, &write.expected_before));
     for (path, before) in targets.chain(deletes.iter().map(|delete| (&delete.path, &delete.expected_before)))
     {
         let found = match parents.of(path, Missing::Leave) {
@@ -242,6 +277,18 @@ fn check_targets(project: &Project, writes: &[Write], deletes: &[Delete]) -> Res
         }
     }
     if changed.is_empty() { Ok(()) } else { Err(PrepareError::Changed { paths: changed }) }
+}
+
+/// Whether there is nothing at `path`, as far as can be seen.
+fn is_absent(parents: &mut Parents, path: &BundlePath) -> bool {
+    match parents.of(path, Missing::Leave) {
+        Ok(None) => true,
+        Ok(Some(parent)) => {
+            let found = parent.symlink_metadata(split(path.as_str()).1);
+            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        }
+        Err(_) => false,
+    }
 }
 
 /// Whether the folder `folder` will be empty once the deletes are done.

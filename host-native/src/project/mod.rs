@@ -15,6 +15,7 @@ pub mod ignore_file;
 pub mod index_cache;
 pub mod journal;
 pub mod lock;
+mod new_folders;
 pub(crate) mod parents;
 pub mod recovery;
 mod rescue;

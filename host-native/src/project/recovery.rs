@@ -13,6 +13,7 @@ pub use super::apply::{Applied, ApplyError};
 use super::folder::Project;
 use super::journal::{Journal, JournalError};
 use super::lock::{LockError, ProjectLock};
+use super::new_folders::NewFolders;
 use super::staging::clear;
 
 /// What was found at the start of a command, and done about it.
@@ -48,7 +49,7 @@ pub fn recover(project: &Project, patience: Duration) -> Result<Recovery, Recove
 pub fn recover_locked(lock: &ProjectLock) -> Result<Recovery, RecoverError> {
     let project = lock.project();
     if let Some(journal) = Journal::read(project).map_err(|source| RecoverError::Journal { source })? {
-        let applied = apply(project, &journal, &mut |_| Ok(()));
+        let applied = apply(project, &journal, &NewFolders::default(), &mut |_| Ok(()));
         return applied.map(Recovery::Finished).map_err(|source| RecoverError::Apply { source });
     }
     let folder = project.staging_folder();

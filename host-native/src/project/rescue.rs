@@ -65,20 +65,21 @@ pub(crate) fn place(staging: &Dir, staged: &str, parent: &Dir, name: &str) -> io
 
 /// Like [`place`], where the target is on another file system: the copy is complete before it gets its name.
 fn copy(staging: &Dir, staged: &str, parent: &Dir, name: &str) -> io::Result<()> {
-    let on_the_way = Path::new(".").join(format!(".modelops-bundle-{staged}.new"));
-    match parent.remove_file(&on_the_way) {
+    // One at a time is on its way.
+    let on_the_way = Path::new(".modelops-bundle.new");
+    match parent.remove_file(on_the_way) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut from = staging.open(staged)?.into_std();
-    let mut to = parent.open_with(&on_the_way, OpenOptions::new().write(true).create_new(true))?.into_std();
+    let mut to = parent.open_with(on_the_way, OpenOptions::new().write(true).create_new(true))?.into_std();
     io::copy(&mut from, &mut to)?;
     let metadata = from.metadata()?;
     to.set_permissions(metadata.permissions())?;
     // By its time the copy is known again after a crash.
     to.set_modified(metadata.modified()?)?;
     to.sync_all()?;
-    parent.rename(&on_the_way, parent, name)?;
+    parent.rename(on_the_way, parent, name)?;
     staging.remove_file(staged)
 }
 

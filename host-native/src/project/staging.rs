@@ -3,14 +3,18 @@
 //! A crash leaves them behind without harm; [`super::recovery`] clears them away. How they become part of the
 //! project: [`super::journal`].
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bundle_core::path::BundlePath;
+use bundle_core::snapshot::ByPath;
 use serde::{Deserialize, Serialize};
 
 use super::lock::ProjectLock;
+use super::new_folders::NewFolders;
 
 /// From how many files on one sync of the whole file system is cheaper than one for each.
 #[cfg(target_os = "linux")]
@@ -38,6 +42,7 @@ impl Mode {
 pub struct Staging {
     folder: PathBuf,
     next: AtomicU64,
+    new_folders: NewFolders,
 }
 
 impl Staging {
@@ -51,7 +56,24 @@ impl Staging {
         let folder = lock.project().staging_folder();
         clear(&folder)?;
         std::fs::create_dir_all(&folder)?;
-        Ok(Self { folder, next: AtomicU64::new(0) })
+        Ok(Self { folder, next: AtomicU64::new(0), new_folders: NewFolders::default() })
+    }
+
+    /// Like [`create`](Self::create), for a pull that writes `files`: folders that the project does not have yet are
+    /// made here, to be put in place as they are.
+    pub fn create_for(lock: &ProjectLock, files: &ByPath<BundlePath>) -> io::Result<Self> {
+        let mut staging = Self::create(lock)?;
+        staging.new_folders = NewFolders::of(lock.project().root(), files);
+        let mut last = PathBuf::new();
+        for file in files {
+            let Some(path) = staging.in_new_folder(file) else { continue };
+            // Files come in the order of their paths, and most neighbours share their folder.
+            if let Some(parent) = path.parent().filter(|parent| *parent != last) {
+                std::fs::create_dir_all(parent)?;
+                parent.clone_into(&mut last);
+            }
+        }
+        Ok(staging)
     }
 
     /// The folder in which the staged files lie.
@@ -64,12 +86,25 @@ impl Staging {
     /// It need not be synced: [`super::journal::Commit::prepare`] does that for all files at once.
     pub fn stage_file(&self, mode: Mode) -> io::Result<(PathBuf, File)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = self.folder.join(number.to_string());
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        if mode == Mode::Executable {
-            make_executable(&file)?;
+        new_file(self.folder.join(number.to_string()), mode)
+    }
+
+    /// Like [`stage_file`](Self::stage_file), for the file that goes to `path`, once: in its folder, if that is new.
+    pub fn stage(&self, path: &BundlePath, mode: Mode) -> io::Result<(PathBuf, File)> {
+        match self.in_new_folder(path) {
+            Some(staged) => new_file(staged, mode),
+            None => self.stage_file(mode),
         }
-        Ok((path, file))
+    }
+
+    /// The folders that are put in place with all that is in them.
+    pub(crate) fn new_folders(&self) -> &NewFolders {
+        &self.new_folders
+    }
+
+    fn in_new_folder(&self, path: &BundlePath) -> Option<PathBuf> {
+        let (folder, below) = self.new_folders.above(path)?;
+        Some(below.split('/').fold(self.folder.join(&folder.staged), |folder, part| folder.join(part)))
     }
 
     /// Removes the staged files.
@@ -111,7 +146,7 @@ pub(crate) fn clear(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes `files`, all of them in `folder`, survive a power cut.
+/// Makes `files`, all of them somewhere in `folder`, survive a power cut.
 pub(crate) fn sync_files<'a>(
     folder: &Path,
     files: impl ExactSizeIterator<Item = &'a Path>,
@@ -120,11 +155,22 @@ pub(crate) fn sync_files<'a>(
     if files.len() > SYNC_AT_ONCE_ABOVE {
         return Ok(rustix::fs::syncfs(File::open(folder)?)?);
     }
+    let mut folders = BTreeSet::from([folder]);
     for file in files {
         // Windows syncs only what is open for writing.
         OpenOptions::new().read(true).write(cfg!(windows)).open(file)?.sync_all()?;
+        folders.extend(file.ancestors().skip(1).take_while(|above| *above != folder));
     }
-    super::atomic::sync_folder(folder)
+    folders.into_iter().try_for_each(super::atomic::sync_folder)
+}
+
+/// Creates the file at `path`, with the permissions that the umask gives.
+fn new_file(path: PathBuf, mode: Mode) -> io::Result<(PathBuf, File)> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+    if mode == Mode::Executable {
+        make_executable(&file)?;
+    }
+    Ok((path, file))
 }
 
 fn make_executable(file: &File) -> io::Result<()> {

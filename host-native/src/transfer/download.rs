@@ -86,7 +86,7 @@ fn stage_local(
         return Ok(None);
     };
     let (path, target) =
-        staging.stage_file(Mode::of(first.file.executable)).map_err(staging_fault(staging))?;
+        staging.stage(&first.file.path, Mode::of(first.file.executable)).map_err(staging_fault(staging))?;
     let is_here = match local {
         Some(local) => blocking(|| copy_verified(&to_disk(project.root(), local), &target, first.file))
             .map_err(staging_fault(staging))?,
@@ -108,8 +108,9 @@ fn place(
 ) -> Result<(), DownloadError> {
     let Some((first, others)) = files.split_first() else { return Ok(()) };
     for other in others {
-        let (copy, mut target) =
-            staging.stage_file(Mode::of(other.file.executable)).map_err(staging_fault(staging))?;
+        let (copy, mut target) = staging
+            .stage(&other.file.path, Mode::of(other.file.executable))
+            .map_err(staging_fault(staging))?;
         blocking(|| io::copy(&mut fs::File::open(&path)?, &mut target)).map_err(staging_fault(staging))?;
         staged[other.at] = copy;
     }
@@ -168,7 +169,8 @@ async fn stage_blob(
     layers: &BTreeMap<Digest, &Descriptor>,
 ) -> Result<PathBuf, DownloadError> {
     let layer = layer_of(layers, file)?;
-    let (path, target) = staging.stage_file(Mode::of(file.executable)).map_err(staging_fault(staging))?;
+    let (path, target) =
+        staging.stage(&file.path, Mode::of(file.executable)).map_err(staging_fault(staging))?;
     fetch(context, layer, &path, target, &file.path, staging).await?;
     Ok(path)
 }

@@ -22,14 +22,22 @@ const OLD: &[(&str, &str)] = &[
     ("swap", "a file"),
 ];
 const DELETES: &[&str] = &["dir/deep/gone.txt", "fold/x.txt", "kept/gone.txt", "swap"];
-const WRITES: &[(&str, &str)] =
-    &[("fold", "now a file"), ("mod.txt", "newer"), ("new/deep/run.sh", "run"), ("swap/new.txt", "below")];
+const WRITES: &[(&str, &str)] = &[
+    ("fold", "now a file"),
+    ("kept/more/one.txt", "one"),
+    ("mod.txt", "newer"),
+    ("new/deep/run.sh", "run"),
+    ("new/two.txt", "two"),
+    ("swap/new.txt", "below"),
+];
 const NEW: &[(&str, &str)] = &[
     ("fold", "now a file"),
     ("keep.txt", "keep"),
+    ("kept/more/one.txt", "one"),
     ("kept/stays.txt", "stays"),
     ("mod.txt", "newer"),
     ("new/deep/run.sh", "run"),
+    ("new/two.txt", "two"),
     ("swap/new.txt", "below"),
 ];
 
@@ -78,11 +86,14 @@ impl Fixture {
         writes: &[(&str, &str)],
         deletes: &[&str],
     ) -> Result<Commit<'a>, PrepareError> {
-        let staging = Staging::create(lock).unwrap();
+        let paths = writes.iter().map(|(path, _)| path.parse::<BundlePath>().unwrap()).collect();
+        let staging = Staging::create_for(lock, &paths).unwrap();
         let write = |(path, content): &(&str, &str)| {
-            let (staged, mut file) = staging.stage_file(Mode::of(path.ends_with(".sh"))).unwrap();
+            let path: BundlePath = path.parse().unwrap();
+            let (staged, mut file) = staging.stage(&path, Mode::of(path.as_str().ends_with(".sh"))).unwrap();
             file.write_all(content.as_bytes()).unwrap();
-            Write { path: path.parse().unwrap(), staged, expected_before: self.before(path) }
+            let expected_before = self.before(path.as_str());
+            Write { path, staged, expected_before }
         };
         let delete = |path: &&str| Delete { path: path.parse().unwrap(), expected_before: self.before(path) };
         let then = StateAfter { state: b"new state".to_vec(), tracked: b"new tracked".to_vec() };
@@ -98,12 +109,7 @@ impl Fixture {
     /// Applies the journal, but dies before the step number `step`; says whether it came that far.
     fn die_before(&self, step: usize) -> bool {
         let journal = Journal::read(&self.project).unwrap().unwrap();
-        let mut steps = 0;
-        let outcome = apply(&self.project, &journal, &mut |_| {
-            steps += 1;
-            if steps > step { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
-        });
-        outcome.is_err()
+        apply(&self.project, &journal, &NewFolders::default(), &mut dying_before(step)).is_err()
     }
 
     fn tree(&self) -> BTreeMap<String, String> {
@@ -126,6 +132,22 @@ impl Fixture {
     fn assert_old(&self) {
         assert_eq!(self.tree(), tree_of(OLD));
         assert_eq!(std::fs::read(self.project.state_file()).unwrap(), b"old state");
+    }
+}
+
+/// A journal that promises a file, from where it is `staged`.
+fn promising(staged: &str) -> String {
+    let stamp = r#"{"size":0,"modified_ns":0,"changed_ns":0,"inode":0}"#;
+    let write = format!(r#"{{"path":"x","staged":"{staged}","before":"absent","after":{stamp}}}"#);
+    format!(r#"{{"version":2,"deletes":[],"writes":[{write}],"own_files":[]}}"#)
+}
+
+/// Fails at the step number `step` and at every later one.
+fn dying_before(step: usize) -> impl FnMut(&'static str) -> io::Result<()> {
+    let mut steps = 0;
+    move |_| {
+        steps += 1;
+        if steps > step { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     }
 }
 
@@ -164,9 +186,8 @@ fn a_crash_before_any_step_is_made_good() {
     loop {
         let fixture = Fixture::new();
         let lock = fixture.lock();
-        let _ = fixture.prepare(&lock).unwrap();
+        let has_died = fixture.prepare(&lock).unwrap().apply_by_steps(&mut dying_before(step)).is_err();
         drop(lock);
-        let has_died = fixture.die_before(step);
         if has_died && fixture.project.journal_file().exists() {
             let recovery = recover(&fixture.project, Duration::ZERO).unwrap();
             assert_eq!(recovery, Recovery::Finished(Applied::default()), "step {step}");
@@ -188,9 +209,10 @@ fn a_crash_in_the_recovery_is_made_good_too() {
         for second in 0..8 {
             let fixture = Fixture::new();
             let lock = fixture.lock();
-            let _ = fixture.prepare(&lock).unwrap();
+            let commit = fixture.prepare(&lock).unwrap();
+            assert!(commit.apply_by_steps(&mut dying_before(first)).is_err());
             drop(lock);
-            assert!(fixture.die_before(first) && fixture.die_before(second));
+            assert!(fixture.die_before(second));
             let recovery = recover(&fixture.project, Duration::ZERO).unwrap();
             assert_eq!(recovery, Recovery::Finished(Applied::default()), "steps {first}, {second}");
             fixture.assert_new();
@@ -366,16 +388,43 @@ fn a_commit_goes_through_a_link_that_stays_inside() {
 }
 
 #[test]
+fn a_folder_that_came_to_stand_where_a_new_one_goes_keeps_what_is_in_it() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let commit = fixture.prepare(&lock).unwrap();
+    fixture.put("new/mine.txt", "mine");
+    fixture.put("new/two.txt", "mine too");
+    let applied = commit.apply().unwrap();
+    let rescued: Vec<_> = applied.rescued.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(rescued, ["new/two.txt"]);
+    let tree = fixture.tree();
+    let text = |path: &str| tree[path].as_str();
+    assert_eq!((text("new/mine.txt"), text("new/two.txt"), text("new/deep/run.sh")), ("mine", "two", "run"));
+    assert_eq!(tree.len(), NEW.len() + 1);
+}
+
+#[test]
 fn a_journal_that_is_none_of_ours_is_refused() {
     let fixture = Fixture::new();
     for journal in [
         "{",
-        r#"{"version":2,"deletes":[],"writes":[],"own_files":[]}"#,
+        r#"{"version":3,"deletes":[],"writes":[],"own_files":[]}"#,
         r#"{"version":1,"deletes":[],"writes":[],"own_files":[["state","../../x"]]}"#,
+        r#"{"version":2,"deletes":[],"writes":[],"own_files":[["state","folder-0/x"]]}"#,
+        &promising("../../x"),
+        &promising("folder-0/../../x"),
+        &promising("../x"),
+        &promising("folder-0//x"),
     ] {
         std::fs::write(fixture.project.journal_file(), journal).unwrap();
         let error = recover(&fixture.project, Duration::ZERO).unwrap_err();
-        assert!(matches!(error, RecoverError::Journal { .. }), "{error}");
+        let is_refused = matches!(
+            error,
+            RecoverError::Journal {
+                source: JournalError::Name { .. } | JournalError::Parse { .. } | JournalError::Version { .. }
+            }
+        );
+        assert!(is_refused, "{journal}: {error}");
     }
     fixture.assert_old();
 }

@@ -29,7 +29,7 @@ pub(in crate::transfer) struct Plot {
 
 impl Site for Staging {
     fn begin(&self, _at: usize, file: &File) -> io::Result<(Plot, fs::File)> {
-        let (path, staged) = self.stage_file(Mode::of(file.executable))?;
+        let (path, staged) = self.stage(&file.path, Mode::of(file.executable))?;
         if file.size > MAX_CHUNK as u64 {
             // It comes in parts, in any order.
             staged.set_len(file.size)?;

@@ -18,6 +18,8 @@ pub mod index;
 pub mod layers;
 pub mod layout;
 pub mod manifest;
+#[cfg(not(target_arch = "wasm32"))]
+mod noise;
 pub mod pack;
 pub mod packed;
 pub mod path;

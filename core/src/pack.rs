@@ -16,6 +16,8 @@ use crate::descriptor::MAX_SAFE_INTEGER;
 use crate::digest::Digest;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::digest::Hasher;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::noise::is_noise;
 
 /// How large a pack becomes, in bytes, as long as [`MAX_PACKS`] of them hold the bundle.
 pub const PACK_BYTES: u64 = 64 << 20;
@@ -281,7 +283,7 @@ pub const SEGMENT_BYTES: usize = 4 << 20;
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// Each is compressed, and stored so where that pays.
+    /// Each is compressed, and stored so where that pays; but not what looks like noise.
     Try,
     /// Each is stored as it is.
     None,
@@ -316,7 +318,7 @@ impl FrameWriter {
             encoding,
             bytes: bytes.to_vec(),
         };
-        if effort == Effort::Try {
+        if effort == Effort::Try && !is_noise(content) {
             self.compressor.compress_into(content, &mut self.buffer)?;
             if pays(content.len(), self.buffer.len()) {
                 return Ok(chunk(Encoding::Zstd, &self.buffer));

@@ -1,0 +1,94 @@
+//! Bytes that look like noise: content that is compressed or encrypted already, and not worth another try.
+
+/// Below this many bytes there is too little to tell by, and a try costs little.
+const FEWEST: usize = 1 << 10;
+
+/// Above this many bytes the test would cost about what it saves; larger files are given up on by
+/// [`Patience`](crate::pack::Patience).
+const MOST: usize = 16 << 10;
+
+/// What Pearson's chi-squared statistic of noise lies between: with 255 degrees of freedom its mean is 255 and its
+/// standard deviation 23. Bytes that repeat a quarter of themselves, once, lie above; bytes that count up, below.
+const LEAST_STATISTIC: u64 = 160;
+const GREATEST_STATISTIC: u64 = 384;
+
+/// Whether the values of the bytes are spread as those of noise are, so that no compressor can be expected to win
+/// anything.
+///
+/// The test is that of Knuth, The Art of Computer Programming, volume 2, section 3.3.1, on both sides. It is made
+/// with integers only, and so says the same everywhere.
+pub(crate) fn is_noise(bytes: &[u8]) -> bool {
+    if !(FEWEST..=MOST).contains(&bytes.len()) {
+        return false;
+    }
+    let length = bytes.len() as u64;
+    let squares: u64 = counts(bytes).iter().map(|count| u64::from(*count).pow(2)).sum();
+    // The statistic is 256 * squares / length - length.
+    let statistic = 256 * squares;
+    (length * (length + LEAST_STATISTIC)..=length * (length + GREATEST_STATISTIC)).contains(&statistic)
+}
+
+/// How often each value comes.
+fn counts(bytes: &[u8]) -> [u32; 256] {
+    // In turn into four tables: a processor waits for a count that it has only just written.
+    let mut tables = [[0_u32; 256]; 4];
+    let mut fours = bytes.chunks_exact(4);
+    for four in &mut fours {
+        for (table, byte) in tables.iter_mut().zip(four) {
+            table[usize::from(*byte)] += 1;
+        }
+    }
+    for byte in fours.remainder() {
+        tables[0][usize::from(*byte)] += 1;
+    }
+    std::array::from_fn(|value| tables.iter().map(|table| table[value]).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Noise, the same every time: Marsaglia's xorshift, with the shifts 13, 7 and 17.
+    fn noise(seed: u64, length: usize) -> Vec<u8> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut bytes = Vec::with_capacity(length + 8);
+        while bytes.len() < length {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.extend_from_slice(&state.to_le_bytes());
+        }
+        bytes.truncate(length);
+        bytes
+    }
+
+    #[test]
+    fn noise_is_known_from_what_can_be_compressed() {
+        for length in [FEWEST, 4096, 5003, MOST] {
+            let found = (1..=200).filter(|seed| is_noise(&noise(*seed, length))).count();
+            assert!(found >= 199, "{found} of 200 with {length} bytes");
+        }
+        let half = noise(1, 2048);
+        let counting: Vec<u8> = (0..4096).map(|at: u32| at as u8).collect();
+        let numbers: Vec<u8> = (0..512).flat_map(|n| (1.0 / f64::from(n + 1)).to_le_bytes()).collect();
+        let hex: Vec<u8> =
+            noise(2, 2048).iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
+        for (what, bytes) in [
+            ("zeros", vec![0; 4096]),
+            ("counting", counting),
+            ("numbers", numbers),
+            ("hexadecimal digits", hex),
+            ("noise that comes twice", [&half[..], &half[..]].concat()),
+            ("half noise, half zeros", [half, vec![0; 2048]].concat()),
+        ] {
+            assert!(!is_noise(&bytes), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_short_or_too_long_is_tried() {
+        for length in [0, 1, FEWEST - 1, MOST + 1, 1 << 20] {
+            assert!(!is_noise(&noise(3, length)), "{length}");
+        }
+    }
+}

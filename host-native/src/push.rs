@@ -254,7 +254,8 @@ fn limits(files: &ByPath<File>) -> PackLimits {
 
 /// Carries out `prepared` for the project that `lock` holds; `created` is the wall clock, an RFC 3339 time in UTC.
 ///
-/// Blobs go first, then the index, the manifest, and last the tags, so that a tag never names what is not there.
+/// Blobs go first, the index among them, then the manifest, and last the tags, so that none of those names what is not
+/// there.
 pub async fn apply(
     context: Context<'_>,
     lock: &ProjectLock,
@@ -286,11 +287,15 @@ pub async fn apply(
                     let sent = prepared.sent.take();
                     let packs = pack_rest(context, lock, &prepared, sent)?;
                     let placement = packs.placement(&prepared.scan.files);
-                    let seal = || seal_packed(context, &prepared, &placement, created);
-                    let (sealed, uploaded) = packs.finish(&placement.packs, seal)?;
+                    let write_index = || {
+                        let sealed = seal_packed(context, &prepared, &placement, created)?;
+                        Handle::current().block_on(sealed.send_blobs(context))?;
+                        Ok(sealed)
+                    };
+                    let (sealed, uploaded) = packs.finish(&placement.packs, write_index)?;
                     let digest = sealed.sealed.digest;
                     let keep = || keep_index(context, &prepared, &placement, &digest);
-                    let ((), documents) = beside(keep, write_packed_documents(context, sealed));
+                    let ((), documents) = beside(keep, sealed.send_manifest(context));
                     (documents?, uploaded)
                 }
             }
@@ -404,7 +409,7 @@ fn pack_rest<'a>(
     Ok(packs)
 }
 
-/// The documents of a bundle in layout `packed`, which nothing on the remote needs to be there for.
+/// The documents of a bundle in layout `packed`.
 struct PackedDocuments {
     index: Bytes,
     descriptor: Descriptor,
@@ -432,15 +437,21 @@ fn seal_packed(
     Ok(PackedDocuments { index, descriptor, sealed })
 }
 
-async fn write_packed_documents(
-    context: Context<'_>,
-    PackedDocuments { index, descriptor, sealed }: PackedDocuments,
-) -> Result<Documents, PushError> {
-    send_extras(context, &sealed.extras).await?;
-    context.remote.push_blob(&descriptor, BlobSource::bytes(index)).await?;
-    let manifest = Bytes::from(sealed.manifest);
-    send_manifest(context, sealed.digest, manifest.clone()).await?;
-    Ok(Documents { digest: sealed.digest, index: descriptor.digest, manifest })
+impl PackedDocuments {
+    /// Sends what refers to packs, but is a blob itself: nothing need be there for it yet.
+    async fn send_blobs(&self, context: Context<'_>) -> Result<(), PushError> {
+        send_extras(context, &self.sealed.extras).await?;
+        context.remote.push_blob(&self.descriptor, BlobSource::bytes(self.index.clone())).await?;
+        Ok(())
+    }
+
+    /// Sends the manifest, once all that it names is there.
+    async fn send_manifest(self, context: Context<'_>) -> Result<Documents, PushError> {
+        let Self { descriptor, sealed, .. } = self;
+        let manifest = Bytes::from(sealed.manifest);
+        send_manifest(context, sealed.digest, manifest.clone()).await?;
+        Ok(Documents { digest: sealed.digest, index: descriptor.digest, manifest })
+    }
 }
 
 /// Spares the next command the reading of the index that the bundle `digest` has.

@@ -171,7 +171,9 @@ async fn upload_all(
                 && !context.remote.may_have_blobs()
                 && spooled.growing.outgrows(WORTH_STREAMING).await;
             let sent =
-                if streams { stream_pack(context, spooled).await } else { upload(context, spooled).await };
+                if streams { stream_pack(context, &spooled).await } else { upload(context, &spooled).await };
+            // A large file takes a while to remove, for which nobody need wait.
+            tokio::task::spawn_blocking(move || drop(spooled));
             under_way.fetch_sub(1, Ordering::Relaxed);
             sent
         })
@@ -183,7 +185,7 @@ async fn upload_all(
 }
 
 /// Sends a pack while it grows: nothing else makes use of the connection meanwhile.
-async fn stream_pack(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, PackingError> {
+async fn stream_pack(context: Context<'_>, spooled: &Spooled) -> Result<Uploaded, PackingError> {
     let sending = Arc::new(Sending::new(context.progress));
     let is_there = async {
         match spooled.growing.whole().await {
@@ -194,19 +196,19 @@ async fn stream_pack(context: Context<'_>, spooled: Spooled) -> Result<Uploaded,
     };
     tokio::select! {
         sent = context.remote.push_growing_blob(spooled.growing.clone().counted_by(sending.clone())) => {
-            let descriptor = whole(&spooled).await?;
+            let descriptor = whole(spooled).await?;
             sent.map_err(|source| upload_fault(&descriptor, source))?;
             Ok(sending.sent_of(descriptor.size))
         }
         () = is_there => {
-            sending.skip(whole(&spooled).await?.size);
+            sending.skip(whole(spooled).await?.size);
             Ok(Uploaded::default())
         }
     }
 }
 
-async fn upload(context: Context<'_>, spooled: Spooled) -> Result<Uploaded, PackingError> {
-    let descriptor = whole(&spooled).await?;
+async fn upload(context: Context<'_>, spooled: &Spooled) -> Result<Uploaded, PackingError> {
+    let descriptor = whole(spooled).await?;
     let fault = |source| upload_fault(&descriptor, source);
     let sending = Arc::new(Sending::new(context.progress));
     if is_there(context, &descriptor).await.map_err(fault)? {

@@ -9,6 +9,7 @@ mod call;
 pub mod catalog;
 mod client;
 mod download;
+mod file_pieces;
 mod learned;
 mod left;
 mod login;

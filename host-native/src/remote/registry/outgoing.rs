@@ -1,6 +1,5 @@
 //! A blob on its way out: read, measured and hashed as it goes, as a whole or part by part.
 
-use std::io::SeekFrom;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +10,8 @@ use bundle_core::digest::Hasher;
 use bytes::{Buf as _, Bytes};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
-use tokio::io::AsyncSeekExt as _;
-use tokio_util::io::ReaderStream;
 
+use super::file_pieces::FilePieces;
 use crate::remote::{BlobContent, BlobSource, RemoteError, blob};
 
 /// How much of a file is read and sent at a time.
@@ -139,16 +137,16 @@ impl Shared {
             }
             BlobContent::File(path) | BlobContent::OwnFile(path) => {
                 let cannot_read = |source| RemoteError::Io { action: "read", path: path.clone(), source };
-                let mut file = tokio::fs::File::open(path).await.map_err(cannot_read)?;
-                if file.metadata().await.map_err(cannot_read)?.len() != self.descriptor.size {
-                    return Err(RemoteError::ChangedWhileRead { path: path.clone() });
-                }
                 if matches!(self.source.content, BlobContent::OwnFile(_)) {
-                    position = file.seek(SeekFrom::Start(start)).await.map_err(cannot_read)?;
+                    position = start;
                 } else {
                     hasher = Some(Hasher::new());
                 }
-                ReaderStream::with_capacity(file, PIECE_BYTES).boxed()
+                let file = FilePieces::open(path, position).await.map_err(cannot_read)?;
+                if file.length() != self.descriptor.size {
+                    return Err(RemoteError::ChangedWhileRead { path: path.clone() });
+                }
+                file.into_stream()
             }
             // Nor is what another remote sends hashed twice.
             BlobContent::Remote(origin) => {

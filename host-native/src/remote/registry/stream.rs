@@ -3,22 +3,20 @@
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-a-blob-in-chunks>: one chunk of
 //! unknown length, as the Docker engine sends its layers, so that registries take it.
 
-use std::io::SeekFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use super::call::{Call, Payload};
 use super::client::Client;
 use super::download;
+use super::file_pieces::FilePieces;
 use super::left;
 use super::outgoing::{self, PIECE_BYTES};
 use super::retry::{self, Failure, PROGRESS_BYTES};
@@ -209,12 +207,11 @@ impl Growing {
         self.sent.store(self.start, Ordering::Relaxed);
         let path = self.file.path();
         let cannot_read = |source| RemoteError::Io { action: "read", path: path.to_owned(), source };
-        let mut input = File::open(path).await.map_err(cannot_read)?;
-        let position = input.seek(SeekFrom::Start(self.start)).await.map_err(cannot_read)?;
+        let input = FilePieces::open(path, self.start).await.map_err(cannot_read)?;
         let reading = Reading {
             file: self.file.clone(),
             input,
-            position,
+            position: self.start,
             sent: Arc::clone(&self.sent),
             reported: Arc::clone(&self.reported),
         };
@@ -224,7 +221,7 @@ impl Growing {
 
 struct Reading {
     file: GrowingFile,
-    input: File,
+    input: FilePieces,
     position: u64,
     sent: Arc<AtomicU64>,
     reported: Arc<AtomicU64>,
@@ -237,14 +234,17 @@ impl Reading {
         if length == 0 {
             return Ok(None);
         }
-        let mut piece = BytesMut::zeroed(length);
-        self.input.read_exact(&mut piece).await?;
+        let (piece, input) = self.input.next(length).await?;
+        if piece.len() != length {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        self.input = input;
         self.position += length as u64;
         self.sent.store(self.position, Ordering::Relaxed);
         let reported = self.reported.fetch_max(self.position, Ordering::Relaxed);
         if self.position > reported {
             self.file.transferred.bytes(self.position - reported);
         }
-        Ok(Some((piece.freeze(), self)))
+        Ok(Some((piece, self)))
     }
 }

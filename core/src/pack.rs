@@ -305,26 +305,22 @@ impl FrameWriter {
     }
 
     /// Makes a frame of a chunk.
-    pub fn encode(
+    pub fn encode<'a>(
         &mut self,
         hash: ChunkHash,
-        content: &[u8],
+        content: impl Into<Cow<'a, [u8]>>,
         effort: Effort,
     ) -> Result<StoredChunk, CompressionError> {
+        let content = content.into();
         // A chunk has at most `MAX_CHUNK` bytes.
-        let chunk = |encoding, bytes: &[u8]| StoredChunk {
-            hash,
-            raw: content.len() as u32,
-            encoding,
-            bytes: bytes.to_vec(),
-        };
-        if effort == Effort::Try && !is_noise(content) {
-            self.compressor.compress_into(content, &mut self.buffer)?;
+        let raw = content.len() as u32;
+        if effort == Effort::Try && !is_noise(&content) {
+            self.compressor.compress_into(&content, &mut self.buffer)?;
             if pays(content.len(), self.buffer.len()) {
-                return Ok(chunk(Encoding::Zstd, &self.buffer));
+                return Ok(StoredChunk { hash, raw, encoding: Encoding::Zstd, bytes: self.buffer.clone() });
             }
         }
-        Ok(chunk(Encoding::Raw, content))
+        Ok(StoredChunk { hash, raw, encoding: Encoding::Raw, bytes: content.into_owned() })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads files in their order, takes their digests, and cuts and compresses what is new of them, on all processors.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -7,7 +8,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use bundle_core::chunk::{ChunkHash, Chunker, Rest};
+use bundle_core::chunk::{ChunkHash, Chunker, MIN_CHUNK, Rest};
 use bundle_core::digest::{Digest, Hasher};
 use bundle_core::pack::{Effort, FrameWriter, Patience, Place, SEGMENT_BYTES, StoredChunk};
 use bundle_core::placement::KnownChunks;
@@ -100,24 +101,46 @@ impl Reader<'_> {
 
     /// Reads a file that is held as a whole; once more from the start if it changed meanwhile.
     fn read_small(&self, at: usize, file: &ToPack) -> Result<Segment, PackingError> {
-        with_buffer(|content| {
-            for _ in 0..2 {
-                let hashed = self.read_whole(file, content).map_err(fault(file))?;
-                let Some(hashed) = hashed.filter(|hashed| file.is_expected(hashed)) else { continue };
-                let mut chunks = Vec::new();
-                let mut start = 0;
-                for length in self.chunker.lengths(content, Rest::Whole) {
-                    let chunk = content.get(start..start + length).unwrap_or_default();
-                    chunks.push(self.chunk(chunk, Effort::Try)?);
-                    start += length;
-                }
-                return Ok(Segment { file: at, chunks, end: Some(hashed) });
-            }
-            Err(file.changed().into())
-        })
+        if file.size >= MIN_CHUNK as u64 {
+            return with_buffer(|content| {
+                let hashed = self.read_whole(file, content)?;
+                Ok(Segment { file: at, chunks: self.cut_in_turn(content)?, end: Some(hashed) })
+            });
+        }
+        let mut content = Vec::new();
+        let hashed = self.read_whole(file, &mut content)?;
+        let chunks = match content.len() {
+            // One chunk, which keeps the bytes if it is stored as it is.
+            1..MIN_CHUNK => vec![self.chunk(content, Effort::Try)?],
+            _ => self.cut_in_turn(&content)?,
+        };
+        Ok(Segment { file: at, chunks, end: Some(hashed) })
     }
 
-    fn read_whole(&self, file: &ToPack, content: &mut Vec<u8>) -> io::Result<Option<Hashed>> {
+    /// All chunks of a file, on this thread: others have files of their own to read.
+    fn cut_in_turn(&self, content: &[u8]) -> Result<Vec<Chunk>, PackingError> {
+        let mut rest = content;
+        let cut = |length| {
+            let (chunk, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            rest = after;
+            self.chunk(chunk, Effort::Try)
+        };
+        self.chunker.lengths(content, Rest::Whole).map(cut).collect()
+    }
+
+    /// Reads a file into `content`, and says what it is.
+    fn read_whole(&self, file: &ToPack, content: &mut Vec<u8>) -> Result<Hashed, PackingError> {
+        for _ in 0..2 {
+            let hashed = self.try_read(file, content).map_err(fault(file))?;
+            if let Some(hashed) = hashed.filter(|hashed| file.is_expected(hashed)) {
+                return Ok(hashed);
+            }
+        }
+        Err(file.changed().into())
+    }
+
+    /// Reads a file; `None` where it changes meanwhile.
+    fn try_read(&self, file: &ToPack, content: &mut Vec<u8>) -> io::Result<Option<Hashed>> {
         let mut input = open_found(&file.disk)?;
         let before = input.metadata()?;
         let stamp = Stamp::of(&before);
@@ -126,7 +149,9 @@ impl Reader<'_> {
             return Ok(None);
         }
         content.clear();
-        let length = input.by_ref().take(stamp.size + 1).read_to_end(content)?;
+        // All of it is read at once; whether there is more by now the stamp says.
+        content.reserve_exact(stamp.size as usize);
+        let length = input.by_ref().take(stamp.size).read_to_end(content)?;
         (self.read)(length as u64);
         if length as u64 != stamp.size || Stamp::of(&input.metadata()?) != stamp {
             return Ok(None);
@@ -195,8 +220,9 @@ impl Reader<'_> {
         Ok((chunks?, end))
     }
 
-    fn chunk(&self, content: &[u8], effort: Effort) -> Result<Chunk, PackingError> {
-        let hash = ChunkHash::of(content);
+    fn chunk<'c>(&self, content: impl Into<Cow<'c, [u8]>>, effort: Effort) -> Result<Chunk, PackingError> {
+        let content = content.into();
+        let hash = ChunkHash::of(&content);
         match self.known.find(&hash) {
             Some(place) => Ok(Chunk::Known(place)),
             None => Ok(Chunk::New(encode(hash, content, effort)?)),
@@ -243,7 +269,7 @@ fn sizes(chunks: &[Chunk]) -> (usize, usize) {
     new.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
 }
 
-fn encode(hash: ChunkHash, content: &[u8], effort: Effort) -> Result<StoredChunk, PackingError> {
+fn encode(hash: ChunkHash, content: Cow<'_, [u8]>, effort: Effort) -> Result<StoredChunk, PackingError> {
     thread_local! {
         static WRITER: RefCell<Option<FrameWriter>> = const { RefCell::new(None) };
     }

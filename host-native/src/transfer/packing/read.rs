@@ -149,9 +149,9 @@ impl Reader<'_> {
             return Ok(None);
         }
         content.clear();
-        // All of it is read at once; whether there is more by now the stamp says.
-        content.reserve_exact(stamp.size as usize);
-        let length = input.by_ref().take(stamp.size).read_to_end(content)?;
+        // One byte more would be one too many.
+        content.reserve_exact(stamp.size as usize + 1);
+        let length = input.by_ref().take(stamp.size + 1).read_to_end(content)?;
         (self.read)(length as u64);
         if length as u64 != stamp.size || Stamp::of(&input.metadata()?) != stamp {
             return Ok(None);

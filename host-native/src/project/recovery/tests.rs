@@ -404,6 +404,20 @@ fn a_folder_that_came_to_stand_where_a_new_one_goes_keeps_what_is_in_it() {
 }
 
 #[test]
+fn what_an_earlier_release_promised_is_finished() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let _ = fixture.prepare_these(&lock, &[("mod.txt", "newer"), ("z", "z")], &[]).unwrap();
+    drop(lock);
+    let file = fixture.project.journal_file();
+    let journal = std::fs::read_to_string(&file).unwrap();
+    assert!(journal.contains(r#""version":2,"#), "{journal}");
+    std::fs::write(&file, journal.replacen(r#""version":2,"#, r#""version":1,"#, 1)).unwrap();
+    assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::Finished(Applied::default()));
+    assert_eq!((fixture.tree()["mod.txt"].as_str(), fixture.tree()["z"].as_str()), ("newer", "z"));
+}
+
+#[test]
 fn a_journal_that_is_none_of_ours_is_refused() {
     let fixture = Fixture::new();
     for journal in [

@@ -202,7 +202,9 @@ fn a_registry_that_forgot_gets_all_of_it() {
     }
     let proxy = Proxy::start(registry.host());
     let project = broken_off(&proxy);
-    fs::remove_dir_all(registry.storage().join("docker/registry/v2/repositories/p/_uploads")).unwrap();
+    // At once: file by file, the registry may still be writing down how far the broken upload came.
+    let uploads = registry.storage().join("docker/registry/v2/repositories/p/_uploads");
+    fs::rename(uploads, registry.storage().join("forgotten")).unwrap();
     push(&project);
     let seen = proxy.seen();
     assert_eq!(of(&seen, "GET").iter().map(|one| one.status).collect::<Vec<_>>(), [Some(404)]);

@@ -76,7 +76,8 @@ fn a_registry_that_forgets_uploads_is_asked_once() {
         return;
     }
     let proxy = Proxy::start(registry.host());
-    let project = project_with(&proxy, 6);
+    // More than the connection's buffers hold: whoever has sent everything cannot tell what the registry forgot.
+    let project = project_with(&proxy, 24);
     proxy.inject(Matching::new("PUT", UPLOADS).times(2), Fault::ResetRequest(4 * MIB));
     push(&project);
     let seen = proxy.seen();

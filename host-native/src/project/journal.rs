@@ -2,7 +2,8 @@
 //!
 //! [`Commit::prepare`] checks that nothing has changed since the project was scanned, then writes down what is to be
 //! done; from then on it will be done, by [`Commit::apply`] or, after a crash, by [`super::recovery`], which is the
-//! same code. Every step may be repeated. What to change is decided elsewhere.
+//! same code, but goes file by file where a commit places new folders whole. Every step may be repeated. What to change
+//! is decided elsewhere.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -237,11 +238,8 @@ fn check_targets(
     let root = project.root();
     let mut parents =
         Parents::new(root).map_err(|source| PrepareError::Root { root: root.to_owned(), source })?;
-    let still_new: BTreeSet<&BundlePath> = new_folders
-        .iter()
-        .map(|folder| &folder.path)
-        .filter(|folder| is_absent(&mut parents, folder))
-        .collect();
+    let still_new: BTreeSet<&BundlePath> =
+        new_folders.iter().map(|folder| &folder.path).filter(|folder| parents.is_absent(folder)).collect();
     // Where there is no folder, there is no file in it.
     let is_free = |write: &&Write| {
         write.expected_before == Before::Absent
@@ -277,18 +275,6 @@ fn check_targets(
         }
     }
     if changed.is_empty() { Ok(()) } else { Err(PrepareError::Changed { paths: changed }) }
-}
-
-/// Whether there is nothing at `path`, as far as can be seen.
-fn is_absent(parents: &mut Parents, path: &BundlePath) -> bool {
-    match parents.of(path, Missing::Leave) {
-        Ok(None) => true,
-        Ok(Some(parent)) => {
-            let found = parent.symlink_metadata(split(path.as_str()).1);
-            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        }
-        Err(_) => false,
-    }
 }
 
 /// Whether the folder `folder` will be empty once the deletes are done.

@@ -3,14 +3,14 @@
 //! That is much cheaper than a rename for each file, and no less safe: it is done only where the project has nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
+use std::io;
 use std::ops::Bound::{Included, Unbounded};
 use std::path::Path;
 
 use bundle_core::path::BundlePath;
 use bundle_core::snapshot::ByPath;
 
-use super::disk_path::to_disk;
+use super::parents::Parents;
 
 /// The longest path, in bytes, of a file that is staged below a folder: there it may be longer than where it goes.
 const LONGEST: usize = 1024;
@@ -33,7 +33,8 @@ pub(crate) struct NewFolder {
 
 impl NewFolders {
     /// The outermost folders of `files` that the project at `root` does not have.
-    pub(crate) fn of(root: &Path, files: &ByPath<BundlePath>) -> Self {
+    pub(crate) fn of(root: &Path, files: &ByPath<BundlePath>) -> io::Result<Self> {
+        let mut parents = Parents::new(root)?;
         let mut new = Self::default();
         let mut standing: BTreeSet<&str> = BTreeSet::new();
         for file in files.iter().filter(|file| file.as_str().len() <= LONGEST) {
@@ -45,7 +46,7 @@ impl NewFolders {
                     continue;
                 }
                 let Ok(path) = folder.parse::<BundlePath>() else { break };
-                if is_absent(root, &path) {
+                if parents.is_absent(&path) {
                     let staged = format!("folder-{}", new.folders.len());
                     new.folders.insert(format!("{folder}/"), NewFolder { path, staged });
                     break;
@@ -53,7 +54,7 @@ impl NewFolders {
                 standing.insert(folder);
             }
         }
-        new
+        Ok(new)
     }
 
     /// All of them, by path.
@@ -68,11 +69,6 @@ impl NewFolders {
         let below = file.strip_prefix(path.as_str()).filter(|_| file.len() <= LONGEST)?;
         Some((folder, below))
     }
-}
-
-/// Whether there is nothing at `path`. Where that cannot be seen, whoever writes there will say what is wrong.
-fn is_absent(root: &Path, path: &BundlePath) -> bool {
-    to_disk(root, path).symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 #[cfg(test)]
@@ -101,7 +97,7 @@ mod tests {
             "old/deep/x",
             "top",
         ]);
-        let folders = NewFolders::of(root.path(), &files);
+        let folders = NewFolders::of(root.path(), &files).unwrap();
         let new: Vec<&str> = folders.iter().map(|folder| folder.path.as_str()).collect();
         assert_eq!(new, ["new-too", "new", "old/deep/new"]);
         let above = |file: &str| {
@@ -121,9 +117,9 @@ mod tests {
     fn a_path_that_is_too_long_to_be_staged_in_its_folder_is_not() {
         let root = TempDir::new().unwrap();
         let long = format!("long/{}x", "a/".repeat(LONGEST / 2));
-        let folders = NewFolders::of(root.path(), &paths(&[&long, "short/x"]));
+        let folders = NewFolders::of(root.path(), &paths(&[&long, "short/x"])).unwrap();
         assert_eq!(folders.iter().map(|folder| folder.path.as_str()).collect::<Vec<_>>(), ["short"]);
-        let both = NewFolders::of(root.path(), &paths(&[&long, "long/x"]));
+        let both = NewFolders::of(root.path(), &paths(&[&long, "long/x"])).unwrap();
         assert!(both.above(&long.parse().unwrap()).is_none());
         assert!(both.above(&"long/x".parse().unwrap()).is_some());
     }

@@ -63,6 +63,18 @@ impl Parents {
         Ok(Some(&self.last.insert((folder.to_owned(), handle)).1))
     }
 
+    /// Whether nothing lies at `path`. Where that cannot be seen it is not known, and so is not said.
+    pub(crate) fn is_absent(&mut self, path: &BundlePath) -> bool {
+        match self.of(path, Missing::Leave) {
+            Ok(None) => true,
+            Ok(Some(parent)) => {
+                let found = parent.symlink_metadata(split(path.as_str()).1);
+                found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+            }
+            Err(_) => false,
+        }
+    }
+
     /// Forgets the handle at hand: something else may lie there now.
     pub(crate) fn forget(&mut self) {
         self.last = None;

@@ -63,7 +63,7 @@ impl Staging {
     /// made here, to be put in place as they are.
     pub fn create_for(lock: &ProjectLock, files: &ByPath<BundlePath>) -> io::Result<Self> {
         let mut staging = Self::create(lock)?;
-        staging.new_folders = NewFolders::of(lock.project().root(), files);
+        staging.new_folders = NewFolders::of(lock.project().root(), files)?;
         let mut last = PathBuf::new();
         for file in files {
             let Some(path) = staging.in_new_folder(file) else { continue };

@@ -119,13 +119,8 @@ impl Reader<'_> {
 
     /// All chunks of a file, on this thread: others have files of their own to read.
     fn cut_in_turn(&self, content: &[u8]) -> Result<Vec<Chunk>, PackingError> {
-        let mut rest = content;
-        let cut = |length| {
-            let (chunk, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            rest = after;
-            self.chunk(chunk, Effort::Try)
-        };
-        self.chunker.lengths(content, Rest::Whole).map(cut).collect()
+        let chunk = |range| self.chunk(part(content, range), Effort::Try);
+        self.ranges(content, Rest::Whole).map(chunk).collect()
     }
 
     /// Reads a file into `content`, and says what it is.
@@ -209,15 +204,20 @@ impl Reader<'_> {
 
     /// Cuts what can be cut off `content`; says also how many bytes that was.
     fn cut(&self, content: &[u8], rest: Rest, effort: Effort) -> Result<(Vec<Chunk>, usize), PackingError> {
-        let mut end = 0;
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        for length in self.chunker.lengths(content, rest) {
-            ranges.push(end..end + length);
-            end += length;
-        }
-        let chunk = |range: Range<usize>| self.chunk(content.get(range).unwrap_or_default(), effort);
+        let ranges: Vec<_> = self.ranges(content, rest).collect();
+        let end = ranges.last().map_or(0, |last| last.end);
+        let chunk = |range| self.chunk(part(content, range), effort);
         let chunks: Result<_, _> = ranges.into_par_iter().map(chunk).collect();
         Ok((chunks?, end))
+    }
+
+    /// Where the chunks lie that can be cut off `content`.
+    fn ranges(&self, content: &[u8], rest: Rest) -> impl Iterator<Item = Range<usize>> {
+        self.chunker.lengths(content, rest).scan(0, |end, length| {
+            let start = *end;
+            *end += length;
+            Some(start..*end)
+        })
     }
 
     fn chunk<'c>(&self, content: impl Into<Cow<'c, [u8]>>, effort: Effort) -> Result<Chunk, PackingError> {
@@ -242,6 +242,11 @@ impl ToPack {
 
 fn fault(file: &ToPack) -> impl Fn(io::Error) -> PackingError {
     |source| HashError::Read { path: file.disk.clone(), source }.into()
+}
+
+/// The bytes of a chunk, which lies in `content`.
+fn part(content: &[u8], range: Range<usize>) -> &[u8] {
+    content.get(range).unwrap_or_default()
 }
 
 /// The small files from `start` on that are read together.

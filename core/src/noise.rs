@@ -1,19 +1,23 @@
 //! Bytes that look like noise: content that is compressed or encrypted already, and not worth another try.
 
+use crate::chunk::MIN_CHUNK;
+
 /// Below this many bytes there is too little to tell by, and a try costs little.
 const FEWEST: usize = 1 << 10;
 
-/// Above this many bytes the test would cost about what it saves; larger files are given up on by
+/// Above this many bytes there may be repetitions that are worth finding; large files are given up on by
 /// [`Patience`](crate::pack::Patience).
-const MOST: usize = 16 << 10;
+const MOST: usize = MIN_CHUNK;
 
 /// What Pearson's chi-squared statistic of noise lies between: with 255 degrees of freedom its mean is 255 and its
-/// standard deviation 23. Bytes that repeat a quarter of themselves, once, lie above; bytes that count up, below.
+/// standard deviation 23. Bytes that count up lie below. Where a share of the bytes repeats others once, the mean grows
+/// by twice that share: noise that comes twice has 510 and lies above. Noise of which less than a quarter is such a
+/// repetition passes mostly, and that is not won.
 const LEAST_STATISTIC: u64 = 160;
 const GREATEST_STATISTIC: u64 = 384;
 
-/// Whether the values of the bytes are spread as those of noise are, so that no compressor can be expected to win
-/// anything.
+/// Whether the values of the bytes are spread as those of noise are, so that a compressor can be expected to win next to
+/// nothing.
 ///
 /// The test is that of Knuth, The Art of Computer Programming, volume 2, section 3.3.1, on both sides. It is made
 /// with integers only, and so says the same everywhere.

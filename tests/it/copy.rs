@@ -128,8 +128,12 @@ fn every_tag_goes_through_layouts_to_another_registry() {
     let _ = project.run(&["tag", "v1.0.0", "stable"]).success();
     let layout = format!("oci:{}", project.home().join("l").display());
     let source = format!("{}/a", registry.host());
-    let all = project.run(&["copy", &source, &layout, "--all-tags", "--json"]).success().json();
+    let everything = ["copy", &*source, &*layout, "--all-tags", "--json"];
+    let planned = project.run(&[&everything[..], &["--dry-run"]].concat()).success().json();
+    let all = project.run(&everything).success().json();
     assert_eq!(all["bundles"].as_array().unwrap().len(), 2, "{all}");
+    // What the bundles share is announced one time, as it is sent.
+    assert_eq!(planned["uploaded"], all["uploaded"]);
     let target = format!("{}/x/y", other.host());
     let _ = project.run(&["copy", &layout, &target, "--all-tags"]).success();
     for tag in ["v1.0.0", "stable", "latest"] {

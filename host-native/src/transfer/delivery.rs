@@ -47,6 +47,14 @@ pub async fn claim(
     Ok(Delivery { digest, tags, manifest, parts, force })
 }
 
+/// What would be sent or mounted for `deliveries`; what several of them have counts one time.
+pub async fn lacking_for(deliveries: &[Delivery], to: Context<'_>) -> Result<Copied, TagError> {
+    let mut parts = deliveries.iter().filter(|delivery| !delivery.is_there()).map(|one| one.parts.clone());
+    let Some(mut all) = parts.next() else { return Ok(Copied::default()) };
+    parts.for_each(|further| all.extend(further));
+    Ok(lacking(to.remote, &all, to.concurrency).await.map_err(OpenError::from)?)
+}
+
 impl Delivery {
     /// Whether anything is to be written.
     pub fn changes(&self) -> bool {
@@ -56,14 +64,6 @@ impl Delivery {
     /// Whether the place has all of the bundle for certain: a tag names it.
     fn is_there(&self) -> bool {
         self.tags.iter().any(|(_, named)| *named == Some(self.digest))
-    }
-
-    /// What would be sent or mounted.
-    pub async fn lacking(&self, to: Context<'_>) -> Result<Copied, TagError> {
-        if self.is_there() {
-            return Ok(Copied::default());
-        }
-        Ok(lacking(to.remote, &self.parts, to.concurrency).await.map_err(OpenError::from)?)
     }
 
     /// Copies what the place lacks, and moves the tags.

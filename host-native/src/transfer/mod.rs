@@ -20,7 +20,7 @@ mod verify;
 pub use self::contents::read_files;
 pub use self::copy::{Carried, Copied, Parts, copy_to_archive, copy_to_remote, lacking};
 pub use self::delete::{DeleteError, Deleted, Doomed, delete, find_doomed};
-pub use self::delivery::{Delivery, claim};
+pub use self::delivery::{Delivery, claim, lacking_for};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::files_archive::{ExportError, export_files};
 pub use self::packing::PackingError;

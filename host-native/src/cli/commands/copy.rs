@@ -19,7 +19,7 @@ use crate::cli::subject::subject;
 use crate::cli::ui::{Report, bytes, counted};
 use crate::push::Force;
 use crate::remote::{Remote, Version};
-use crate::transfer::{Carried, Copied, Delivery, claim, tag_digest};
+use crate::transfer::{Carried, Copied, Delivery, claim, lacking_for, tag_digest};
 use crate::workspace::Workspace;
 
 /// Copy a bundle between registries, layouts and archives
@@ -154,11 +154,13 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
             deliveries.push(claim(writing, bundle, tags, force).await?);
         }
         let mut carried = Carried::default();
-        for delivery in deliveries.iter().filter(|delivery| delivery.changes()) {
-            carried = carried.and(match execution {
-                Execution::Apply => delivery.carry_out(&from, writing).await?,
-                Execution::DryRun => Carried { sent: delivery.lacking(writing).await?, ..Carried::default() },
-            });
+        match execution {
+            Execution::DryRun => carried.sent = lacking_for(&deliveries, writing).await?,
+            Execution::Apply => {
+                for delivery in deliveries.iter().filter(|delivery| delivery.changes()) {
+                    carried = carried.and(delivery.carry_out(&from, writing).await?);
+                }
+            }
         }
         let bundles: Vec<CopiedReport> =
             bundles.iter().zip(&deliveries).map(|((bundle, _), delivery)| copied(bundle, delivery)).collect();

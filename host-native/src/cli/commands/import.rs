@@ -25,7 +25,7 @@ use crate::project::{Project, ProjectLock};
 use crate::push::Force;
 use crate::remote::Remote;
 use crate::remote::archive::Archive;
-use crate::transfer::{Copied, claim, verify_bundle};
+use crate::transfer::{Copied, claim, lacking_for, verify_bundle};
 use crate::workspace::Workspace;
 
 /// Take a bundle from an archive to a remote, or into a folder
@@ -132,7 +132,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
     let changed = delivery.changes();
     let copied = match (changed, Execution::of(args.dry_run)) {
         (false, _) => Copied::default(),
-        (true, Execution::DryRun) => runtime.block_on(delivery.lacking(to))?,
+        (true, Execution::DryRun) => runtime.block_on(lacking_for(std::slice::from_ref(&delivery), to))?,
         (true, Execution::Apply) => {
             let source: Arc<dyn Remote> = Arc::new(archive.clone());
             runtime.block_on(delivery.carry_out(&source, to))?.sent

@@ -186,6 +186,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// The hash of one of the chunks.
+    pub fn hash(&self, chunk: u32) -> Option<ChunkHash> {
+        self.frames.get(chunk as usize).map(|frame| frame.hash)
+    }
+
     /// Reads the table of `pack` from its bytes in the pack, of which the caller has checked the digest.
     pub fn parse(stored: &[u8], pack: &Pack) -> Result<Self, TableError> {
         pack.check()?;
@@ -219,7 +224,11 @@ impl Table {
                 },
             })
         };
-        Some(Self { frames: (0..count).map(frame).collect::<Option<_>>()? })
+        let mut frames = Vec::with_capacity(count);
+        for at in 0..count {
+            frames.push(frame(at)?);
+        }
+        Some(Self { frames })
     }
 
     fn check(self, pack: &Pack) -> Result<Self, TableError> {
@@ -388,6 +397,11 @@ impl PackWriter {
         self.table.frames.len() as u32
     }
 
+    /// The hash of one of its chunks.
+    pub fn hash(&self, chunk: u32) -> Option<ChunkHash> {
+        self.table.hash(chunk)
+    }
+
     /// Adds a chunk, whose bytes the caller writes after what was written before. Says which of the pack's it is.
     pub fn add(&mut self, chunk: &StoredChunk) -> u32 {
         let at = self.chunks();
@@ -410,6 +424,8 @@ impl PackWriter {
         self.hasher.update(&stored_table);
         let (size, chunks) = (self.stored(), self.chunks());
         let pack = Pack { digest: self.hasher.finish(), size, chunks, raw: self.raw, toc };
+        // A large push keeps hundreds of them.
+        self.table.frames.shrink_to_fit();
         Ok(FinishedPack { pack, table: self.table, stored_table })
     }
 }

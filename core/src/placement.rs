@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::chunk::{AVG_CHUNK, ChunkHash};
-use crate::pack::{MAX_PACKS, PACK_BYTES, PACK_CHUNKS, Pack, Place, Run, Table, extend_runs};
+use crate::pack::{MAX_PACKS, PACK_BYTES, PACK_CHUNKS, Pack, Place, Run, Table};
 
 /// The packs of a bundle, and which of their chunks each of its files is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,37 +117,30 @@ impl KnownChunks {
     }
 }
 
-/// The chunks of a push: those that packs have already, and those that it has put into new ones.
+/// Where a push has put its new chunks.
+///
+/// A file may have millions of chunks, so of each only the start of its hash is kept; the rest is in the tables of the
+/// packs.
 #[derive(Debug, Default)]
-pub struct ChunkPlaces<'a> {
-    known: Option<&'a KnownChunks>,
-    new: BTreeMap<ChunkHash, Place>,
+pub struct ChunkPlaces(BTreeMap<u64, Place>);
+
+impl ChunkPlaces {
+    /// Where a chunk is; `hash_at` knows the hash of the chunk at a place.
+    pub fn find(&self, hash: &ChunkHash, hash_at: impl Fn(Place) -> Option<ChunkHash>) -> Option<Place> {
+        let place = *self.0.get(&start(hash))?;
+        (hash_at(place)? == *hash).then_some(place)
+    }
+
+    /// Remembers where a new chunk was put. One whose hash starts as that of another one is not found again, which
+    /// is not wrong.
+    pub fn add(&mut self, hash: &ChunkHash, place: Place) {
+        self.0.entry(start(hash)).or_insert(place);
+    }
 }
 
-impl<'a> ChunkPlaces<'a> {
-    /// Nothing new yet beside what is known.
-    pub fn beside(known: &'a KnownChunks) -> Self {
-        Self { known: Some(known), new: BTreeMap::new() }
-    }
-
-    /// Where a chunk is.
-    pub fn find(&self, hash: &ChunkHash) -> Option<Place> {
-        self.known.and_then(|known| known.find(hash)).or_else(|| self.new.get(hash).copied())
-    }
-
-    /// Remembers where a new chunk was put.
-    pub fn add(&mut self, hash: ChunkHash, place: Place) {
-        self.new.insert(hash, place);
-    }
-
-    /// The runs that a file is, from its chunks; `None` where one of them is nowhere.
-    pub fn runs<'b>(&self, hashes: impl IntoIterator<Item = &'b ChunkHash>) -> Option<Vec<Run>> {
-        let mut runs = Vec::new();
-        for hash in hashes {
-            extend_runs(&mut runs, self.find(hash)?);
-        }
-        Some(runs)
-    }
+fn start(hash: &ChunkHash) -> u64 {
+    let (start, _) = hash.as_bytes().split_first_chunk().unwrap_or((&[0; 8], &[]));
+    u64::from_be_bytes(*start)
 }
 
 /// How large packs become: as large as [`PACK_BYTES`] and [`PACK_CHUNKS`] say, or larger where [`MAX_PACKS`] of those
@@ -234,11 +227,23 @@ mod tests {
             [1, 2, 3, 4].map(|name| known.find(&hash(name))),
             [place(0, 0), place(0, 1), place(1, 1), None]
         );
-        let mut places = ChunkPlaces::beside(&known);
-        places.add(hash(4), Place { pack: 2, chunk: 0 });
-        let runs = places.runs(&[hash(2), hash(3), hash(4)]).unwrap();
-        assert_eq!(runs, [[0, 1, 1], [1, 1, 1], [2, 0, 1]].map(Run::from));
-        assert_eq!(places.runs(&[hash(5)]), None);
+    }
+
+    #[test]
+    fn a_new_chunk_is_found_by_all_of_its_hash() {
+        let twin = |last: u8| {
+            let mut bytes = [7; 32];
+            bytes[31] = last;
+            ChunkHash::from_bytes(bytes)
+        };
+        let hashes = [hash(1), twin(1), twin(2)];
+        let mut places = ChunkPlaces::default();
+        for (chunk, hash) in (0..).zip(&hashes) {
+            places.add(hash, Place { pack: 5, chunk });
+        }
+        let find = |hash| places.find(&hash, |place| hashes.get(place.chunk as usize).copied());
+        let place = |chunk| Some(Place { pack: 5, chunk });
+        assert_eq!([hash(1), hash(2), twin(1), twin(2)].map(find), [place(0), None, place(1), None]);
     }
 
     #[test]

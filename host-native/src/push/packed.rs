@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bundle_core::pack::{FinishedPack, Pack, Table};
+use bundle_core::pack::{Pack, Table};
 use bundle_core::placement::{KnownChunks, PackLimits, Placement};
 use bundle_core::snapshot::{ByPath, File};
 use tokio::runtime::Handle;
@@ -115,11 +115,14 @@ impl<'a> Packs<'a> {
         let open = open(&mut self.open, context, self.lock, &self.held)?;
         let known = KnownChunks::of((0..).zip(&open.tables).filter(|(number, _)| !dropped.contains(number)));
         // A bundle has a few hundred packs.
-        let base = PackBase { known: &known, next_pack: self.held.packs().len() as u32, limits };
-        let (packed, underway) = blocking(|| pack_files(context, &open.staging, &base, to_pack))?;
+        let next_pack = self.held.packs().len() as u32;
+        let project = self.lock.project();
+        let keep_table = |pack: &Pack, stored: &[u8]| keep_table(project, &pack.toc.digest, stored);
+        let base = PackBase { known: &known, next_pack, limits };
+        let (packed, underway) =
+            blocking(|| pack_files(context, &open.staging, &base, to_pack, &keep_table))?;
         self.underway = underway;
-        for FinishedPack { pack, table, stored_table } in packed.packs {
-            keep_table(self.lock.project(), &pack.toc.digest, &stored_table);
+        for (pack, table) in packed.packs {
             self.held.add_pack(pack);
             open.tables.push(table);
         }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bundle_core::compression::CompressionError;
 use bundle_core::descriptor::Descriptor;
-use bundle_core::pack::{FinishedPack, Run};
+use bundle_core::pack::{Pack, Run, Table};
 use bundle_core::placement::{KnownChunks, PackLimits};
 use futures_util::future::{self, BoxFuture};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
@@ -63,7 +63,7 @@ pub(crate) struct PackedFiles {
     /// For each file, in their order, the chunks that it is.
     pub(crate) runs: Vec<Vec<Run>>,
     /// The new packs.
-    pub(crate) packs: Vec<FinishedPack>,
+    pub(crate) packs: Vec<(Pack, Table)>,
 }
 
 /// Packs on their way to the remote; what they cost comes out in the end. Nothing may refer to them before.
@@ -90,7 +90,8 @@ impl Underway<'_> {
     }
 }
 
-/// Packs `files` beside what `base` has, and begins to send the new packs.
+/// Packs `files` beside what `base` has, and begins to send the new packs. Gives `keep_table` the stored table of each pack
+/// that is complete.
 ///
 /// Files of one layer must follow each other.
 ///
@@ -102,6 +103,7 @@ pub(crate) fn pack_files<'a>(
     staging: &Staging,
     base: &PackBase<'_>,
     files: &[ToPack],
+    keep_table: &(dyn Fn(&Pack, &[u8]) + Sync),
 ) -> Result<(PackedFiles, Underway<'a>), PackingError> {
     let (send, receive) = mpsc::channel::<Spooled>(1);
     let progress = context.progress.as_ref();
@@ -113,7 +115,8 @@ pub(crate) fn pack_files<'a>(
             // Gone once the work is done, which ends the uploads too.
             let hand_over = |spooled| send.blocking_send(spooled).map_err(|_| PackingError::Stopped);
             // Where nobody listens any more, sending has failed.
-            let _ = tell.send(pack(progress, staging, base, files, hand_over));
+            let assembly = Assembly::new(progress, staging, base, keep_table, hand_over);
+            let _ = tell.send(pack(progress, assembly, base, files));
         });
         Handle::current().block_on(async {
             let (packed, sent) = tokio::select! {
@@ -135,12 +138,10 @@ pub(crate) fn pack_files<'a>(
 
 fn pack(
     progress: &dyn Progress,
-    staging: &Staging,
+    mut assembly: Assembly<'_, impl Fn(Spooled) -> Result<(), PackingError>>,
     base: &PackBase<'_>,
     files: &[ToPack],
-    hand_over: impl Fn(Spooled) -> Result<(), PackingError>,
 ) -> Result<PackedFiles, PackingError> {
-    let mut assembly = Assembly::new(progress, staging, base, hand_over);
     let mut packed = PackedFiles {
         hashed: Vec::with_capacity(files.len()),
         runs: vec![Vec::new(); files.len()],

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 
+use bundle_core::chunk::ChunkHash;
 use bundle_core::descriptor::{Descriptor, media_type};
-use bundle_core::pack::{FinishedPack, PackWriter, Place, Run, StoredChunk, extend_runs};
+use bundle_core::pack::{Pack, PackWriter, Place, Run, StoredChunk, Table, extend_runs};
 use bundle_core::placement::ChunkPlaces;
 
 use super::read::Chunk;
@@ -30,11 +31,12 @@ pub(super) struct Assembly<'a, F> {
     progress: &'a dyn Progress,
     staging: &'a Staging,
     base: &'a PackBase<'a>,
-    places: ChunkPlaces<'a>,
-    finished: Vec<FinishedPack>,
+    places: ChunkPlaces,
+    finished: Vec<(Pack, Table)>,
     /// The layer of what was added last.
     layer: usize,
     open: Option<OpenPack>,
+    keep_table: &'a dyn Fn(&Pack, &[u8]),
     hand_over: F,
 }
 
@@ -47,15 +49,26 @@ struct OpenPack {
 }
 
 impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
-    /// No packs yet; each goes to `hand_over` as soon as it is begun.
+    /// No packs yet; each goes to `hand_over` as soon as it is begun, and its stored table to `keep_table` once it is complete.
     pub(super) fn new(
         progress: &'a dyn Progress,
         staging: &'a Staging,
         base: &'a PackBase<'a>,
+        keep_table: &'a dyn Fn(&Pack, &[u8]),
         hand_over: F,
     ) -> Self {
-        let places = ChunkPlaces::beside(base.known);
-        Self { progress, staging, base, places, finished: Vec::new(), layer: 0, open: None, hand_over }
+        let places = ChunkPlaces::default();
+        Self {
+            progress,
+            staging,
+            base,
+            places,
+            finished: Vec::new(),
+            layer: 0,
+            open: None,
+            keep_table,
+            hand_over,
+        }
     }
 
     /// Adds the next chunks of a file to its runs, and those that are nowhere yet to a pack.
@@ -72,7 +85,7 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
         for chunk in chunks {
             let place = match chunk {
                 Chunk::Known(place) => place,
-                Chunk::New(chunk) => match self.places.find(&chunk.hash) {
+                Chunk::New(chunk) => match self.find(&chunk.hash) {
                     Some(place) => place,
                     None => self.store(&chunk)?,
                 },
@@ -80,6 +93,17 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
             extend_runs(runs, place);
         }
         Ok(())
+    }
+
+    /// Where this push has put a chunk already.
+    fn find(&self, hash: &ChunkHash) -> Option<Place> {
+        self.places.find(hash, |Place { pack, chunk }| {
+            let of_push = (pack - self.base.next_pack) as usize;
+            match self.finished.get(of_push) {
+                Some((_, table)) => table.hash(chunk),
+                None => self.open.as_ref()?.writer.hash(chunk),
+            }
+        })
     }
 
     fn store(&mut self, chunk: &StoredChunk) -> Result<Place, PackingError> {
@@ -103,7 +127,7 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
         self.progress.expect(Work::Upload, chunk.bytes.len() as u64);
         open.write(&chunk.bytes).map_err(fault(self.staging))?;
         let place = Place { pack: number, chunk: open.writer.add(chunk) };
-        self.places.add(chunk.hash, place);
+        self.places.add(&chunk.hash, place);
         Ok(place)
     }
 
@@ -116,12 +140,13 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
             .map_err(fault(self.staging))?;
         self.progress.expect(Work::Upload, finished.stored_table.len() as u64);
         grower.finish(Descriptor::new(media_type::PACK, finished.pack.digest, finished.pack.size));
-        self.finished.push(finished);
+        (self.keep_table)(&finished.pack, &finished.stored_table);
+        self.finished.push((finished.pack, finished.table));
         Ok(())
     }
 
     /// Ends the last pack, and gives all of them.
-    pub(super) fn finish(mut self) -> Result<Vec<FinishedPack>, PackingError> {
+    pub(super) fn finish(mut self) -> Result<Vec<(Pack, Table)>, PackingError> {
         self.close()?;
         Ok(self.finished)
     }

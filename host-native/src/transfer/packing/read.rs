@@ -22,7 +22,7 @@ use crate::scan::{HashError, Hashed, open_found};
 const FILES_TOGETHER: usize = 512;
 
 /// How many batches may wait to be put into packs.
-const WAITING: usize = 2;
+const WAITING: usize = 1;
 
 /// A file to be packed.
 #[derive(Clone, Debug)]

@@ -10,8 +10,9 @@ mod memory;
 mod settling;
 pub(super) mod site;
 mod target;
+mod wanted;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use bundle_core::descriptor::{Descriptor, media_type};
@@ -23,11 +24,12 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 
 use self::arrivals::{Arrival, Arrivals, arrivals};
-use self::batch::{Batch, Gathering};
+use self::batch::{Batch, Buffers, Gathering};
 pub(super) use self::memory::unpack_to_memory;
 use self::settling::settling;
 use self::site::{Plot, Site};
 use self::target::Targets;
+use self::wanted::{Destination, Wanted, by_chunk};
 use super::tables::Tables;
 use super::{DownloadError, Downloaded};
 use crate::bundle::{Bundle, Context};
@@ -85,13 +87,12 @@ pub(super) fn unpack(
     older: &[Older],
 ) -> Result<Unpacked, DownloadError> {
     let (settling, settler) = settling();
-    let mut wanted = destinations(files, &tables.tables)?;
+    let mut wanted = Wanted::of(files, &tables.tables)?;
     let targets = Targets::of(site, settling, files);
     local::take(older, &tables.tables, &mut wanted, &targets)?;
-    let stored = |place: &Place| tables.tables[place.pack as usize].frames[place.chunk as usize].stored;
-    context.progress.expect(Work::Download, wanted.keys().map(|place| u64::from(stored(place))).sum());
-    let fetched = wanted.values().flatten().map(|destination| destination.file).collect();
-    let requests = by_pack(&wanted);
+    let stored = |chunk: Place| tables.tables[chunk.pack as usize].frames[chunk.chunk as usize].stored;
+    context.progress.expect(Work::Download, wanted.chunks().map(|chunk| u64::from(stored(chunk))).sum());
+    let (fetched, requests) = (wanted.files(), wanted.by_pack());
     let (senders, arrivals) = arrivals(requests.len());
     let runtime = &Handle::current();
     let (plots, downloaded) = std::thread::scope(|scope| {
@@ -113,46 +114,8 @@ pub(super) fn unpack(
     Ok(Unpacked { plots, fetched, downloaded })
 }
 
-/// The chunks that are still to be fetched, by pack and chunk, each with the places where its bytes go.
-type Wanted = BTreeMap<Place, Vec<Destination>>;
-
 /// Frames with the places where their chunks go.
 type DestinedBatch<'a> = Batch<'a, &'a [Destination]>;
-
-/// Where the bytes of a chunk go.
-#[derive(Clone, Copy, Debug)]
-struct Destination {
-    /// Which of the files.
-    file: usize,
-    /// The first byte in it.
-    offset: u64,
-}
-
-/// Finds out where every chunk of `files` goes.
-///
-/// # Errors
-///
-/// Refuses a file whose chunks do not add up to its size.
-fn destinations(files: &[Assembled<'_>], tables: &[Table]) -> Result<Wanted, DownloadError> {
-    let mut wanted = Wanted::new();
-    for (at, Assembled { file, runs }) in files.iter().enumerate() {
-        let mut offset = 0;
-        for run in *runs {
-            for chunk in run.first..run.first + run.count {
-                let frame = tables.get(run.pack as usize).and_then(|table| table.frames.get(chunk as usize));
-                // The core has checked the runs against the index's packs, and those against their tables.
-                let Some(frame) = frame else { return Err(DownloadError::content(file)) };
-                let place = Place { pack: run.pack, chunk };
-                wanted.entry(place).or_default().push(Destination { file: at, offset });
-                offset += u64::from(frame.raw);
-            }
-        }
-        if offset != file.size {
-            return Err(DownloadError::content(file));
-        }
-    }
-    Ok(wanted)
-}
 
 fn write_all(
     runtime: &Handle,
@@ -166,30 +129,19 @@ fn write_all(
     Ok(())
 }
 
-/// The chunks that are wanted of a pack, by their numbers in it, each with the places where its bytes go.
-type Request<'a> = Vec<(u32, &'a [Destination])>;
-
-/// What is wanted of each pack.
-fn by_pack(wanted: &Wanted) -> BTreeMap<u32, Request<'_>> {
-    let mut by_pack: BTreeMap<u32, Request<'_>> = BTreeMap::new();
-    for (place, destinations) in wanted {
-        by_pack.entry(place.pack).or_default().push((place.chunk, destinations));
-    }
-    by_pack
-}
-
 /// Fetches what is wanted of several packs at a time; each has its own way to whoever takes it.
 async fn fetch_all<'a>(
     context: Context<'_>,
     packs: &'a [Pack],
     tables: &'a [Table],
-    requests: BTreeMap<u32, Request<'a>>,
+    requests: Vec<(u32, &'a [Destination])>,
     senders: Vec<Arrival<DestinedBatch<'a>>>,
 ) -> Result<Downloaded, DownloadError> {
+    let buffers = &Buffers::default();
     stream::iter(requests.into_iter().zip(senders))
-        .map(async |((number, chunks), send)| {
+        .map(async |((number, wanted), send)| {
             let (pack, table) = (&packs[number as usize], &tables[number as usize]);
-            let bytes = fetch_pack(context, pack, table, &chunks, &send).await?;
+            let bytes = fetch_pack(context, pack, table, wanted, buffers, &send).await?;
             Ok(Downloaded { files: 0, blobs: 1, bytes })
         })
         .buffer_unordered(context.concurrency.min(PACKS_AT_ONCE))
@@ -204,11 +156,13 @@ async fn fetch_pack<'a>(
     context: Context<'_>,
     pack: &Pack,
     table: &'a Table,
-    chunks: &[(u32, &'a [Destination])],
+    wanted: &'a [Destination],
+    buffers: &Buffers,
     send: &Arrival<DestinedBatch<'a>>,
 ) -> Result<u64, DownloadError> {
     let fault = |source| DownloadError::Pack { pack: pack.digest, source };
-    let frames = chunks.iter().map(|(chunk, destinations)| (&table.frames[*chunk as usize], *destinations));
+    let frames =
+        by_chunk(wanted).map(|(chunk, destinations)| (&table.frames[chunk.chunk as usize], destinations));
     let spans: Vec<ByteRange> =
         frames.clone().map(|(frame, _)| ByteRange { start: frame.offset, end: frame.end() }).collect();
     let ranges = context.core.plan_ranges(&spans, context.remote.range_support())?;
@@ -218,7 +172,7 @@ async fn fetch_pack<'a>(
     for range in ranges {
         let mut pieces =
             context.remote.blob_range_unverified(&descriptor, range.start..range.end).await.map_err(fault)?;
-        let mut gathering = Gathering::new(range.start);
+        let mut gathering = Gathering::new(range.start, buffers);
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(fault)?;
             received += piece.len() as u64;

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::iter::Peekable;
+use std::mem;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bundle_core::pack::{Frame, FrameError};
 use rayon::prelude::*;
@@ -15,11 +17,38 @@ const BATCH_BYTES: u64 = 2 << 20;
 /// What a batch takes, and the piece that came last.
 const BUFFER: usize = BATCH_BYTES as usize + (1 << 19);
 
+/// What batches lie in, for the next batch once one is done with. An allocator would keep more of them, each for the
+/// thread that asked for it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::transfer) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Buffers {
+    /// One that holds `rest`: of its full size at once, since growing would copy and waste.
+    fn take(&self, rest: &[u8]) -> Vec<u8> {
+        let used = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut buffer = used.unwrap_or_else(|| Vec::with_capacity(BUFFER.max(rest.len())));
+        buffer.clear();
+        buffer.extend_from_slice(rest);
+        buffer
+    }
+
+    fn give(&self, buffer: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
+
 /// Frames that came, each with a note of whoever wants it.
 #[derive(Debug)]
 pub(in crate::transfer) struct Batch<'a, T> {
     stored: Vec<u8>,
     frames: Vec<Received<'a, T>>,
+    buffers: Buffers,
+}
+
+impl<T> Drop for Batch<'_, T> {
+    fn drop(&mut self) {
+        self.buffers.give(mem::take(&mut self.stored));
+    }
 }
 
 /// A frame, and where it lies in a batch.
@@ -65,12 +94,20 @@ pub(in crate::transfer) struct Gathering<'a, T> {
     stored: Vec<u8>,
     frames: Vec<Received<'a, T>>,
     raw: u64,
+    buffers: Buffers,
+}
+
+impl<T> Drop for Gathering<'_, T> {
+    fn drop(&mut self) {
+        self.buffers.give(mem::take(&mut self.stored));
+    }
 }
 
 impl<'a, T> Gathering<'a, T> {
-    /// Starts at this offset of the pack.
-    pub(in crate::transfer) fn new(start: u64) -> Self {
-        Self { start, stored: new_buffer(&[]), frames: Vec::new(), raw: 0 }
+    /// Starts at this offset of the pack; batches lie in `buffers`.
+    pub(in crate::transfer) fn new(start: u64, buffers: &Buffers) -> Self {
+        let (buffers, stored) = (buffers.clone(), buffers.take(&[]));
+        Self { start, stored, frames: Vec::new(), raw: 0, buffers }
     }
 
     /// Takes the next bytes.
@@ -117,20 +154,14 @@ impl<'a, T> Gathering<'a, T> {
 
     fn pass_on(&mut self) -> Option<Batch<'a, T>> {
         let end = self.frames.last()?.range.end;
-        let rest = new_buffer(self.stored.get(end..).unwrap_or_default());
+        let rest = self.buffers.take(self.stored.get(end..).unwrap_or_default());
         self.stored.truncate(end);
         self.start += end as u64;
         self.raw = 0;
         Some(Batch {
-            stored: std::mem::replace(&mut self.stored, rest),
-            frames: std::mem::take(&mut self.frames),
+            stored: mem::replace(&mut self.stored, rest),
+            frames: mem::take(&mut self.frames),
+            buffers: self.buffers.clone(),
         })
     }
-}
-
-/// A buffer for a batch that starts with `rest`: of its full size at once, since growing would copy and waste.
-fn new_buffer(rest: &[u8]) -> Vec<u8> {
-    let mut buffer = Vec::with_capacity(BUFFER.max(rest.len()));
-    buffer.extend_from_slice(rest);
-    buffer
 }

@@ -1,16 +1,17 @@
 //! Chunks that the project has already: in older versions of the files that come, or in files that go.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 
 use bundle_core::chunk::{ChunkHash, Chunker, Rest};
 use bundle_core::pack::{Place, SEGMENT_BYTES, Table};
 use rayon::prelude::*;
 
+use super::Older;
 use super::batch::Chunks;
 use super::target::Targets;
-use super::{Older, Wanted};
+use super::wanted::{Destination, Wanted};
 use crate::scan::open_found;
 use crate::transfer::DownloadError;
 
@@ -26,28 +27,29 @@ pub(super) fn take(
     if older.is_empty() || wanted.is_empty() {
         return Ok(());
     }
-    let hash = |place: &Place| tables[place.pack as usize].frames[place.chunk as usize].hash;
-    let mut places: HashMap<ChunkHash, Vec<Place>> = HashMap::new();
-    for place in wanted.keys() {
-        places.entry(hash(place)).or_default().push(*place);
-    }
+    let hash = |place: Place| tables[place.pack as usize].frames[place.chunk as usize].hash;
+    let mut places: Vec<(ChunkHash, Place)> = wanted.chunks().map(|place| (hash(place), place)).collect();
+    places.sort_unstable();
+    let mut given = BTreeSet::new();
     for file in older {
-        if places.is_empty() {
+        if given.len() == places.len() {
             break;
         }
-        let given = take_from(file, &mut places, wanted, targets)?;
-        if let Err(error) = given {
+        let read = take_from(file, &places, wanted, &mut given, targets)?;
+        if let Err(error) = read {
             tracing::debug!(file = %file.disk.display(), %error, "an older file cannot be read");
         }
     }
+    wanted.remove(&given);
     Ok(())
 }
 
-/// Reads one file. The inner failure is one of reading it, the outer one of writing what it gave.
+/// Reads one file, and adds what it gave to `given`. The inner failure is one of reading it, the outer one of writing what it gave.
 fn take_from(
     file: &Older,
-    places: &mut HashMap<ChunkHash, Vec<Place>>,
-    wanted: &mut Wanted,
+    places: &[(ChunkHash, Place)],
+    wanted: &Wanted,
+    given: &mut BTreeSet<Place>,
     targets: &Targets<'_>,
 ) -> Result<io::Result<()>, DownloadError> {
     let mut input = match open_found(&file.disk) {
@@ -69,13 +71,16 @@ fn take_from(
             end += length;
         }
         let hashes: Vec<ChunkHash> = pieces.par_iter().map(|piece| ChunkHash::of(piece)).collect();
-        let mut found = Vec::new();
+        let mut found: Vec<(Cow<'_, [u8]>, &[Destination])> = Vec::new();
         for (piece, hash) in pieces.into_iter().zip(hashes) {
-            let destinations = places.remove(&hash).unwrap_or_default().into_iter();
-            found.extend(destinations.filter_map(|place| Some((piece, wanted.remove(&place)?))));
+            let start = places.partition_point(|(wanted, _)| *wanted < hash);
+            let same = places.iter().skip(start).take_while(|(wanted, _)| *wanted == hash);
+            // An older file may have a chunk several times.
+            for (_, place) in same.filter(|(_, place)| given.insert(*place)) {
+                found.push((Cow::Borrowed(piece), wanted.destinations(*place)));
+            }
         }
-        let chunks = found.iter().map(|(piece, destinations)| (Cow::Borrowed(*piece), &destinations[..]));
-        targets.write(&Chunks { chunks: chunks.collect() })?;
+        targets.write(&Chunks { chunks: found })?;
         content.drain(..end);
         if rest == Rest::Whole {
             return Ok(Ok(()));

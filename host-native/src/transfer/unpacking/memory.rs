@@ -5,7 +5,8 @@ use bundle_core::pack::{Pack, Table};
 use bytes::Bytes;
 
 use super::arrivals::{Arrivals, arrivals};
-use super::{Assembled, DestinedBatch, by_pack, destinations, fetch_all};
+use super::wanted::Wanted;
+use super::{Assembled, DestinedBatch, fetch_all};
 use crate::bundle::Context;
 use crate::transfer::DownloadError;
 
@@ -16,9 +17,9 @@ pub(in crate::transfer) async fn unpack_to_memory(
     tables: &[Table],
     files: &[Assembled<'_>],
 ) -> Result<Vec<Bytes>, DownloadError> {
-    let wanted = destinations(files, tables)?;
+    let wanted = Wanted::of(files, tables)?;
     let mut contents: Vec<Vec<u8>> = files.iter().map(|file| vec![0; file.file.size as usize]).collect();
-    let requests = by_pack(&wanted);
+    let requests = wanted.by_pack();
     let (senders, arrivals) = arrivals(requests.len());
     let fetching = fetch_all(context, packs, tables, requests, senders);
     let (fetched, taken) = tokio::join!(fetching, take_all(&mut contents, arrivals));

@@ -10,10 +10,11 @@ use bundle_core::snapshot::File;
 use rayon::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Assembled;
 use super::batch::Chunks;
 use super::settling::{Settling, Unsettled};
 use super::site::{Plot, Site};
-use super::{Assembled, Destination};
+use super::wanted::Destination;
 use crate::transfer::DownloadError;
 use crate::transfer::direct::DirectWriter;
 use crate::transfer::positioned::{read_at, write_at};

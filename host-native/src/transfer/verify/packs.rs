@@ -21,7 +21,7 @@ use crate::progress::Work;
 use crate::remote::{RemoteError, read_blob};
 use crate::transfer::blocking;
 use crate::transfer::tables::{TablesError, load_table};
-use crate::transfer::unpacking::batch::{Batch, Gathering};
+use crate::transfer::unpacking::batch::{Batch, Buffers, Gathering};
 
 /// How many packs are read at the same time; each holds some megabytes.
 const PACKS_AT_ONCE: usize = 3;
@@ -112,13 +112,16 @@ async fn read_all<'a>(
     tables: &'a [Result<Table, TablesError>],
     send: mpsc::Sender<Passage<'a>>,
 ) -> Result<Vec<BlobRead>, VerifyError> {
-    let send = &send;
+    let (send, buffers) = (&send, &Buffers::default());
     let reads: BTreeMap<u32, BlobRead> = stream::iter(chains(placement))
         .map(async |chain| {
             let mut reads = Vec::with_capacity(chain.len());
             for number in chain {
                 let (pack, table) = (&placement.packs[number as usize], &tables[number as usize]);
-                reads.push((number, read_whole(context, number, pack, table.as_ref().ok(), send).await?));
+                reads.push((
+                    number,
+                    read_whole(context, number, pack, table.as_ref().ok(), buffers, send).await?,
+                ));
             }
             Ok::<_, VerifyError>(reads)
         })
@@ -160,6 +163,7 @@ async fn read_whole<'a>(
     number: u32,
     pack: &Pack,
     table: Option<&'a Table>,
+    buffers: &Buffers,
     send: &mpsc::Sender<Passage<'a>>,
 ) -> Result<BlobRead, VerifyError> {
     let descriptor = Descriptor::new(media_type::PACK, pack.digest, pack.size);
@@ -170,7 +174,7 @@ async fn read_whole<'a>(
         Err(error) => return Ok(BlobRead { fault: Some(damage(error)?), ..read }),
     };
     let mut frames = table.into_iter().flat_map(|table| table.frames.iter().zip(0..)).peekable();
-    let mut gathering = Gathering::new(0);
+    let mut gathering = Gathering::new(0, buffers);
     while let Some(piece) = pieces.next().await {
         let piece = match piece {
             Ok(piece) => piece,
@@ -256,9 +260,10 @@ async fn read_part<'a>(
     let ranges = context.core.plan_ranges(&spans, context.remote.range_support())?;
     let descriptor = Descriptor::new(media_type::PACK, pack.digest, pack.size);
     let mut frames = frames.peekable();
+    let buffers = &Buffers::default();
     for range in ranges {
         let mut pieces = context.remote.blob_range_unverified(&descriptor, range.start..range.end).await?;
-        let mut gathering = Gathering::new(range.start);
+        let mut gathering = Gathering::new(range.start, buffers);
         while let Some(piece) = pieces.next().await {
             gathering.add(&piece?);
             while let Some(batch) = gathering.batch(&mut frames) {

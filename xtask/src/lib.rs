@@ -39,7 +39,7 @@ Tasks:
   bench    measure, and compare with the peers that are on PATH
              [NAME...]     only these: start, a, a100, hashing, b, c, d, r, t
              --quick       small sizes, to see whether it works
-             --large       also what needs 64 GiB of disk
+             --large       also what needs 48 GiB of disk
   vectors  hold every host to the answers in tests/vectors";
 
 /// Runs the task that the arguments name; the exit code is 2 when they name none.

@@ -47,8 +47,8 @@ pub(super) fn of_files(arena: &Arena) -> Result<Vec<Row>> {
 /// Measures pushes and pulls of files several times as large as B, and holds them against those of B.
 pub(super) fn of_bytes(arena: &Arena) -> Result<Vec<Row>> {
     let mut rows = times_b(arena, "b-4", 4)?;
-    // Only when asked for: with the file itself, the copy that the registry keeps, the upload on its way
-    // there and the pulled file it takes 64 GiB of the disk.
+    // Only when asked for: with the file itself, the copy that the registry keeps, and the upload on its way there or
+    // the pulled file it takes 48 GiB of the disk.
     if arena.scale == Scale::Large {
         rows.extend(times_b(arena, "b-16", 16)?);
     }

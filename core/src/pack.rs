@@ -224,6 +224,7 @@ impl Table {
                 },
             })
         };
+        // Of their number at once: collected one by one, they would take up to twice as much.
         let mut frames = Vec::with_capacity(count);
         for at in 0..count {
             frames.push(frame(at)?);

@@ -49,7 +49,8 @@ struct OpenPack {
 }
 
 impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
-    /// No packs yet; each goes to `hand_over` as soon as it is begun, and its stored table to `keep_table` once it is complete.
+    /// No packs yet; each goes to `hand_over` as soon as it is begun, and its stored table to `keep_table` once it is
+    /// complete.
     pub(super) fn new(
         progress: &'a dyn Progress,
         staging: &'a Staging,

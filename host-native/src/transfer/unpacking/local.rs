@@ -44,7 +44,8 @@ pub(super) fn take(
     Ok(())
 }
 
-/// Reads one file, and adds what it gave to `given`. The inner failure is one of reading it, the outer one of writing what it gave.
+/// Reads one file, and adds what it gave to `given`. The inner failure is one of reading it, the outer one of writing what
+/// it gave.
 fn take_from(
     file: &Older,
     places: &[(ChunkHash, Place)],

@@ -32,6 +32,7 @@ impl Wanted {
     ///
     /// Refuses a file whose chunks do not add up to its size.
     pub(super) fn of(files: &[Assembled<'_>], tables: &[Table]) -> Result<Self, DownloadError> {
+        // First to count: a list that grows takes twice as much, and numbers that do not fit their files' sizes ask for none.
         let mut count = 0;
         for file in files {
             for_chunks(file, tables, |_, _| count += 1)?;

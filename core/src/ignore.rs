@@ -8,6 +8,8 @@ mod pattern;
 
 use pattern::Pattern;
 
+use crate::path::MODEL_REGISTRY;
+
 /// Patterns that always apply, before any file's.
 pub const DEFAULT_PATTERNS: &[&str] = &[
     ".DS_Store",
@@ -105,7 +107,13 @@ impl IgnoreRules {
     }
 
     /// Whether the entry at `path` is ignored, itself or with a folder that it lies in.
+    ///
+    /// [`MODEL_REGISTRY`] lies in a folder that is always ignored, and is asked about only by name: for it, just the
+    /// rules that match the file itself count.
     pub fn is_ignored(&self, path: &str, kind: EntryKind) -> bool {
+        if path == MODEL_REGISTRY {
+            return self.ignores(path, kind);
+        }
         let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
         folders
             .map(|folder| (folder, EntryKind::Folder))

@@ -18,10 +18,15 @@ pub const MAX_PART_BYTES: usize = 255;
 /// Folders at the top of a project that no bundle reaches into.
 pub const RESERVED_FOLDERS: [&str; 2] = [".modelops-bundle", ".git"];
 
+/// The one file in [`RESERVED_FOLDERS`] that a bundle may hold: the Python tool's list of registered models.
+///
+/// It travels with the bundle and is data to us: nothing in it is taken for a setting.
+pub const MODEL_REGISTRY: &str = ".modelops-bundle/registry.yaml";
+
 /// A path that a bundle may hold.
 ///
 /// Relative, parts separated by `/`; no part is empty, `.` or `..`; no backslash, no drive letter, no control
-/// character; at most [`MAX_PATH_BYTES`]; outside [`RESERVED_FOLDERS`]. Ordered by its bytes, the order in which
+/// character; at most [`MAX_PATH_BYTES`]; outside [`RESERVED_FOLDERS`], but for [`MODEL_REGISTRY`]. Ordered by its bytes, the order in which
 /// an index, a diff and a tree digest go through files. A copy shares the text: a project of many files holds each path
 /// in several lists.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -128,7 +133,7 @@ pub enum PathFault {
     /// One part is longer than [`MAX_PART_BYTES`].
     #[error("a part of it is longer than {MAX_PART_BYTES} bytes")]
     PartTooLong,
-    /// It lies in one of [`RESERVED_FOLDERS`].
+    /// It lies in one of [`RESERVED_FOLDERS`], and is not [`MODEL_REGISTRY`].
     #[error("it lies in a folder that bundles keep out of (`.modelops-bundle`, `.git`)")]
     Reserved,
     /// It is longer than [`MAX_PATH_BYTES`].
@@ -203,7 +208,7 @@ fn check_closely(text: &str) -> Result<(), PathFault> {
     }
     // Folded, because on some file systems `.GIT` is `.git` (the lesson of CVE-2014-9390).
     let top = text.split('/').next().unwrap_or_default();
-    if RESERVED_FOLDERS.iter().any(|reserved| top.eq_ignore_ascii_case(reserved)) {
+    if RESERVED_FOLDERS.iter().any(|reserved| top.eq_ignore_ascii_case(reserved)) && text != MODEL_REGISTRY {
         return Err(PathFault::Reserved);
     }
     Ok(())
@@ -220,8 +225,16 @@ mod tests {
 
     #[test]
     fn takes_ordinary_paths() {
-        for text in ["a", "src/model.py", "données/été.csv", ".gitignore", "a b/c", "x/.git/config", "…"]
-        {
+        for text in [
+            "a",
+            "src/model.py",
+            "données/été.csv",
+            ".gitignore",
+            "a b/c",
+            "x/.git/config",
+            "…",
+            MODEL_REGISTRY,
+        ] {
             assert_eq!(text.parse::<BundlePath>().unwrap().as_str(), text);
         }
     }
@@ -252,6 +265,10 @@ mod tests {
             (".GIT/config", PathFault::Reserved),
             (".git", PathFault::Reserved),
             (".modelops-bundle/state.json", PathFault::Reserved),
+            (".modelops-bundle/Registry.yaml", PathFault::Reserved),
+            (".Modelops-Bundle/registry.yaml", PathFault::Reserved),
+            (".modelops-bundle/registry.yaml/x", PathFault::Reserved),
+            (".modelops-bundle/models/registry.yaml", PathFault::Reserved),
             (&deep, PathFault::TooLong),
             (&long, PathFault::PartTooLong),
         ] {

@@ -98,6 +98,9 @@ fn paths_that_lead_out() {
         "esc\u{1b}[31m",
         ".git/hooks/post-checkout",
         ".modelops-bundle/state.json",
+        ".modelops-bundle/REGISTRY.yaml",
+        ".Modelops-bundle/registry.yaml",
+        ".modelops-bundle/registry.yaml/deep",
         ".GIT/config",
     ] {
         let index = index(&json!({path: entry(path, content)}));

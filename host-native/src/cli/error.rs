@@ -989,7 +989,8 @@ impl From<SelectError> for CliError {
             SelectError::Path { source, .. } => {
                 let hint = match source {
                     DiskPathError::Fault { fault: PathFault::Reserved, .. } => {
-                        "git and this program keep their own files there; nothing was changed"
+                        "git and this program keep their own files there, and of those only .modelops-bundle/registry.yaml \
+                         can be tracked; nothing was changed"
                     }
                     DiskPathError::Fault { .. } | DiskPathError::NotUnicode { .. } => {
                         "give it a name that every system can write; nothing was changed"

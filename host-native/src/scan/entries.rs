@@ -57,14 +57,10 @@ impl<'a> Batch<'a> {
             self.pass_unwanted(&name.to_string_lossy(), EntryKind::File, Err(RefusalReason::NotUnicode));
             return Ok(());
         };
-        if self.folder.path.is_empty()
-            && RESERVED_FOLDERS.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
-        {
-            return Ok(());
-        }
         let (wanted, below) = self.look_up(name);
         let entry = Entry { entry, name, wanted, below };
-        if entry.is_unwanted() && self.walk.options.untracked == Untracked::Skip {
+        let untracked = if self.is_reserved(name) { Untracked::Skip } else { self.folder.untracked };
+        if entry.is_unwanted() && untracked == Untracked::Skip {
             return Ok(());
         }
         let kind = entry.entry.file_type().map_err(|source| self.fault(entry, source))?;
@@ -134,7 +130,8 @@ impl<'a> Batch<'a> {
 
     fn enter(&mut self, entry: Entry<'_>, disk: PathBuf, chain: Chain) {
         self.walked.folders.extend(entry.wanted);
-        let untracked = self.walk.options.untracked;
+        // Of our own folder nothing is anybody's but what is looked for.
+        let untracked = if self.is_reserved(entry.name) { Untracked::Skip } else { self.folder.untracked };
         if entry.below.0 == entry.below.1 {
             if untracked == Untracked::Skip {
                 return;
@@ -147,7 +144,7 @@ impl<'a> Batch<'a> {
         let ignored = if self.is_ignored(entry.name, EntryKind::Folder) { Ignored::Yes } else { Ignored::No };
         let path = self.path_of(entry.name);
         let rules = Arc::clone(&self.folder.rules);
-        self.folders.push(Folder { path, disk, rules, ignored, chain, below: entry.below });
+        self.folders.push(Folder { path, disk, rules, ignored, untracked, chain, below: entry.below });
     }
 
     fn refuse(&mut self, entry: Entry<'_>, reason: RefusalReason) {
@@ -174,7 +171,7 @@ impl<'a> Batch<'a> {
     }
 
     fn pass_unwanted(&mut self, name: &str, kind: EntryKind, readable: Result<(), RefusalReason>) {
-        let untracked = self.walk.options.untracked;
+        let untracked = self.folder.untracked;
         if untracked == Untracked::Skip {
             return;
         }
@@ -194,6 +191,12 @@ impl<'a> Batch<'a> {
 
     fn is_ignored(&self, name: &str, kind: EntryKind) -> bool {
         self.folder.ignored == Ignored::Yes || self.folder.rules.ignores(&self.path_of(name), kind)
+    }
+
+    /// Whether `name` is that of a folder that bundles keep out of.
+    fn is_reserved(&self, name: &str) -> bool {
+        self.folder.path.is_empty()
+            && RESERVED_FOLDERS.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
     }
 
     fn path_of(&self, name: &str) -> String {

@@ -135,6 +135,7 @@ pub(crate) fn walk(
         disk: root.to_owned(),
         rules: Arc::new(root_rules(root).map_err(|source| WalkError::IgnoreFile { source })?),
         ignored: Ignored::No,
+        untracked: options.untracked,
         chain: Chain::start(root),
         below: (0, wanted.len()),
     };
@@ -162,6 +163,8 @@ pub(crate) struct Folder {
     pub(crate) disk: PathBuf,
     pub(crate) rules: Arc<IgnoreRules>,
     pub(crate) ignored: Ignored,
+    /// What to do with files in it that are not looked for.
+    pub(crate) untracked: Untracked,
     pub(crate) chain: Chain,
     /// Where in the list of what is looked for those below it are.
     pub(crate) below: (usize, usize),

@@ -33,8 +33,8 @@ fn added(project: &TestProject, arguments: &[&str]) -> Value {
 }
 
 fn tracked(project: &TestProject) -> String {
-    let is_there = project.exists(".modelops-bundle/tracked");
-    if is_there { project.read_text(".modelops-bundle/tracked") } else { String::new() }
+    let is_there = project.exists(".modelops-bundle/tracked.txt");
+    if is_there { project.read_text(".modelops-bundle/tracked.txt") } else { String::new() }
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn a_bundle_that_it_pushed_is_pulled_and_pushed_again() {
 }
 
 #[test]
-fn add_and_remove_keep_the_list_where_the_old_tool_looks() {
+fn add_and_remove_put_the_list_where_the_python_tool_looks() {
     for list in ["tracked", "tracked.txt"] {
         let project = python_project();
         let before = ["tracked", "tracked.txt"]
@@ -95,12 +95,97 @@ fn add_and_remove_keep_the_list_where_the_old_tool_looks() {
         let _ = project.run(&["remove", first]).success();
         let mut expected: Vec<&str> = text.lines().skip(1).chain(["new/file.csv"]).collect();
         expected.sort_unstable();
-        assert_eq!(project.read_text(&format!(".modelops-bundle/{list}")), expected.join("\n") + "\n");
-        let other = if list == "tracked" { "tracked.txt" } else { "tracked" };
-        assert!(!project.exists(&format!(".modelops-bundle/{other}")), "there is one list");
+        assert_eq!(project.read_text(".modelops-bundle/tracked.txt"), expected.join("\n") + "\n");
+        assert!(!project.exists(".modelops-bundle/tracked"), "there is one list");
         let status = project.run(&["status", "--json", "--offline"]).success().json();
         let found = changes(&status);
         assert!(found.contains(&"added_local new/file.csv".to_owned()), "{status}");
         assert!(project.exists(first), "it is only no longer tracked");
     }
+}
+
+/// The Python tool's list of registered models.
+const REGISTRY_FILE: &str = ".modelops-bundle/registry.yaml";
+
+#[test]
+fn the_list_of_registered_models_travels_as_a_file() {
+    let place = tempfile::tempdir().unwrap();
+    let reference = format!("oci:{}", place.path().join("remote").display());
+    let project = python_project();
+    let config = project.read_text(".modelops-bundle/config.yaml");
+    project.write(".modelops-bundle/config.yaml", config.replace("localhost:5000/pyproj", &reference));
+    let _ = project.run(&["add", "."]).success();
+    let listed = project.read_text(".modelops-bundle/tracked.txt");
+    assert!(!listed.contains("registry.yaml"), "only who names it has it tracked: {listed}");
+    let _ = project.run(&["add", REGISTRY_FILE]).success();
+    let _ = project.run(&["push"]).success();
+
+    let second = TestProject::new();
+    let _ = second.run(&["init", "--ref", &reference]).success();
+    let _ = second.run(&["pull"]).success();
+    assert_eq!(second.read(REGISTRY_FILE), project.read(REGISTRY_FILE));
+    let settings = second.read(".modelops-bundle/config.yaml");
+    // It is data: what it says is nobody's setting.
+    second.write(REGISTRY_FILE, "registry_ref: elsewhere.example/x\nlayout: packed\n");
+    let status = second.run(&["status", "--json"]).success().json();
+    assert!(changes(&status).contains(&format!("modified_local {REGISTRY_FILE}")), "{status}");
+    let _ = second.run(&["push"]).success();
+    assert_eq!(second.read(".modelops-bundle/config.yaml"), settings);
+
+    let _ = project.run(&["pull"]).success();
+    assert_eq!(second.read(REGISTRY_FILE), project.read(REGISTRY_FILE));
+    let _ = project.run(&["remove", "--rm", REGISTRY_FILE]).success();
+    assert!(!project.exists(REGISTRY_FILE) && project.exists(".modelops-bundle/state.json"));
+}
+
+#[test]
+#[cfg(unix)]
+fn the_list_of_registered_models_is_written_through_no_link() {
+    let place = tempfile::tempdir().unwrap();
+    let reference = format!("oci:{}", place.path().join("remote").display());
+    let project = python_project();
+    let _ = project.run(&["add", REGISTRY_FILE]).success();
+    let config = project.read_text(".modelops-bundle/config.yaml");
+    project.write(".modelops-bundle/config.yaml", config.replace("localhost:5000/pyproj", &reference));
+    let _ = project.run(&["push"]).success();
+
+    let second = TestProject::new();
+    let _ = second.run(&["init", "--ref", &reference]).success();
+    let outside = place.path().join("outside");
+    std::fs::write(&outside, "theirs").unwrap();
+    std::os::unix::fs::symlink(&outside, second.path().join(REGISTRY_FILE)).unwrap();
+    let output = second.run(&["pull"]).code(3);
+    assert!(output.stderr().contains("registry.yaml"), "{output}");
+    let settings = second.path().join(".modelops-bundle/config.yaml");
+    std::fs::remove_file(second.path().join(REGISTRY_FILE)).unwrap();
+    std::os::unix::fs::symlink(&settings, second.path().join(REGISTRY_FILE)).unwrap();
+    let _ = second.run(&["pull"]).code(3);
+    // Tracked, the settings would travel under its name.
+    let _ = second.run(&["add", REGISTRY_FILE]).code(1);
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "theirs");
+    assert!(std::fs::read_to_string(&settings).unwrap().contains("registry_ref"));
+}
+
+#[test]
+fn every_name_that_is_tracked_is_pushed_and_comes_back() {
+    let place = tempfile::tempdir().unwrap();
+    let reference = format!("oci:{}", place.path().join("remote").display());
+    let project = TestProject::new();
+    let _ = project.run(&["init", "--ref", &reference]).success();
+    let names = ["#1 results.csv", " ", "trailing ", "\u{feff}marked", "'quoted\"", "#d/e", "d/ x", "plain"];
+    for name in names {
+        project.write(name, name);
+    }
+    let _ = project.run(&["add", "."]).success();
+    let _ = project.run(&["push"]).success();
+
+    let second = TestProject::new();
+    let _ = second.run(&["init", "--ref", &reference]).success();
+    let _ = second.run(&["pull"]).success();
+    second.tree().assert_same(&project.tree());
+    let _ = second.run(&["remove", "plain"]).success();
+    let pushed = second.run(&["push", "--json"]).success().json();
+    assert_eq!(pushed["changed"], true, "{pushed}");
+    let listed = project.run(&["diff", "--json"]).success().json();
+    assert_eq!(listed["changes"].as_array().unwrap().len(), 1, "nothing but that is dropped: {listed}");
 }

@@ -110,7 +110,7 @@ fn a_link_that_is_named_and_refused_is_an_error() {
     }
     // Nothing is found below a link that is not followed.
     let _ = project.run(&["add", "out/secret"]).code(6);
-    assert!(!project.exists(".modelops-bundle/tracked"));
+    assert!(!project.exists(".modelops-bundle/tracked.txt"));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn remove_deletes_links_and_nothing_outside() {
     let output = project.run(&["remove", "--rm", "out", "relative"]).code(1);
     assert!(output.stderr().contains("leads out of the project"), "{output}");
     assert!(secret.exists() && project.exists("relative"));
-    assert_eq!(project.read_text(".modelops-bundle/tracked").lines().count(), 4, "nothing was changed");
+    assert_eq!(project.read_text(".modelops-bundle/tracked.txt").lines().count(), 4, "nothing was changed");
 
     let _ = project.run(&["remove", "--rm", "out-file", "relative", "alias/file"]).success();
     assert!(!project.exists("out-file") && !project.exists("relative") && secret.exists());

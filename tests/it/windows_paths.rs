@@ -26,7 +26,7 @@ fn what_travels_has_slashes() {
     let titles: Vec<_> =
         titles.map(|layer| &layer["annotations"]["org.opencontainers.image.title"]).collect();
     assert_eq!(titles, ["data/deep/a b.csv", "src/x.py"]);
-    assert_eq!(project.read_text(".modelops-bundle/tracked"), "data/deep/a b.csv\nsrc/x.py\n");
+    assert_eq!(project.read_text(".modelops-bundle/tracked.txt"), "data/deep/a b.csv\nsrc/x.py\n");
 }
 
 #[test]
@@ -69,5 +69,5 @@ fn names_that_are_no_paths_of_a_bundle_are_refused_with_the_reason() {
         let output = project.run(&["add", "x", argument]).code(2);
         assert!(output.stderr().contains(words), "{output}");
     }
-    assert!(!project.exists(".modelops-bundle/tracked"));
+    assert!(!project.exists(".modelops-bundle/tracked.txt"));
 }

@@ -15,13 +15,14 @@ use cap_std::fs::Dir;
 use thiserror::Error;
 
 use super::atomic::sync_folder;
-use super::folder::Project;
+use super::folder::{PROJECT_FOLDER, Project};
 use super::journal::{Before, Delete, Journal, Promise};
 use super::new_folders::{NewFolder, NewFolders};
 use super::parents::{Missing, ParentError, Parents, split};
 use super::rescue::{Rescued, place, remove_empty_tree, rescue};
 use super::staging::clear;
 use super::stamp::Stamp;
+use super::tracked::{TRACKED_FILE, drop_former};
 
 /// From how many folders on one sync of the whole file system is cheaper than one for each.
 #[cfg(target_os = "linux")]
@@ -237,7 +238,9 @@ impl Work<'_> {
                 return Ok(());
             };
             let fault = |source| ApplyError::Write { path: path.clone(), source };
-            let Some(obstacle) = error.obstacle().map(str::to_owned) else {
+            // The journal lies in the project's own folder, and would go with it.
+            let obstacle = error.obstacle().filter(|folder| *folder != PROJECT_FOLDER).map(str::to_owned);
+            let Some(obstacle) = obstacle else {
                 return Err(ApplyError::Parent { path: path.clone(), source: error });
             };
             let (above, _) = split(&obstacle);
@@ -278,6 +281,11 @@ impl Work<'_> {
                     Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
+            }
+            // A journal of an earlier release puts the list under its former name.
+            if self.journal.own_files.iter().any(|(_, name)| name == TRACKED_FILE) {
+                (self.before_step)("former list")?;
+                drop_former(self.project)?;
             }
             sync_folder(&self.project.folder())?;
         }

@@ -23,7 +23,7 @@ use super::new_folders::NewFolders;
 use super::parents::{Missing, ParentError, Parents, split};
 use super::staging::{Staging, sync_files};
 use super::stamp::Stamp;
-use super::tracked::tracked_file;
+use super::tracked::TRACKED_FILE;
 
 /// Version 1 knew no files that are staged in folders.
 const VERSION: u32 = 2;
@@ -115,7 +115,7 @@ impl<'a> Commit<'a> {
         writes.sort_by(|a, b| a.path.cmp(&b.path));
         deletes.sort_by(|a, b| a.path.cmp(&b.path));
         check_targets(project, &writes, &deletes, staging.new_folders())?;
-        let own_files = stage_own_files(project, staging, then)?;
+        let own_files = stage_own_files(staging, then)?;
         let files: Vec<&Path> = writes.iter().map(|write| write.staged.as_path()).collect();
         let fault = |source| PrepareError::Staging { folder: staging.folder().to_owned(), source };
         sync_files(staging.folder(), files.into_iter()).map_err(fault)?;
@@ -209,18 +209,14 @@ fn promise(staging: &Staging, write: Write) -> Result<Promise, PrepareError> {
     }
 }
 
-fn stage_own_files(
-    project: &Project,
-    staging: &Staging,
-    then: &StateAfter,
-) -> Result<Vec<(String, String)>, PrepareError> {
-    let tracked = tracked_file(project);
-    let tracked = tracked.file_name().unwrap_or_default().to_string_lossy().into_owned();
+fn stage_own_files(staging: &Staging, then: &StateAfter) -> Result<Vec<(String, String)>, PrepareError> {
     for (name, content) in [(STAGED_STATE, &then.state), (STAGED_TRACKED, &then.tracked)] {
         let path = staging.folder().join(name);
         write_atomically(&path, content).map_err(|source| PrepareError::Staging { folder: path, source })?;
     }
-    Ok(vec![(STAGED_STATE.to_owned(), "state.json".to_owned()), (STAGED_TRACKED.to_owned(), tracked)])
+    Ok([(STAGED_STATE, "state.json"), (STAGED_TRACKED, TRACKED_FILE)]
+        .map(|(staged, name)| (staged.to_owned(), name.to_owned()))
+        .to_vec())
 }
 
 /// Refuses when anything is not as the scan saw it, or stands where a folder has to be.

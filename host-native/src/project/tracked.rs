@@ -1,4 +1,7 @@
 //! The list of tracked paths: one POSIX path a line. What lies at those paths: [`crate::scan`].
+//!
+//! The Python tool reads the same list: it strips lines, and takes those that begin with `#` for comments. A path that
+//! would not survive that is written as `./PATH/`, which names the same file and is no path of a bundle itself.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -10,15 +13,17 @@ use thiserror::Error;
 use super::atomic::write_atomically;
 use super::folder::Project;
 
-/// The names that the list may have. Later Python releases use the second and do not read the first, so a project
-/// that has it keeps it.
-const FILE: &str = "tracked";
-const TEXT_FILE: &str = "tracked.txt";
+/// The file that holds the list, which is the only one that the Python tool reads.
+pub(crate) const TRACKED_FILE: &str = "tracked.txt";
 
-/// The file that holds the project's list, whether it exists or is yet to be written.
-pub fn tracked_file(project: &Project) -> PathBuf {
-    let text = project.in_folder(TEXT_FILE);
-    if text.exists() { text } else { project.in_folder(FILE) }
+/// What earlier releases called it. It counts only where it is alone, and goes when the list is written.
+pub(crate) const FORMER_FILE: &str = "tracked";
+
+/// The file that holds the project's list now.
+fn tracked_file(project: &Project) -> PathBuf {
+    let file = project.in_folder(TRACKED_FILE);
+    let former = project.in_folder(FORMER_FILE);
+    if !file.exists() && former.exists() { former } else { file }
 }
 
 /// Reads the list; a project without one tracks nothing.
@@ -33,18 +38,46 @@ pub fn read_tracked(project: &Project) -> Result<ByPath<BundlePath>, TrackedErro
 
 /// Replaces the list.
 pub fn write_tracked(project: &Project, tracked: &ByPath<BundlePath>) -> Result<(), TrackedError> {
-    let file = tracked_file(project);
-    write_atomically(&file, &format_tracked(tracked)).map_err(|source| TrackedError::Write { file, source })
+    let file = project.in_folder(TRACKED_FILE);
+    write_atomically(&file, &format_tracked(tracked))
+        .map_err(|source| TrackedError::Write { file, source })?;
+    drop_former(project)
+        .map_err(|source| TrackedError::Write { file: project.in_folder(FORMER_FILE), source })
+}
+
+/// Takes away the list of an earlier release, once there is one under the name of today.
+///
+/// Killed before this, a project has both, of which the new one counts.
+pub(crate) fn drop_former(project: &Project) -> io::Result<()> {
+    match std::fs::remove_file(project.in_folder(FORMER_FILE)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The list as its file holds it.
 pub fn format_tracked(tracked: &ByPath<BundlePath>) -> Vec<u8> {
     let mut text = Vec::with_capacity(tracked.iter().map(|path| path.as_str().len() + 1).sum());
     for path in tracked {
-        text.extend_from_slice(path.as_str().as_bytes());
-        text.push(b'\n');
+        let (before, after) = if needs_marks(path.as_str()) { ("./", "/") } else { ("", "") };
+        for part in [before, path.as_str(), after, "\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
     }
     text
+}
+
+/// Whether a line of just `path` would be read as something else, here or by the Python tool.
+fn needs_marks(path: &str) -> bool {
+    path.starts_with(['#', '\u{feff}']) || path.trim() != path
+}
+
+/// The path that a line names; no path of a bundle begins with `./` itself.
+fn without_marks(line: &str) -> &str {
+    match line.strip_prefix("./") {
+        Some(path) => path.strip_suffix('/').unwrap_or(path),
+        None => line,
+    }
 }
 
 fn parse(bytes: &[u8], file: &std::path::Path) -> Result<ByPath<BundlePath>, TrackedError> {
@@ -61,7 +94,7 @@ fn parse(bytes: &[u8], file: &std::path::Path) -> Result<ByPath<BundlePath>, Tra
         }
         let fault =
             |fault| TrackedError::Line { file: file.to_owned(), line: at + 1, text: text.to_owned(), fault };
-        paths.push(text.parse().map_err(fault)?);
+        paths.push(without_marks(text).parse().map_err(fault)?);
     }
     Ok(sorted_once(paths))
 }
@@ -131,30 +164,68 @@ mod tests {
         let (_folder, project) = project();
         assert!(read_tracked(&project).unwrap().is_empty());
         let text = "\u{feff}b.txt\r\n\r\n# why\na/x y\n  \nb.txt\na-b";
-        std::fs::write(project.in_folder("tracked"), text).unwrap();
+        std::fs::write(project.in_folder("tracked.txt"), text).unwrap();
         let paths: Vec<_> = read_tracked(&project).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(paths, ["a-b", "a/x y", "b.txt"]);
     }
 
     #[test]
-    fn keeps_the_name_that_is_there() {
+    fn the_list_of_an_earlier_release_moves_when_it_is_written() {
         let (_folder, project) = project();
+        std::fs::write(project.in_folder("tracked"), "old\n").unwrap();
+        assert_eq!(read_tracked(&project).unwrap()[0].as_str(), "old");
         let tracked = ByPath::new(vec!["b".parse().unwrap(), "a".parse().unwrap()]).unwrap();
         write_tracked(&project, &tracked).unwrap();
-        assert_eq!(std::fs::read(project.in_folder("tracked")).unwrap(), b"a\nb\n");
-        std::fs::rename(project.in_folder("tracked"), project.in_folder("tracked.txt")).unwrap();
-        write_tracked(&project, &ByPath::default()).unwrap();
-        assert_eq!(std::fs::read(project.in_folder("tracked.txt")).unwrap(), b"");
+        assert_eq!(std::fs::read(project.in_folder("tracked.txt")).unwrap(), b"a\nb\n");
         assert!(!project.in_folder("tracked").exists());
+        // As after a kill between the two steps.
+        std::fs::write(project.in_folder("tracked"), "old\n").unwrap();
+        assert_eq!(read_tracked(&project).unwrap(), tracked);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (_folder, project) = project();
+        let names = [
+            "#1 results.csv",
+            "#",
+            " ",
+            "  ",
+            " leading",
+            "trailing ",
+            "\u{feff}marked",
+            "\u{a0}",
+            "\u{3000}x",
+            "\"quoted\"",
+            "'a'",
+            "!not",
+            "a #b",
+            "folder/ ",
+            "#d/e",
+            " /x",
+            "plain",
+        ];
+        let tracked: ByPath<BundlePath> = names.into_iter().map(|name| name.parse().unwrap()).collect();
+        write_tracked(&project, &tracked).unwrap();
+        assert_eq!(read_tracked(&project).unwrap(), tracked);
+        // Neither stripping lines nor leaving out comments, as the Python tool does, takes anything from it.
+        let text = std::fs::read_to_string(project.in_folder("tracked.txt")).unwrap();
+        assert!(
+            text.lines().all(|line| line.trim() == line && !line.is_empty() && !line.starts_with('#')),
+            "{text}"
+        );
+        assert_eq!(text.lines().filter(|line| line.starts_with("./")).count(), 12, "{text}");
     }
 
     #[test]
     fn names_the_line_and_its_fault() {
         let (_folder, project) = project();
-        std::fs::write(project.in_folder("tracked"), "a\n../x\n").unwrap();
+        std::fs::write(project.in_folder("tracked.txt"), "a\n../x\n").unwrap();
         let error = read_tracked(&project).unwrap_err();
         assert!(matches!(error, TrackedError::Line { line: 2, fault: PathFault::DotDotPart, .. }), "{error}");
-        std::fs::write(project.in_folder("tracked"), b"a\n\xff\n").unwrap();
+        std::fs::write(project.in_folder("tracked.txt"), b"a\n././x\n").unwrap();
+        assert!(matches!(read_tracked(&project), Err(TrackedError::Line { line: 2, .. })));
+        std::fs::write(project.in_folder("tracked.txt"), b"a\n\xff\n").unwrap();
         assert!(matches!(read_tracked(&project), Err(TrackedError::NotUnicode { line: 2, .. })));
     }
 }

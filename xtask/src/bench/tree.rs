@@ -39,7 +39,7 @@ pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
 /// `add` to a list that is empty, and `remove` from one that is full.
 fn lists(arena: &Arena, name: &str, tree: &Path) -> Result<Vec<Row>> {
     arena.init(tree, &format!("oci:{}", arena.fresh(REMOTE)?.display()))?;
-    let list = arena.remembered(tree, "tracked");
+    let list = arena.remembered(tree, "tracked.txt");
     quietly(&mut arena.ours(tree, &["add", "."]))?;
     let full = fs::read(&list).context(|| format!("cannot read {}", list.display()))?;
     let repository = arena.passing_file("a100-git");

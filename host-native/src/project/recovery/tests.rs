@@ -55,7 +55,7 @@ impl Fixture {
             fixture.put(path, content);
         }
         std::fs::write(fixture.project.state_file(), "old state").unwrap();
-        std::fs::write(fixture.project.in_folder("tracked.txt"), "old tracked").unwrap();
+        std::fs::write(fixture.project.in_folder("tracked"), "old tracked").unwrap();
         fixture
     }
 
@@ -125,6 +125,7 @@ impl Fixture {
         assert_eq!(mode & 0o100, 0o100);
         assert_eq!(std::fs::read(self.project.state_file()).unwrap(), b"new state");
         assert_eq!(std::fs::read(self.project.in_folder("tracked.txt")).unwrap(), b"new tracked");
+        assert!(!self.project.in_folder("tracked").exists(), "the list has one name");
         assert!(!self.project.journal_file().exists() && !self.project.staging_folder().exists());
         assert_eq!(recover(&self.project, Duration::ZERO).unwrap(), Recovery::NothingToDo);
     }

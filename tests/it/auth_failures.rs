@@ -210,21 +210,27 @@ fn a_helper_that_fails_is_named() {
         "{missing}"
     );
     for (script, part) in [
-        ("echo '\x1b[31mlocked' >&2; exit 1", "failed to get: \\u{1b}"),
-        ("echo locked; exit 1", "failed to get: locked"),
-        ("echo junk", "something else than credentials"),
+        ("echo 'locked: S3cret' >&2; exit 1", "failed to get: it ended with exit status: 1"),
+        ("echo locked S3cret; exit 3", "failed to get: it ended with exit status: 3"),
+        ("echo junk S3cret", "something else than credentials"),
     ] {
         let path = put_helper(&project, "bad", &format!("#!/bin/sh\n{script}\n"));
-        let failed = project.command(["push"]).env("PATH", path).run().code(5);
+        let failed = project.command(["push"]).env("PATH", &path).run().code(5);
         let said = failed.stderr();
-        assert!(said.contains("docker-credential-bad") && !said.contains('\x1b'), "{failed}");
-        assert!(said.contains(part) || (part.contains("\\u") && said.contains("[31mlocked")), "{failed}");
+        assert!(said.contains("docker-credential-bad") && said.contains(part), "{failed}");
+        assert!(!said.contains("locked") && !said.contains("S3cret"), "its own words are not for everybody");
     }
+    let path = put_helper(&project, "bad", "#!/bin/sh\necho '\x1b[31mlocked' >&2; exit 1\n");
+    let asked = project.command(["push", "-vv"]).env("PATH", path).run().code(5);
+    assert!(asked.stderr().contains("[31mlocked") && !asked.stderr().contains('\x1b'), "{asked}");
     // What it was given in secret is cut from what it says.
     let path = put_helper(&project, "bad", "#!/bin/sh\ncat >&2\nexit 1\n");
     let arguments = ["login", host, "-u", USER, "--password-stdin"];
-    let failed = project.command(arguments).env("PATH", path).input(PASSWORD).run().code(5);
-    assert!(!failed.stderr().contains(PASSWORD), "{failed}");
+    for loud in ["-q", "-vvv"] {
+        let failed = project.command(arguments.iter().chain(&[loud])).env("PATH", &path).input(PASSWORD);
+        let failed = failed.run().code(5);
+        assert!(!failed.stderr().contains(PASSWORD), "{failed}");
+    }
     fs::write(&config, r#"{"credsStore":"../x"}"#).unwrap();
     assert!(project.run(&["push"]).code(5).stderr().contains("`credsStore` is no name of a helper"));
     fs::write(&config, "{\n  \"auths\": {,").unwrap();
@@ -346,4 +352,215 @@ fn skopeo_and_the_program_read_the_same_logins() {
     };
     let _ = inspect().success();
     assert_eq!(Request::new("GET", "/v2/").send(host).unwrap().status, 401);
+}
+
+/// The file of credentials in a user's folder.
+fn docker_file(home: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(home.join(".docker/config.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn logins_at_the_same_time_are_all_kept() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let project = TestProject::new();
+    let hosts: Vec<Proxy> = (0..8).map(|_| Proxy::start(registry.host())).collect();
+    // What a program left that was killed locks nobody out.
+    put(&project, ".docker/config.json.lock", "");
+    put(&project, ".docker/config.json", r#"{"psFormat":"x","auths":{"other.example":{"auth":"YTpi"}}}"#);
+    let together = |arguments: &dyn Fn(&str) -> Vec<String>| {
+        let runs: Vec<_> = hosts
+            .iter()
+            .map(|proxy| project.command(arguments(proxy.host())).input(PASSWORD).spawn())
+            .collect();
+        for run in runs {
+            let _ = run.wait().success();
+        }
+        docker_file(project.home())
+    };
+    let kept = together(&|host| ["login", host, "-u", USER, "--password-stdin"].map(str::to_owned).into());
+    assert_eq!(kept["auths"].as_object().unwrap().len(), 9, "{kept}");
+    let kept = together(&|host| ["logout", host].map(str::to_owned).into());
+    assert_eq!(kept, json!({"psFormat": "x", "auths": {"other.example": {"auth": "YTpi"}}}));
+    let left = fs::read_dir(project.home().join(".docker")).unwrap().count();
+    assert_eq!(left, 1, "nothing stays beside the file");
+}
+
+#[test]
+fn what_anybody_may_read_is_read_where_credentials_cannot_be_found_out() {
+    for generation in Generation::ALL {
+        let tokens = TokenServer::start();
+        let registry = RegistrySetup::new(generation).with_tokens(&tokens).start();
+        if !can_connect_to_registry(&registry) {
+            return;
+        }
+        let host = registry.host();
+        let writer = project_on(host, "public/model");
+        writer.write("a", "1");
+        let _ = writer.run(&["add", "a"]).success();
+        let _ = login(&writer, host, USER, PASSWORD).success();
+        let _ = writer.run(&["push"]).success();
+        let reference = format!("{host}/public/model");
+        for (file, text, part) in [
+            ("config.json", r#"{"credsStore":"absent"}"#, "docker-credential-absent"),
+            (
+                "config.json",
+                r#"{"credHelpers":{"127.0.0.1":"x"},"credsStore":"absent"}"#,
+                "docker-credential-absent",
+            ),
+            ("config.json", "{", "line 1 is no JSON"),
+            ("config.json/x", "", "config.json"),
+        ] {
+            let reader = TestProject::new();
+            put(&reader, &format!(".docker/{file}"), text);
+            let pulled = reader.run(&["pull", &reference]).success();
+            assert_eq!(pulled.stderr().matches("cannot be found out").count(), 1, "{pulled}");
+            assert!(pulled.stderr().contains(part) && pulled.stderr().contains("config.json"), "{pulled}");
+            let _ = reader.run(&["verify", "latest"]).success();
+            let pulled = reader.run(&["pull", "--json"]).success();
+            let _ = pulled.json();
+            // What is private is refused, and both is said: that, and why nobody in particular asked.
+            let private = reader.run(&["pull", &format!("{host}/team/model")]).code(5);
+            let said = private.stderr();
+            assert!(
+                said.contains("error: ") && said.contains("wants a login") && said.contains(part),
+                "{private}"
+            );
+            // Nothing is written for want of a name.
+            reader.write("a", "mine");
+            tokens.take_seen();
+            let refused = reader.run(&["push"]).code(5);
+            assert!(refused.stderr().contains(part), "{refused}");
+            let pushes = |request: &modelops_bundle_tests::TokenRequest| {
+                request.scopes.iter().any(|s| s.contains("push"))
+            };
+            assert!(!tokens.take_seen().iter().any(pushes), "no token to write with is asked for");
+        }
+    }
+}
+
+#[test]
+fn a_hint_says_where_refused_credentials_come_from() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let (host, wrong) = (registry.host(), "d3ad-beef");
+    let auth = "cmVzZWFyY2hlcjpkM2FkLWJlZWY=";
+    let entries = |key: &str| json!({"auths": {key: {"auth": auth}}}).to_string();
+    let ours = [("MODELOPS_BUNDLE_USERNAME", USER), ("MODELOPS_BUNDLE_PASSWORD", wrong)];
+    let python = [("REGISTRY_USERNAME", USER), ("REGISTRY_PASSWORD", wrong)];
+    let docker = entries(host);
+    for (variables, part) in [
+        (ours.to_vec(), "MODELOPS_BUNDLE_USERNAME and MODELOPS_BUNDLE_PASSWORD"),
+        (python.to_vec(), "REGISTRY_USERNAME and REGISTRY_PASSWORD"),
+        (vec![("DOCKER_AUTH_CONFIG", docker.as_str())], "the environment variable DOCKER_AUTH_CONFIG"),
+    ] {
+        let project = small_project(host);
+        let mut command = project.command(["push"]);
+        for (name, value) in variables {
+            command = command.env(name, value);
+        }
+        let refused = command.run().code(5);
+        let said = refused.stderr();
+        assert!(said.contains(part) && said.contains("unset"), "{refused}");
+        assert!(!said.contains(wrong) && !said.contains(auth), "{refused}");
+    }
+    for (key, part) in [(host.to_owned(), "log in anew"), (format!("{host}/team"), "mend that entry")] {
+        let project = small_project(host);
+        put(&project, ".docker/config.json", &entries(&key));
+        let refused = project.run(&["push"]).code(5);
+        assert!(refused.stderr().contains("config.json") && refused.stderr().contains(part), "{refused}");
+    }
+    let project = small_project(host);
+    put(&project, ".docker/config.json", r#"{"credsStore":"w"}"#);
+    let script = format!("#!/bin/sh\necho '{{\"Username\":\"{USER}\",\"Secret\":\"{wrong}\"}}'\n");
+    let path = put_helper(&project, "w", &script);
+    let refused = project.command(["push"]).env("PATH", path).run().code(5);
+    assert!(refused.stderr().contains("credential helper `docker-credential-w`"), "{refused}");
+    // Right ones in the same places are taken.
+    for (variables, key) in
+        [(["REGISTRY_USERNAME", "REGISTRY_PASSWORD"].to_vec(), ""), (vec![], "DOCKER_AUTH_CONFIG")]
+    {
+        let project = small_project(host);
+        let mut command = project.command(["push"]);
+        for (name, value) in variables.into_iter().zip([USER, PASSWORD]) {
+            command = command.env(name, value);
+        }
+        if !key.is_empty() {
+            command = command.env(key, entry(&format!("https://{host}")));
+        }
+        let _ = command.run().success();
+    }
+}
+
+#[test]
+fn credentials_for_no_registry_in_particular_are_named_before_they_go_to_one_of_the_projects_choice() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let (host, project) = (registry.host(), small_project(registry.host()));
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let command = project.command(arguments).env("MODELOPS_BUNDLE_USERNAME", USER);
+        let command = command.env("MODELOPS_BUNDLE_PASSWORD", PASSWORD);
+        variables.iter().fold(command, |command, (name, value)| command.env(name, value)).run()
+    };
+    let warns = |output: &CommandOutput| output.stderr().matches("MODELOPS_BUNDLE_REGISTRY=HOST").count();
+    let pushed = run(&["push"], &[]).success();
+    assert_eq!(warns(&pushed), 1, "once: {pushed}");
+    assert!(pushed.stderr().contains(host), "{pushed}");
+    assert_eq!(warns(&run(&["push", "-q"], &[]).success()), 0);
+    assert_eq!(warns(&run(&["push"], &[("MODELOPS_BUNDLE_REGISTRY", host)]).success()), 0);
+    assert_eq!(warns(&run(&["pull", &format!("{host}/team/model:latest")], &[]).success()), 0);
+    let open = Registry::start();
+    if can_connect_to_registry(&open) {
+        let elsewhere = small_project(open.host());
+        let command = elsewhere.command(["push"]).env("MODELOPS_BUNDLE_USERNAME", USER);
+        let pushed = command.env("MODELOPS_BUNDLE_PASSWORD", PASSWORD).run().success();
+        assert_eq!(warns(&pushed), 0, "nothing was told: {pushed}");
+    }
+}
+
+#[test]
+fn a_login_that_cannot_be_kept_is_no_refusal() {
+    let registry = Registry::start_with_password();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let project = small_project(registry.host());
+    let file = put(&project, "file", "");
+    for folder in [Path::new("/proc/self"), &file.join("below")] {
+        let arguments = ["login", registry.host(), "-u", USER, "--password-stdin", "--json"];
+        let command = project.command(arguments).env("DOCKER_CONFIG", folder).input(PASSWORD);
+        let failed = command.run().code(1);
+        assert_eq!(failed.json()["error"]["kind"], "failure", "{failed}");
+    }
+}
+
+#[test]
+fn a_login_to_something_else_than_a_registry_says_so() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = small_project(registry.host());
+    for fault in [Fault::Answer(404, vec![]), Fault::Answer(405, vec![]), Fault::Page] {
+        proxy.inject(Matching::new("GET", "/v2/"), fault);
+        let refused = login(&project, proxy.host(), USER, PASSWORD).code(7);
+        let said = refused.stderr();
+        assert!(
+            said.contains("does not answer like a registry") && !said.contains("push it again"),
+            "{refused}"
+        );
+    }
+    assert!(!project.home().join(".docker").exists(), "nothing was stored");
+    // Busy is not the same as being something else.
+    proxy.inject(Matching::new("GET", "/v2/").always(), Fault::Answer(429, vec![("Retry-After", "0")]));
+    let arguments = ["login", proxy.host(), "-u", USER, "--password-stdin", "--retries", "0"];
+    let busy = project.command(arguments).input(PASSWORD).run().code(7);
+    assert!(!busy.stderr().contains("like a registry"), "{busy}");
 }

@@ -19,7 +19,9 @@ use crate::component::answers::{
     FactsError, IndexError, ManifestError, ResolveError, SealError, VersionError,
 };
 use crate::component::{self, CallError, CoreError};
-use crate::credentials::CredentialsError;
+use crate::credentials::config::ConfigPlace;
+use crate::credentials::server::Server;
+use crate::credentials::{CredentialsError, Origin};
 use crate::environment::EnvironmentError;
 use crate::health::Finding;
 use crate::patch::PatchError;
@@ -36,7 +38,7 @@ use crate::pull::PullError;
 use crate::push::{PlanVersionError, PushError};
 use crate::remote::archive::ArchiveError;
 use crate::remote::registry::catalog::CatalogError;
-use crate::remote::{RemoteError, RemoteErrorKind, TlsFileError};
+use crate::remote::{Notice, RemoteError, RemoteErrorKind, TlsFileError};
 use crate::scan::select::SelectError;
 use crate::scan::{Refused, ScanError};
 use crate::transfer::{
@@ -239,14 +241,12 @@ impl From<RemoteError> for CliError {
             RemoteErrorKind::Other => Exit::Failure,
         };
         let hint = match &error {
-            RemoteError::BadCredentials { host, .. } => {
-                return Self::of(exit, &error).hint(format!(
-                    "check the user and the password, and log in anew: `modelops-bundle login {host} -u USER`"
-                ));
+            RemoteError::BadCredentials { host, origin, .. } => {
+                return Self::of(exit, &error).hint(refused_credentials_hint(host, origin));
             }
             RemoteError::Unauthorized { host, .. } => {
                 return Self::of(exit, &error).hint(format!(
-                    "log in with `modelops-bundle login {host} -u USER`; with --password-stdin in scripts"
+                    "log in with `modelops-bundle login {host}`; with `-u USER --password-stdin` in scripts"
                 ));
             }
             RemoteError::Certificate { .. } => {
@@ -312,14 +312,46 @@ impl From<RemoteError> for CliError {
     }
 }
 
+/// What to do about credentials that were refused: where they are, since a login elsewhere would not count.
+fn refused_credentials_hint(host: &str, origin: &Origin) -> String {
+    let log_in = format!("log in anew with `modelops-bundle login {host}`");
+    match origin {
+        Origin::Given => {
+            "check the user and the password; a registry may want a token in place of it".to_owned()
+        }
+        Origin::Variables { user, password, .. } => format!(
+            "they come from the environment variables {user} and {password}, which go before every login: set them \
+             right, or unset them and {log_in}"
+        ),
+        Origin::Variable { name } => format!(
+            "they come from the environment variable {name}, which goes before every login: set it right, or unset it \
+             and {log_in}"
+        ),
+        Origin::File { path, key } if Server::new(host, "").is_named_by(key) => {
+            format!("they come from `{}`: {log_in}", path.display())
+        }
+        Origin::File { path, key } => format!(
+            "they come from `{}`, where `{key}` goes before what a login keeps: mend that entry, or take it out and \
+             {log_in}",
+            path.display()
+        ),
+        Origin::Helper { program } => format!("they come from the credential helper `{program}`: {log_in}"),
+    }
+}
+
 fn credentials_hint(error: &CredentialsError) -> &'static str {
     match error {
-        CredentialsError::Config { .. } => "mend the file, or move it away and log in anew",
+        CredentialsError::Config { place: ConfigPlace::File(_), .. } => {
+            "mend the file, or move it away and log in anew"
+        }
+        CredentialsError::Config { place: ConfigPlace::Variable(_), .. } => {
+            "set it to what Docker's file holds, such as {\"auths\":{\"HOST\":{\"auth\":\"…\"}}}, or unset it"
+        }
         CredentialsError::Environment { .. } => "set both of them, or none",
         CredentialsError::Helper { .. }
         | CredentialsError::HelperAnswer { .. }
         | CredentialsError::HelperSilent { .. } => {
-            "run the helper by hand to see what is wrong: `echo HOST | docker-credential-NAME get`"
+            "see what the helper itself says with -vv, or run it by hand: `echo HOST | docker-credential-NAME get`"
         }
         CredentialsError::HelperMissing { .. } => {
             "install it, or take its name out of `credsStore` and `credHelpers` in that file"
@@ -329,9 +361,40 @@ fn credentials_hint(error: &CredentialsError) -> &'static str {
     }
 }
 
+/// A notice, in words; none where it needs no saying, since the user named the registry himself.
+pub(crate) fn notice_words(notice: &Notice, is_named: impl Fn(&str) -> bool) -> Option<String> {
+    match notice {
+        Notice::Anonymous { host, why } => {
+            let cause = CliError::of(Exit::Authentication, why.as_ref());
+            let hint = credentials_hint(why);
+            Some(format!(
+                "{host} wants a login, and the credentials for it cannot be found out: {}; what anybody may read is \
+                 read without any\nhint: {hint}",
+                shown(&cause.message)
+            ))
+        }
+        Notice::CredentialsForAnyone { host, .. } if is_named(host) => None,
+        Notice::CredentialsForAnyone { host, variable } => Some(format!(
+            "{variable} and its password go to {}, which you did not name: the project's settings do; \
+             MODELOPS_BUNDLE_REGISTRY=HOST says which registry they are for",
+            shown(host)
+        )),
+    }
+}
+
 impl From<CredentialsError> for CliError {
     fn from(error: CredentialsError) -> Self {
-        Self::of(Exit::Authentication, &error).hint(credentials_hint(&error))
+        let exit = match &error {
+            // Nobody was refused.
+            CredentialsError::Io { .. } | CredentialsError::NoHome => Exit::Failure,
+            CredentialsError::Config { .. }
+            | CredentialsError::Environment { .. }
+            | CredentialsError::Helper { .. }
+            | CredentialsError::HelperAnswer { .. }
+            | CredentialsError::HelperMissing { .. }
+            | CredentialsError::HelperSilent { .. } => Exit::Authentication,
+        };
+        Self::of(exit, &error).hint(credentials_hint(&error))
     }
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod error;
+mod notices;
 mod progress;
 mod session;
 mod subject;

@@ -11,6 +11,7 @@ use bundle_core::reference::{Place, Reference, Tag};
 
 use super::args::GlobalArgs;
 use super::error::{CliError, Exit};
+use super::notices::ToldOnce;
 use super::ui::Ui;
 use crate::bundle::Context;
 use crate::component::Core;
@@ -19,7 +20,7 @@ use crate::progress::Progress;
 use crate::project::recovery::{Applied, Recovery, recover, recover_locked};
 use crate::project::{Config, Project, ProjectLock};
 use crate::remote::{
-    Login, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, Version, open,
+    Login, Notices, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, Version, open,
 };
 use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan};
 use crate::workspace::Workspace;
@@ -34,6 +35,8 @@ pub(crate) const DEFAULT_TAG: &str = "latest";
 pub(crate) struct Session<'a> {
     pub(crate) ui: &'a Ui,
     global: &'a GlobalArgs,
+    /// Who hears what the user should know of how registries are reached.
+    notices: Arc<ToldOnce>,
     /// The folder that the user is in, free of links.
     pub(crate) cwd: PathBuf,
 }
@@ -54,7 +57,9 @@ impl<'a> Session<'a> {
                  change everything, your password too",
             );
         }
-        Ok(Self { ui, global, cwd })
+        let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
+        let notices = Arc::new(ToldOnce::new(ui.clone(), arguments));
+        Ok(Self { ui, global, notices, cwd })
     }
 
     /// What decides.
@@ -185,6 +190,7 @@ impl<'a> Session<'a> {
             retries: global.retries,
             timeout: Duration::from_secs(global.timeout),
             login: Login::Stored(Arc::new(self.credentials())),
+            notices: Arc::clone(&self.notices) as Arc<dyn Notices>,
             tls,
             transport: match says_tls {
                 true => Transport::Tls,

@@ -38,6 +38,7 @@ pub(crate) enum Surface {
 }
 
 /// A command's voice.
+#[derive(Clone)]
 pub(crate) struct Ui {
     format: Format,
     talk: Talk,

@@ -3,6 +3,7 @@
 //! <https://docs.docker.com/reference/cli/docker/login/>, <https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md>.
 //! What is not understood here is kept as it is. Faults never quote the file: it is full of secrets.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,16 +13,34 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Map, Value, json};
 
 use super::server::Server;
-use super::{Credentials, CredentialsError};
+use super::{Credentials, CredentialsError, Found, Origin};
 use crate::project::atomic::write_private;
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// A file of credentials, which need not be there.
+/// Where a text of the format is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigPlace {
+    /// In a file.
+    File(PathBuf),
+    /// In an environment variable of this name.
+    Variable(&'static str),
+}
+
+impl fmt::Display for ConfigPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "`{}`", path.display()),
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+        }
+    }
+}
+
+/// A file of credentials, which need not be there, or a variable in place of one.
 #[derive(Clone)]
 pub struct Config {
-    path: PathBuf,
+    place: ConfigPlace,
     content: Map<String, Value>,
 }
 
@@ -33,29 +52,35 @@ impl Config {
     /// [`CredentialsError::Io`] where it cannot be read, [`CredentialsError::Config`] where it is no JSON object.
     pub fn read(path: &Path) -> Result<Self, CredentialsError> {
         let io = |source| CredentialsError::Io { action: "read", path: path.to_owned(), source };
-        let mut config = Self { path: path.to_owned(), content: Map::new() };
-        let bytes = match fs::metadata(path) {
-            Ok(metadata) if metadata.len() > MAX_BYTES => return Err(config.fault("it is too large")),
-            Ok(_) => fs::read(path).map_err(io)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(config),
-            Err(error) => return Err(io(error)),
-        };
-        // Docker itself leaves such a file behind when its disk is full.
-        if bytes.trim_ascii().is_empty() {
-            return Ok(config);
+        let place = ConfigPlace::File(path.to_owned());
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.len() > MAX_BYTES => Err(fault(&place, "it is too large")),
+            Ok(_) => Self::parse(place, &fs::read(path).map_err(io)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { place, content: Map::new() }),
+            Err(error) => Err(io(error)),
         }
-        let value: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| config.fault(format!("line {} is no JSON", error.line())))?;
-        match value {
-            Value::Object(content) => config.content = content,
-            _ => return Err(config.fault("it is no JSON object")),
+    }
+
+    /// Understands what a file of the format holds.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError::Config`] where it is no JSON object.
+    pub fn parse(place: ConfigPlace, text: &[u8]) -> Result<Self, CredentialsError> {
+        // Docker itself leaves an empty file behind when its disk is full.
+        if text.trim_ascii().is_empty() {
+            return Ok(Self { place, content: Map::new() });
         }
-        Ok(config)
+        match serde_json::from_slice(text) {
+            Ok(Value::Object(content)) => Ok(Self { place, content }),
+            Ok(_) => Err(fault(&place, "it is no JSON object")),
+            Err(error) => Err(fault(&place, format!("line {} is no JSON", error.line()))),
+        }
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn place(&self) -> &ConfigPlace {
+        &self.place
     }
 
     /// The name of the helper that keeps the credentials of `server`: its own, or the one for all.
@@ -85,14 +110,18 @@ impl Config {
     /// # Errors
     ///
     /// [`CredentialsError::Config`] where they cannot be understood.
-    pub fn credentials(&self, server: &Server) -> Result<Option<Credentials>, CredentialsError> {
+    pub fn credentials(&self, server: &Server) -> Result<Option<Found>, CredentialsError> {
         let mut entries = fitting(self.object("auths")?, server);
         // An entry without any content only says that a helper has it.
         entries.retain(|(_, _, entry)| {
             entry.as_object().is_none_or(|entry| FIELDS.iter().any(|name| entry.contains_key(*name)))
         });
         let Some((_, key, entry)) = entries.pop() else { return Ok(None) };
-        self.entry(key, entry)
+        let origin = match &self.place {
+            ConfigPlace::File(path) => Origin::File { path: path.clone(), key: key.to_owned() },
+            ConfigPlace::Variable(name) => Origin::Variable { name },
+        };
+        Ok(self.entry(key, entry)?.map(|credentials| Found { credentials, origin }))
     }
 
     fn entry(&self, key: &str, entry: &Value) -> Result<Option<Credentials>, CredentialsError> {
@@ -104,9 +133,10 @@ impl Config {
             Some(_) => Err(fault(&format!("`{name}` is no string"))),
         };
         let (mut user, mut password) = (text("username")?.to_owned(), text("password")?.to_owned());
-        let auth = text("auth")?;
+        // `base64` breaks its lines, and Docker passes over that.
+        let auth = text("auth")?.replace(['\r', '\n'], "");
         if !auth.is_empty() {
-            let decoded = STANDARD.decode(auth).or_else(|_| STANDARD_NO_PAD.decode(auth));
+            let decoded = STANDARD.decode(&auth).or_else(|_| STANDARD_NO_PAD.decode(&auth));
             let decoded = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let decoded = decoded.ok_or_else(|| fault("`auth` is not the base64 of a text"))?;
             let (name, secret) =
@@ -165,17 +195,17 @@ impl Config {
         Ok(keys.iter().filter_map(|key| auths.remove(key)).next_back())
     }
 
-    /// Writes the file, for its owner's eyes alone.
+    /// Writes the file at `path`, for its owner's eyes alone.
     ///
     /// # Errors
     ///
     /// [`CredentialsError::Io`].
-    pub fn write(&self) -> Result<(), CredentialsError> {
-        let io = |source| CredentialsError::Io { action: "write", path: self.path.clone(), source };
+    pub fn write(&self, path: &Path) -> Result<(), CredentialsError> {
+        let io = |source| CredentialsError::Io { action: "write", path: path.to_owned(), source };
         let mut bytes = serde_json::to_vec_pretty(&self.content).map_err(|error| io(error.into()))?;
         bytes.push(b'\n');
         // Where it is a link, as those who keep their settings elsewhere have it, the link stays.
-        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         write_private(&path, &bytes).map_err(io)
     }
 
@@ -187,9 +217,13 @@ impl Config {
         }
     }
 
-    fn fault(&self, fault: impl Into<String>) -> CredentialsError {
-        CredentialsError::Config { path: self.path.clone(), fault: fault.into() }
+    fn fault(&self, what: impl Into<String>) -> CredentialsError {
+        fault(&self.place, what)
     }
+}
+
+fn fault(place: &ConfigPlace, fault: impl Into<String>) -> CredentialsError {
+    CredentialsError::Config { place: place.clone(), fault: fault.into() }
 }
 
 /// The fields of an entry that hold credentials.
@@ -228,7 +262,8 @@ mod tests {
     }
 
     fn found(text: &str) -> Option<Credentials> {
-        config(text).unwrap().credentials(&server()).unwrap()
+        let found = config(text).unwrap().credentials(&server()).unwrap();
+        found.map(|found| found.credentials)
     }
 
     fn password(user: &str, password: &str) -> Option<Credentials> {
@@ -243,6 +278,7 @@ mod tests {
             (r#"{"auth":"bWU6cDp3AAA="}"#, password("me", "p:w")),
             (r#"{"username":"me","password":"pw","email":"x"}"#, password("me", "pw")),
             (r#"{"auth":"","username":"me","password":"pw"}"#, password("me", "pw")),
+            (r#"{"auth":"bWU6\r\ncHc=\n"}"#, password("me", "pw")),
             (r#"{"auth":"bWU6"}"#, None),
             ("{}", None),
         ] {
@@ -265,10 +301,12 @@ mod tests {
             "r.example/tea": entry("no part"),
         }});
         let found = config(&text.to_string()).unwrap();
-        assert_eq!(found.credentials(&server()).unwrap().unwrap().user(), "team");
-        let elsewhere = Server::new("r.example", "other");
-        assert_eq!(found.credentials(&elsewhere).unwrap().unwrap().user(), "host");
-        assert_eq!(found.credentials(&Server::new("x.example", "team")).unwrap(), None);
+        let found = |server: &Server| found.credentials(server).unwrap();
+        let team = found(&server()).unwrap();
+        assert!(team.credentials.user() == "team");
+        assert!(matches!(team.origin, Origin::File { key, .. } if key == "r.example/team"));
+        assert_eq!(found(&Server::new("r.example", "other")).unwrap().credentials.user(), "host");
+        assert_eq!(found(&Server::new("x.example", "team")), None);
     }
 
     #[test]
@@ -314,6 +352,6 @@ mod tests {
         assert_eq!(config.credentials(&server()).unwrap(), None);
         let token = Credentials::IdentityToken { user: String::new(), token: "T".to_owned() };
         config.insert(&server(), &token).unwrap();
-        assert_eq!(config.credentials(&server()).unwrap(), Some(token));
+        assert_eq!(config.credentials(&server()).unwrap().unwrap().credentials, token);
     }
 }

@@ -2,17 +2,20 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use thiserror::Error;
+
+use super::config::ConfigPlace;
 
 /// Why credentials could not be found or kept.
 #[derive(Debug, Error)]
 pub enum CredentialsError {
-    /// A file of credentials is not what it should be.
-    #[error("`{}` cannot be understood: {fault}", path.display())]
+    /// A file of credentials, or a variable in place of one, is not what it should be.
+    #[error("{place} cannot be understood: {fault}")]
     Config {
-        /// The file.
-        path: PathBuf,
+        /// Which.
+        place: ConfigPlace,
         /// What is wrong with it, and where.
         fault: String,
     },
@@ -24,15 +27,15 @@ pub enum CredentialsError {
         /// The one that is not.
         missing: &'static str,
     },
-    /// A helper ended with an error.
-    #[error("the credential helper `{program}` failed to {verb}{}", said(message))]
+    /// A helper ended with an error. What it says itself is not here: it may be about what it keeps.
+    #[error("the credential helper `{program}` failed to {verb}: it ended with {status}")]
     Helper {
         /// The program.
         program: String,
         /// What it was to do: `get`, `store`, `erase` or `list`.
         verb: &'static str,
-        /// What it says itself, made harmless; may be empty.
-        message: String,
+        /// How it ended.
+        status: ExitStatus,
     },
     /// A helper's answer makes no sense.
     #[error("the credential helper `{program}` answered with something else than credentials")]
@@ -41,12 +44,12 @@ pub enum CredentialsError {
         program: String,
     },
     /// A helper that the configuration names is not on this machine.
-    #[error("the credential helper `{program}` that `{}` names cannot be run", path.display())]
+    #[error("the credential helper `{program}` that {named_by} names cannot be run")]
     HelperMissing {
         /// The program.
         program: String,
-        /// The file that names it.
-        path: PathBuf,
+        /// What names it.
+        named_by: ConfigPlace,
         /// What the system says.
         source: io::Error,
     },
@@ -71,8 +74,4 @@ pub enum CredentialsError {
     /// There is no folder of the user's to keep them in.
     #[error("this system does not say where the user's own folder is")]
     NoHome,
-}
-
-fn said(message: &str) -> String {
-    if message.is_empty() { String::new() } else { format!(": {message}") }
 }

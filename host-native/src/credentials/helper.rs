@@ -4,21 +4,26 @@
 //! reads its standard input and answers on its standard output.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
+use super::config::ConfigPlace;
 use super::server::Server;
 use super::{Credentials, CredentialsError};
 use crate::remote::error::harmless;
 
 /// How long a helper may take: a person may have to unlock something first.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long its pipes are read once it has ended: a process that it left behind may hold them open for ever.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// The most of a helper's answer that is read.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
@@ -33,8 +38,8 @@ const TOKEN_USER: &str = "<token>";
 #[derive(Clone, Debug)]
 pub struct Helper {
     program: String,
-    /// The file that names it.
-    named_by: PathBuf,
+    /// What names it.
+    named_by: ConfigPlace,
 }
 
 #[derive(Deserialize)]
@@ -51,8 +56,8 @@ struct Ended {
 }
 
 impl Helper {
-    /// The helper that the file `named_by` calls `name`.
-    pub fn new(name: &str, named_by: PathBuf) -> Self {
+    /// The helper that `named_by` calls `name`.
+    pub fn new(name: &str, named_by: ConfigPlace) -> Self {
         Self { program: format!("docker-credential-{name}"), named_by }
     }
 
@@ -146,7 +151,7 @@ impl Helper {
     async fn run(&self, verb: &'static str, input: &[u8]) -> Result<Ended, CredentialsError> {
         let missing = |source| CredentialsError::HelperMissing {
             program: self.program.clone(),
-            path: self.named_by.clone(),
+            named_by: self.named_by.clone(),
             source,
         };
         let mut child = Command::new(&self.program)
@@ -166,17 +171,29 @@ impl Helper {
                 let _ = stdin.write_all(b"\n").await;
             }
         };
-        let conversation = async { tokio::join!(write, read(stdout), read(stderr), child.wait()) };
-        let Ok(((), stdout, stderr, status)) = tokio::time::timeout(PATIENCE, conversation).await else {
-            return Err(CredentialsError::HelperSilent {
+        let (mut said, mut complained) = (Vec::new(), Vec::new());
+        let status = {
+            let talk = async { tokio::join!(write, read(stdout, &mut said), read(stderr, &mut complained)) };
+            let mut talk = pin!(talk.fuse());
+            let ended = async {
+                tokio::select! {
+                    status = child.wait() => {
+                        let _ = tokio::time::timeout(GRACE, &mut talk).await;
+                        status
+                    }
+                    _ = &mut talk => child.wait().await,
+                }
+            };
+            let silent = |_| CredentialsError::HelperSilent {
                 program: self.program.clone(),
                 seconds: PATIENCE.as_secs(),
-            });
+            };
+            tokio::time::timeout(PATIENCE, ended).await.map_err(silent)?.map_err(missing)?
         };
-        Ok(Ended { status: status.map_err(missing)?, stdout, stderr })
+        Ok(Ended { status, stdout: said, stderr: complained })
     }
 
-    /// A failure in the helper's own words, in which `secret` must not be.
+    /// A failure. The helper's own words are only for those who ask for them, and without `secret`.
     fn failed(&self, verb: &'static str, ended: &Ended, secret: Option<&str>) -> CredentialsError {
         let (stdout, stderr) =
             (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
@@ -186,7 +203,8 @@ impl Helper {
             Some(secret) => said.replace(secret, "..."),
             None => said.into_owned(),
         };
-        CredentialsError::Helper { program: self.program.clone(), verb, message: harmless(&said) }
+        tracing::debug!(program = self.program, verb, words = harmless(&said), "a credential helper failed");
+        CredentialsError::Helper { program: self.program.clone(), verb, status: ended.status }
     }
 
     fn nonsense(&self) -> CredentialsError {
@@ -194,15 +212,14 @@ impl Helper {
     }
 }
 
-async fn read(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
-    let mut bytes = Vec::new();
+/// Adds what comes from a pipe to `bytes`, up to its end.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) {
     if let Some(mut pipe) = pipe {
         // What came before an error is judged as it is.
-        let _ = (&mut pipe).take(MAX_ANSWER_BYTES).read_to_end(&mut bytes).await;
+        let _ = (&mut pipe).take(MAX_ANSWER_BYTES).read_to_end(bytes).await;
         // The helper must not wait for a reader of the rest.
         let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
     }
-    bytes
 }
 
 #[cfg(test)]
@@ -222,7 +239,7 @@ mod tests {
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let program = path.to_str().unwrap().to_owned();
-        (folder, Helper { program, named_by: PathBuf::from("config.json") })
+        (folder, Helper { program, named_by: ConfigPlace::File("config.json".into()) })
     }
 
     // The clock of the test goes ahead by itself when there is nothing to do but wait.
@@ -250,6 +267,15 @@ mod tests {
             assert!(matches!(error, CredentialsError::HelperAnswer { .. }), "{error}");
         }
         let error = found("head -c 3000000 /dev/zero; echo no >&2; exit 1").await.unwrap_err();
-        assert!(error.to_string().ends_with("failed to get: no"), "{error}");
+        assert!(error.to_string().ends_with("failed to get: it ended with exit status: 1"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_helper_ends_with_itself_and_not_with_what_it_leaves_behind() {
+        let (_folder, helper) = helper(r#"sleep 30 & echo '{"ServerURL":"x","Username":"me","Secret":"S"}'"#);
+        let server = Server::new("r.example", "");
+        let finding = helper.find(&server);
+        let found = tokio::time::timeout(Duration::from_secs(20), finding).await;
+        assert_eq!(found.unwrap().unwrap().unwrap().user(), "me");
     }
 }

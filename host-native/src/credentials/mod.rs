@@ -7,10 +7,12 @@
 pub mod config;
 pub mod error;
 pub mod helper;
+mod lock;
 pub mod server;
 mod store;
 
 use std::fmt;
+use std::path::PathBuf;
 
 pub use self::error::CredentialsError;
 pub use self::store::{Environment, Forgotten, Kept, Store};
@@ -52,4 +54,55 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("user", &self.user()).finish_non_exhaustive()
     }
+}
+
+/// Credentials, and where they were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What was found.
+    pub credentials: Credentials,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// Where credentials come from: who wants to change them has to go there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The caller gave them, for this one purpose.
+    Given,
+    /// Two environment variables.
+    Variables {
+        /// The one with the user's name.
+        user: &'static str,
+        /// The one with the password.
+        password: &'static str,
+        /// Which registries they are for.
+        audience: Audience,
+    },
+    /// An environment variable that holds what a file of credentials holds.
+    Variable {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Under which name: the registry's own or a repository's, in any spelling.
+        key: String,
+    },
+    /// A credential helper.
+    Helper {
+        /// Its program.
+        program: String,
+    },
+}
+
+/// Which registries credentials of the environment are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whichever asks.
+    Anyone,
+    /// The one that another variable names.
+    One,
 }

@@ -4,16 +4,24 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy as _;
 
-use super::config::Config;
+use super::config::{Config, ConfigPlace};
 use super::helper::Helper;
+use super::lock::ConfigLock;
 use super::server::Server;
-use super::{Credentials, CredentialsError};
+use super::{Audience, Credentials, CredentialsError, Found, Origin};
 
 /// The variable of the user's name.
 const USER: &str = "MODELOPS_BUNDLE_USERNAME";
 
 /// The variable of the password.
 const PASSWORD: &str = "MODELOPS_BUNDLE_PASSWORD";
+
+/// The two that the Python tool reads.
+const PYTHON_USER: &str = "REGISTRY_USERNAME";
+const PYTHON_PASSWORD: &str = "REGISTRY_PASSWORD";
+
+/// The variable that holds what Docker's file would.
+const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
 
 /// The variable of the registry that those two are for.
 const REGISTRY: &str = "MODELOPS_BUNDLE_REGISTRY";
@@ -25,8 +33,12 @@ pub struct Environment {
     pub user: Option<String>,
     /// `MODELOPS_BUNDLE_PASSWORD`.
     pub password: Option<String>,
-    /// `MODELOPS_BUNDLE_REGISTRY`: the only host, or `HOST/PATH`, that the two are for.
+    /// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`, where both are set.
+    pub python: Option<(String, String)>,
+    /// `MODELOPS_BUNDLE_REGISTRY`: the only host, or `HOST/PATH`, that a user and a password are for.
     pub registry: Option<String>,
+    /// `DOCKER_AUTH_CONFIG`: the text of a file of Docker's.
+    pub auth_config: Option<String>,
     /// `REGISTRY_AUTH_FILE`: the only file, as Podman has it.
     pub auth_file: Option<PathBuf>,
     /// Docker's folder: `DOCKER_CONFIG`, or `.docker` in the user's own.
@@ -46,7 +58,9 @@ impl Environment {
         Self {
             user: text(USER),
             password: text(PASSWORD),
+            python: text(PYTHON_USER).zip(text(PYTHON_PASSWORD)),
             registry: text(REGISTRY),
+            auth_config: text(AUTH_CONFIG),
             auth_file: path("REGISTRY_AUTH_FILE"),
             docker_folder: path("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker"))),
             podman_folders: path("XDG_RUNTIME_DIR").into_iter().chain(config).collect(),
@@ -54,18 +68,39 @@ impl Environment {
     }
 
     /// The credentials that are in the environment itself.
-    fn credentials(&self, server: &Server) -> Result<Option<Credentials>, CredentialsError> {
-        if self.registry.as_ref().is_some_and(|registry| server.fit(registry).is_none()) {
-            return Ok(None);
+    fn credentials(&self, server: &Server) -> Result<Option<Found>, CredentialsError> {
+        match self.variables(server)? {
+            Some(found) => Ok(Some(found)),
+            None => self.auth_config()?.map_or(Ok(None), |config| config.credentials(server)),
         }
+    }
+
+    /// Those that are in two variables.
+    fn variables(&self, server: &Server) -> Result<Option<Found>, CredentialsError> {
+        let audience = match &self.registry {
+            Some(registry) if server.fit(registry).is_none() => return Ok(None),
+            Some(_) => Audience::One,
+            None => Audience::Anyone,
+        };
+        let found = |names: (&'static str, &'static str), (user, password): (&String, &String)| Found {
+            credentials: Credentials::Password { user: user.clone(), password: password.clone() },
+            origin: Origin::Variables { user: names.0, password: names.1, audience },
+        };
         match (&self.user, &self.password) {
-            (Some(user), Some(password)) => {
-                Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }))
-            }
+            (Some(user), Some(password)) => Ok(Some(found((USER, PASSWORD), (user, password)))),
             (Some(_), None) => Err(CredentialsError::Environment { present: USER, missing: PASSWORD }),
             (None, Some(_)) => Err(CredentialsError::Environment { present: PASSWORD, missing: USER }),
-            (None, None) => Ok(None),
+            (None, None) => {
+                let python = self.python.as_ref();
+                Ok(python.map(|(user, password)| found((PYTHON_USER, PYTHON_PASSWORD), (user, password))))
+            }
         }
+    }
+
+    /// What a variable holds in place of a file. Docker reads the credentials alone in it, and names no helpers there.
+    fn auth_config(&self) -> Result<Option<Config>, CredentialsError> {
+        let text = self.auth_config.as_ref();
+        text.map(|text| Config::parse(ConfigPlace::Variable(AUTH_CONFIG), text.as_bytes())).transpose()
     }
 
     /// The files to look into, in their order; the first one is that which is written.
@@ -82,7 +117,8 @@ impl Environment {
 
 /// The user's credentials, in all the places where they may be.
 ///
-/// The environment's go first. Then each file is asked: by the helper that it names for the registry or for all of them,
+/// The environment's go first: two variables of ours, those of the Python tool, and `DOCKER_AUTH_CONFIG`, which goes before
+/// files in Docker as well. Then each file is asked: by the helper that it names for the registry or for all of them,
 /// then in the file itself, where the most specific entry counts. The first that has any ends the search.
 #[derive(Clone)]
 pub struct Store {
@@ -120,16 +156,17 @@ impl Store {
     /// # Errors
     ///
     /// Any [`CredentialsError`] but those of writing: a place that cannot be understood is never taken for an empty one.
-    pub async fn find(&self, server: &Server) -> Result<Option<Credentials>, CredentialsError> {
+    pub async fn find(&self, server: &Server) -> Result<Option<Found>, CredentialsError> {
         if let Some(found) = self.environment.credentials(server)? {
             return Ok(Some(found));
         }
         for path in self.environment.files() {
             let config = Config::read(&path)?;
             if let Some(helper) = helper(&config, server)?
-                && let Some(found) = helper.find(server).await?
+                && let Some(credentials) = helper.find(server).await?
             {
-                return Ok(Some(found));
+                let origin = Origin::Helper { program: helper.program().to_owned() };
+                return Ok(Some(Found { credentials, origin }));
             }
             if let Some(found) = config.credentials(server)? {
                 return Ok(Some(found));
@@ -145,13 +182,15 @@ impl Store {
     /// Any [`CredentialsError`]; the file is then as it was.
     pub async fn save(&self, server: &Server, credentials: &Credentials) -> Result<Kept, CredentialsError> {
         let path = self.environment.files().into_iter().next().ok_or(CredentialsError::NoHome)?;
-        let mut config = Config::read(&path)?;
-        if let Some(helper) = helper(&config, server)? {
+        if let Some(helper) = helper(&Config::read(&path)?, server)? {
             helper.store(server, credentials).await?;
             return Ok(Kept::Helper(helper.program().to_owned()));
         }
+        // Read again: another login may have written it since.
+        let _lock = ConfigLock::acquire(&path).await;
+        let mut config = Config::read(&path)?;
         config.insert(server, credentials)?;
-        config.write()?;
+        config.write(&path)?;
         Ok(Kept::File(path))
     }
 
@@ -171,7 +210,10 @@ impl Store {
             forgotten.removed.push(Kept::Helper(helper.program().to_owned()));
         }
         if config.remove(server)? {
-            config.write()?;
+            let _lock = ConfigLock::acquire(&path).await;
+            let mut config = Config::read(&path)?;
+            config.remove(server)?;
+            config.write(&path)?;
             forgotten.removed.push(Kept::File(path));
         }
         for path in files {
@@ -191,7 +233,7 @@ impl std::fmt::Debug for Store {
 }
 
 fn helper(config: &Config, server: &Server) -> Result<Option<Helper>, CredentialsError> {
-    Ok(config.helper(server)?.map(|name| Helper::new(&name, config.path().to_owned())))
+    Ok(config.helper(server)?.map(|name| Helper::new(&name, config.place().clone())))
 }
 
 #[cfg(test)]
@@ -221,6 +263,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn variables_of_other_programs_count_after_ours_and_before_files() {
+        let server = Server::new("r.example", "team/model");
+        let folder = tempfile::tempdir().unwrap();
+        let entry =
+            |user: &str| format!(r#"{{"auths":{{"r.example":{{"username":"{user}","password":"x"}}}}}}"#);
+        let file = folder.path().join("auth.json");
+        fs::write(&file, entry("file")).unwrap();
+        let mut environment = Environment { auth_file: Some(file), ..Environment::default() };
+        let found = async |environment: &Environment| {
+            Store::new(environment.clone()).find(&server).await.unwrap().unwrap()
+        };
+        assert_eq!(found(&environment).await.credentials.user(), "file");
+        environment.auth_config = Some(entry("docker"));
+        let docker = found(&environment).await;
+        assert_eq!(
+            (docker.credentials.user(), docker.origin),
+            ("docker", Origin::Variable { name: AUTH_CONFIG })
+        );
+        // The helper that it may name is not run, and what is for another host does not count.
+        environment.auth_config =
+            Some(r#"{"credsStore":"absent","auths":{"x.example":{"auth":"YTpi"}}}"#.to_owned());
+        assert_eq!(found(&environment).await.credentials.user(), "file");
+        environment.python = Some(("python".to_owned(), "x".to_owned()));
+        assert_eq!(found(&environment).await.credentials.user(), "python");
+        environment.user = Some("ours".to_owned());
+        environment.password = Some("x".to_owned());
+        assert_eq!(found(&environment).await.credentials.user(), "ours");
+        environment.registry = Some("other.example".to_owned());
+        assert_eq!(found(&environment).await.credentials.user(), "file");
+        environment.auth_config = Some("{".to_owned());
+        let error = Store::new(environment).find(&server).await.unwrap_err();
+        assert!(
+            error.to_string().starts_with("the environment variable DOCKER_AUTH_CONFIG cannot be"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
     async fn files_are_asked_in_their_order() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
@@ -242,14 +322,14 @@ mod tests {
             ("docker/config.json", "first"),
         ] {
             write(path, user);
-            assert_eq!(store.find(&server).await.unwrap().unwrap().user(), user);
+            assert_eq!(store.find(&server).await.unwrap().unwrap().credentials.user(), user);
         }
         let forgotten = store.forget(&server).await.unwrap();
         assert_eq!(forgotten.removed, [Kept::File(at("docker/config.json"))]);
         assert_eq!(forgotten.left.len(), 2);
         write("only.json", "only");
         let only = Store::new(Environment { auth_file: Some(at("only.json")), ..environment });
-        assert_eq!(only.find(&server).await.unwrap().unwrap().user(), "only");
+        assert_eq!(only.find(&server).await.unwrap().unwrap().credentials.user(), "only");
         fs::write(at("only.json"), "{").unwrap();
         assert!(matches!(only.find(&server).await, Err(CredentialsError::Config { .. })));
     }

@@ -4,13 +4,14 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bundle_core::digest::Digest;
 use thiserror::Error;
 
 use super::archive::ArchiveError;
-use crate::credentials::CredentialsError;
+use crate::credentials::{CredentialsError, Origin};
 
 /// Why a remote did not do what it was asked.
 ///
@@ -32,6 +33,8 @@ pub enum RemoteError {
         host: String,
         /// The user's name; may be empty.
         user: String,
+        /// Where the credentials come from.
+        origin: Origin,
         /// What it says itself, made harmless; may be empty.
         message: String,
     },
@@ -67,13 +70,13 @@ pub enum RemoteError {
         /// What it points to, where the remote says so.
         found: Option<Digest>,
     },
-    /// The credentials for a registry cannot be found out.
-    #[error("cannot find out the credentials for {host}")]
+    /// A registry wants to know who asks, and that cannot be found out.
+    #[error("{host} wants a login, and the credentials for it cannot be found out")]
     Credentials {
         /// The registry.
         host: String,
         /// Why.
-        source: CredentialsError,
+        source: Arc<CredentialsError>,
     },
     /// The registry is not set up to delete anything.
     #[error("{host} does not delete bundles")]

@@ -12,6 +12,7 @@ pub mod error;
 pub mod growing;
 mod image_layout;
 pub mod layout;
+pub mod notice;
 pub mod registry;
 mod tls;
 pub mod unfinished;
@@ -36,6 +37,7 @@ pub use self::blob::{
 pub use self::error::{RemoteError, RemoteErrorKind};
 use self::growing::GrowingFile;
 use self::layout::Layout;
+pub use self::notice::{Notice, Notices, Unheard};
 use self::registry::Registry;
 pub use self::tls::{TlsFileError, TlsOptions, Verification};
 pub use self::unfinished::{Content, Unfinished, Unkept};
@@ -268,6 +270,8 @@ pub struct RemoteOptions {
     pub beside: Option<Place>,
     /// Who asks; anonymous by default. Only ever told to the registry, and to the token server that it names.
     pub login: Login,
+    /// Who is told what a user should know of; nobody by default.
+    pub notices: Arc<dyn Notices>,
     /// How often a request is repeated that may succeed later; 4 by default.
     pub retries: u32,
     /// How long to wait without a byte moving; 30 seconds by default.
@@ -287,6 +291,7 @@ impl Default for RemoteOptions {
         Self {
             beside: None,
             login: Login::default(),
+            notices: Arc::new(Unheard),
             retries: 4,
             timeout: Duration::from_secs(30),
             tls: TlsOptions::default(),

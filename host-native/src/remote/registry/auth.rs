@@ -3,6 +3,8 @@
 //! Basic and bearer challenges (RFC 7617, RFC 6750). Requests get nothing at first, then what the registry's challenge
 //! asks for; `login.rs` does that.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
@@ -10,11 +12,12 @@ use reqwest::header::HeaderValue;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::address::{self, Repository};
+use super::challenge::{self, RawChallenge};
 use super::scope::Scopes;
 use super::token::{TokenServer, Tokens};
 use crate::credentials::server::Server;
-use crate::credentials::{Credentials, CredentialsError};
-use crate::remote::{Login, RemoteOptions, Transport, Verification};
+use crate::credentials::{Audience, Credentials, CredentialsError, Found, Origin};
+use crate::remote::{Login, Notice, Notices, RemoteOptions, Transport, Verification};
 
 /// What is known about how to log in at one registry.
 pub(super) struct Auth {
@@ -23,7 +26,9 @@ pub(super) struct Auth {
     /// Whether what the registry says may have been said by somebody on the way.
     hearing: Hearing,
     login: Login,
-    credentials: OnceCell<Option<Credentials>>,
+    /// Who asks, or why that could not be found out: looked up once.
+    lookup: OnceCell<Result<Option<Found>, Arc<CredentialsError>>>,
+    notices: Arc<dyn Notices>,
     /// Locked while a token is fetched, so that others wait for that one.
     pub(super) known: Mutex<Known>,
 }
@@ -87,7 +92,8 @@ impl Auth {
             origin,
             hearing,
             login: options.login.clone(),
-            credentials: OnceCell::new(),
+            lookup: OnceCell::new(),
+            notices: Arc::clone(&options.notices),
             known: Mutex::new(Known::Nothing),
         }
     }
@@ -98,20 +104,45 @@ impl Auth {
     }
 
     /// Who asks, as far as is known; looked up once, when a registry first wants to know.
-    pub(super) async fn credentials(&self) -> Result<Option<&Credentials>, CredentialsError> {
-        let found = self.credentials.get_or_try_init(|| async {
-            match &self.login {
-                Login::Anonymous => Ok(None),
-                Login::As(credentials) => Ok(Some(credentials.clone())),
-                Login::Stored(store) => store.find(&self.server).await,
+    pub(super) async fn lookup(&self) -> Result<Option<&Found>, Arc<CredentialsError>> {
+        let looked_up = self.lookup.get_or_init(|| async {
+            let found = match &self.login {
+                Login::Anonymous => None,
+                Login::As(credentials) => {
+                    Some(Found { credentials: credentials.clone(), origin: Origin::Given })
+                }
+                Login::Stored(store) => store.find(&self.server).await.map_err(Arc::new)?,
+            };
+            if let Some(Origin::Variables { user, audience: Audience::Anyone, .. }) =
+                found.as_ref().map(|found| &found.origin)
+            {
+                let host = self.server.host().to_owned();
+                self.notices.note(&Notice::CredentialsForAnyone { host, variable: user });
             }
+            Ok(found)
         });
-        found.await.map(Option::as_ref)
+        looked_up.await.as_ref().map(Option::as_ref).map_err(Arc::clone)
+    }
+
+    /// Whom to be where nothing is written: nobody where that cannot be found out, of which the user is told.
+    pub(super) async fn reader(&self) -> Option<&Found> {
+        let failed_before = self.lookup_failure().is_some();
+        self.lookup().await.unwrap_or_else(|why| {
+            if !failed_before {
+                self.notices.note(&Notice::Anonymous { host: self.server.host().to_owned(), why });
+            }
+            None
+        })
     }
 
     /// Who asks, if that was looked up.
-    pub(super) fn known_credentials(&self) -> Option<&Credentials> {
-        self.credentials.get().and_then(Option::as_ref)
+    pub(super) fn known_credentials(&self) -> Option<&Found> {
+        self.lookup.get()?.as_ref().ok()?.as_ref()
+    }
+
+    /// Why it could not be found out who asks, if it could not.
+    pub(super) fn lookup_failure(&self) -> Option<&Arc<CredentialsError>> {
+        self.lookup.get()?.as_ref().err()
     }
 
     /// Understands the challenges that came from `url`; `None` where there is none that can be answered.
@@ -125,20 +156,18 @@ impl Auth {
         if !self.is_own(url) {
             return None;
         }
-        let headers: Vec<&str> = headers.collect();
-        let challenges: Vec<_> =
-            headers.iter().filter_map(|h| http_auth::parse_challenges(h).ok()).flatten().collect();
-        let of_scheme = |scheme| challenges.iter().find(move |c| c.scheme.eq_ignore_ascii_case(scheme));
-        let Some(bearer) = of_scheme("bearer") else {
-            return of_scheme("basic").map(|_| Challenge::Basic);
-        };
-        let value = |name: &str| {
-            let found = bearer.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.to_unescaped())
-        };
-        let realm = address::resolve(&self.origin, &value("realm")?).ok()?;
-        let scopes = Scopes::parse(&value("scope").unwrap_or_default());
-        Some(Challenge::Bearer { server: TokenServer { realm, service: value("service") }, scopes })
+        let challenges: Vec<RawChallenge> = headers.flat_map(challenge::parse).collect();
+        let of_scheme =
+            |scheme: &'static str| challenges.iter().filter(move |c| c.scheme.eq_ignore_ascii_case(scheme));
+        let bearer = of_scheme("bearer").find_map(|bearer| self.bearer(bearer));
+        bearer.or_else(|| of_scheme("basic").next().map(|_| Challenge::Basic))
+    }
+
+    fn bearer(&self, challenge: &RawChallenge) -> Option<Challenge> {
+        let realm = address::resolve(&self.origin, challenge.value("realm")?).ok()?;
+        let service = challenge.value("service").map(str::to_owned);
+        let scopes = Scopes::parse(challenge.value("scope").unwrap_or_default());
+        Some(Challenge::Bearer { server: TokenServer { realm, service }, scopes })
     }
 
     /// The header of basic authentication, where nobody listens or the user does not mind.
@@ -166,7 +195,7 @@ impl Auth {
     pub(super) fn conceal(&self, message: String, sent: Option<&HeaderValue>) -> String {
         let sent = sent.and_then(|header| header.to_str().ok()?.split_once(' '));
         let secrets = sent.map(|(_, token)| token).into_iter();
-        let secrets = secrets.chain(self.known_credentials().map(Credentials::secret));
+        let secrets = secrets.chain(self.known_credentials().map(|found| found.credentials.secret()));
         let shows = |secret: &str| !secret.is_empty() && message.contains(secret);
         if secrets.into_iter().any(shows) { String::new() } else { message }
     }
@@ -231,6 +260,8 @@ mod tests {
             assert_eq!(challenge(other, r#"Basic realm="x""#), None, "{other}");
             assert!(!auth.is_own(&url(other)));
         }
+        let both = r#"Bearer service="no realm", Basic realm="x""#;
+        assert_eq!(challenge(own, both), Some(Challenge::Basic));
         for text in [r#"Bearer realm="http://auth.example/token""#, "Bearer", "Negotiate", "", ",,="] {
             assert_eq!(challenge(own, text), None, "{text}");
         }
@@ -276,7 +307,7 @@ mod tests {
     #[tokio::test]
     async fn a_secret_that_comes_back_is_concealed() {
         let auth = secure();
-        let _ = auth.credentials().await.unwrap();
+        let _ = auth.lookup().await.unwrap();
         let sent = HeaderValue::from_static("Bearer T0ken");
         assert_eq!(auth.conceal("no T0ken".to_owned(), Some(&sent)), "");
         assert_eq!(auth.conceal("pw is wrong".to_owned(), None), "");

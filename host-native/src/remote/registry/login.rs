@@ -1,5 +1,6 @@
 //! Logs in where a registry asks for it: tokens are fetched once for all requests that wait, and renewed ahead of their end.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use reqwest::header::{
@@ -11,9 +12,10 @@ use super::address;
 use super::auth::{self, Bearer, Challenge, Known, Trust};
 use super::call::{Call, Said, said, text, unreachable};
 use super::client::{Client, MAX_ERROR_BYTES};
+use super::retry::passes;
 use super::scope::Scopes;
 use super::token::{Grant, Token, TokenServer, Tokens};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, CredentialsError, Found};
 use crate::remote::{CheckedLogin, RemoteError};
 
 /// The largest token that is taken.
@@ -43,11 +45,13 @@ impl Client {
             Known::Nothing => Ok(None),
             Known::Basic(header) => Ok(Some(header.clone())),
             Known::Bearer(bearer) => {
+                // A token without a name was for reading.
+                self.asker(call).await?;
                 let needed = self.needed(call, url);
                 if let Some(header) = bearer.tokens.find(&needed, Instant::now()) {
                     return Ok(Some(header.clone()));
                 }
-                self.renew(bearer, needed, &self.right(call)).await.map(Some)
+                self.renew(call, bearer, needed).await.map(Some)
             }
         }
     }
@@ -66,7 +70,8 @@ impl Client {
         let (server, scopes) = match challenge {
             Challenge::Bearer { server, scopes } => (server, scopes.join(&self.needed(call, url))),
             Challenge::Basic => {
-                let Some(header) = self.credentials().await?.and_then(|found| self.auth.basic(found)) else {
+                let found = self.auth.lookup().await.map_err(|why| self.nobody(why))?;
+                let Some(header) = found.and_then(|found| self.auth.basic(&found.credentials)) else {
                     return Ok(Answered::No);
                 };
                 // It was sent already and did not help.
@@ -87,15 +92,22 @@ impl Client {
         if let Some(header) = bearer.tokens.find(&scopes, Instant::now()) {
             return Ok(Answered::Found(header.clone()));
         }
-        self.renew(bearer, scopes, &self.right(call)).await.map(Answered::Fetched)
+        self.renew(call, bearer, scopes).await.map(Answered::Fetched)
     }
 
     /// Checks who asks, at the registry itself: nothing is read or written.
     pub(super) async fn check_login(&self) -> Result<CheckedLogin, RemoteError> {
         let call = Call::new(Method::GET, self.repository.base().clone(), "the login");
-        let response = self.send(&call).await?;
+        let not_a_registry = || RemoteError::NotARegistry { host: self.repository.host.clone() };
+        let response = self.send(&call).await.map_err(|error| match error {
+            // Every registry answers there, if only by asking who it is.
+            RemoteError::Missing { .. } => not_a_registry(),
+            RemoteError::Status { status: 400..500, .. } if !passes(&error) => not_a_registry(),
+            error => error,
+        })?;
         self.refuse_web_page(response.headers())?;
         match &*self.auth.known.lock().await {
+            Known::Nothing if !says_registry(response.headers()) => Err(not_a_registry()),
             Known::Nothing => Ok(CheckedLogin::NotAsked),
             Known::Basic(_) => Ok(CheckedLogin::Accepted { token_server: None, identity_token: None }),
             Known::Bearer(bearer) => {
@@ -110,9 +122,16 @@ impl Client {
         }
     }
 
-    async fn credentials(&self) -> Result<Option<&Credentials>, RemoteError> {
-        let host = || self.repository.host.clone();
-        self.auth.credentials().await.map_err(|source| RemoteError::Credentials { host: host(), source })
+    /// Who makes this request: where nothing is written, it may be nobody.
+    async fn asker(&self, call: &Call<'_>) -> Result<Option<&Found>, RemoteError> {
+        match call.method {
+            Method::GET | Method::HEAD => Ok(self.auth.reader().await),
+            _ => self.auth.lookup().await.map_err(|why| self.nobody(why)),
+        }
+    }
+
+    fn nobody(&self, source: Arc<CredentialsError>) -> RemoteError {
+        RemoteError::Credentials { host: self.repository.host.clone(), source }
     }
 
     fn needed(&self, call: &Call<'_>, url: &Url) -> Scopes {
@@ -133,11 +152,12 @@ impl Client {
     /// Fetches a token and keeps it.
     async fn renew(
         &self,
+        call: &Call<'_>,
         bearer: &mut Bearer,
         scopes: Scopes,
-        right: &str,
     ) -> Result<HeaderValue, RemoteError> {
-        let token = self.token(bearer, &scopes, right).await?;
+        let found = self.asker(call).await?;
+        let token = self.token(bearer, &scopes, found, &self.right(call)).await?;
         if token.refresh.is_some() {
             bearer.refresh.clone_from(&token.refresh);
         }
@@ -146,10 +166,16 @@ impl Client {
         Ok(header)
     }
 
-    async fn token(&self, bearer: &Bearer, scopes: &Scopes, right: &str) -> Result<Token, RemoteError> {
+    async fn token(
+        &self,
+        bearer: &Bearer,
+        scopes: &Scopes,
+        found: Option<&Found>,
+        right: &str,
+    ) -> Result<Token, RemoteError> {
         let server = &bearer.server;
         let trusted = self.auth.trust(server) == Trust::Trusted;
-        let credentials = self.credentials().await?.filter(|_| trusted);
+        let credentials = found.map(|found| &found.credentials).filter(|_| trusted);
         if let Some(Credentials::IdentityToken { token, .. }) = credentials {
             let token = bearer.refresh.as_deref().unwrap_or(token);
             let form = server.form(scopes, Grant::Refresh { token }, self.access);
@@ -248,11 +274,19 @@ impl Client {
         lacking: Option<&str>,
     ) -> RemoteError {
         let host = self.repository.host.clone();
+        if let Some(why) = self.auth.lookup_failure() {
+            return self.nobody(Arc::clone(why));
+        }
         match (self.auth.known_credentials(), server, lacking) {
             (None, ..) => RemoteError::Unauthorized { host, message },
             (Some(_), Some(server), _) if self.auth.trust(server) == Trust::Withheld => self.withheld(server),
             (Some(_), _, Some(right)) => RemoteError::Denied { host, right: right.to_owned(), message },
-            (Some(found), ..) => RemoteError::BadCredentials { host, user: found.user().to_owned(), message },
+            (Some(found), ..) => RemoteError::BadCredentials {
+                host,
+                user: found.credentials.user().to_owned(),
+                origin: found.origin.clone(),
+                message,
+            },
         }
     }
 
@@ -262,4 +296,12 @@ impl Client {
             token_server: address::authority(&server.realm),
         }
     }
+}
+
+/// Whether an answer that asks for no login may be a registry's: most say so, and none answers with a text for people.
+fn says_registry(headers: &HeaderMap) -> bool {
+    let content_type = text(headers, CONTENT_TYPE).unwrap_or_default().trim_start().to_ascii_lowercase();
+    headers.contains_key("docker-distribution-api-version")
+        || content_type.is_empty()
+        || content_type.contains("json")
 }

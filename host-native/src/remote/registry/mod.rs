@@ -7,6 +7,7 @@ mod address;
 mod auth;
 mod call;
 pub mod catalog;
+mod challenge;
 mod client;
 mod download;
 mod file_pieces;

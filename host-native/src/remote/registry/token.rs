@@ -9,7 +9,7 @@ use form_urlencoded::Serializer;
 use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::auth::secret;
 use super::scope::Scopes;
@@ -107,13 +107,22 @@ pub(super) struct Token {
     pub(super) refresh: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    token: Option<String>,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    expires_in: Option<f64>,
-    issued_at: Option<String>,
+/// A token server's answer. Only what is needed is looked at, and what makes no sense counts as not said.
+struct Answer(Map<String, Value>);
+
+impl Answer {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// How long the token lasts: some write the seconds as a text.
+    fn life(&self) -> Option<Duration> {
+        let seconds = match self.0.get("expires_in")? {
+            Value::String(text) => text.trim().parse().ok()?,
+            other => other.as_f64()?,
+        };
+        Duration::try_from_secs_f64(seconds).ok().filter(|life| !life.is_zero())
+    }
 }
 
 impl Token {
@@ -130,21 +139,20 @@ impl Token {
             what: format!("the token server {host}"),
             fault: fault.to_owned(),
         };
-        let answer: Answer =
+        let answer: Map<String, Value> =
             serde_json::from_slice(body).map_err(|_| fault("its answer is not the JSON of a token"))?;
-        let present = |token: Option<String>| token.filter(|token| !token.is_empty());
-        let token = present(answer.token).or_else(|| present(answer.access_token));
+        let answer = Answer(answer);
+        let token = answer.text("token").or_else(|| answer.text("access_token"));
         let token = token.ok_or_else(|| fault("its answer holds no token"))?;
         let header =
             secret(&format!("Bearer {token}")).ok_or_else(|| fault("its token holds control characters"))?;
-        let life = answer.expires_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let life = life.filter(|life| !life.is_zero()).unwrap_or(DEFAULT_LIFE);
-        let age =
-            answer.issued_at.zip(date).and_then(|(issued, date)| age(&issued, date)).unwrap_or_default();
+        let life = answer.life().unwrap_or(DEFAULT_LIFE);
+        let age = answer.text("issued_at").zip(date).and_then(|(issued, date)| age(issued, date));
+        let age = age.unwrap_or_default();
         let rest = life.saturating_sub(age);
         let rest = rest - (rest / MARGIN_PART).min(LONGEST_MARGIN);
         let renew_at = now.checked_add(rest).unwrap_or(now);
-        Ok(Self { header, renew_at, refresh: present(answer.refresh_token) })
+        Ok(Self { header, renew_at, refresh: answer.text("refresh_token").map(str::to_owned) })
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
@@ -230,10 +238,14 @@ mod tests {
     fn reads_a_token() {
         let now = Instant::now();
         assert_eq!(token(r#"{"token":"t","access_token":"u"}"#, now).header, "Bearer t");
+        // What is not needed may be anything.
+        let odd =
+            r#"{"token":null,"access_token":"t","refresh_token":5,"issued_at":{},"expires_in":[],"scope":1}"#;
+        assert_eq!(token(odd, now).header, "Bearer t");
         let token = token(r#"{"access_token":"t","expires_in":3,"refresh_token":"r"}"#, now);
         assert!(token.header == "Bearer t" && token.header.is_sensitive());
         assert_eq!(token.refresh.as_deref(), Some("r"));
-        for body in ["{}", "", "<html>", r#"{"token":""}"#, r#"{"token":"a\nb"}"#] {
+        for body in ["{}", "", "[]", r#"{"token":7}"#, "<html>", r#"{"token":""}"#, r#"{"token":"a\nb"}"#] {
             assert!(Token::read(body.as_bytes(), None, now, "h").is_err(), "{body}");
         }
     }
@@ -247,6 +259,16 @@ mod tests {
             (r#","expires_in":0"#, 48),
             (r#","expires_in":-5"#, 48),
             (r#","expires_in":3600"#, 3540),
+            (r#","expires_in":"3600""#, 3540),
+            (r#","expires_in":" 10 ""#, 8),
+            (r#","expires_in":10.0"#, 8),
+            (r#","expires_in":"10.0""#, 8),
+            (r#","expires_in":null"#, 48),
+            (r#","expires_in":"soon""#, 48),
+            (r#","expires_in":"-5""#, 48),
+            (r#","expires_in":"inf""#, 48),
+            (r#","expires_in":"NaN""#, 48),
+            (r#","expires_in":true"#, 48),
             (r#","expires_in":20,"issued_at":"1999-12-31T23:59:49Z""#, 8),
             (r#","expires_in":10,"issued_at":"2001-01-01T00:00:00Z""#, 8),
             (r#","expires_in":10,"issued_at":"1990-01-01T00:00:00Z""#, 0),

@@ -1,0 +1,40 @@
+//! What a user should know of although nothing failed.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::credentials::CredentialsError;
+
+/// Something to know about how a remote is reached.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Notice {
+    /// It could not be found out who asks. What anybody may read is read all the same.
+    Anonymous {
+        /// The registry.
+        host: String,
+        /// Why.
+        why: Arc<CredentialsError>,
+    },
+    /// Credentials of the environment, which does not say which registry they are for, are told to this one.
+    CredentialsForAnyone {
+        /// The registry.
+        host: String,
+        /// The variable with the user's name.
+        variable: &'static str,
+    },
+}
+
+/// Whoever hears of it.
+pub trait Notices: Debug + Send + Sync {
+    /// Takes note. The same may come several times, from several connections.
+    fn note(&self, notice: &Notice);
+}
+
+/// Hears nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Unheard;
+
+impl Notices for Unheard {
+    fn note(&self, _: &Notice) {}
+}

@@ -76,5 +76,6 @@ pub mod pull;
 pub mod push;
 pub mod remote;
 pub mod scan;
+pub mod threads;
 pub mod transfer;
 pub mod workspace;

@@ -17,7 +17,8 @@ use self::unified::{Content, write_patch};
 use crate::bundle::{Bundle, Context};
 use crate::project::Project;
 use crate::scan::{Scan, open_found};
-use crate::transfer::{DownloadError, blocking, read_files};
+use crate::threads::on_disk_here;
+use crate::transfer::{DownloadError, read_files};
 
 /// The largest file whose lines are compared, in bytes.
 pub const MAX_SHOWN_BYTES: u64 = 8 << 20;
@@ -61,7 +62,7 @@ impl<'a> Side<'a> {
             Self::Bundle { context, bundle } => {
                 Ok(read_files(context, bundle, files, MAX_SHOWN_BYTES).await?)
             }
-            Self::Project { project, scan } => blocking(|| {
+            Self::Project { project, scan } => on_disk_here(|| {
                 let files = files.iter();
                 let read =
                     |file: &&File| Ok((file.digest, read_found(&scan.disk(project, &file.path), file)?));
@@ -123,7 +124,7 @@ pub async fn patches(old: Side<'_>, new: Side<'_>, paths: &[&BundlePath]) -> Res
             };
             write_patch(pair, content)
         };
-        let written: Vec<String> = blocking(|| group.par_iter().map(write).collect());
+        let written: Vec<String> = on_disk_here(|| group.par_iter().map(write).collect());
         length += written.iter().map(String::len).sum::<usize>();
         patches.extend(written);
     }

@@ -31,7 +31,6 @@ use bundle_core::snapshot::{ByPath, File, synced, total_size};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
-use tokio::runtime::Handle;
 
 pub use self::estimate::{Estimate, estimate};
 use self::packed::Packs;
@@ -45,9 +44,10 @@ use crate::project::state::StateError;
 use crate::project::{ProjectLock, State};
 use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
 use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
+use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
-    PackingError, TablesError, TagError, UploadError, Uploaded, beside, blocking, check_tag, confirm,
-    move_tag, publish, tag_digest, upload,
+    PackingError, TablesError, TagError, UploadError, Uploaded, check_tag, confirm, move_tag, publish,
+    tag_digest, upload,
 };
 use crate::workspace::Workspace;
 
@@ -170,15 +170,14 @@ pub async fn look_and_pack<'a>(
     tags: &[Tag],
     force: Force,
 ) -> Result<(Destination, Looked<'a>), PushError> {
-    let runtime = Handle::current();
     let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
     let (project, tracked) = (&workspace.project, &workspace.tracked);
     let progress = context.progress.as_ref();
-    let (mut opened, mut packs) = (None, None);
-    let scan = blocking(|| {
+    let (mut opened, mut packs, mut choice) = (None, None, None);
+    let scan = engine(|bridge| {
         std::thread::scope(|scope| {
-            let open = move || runtime.block_on(open_destination(context, workspace, reference, tags));
-            let opening = scope.spawn(open);
+            let open = move || bridge.wait(open_destination(context, workspace, reference, tags));
+            let opening = start(scope, "open", open)?;
             let read = |found: &Found<'_>| {
                 let destination = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 let destination = opened.insert(destination?);
@@ -190,31 +189,35 @@ pub async fn look_and_pack<'a>(
                 let policy = workspace.config.layout;
                 let current = before.map(|bundle| bundle.index_view.layout);
                 let (count, bytes) = (found.len() as u64, found.bytes());
-                let packs = packs.insert(Packs::after(context, lock, destination.with_packs()));
-                match context.core.choose_layout(policy, current, count, bytes)? {
+                match *choice.insert(context.core.choose_layout(policy, current, count, bytes)?) {
                     // Where everything would be written anew, something must have changed first.
                     LayoutChoice { layout: Layout::Files, .. }
                     | LayoutChoice { rewrite: Rewrite::IfChanged, .. } => Ok(found.hash_unknown(progress)?),
-                    LayoutChoice { layout: Layout::Packed, .. } => packs.read(found),
+                    LayoutChoice { layout: Layout::Packed, .. } => {
+                        let before = destination.with_packs();
+                        packs.insert(Packs::after(context, bridge, lock, before)).read(found)
+                    }
                 }
             };
             scan_with(project, tracked, &[], options, progress, read)
         })
     })?;
     let destination = opened.ok_or(ScanError::Unread)?;
-    Ok((destination, Looked { scan, sent: packs }))
+    Ok((destination, Looked { scan, choice, sent: packs }))
 }
 
 /// What a project holds, and what of it has been packed and sent already.
 #[derive(Debug)]
 pub struct Looked<'a> {
     scan: Scan,
+    /// The layout of the new bundle, where that is chosen: it stays so, whatever sizes files turn out to have.
+    choice: Option<LayoutChoice>,
     sent: Option<Packs<'a>>,
 }
 
 impl From<Scan> for Looked<'_> {
     fn from(scan: Scan) -> Self {
-        Self { scan, sent: None }
+        Self { scan, choice: None, sent: None }
     }
 }
 
@@ -226,7 +229,8 @@ pub fn prepare<'a>(
     destination: Destination,
     looked: Looked<'a>,
 ) -> Result<PreparedPush<'a>, PushError> {
-    let (Destination { replaces, stock, tags, version }, Looked { scan, sent }) = (destination, looked);
+    let (Destination { replaces, stock, tags, version }, Looked { scan, choice, sent }) =
+        (destination, looked);
     let Some((first, _)) = tags.first() else { return Err(PushError::NoTag) };
     // Without a bundle under that tag there is nothing that both could have agreed on.
     let base =
@@ -235,8 +239,13 @@ pub fn prepare<'a>(
     let remote = replaces.as_ref().map_or(&nothing, Bundle::files);
     let sides = Sides { local: &scan.files, remote, base: &base, tracked: &workspace.tracked };
     let current = replaces.as_ref().map(|bundle| bundle.index_view.layout);
-    let (count, bytes) = (scan.files.len() as u64, total_size(&scan.files));
-    let choice = context.core.choose_layout(workspace.config.layout, current, count, bytes)?;
+    let choice = match choice {
+        Some(choice) => choice,
+        None => {
+            let (count, bytes) = (scan.files.len() as u64, total_size(&scan.files));
+            context.core.choose_layout(workspace.config.layout, current, count, bytes)?
+        }
+    };
     let plan = context.core.plan_push(sides, choice.rewrite)?;
     Ok(PreparedPush {
         plan,
@@ -265,6 +274,8 @@ pub async fn apply(
     created: &str,
     force: Force,
 ) -> Result<Pushed, PushError> {
+    // First of all: where this is refused, nothing is to have been sent.
+    let bridge = Bridge::here()?;
     let plan = &prepared.plan;
     if plan.needs_force && force == Force::No {
         return Err(PushError::Unseen { changes: plan.overwrite.clone() });
@@ -285,18 +296,7 @@ pub async fn apply(
                 }
                 Layout::Packed => {
                     let sent = prepared.sent.take();
-                    let packs = pack_rest(context, lock, &prepared, sent)?;
-                    let placement = packs.placement(&prepared.scan.files);
-                    let write_index = || {
-                        let sealed = seal_packed(context, &prepared, &placement, created)?;
-                        Handle::current().block_on(sealed.send_blobs(context))?;
-                        Ok(sealed)
-                    };
-                    let (sealed, uploaded) = packs.finish(&placement.packs, write_index)?;
-                    let digest = sealed.sealed.digest;
-                    let keep = || keep_index(context, &prepared, &placement, &digest);
-                    let ((), documents) = beside(keep, sealed.send_manifest(context));
-                    (documents?, uploaded)
+                    bridge.enter(|| push_packs(context, &bridge, lock, &prepared, sent, created))?
                 }
             }
         }
@@ -309,7 +309,8 @@ pub async fn apply(
         agree(state, synced_ref, files, digest);
         state.settle(project)
     };
-    let (settled, moved) = beside(settle, move_tags(context, &prepared.destination, plan, &documents, force));
+    let moving = move_tags(context, &prepared.destination, plan, &documents, force);
+    let (settled, moved) = bridge.enter(|| bridge.beside(settle, moving))?;
     let changed = moved? || plan.changed;
     context.remote.pushed();
     settled?.put(project)?;
@@ -394,16 +395,40 @@ fn refuse_published(context: Context<'_>, destination: &Destination, force: Forc
     Ok(())
 }
 
+/// Packs and sends what the remote lacks and is not on its way yet, in `sent`, and then the documents.
+fn push_packs<'a>(
+    context: Context<'a>,
+    bridge: &Bridge,
+    lock: &'a ProjectLock,
+    prepared: &PreparedPush<'_>,
+    sent: Option<Packs<'a>>,
+    created: &str,
+) -> Result<(Documents, Uploaded), PushError> {
+    let packs = pack_rest(context, bridge, lock, prepared, sent)?;
+    let placement = packs.placement(&prepared.scan.files);
+    let write_index = || {
+        let sealed = seal_packed(context, prepared, &placement, created)?;
+        bridge.wait(sealed.send_blobs(context))?;
+        Ok(sealed)
+    };
+    let (sealed, uploaded) = packs.finish(&placement.packs, write_index)?;
+    let digest = sealed.sealed.digest;
+    let keep = || keep_index(context, prepared, &placement, &digest);
+    let ((), documents) = bridge.beside(keep, sealed.send_manifest(context))?;
+    Ok((documents?, uploaded))
+}
+
 /// Packs what the remote lacks and is not on its way yet.
 fn pack_rest<'a>(
     context: Context<'a>,
+    bridge: &Bridge,
     lock: &'a ProjectLock,
     prepared: &PreparedPush<'_>,
     sent: Option<Packs<'a>>,
 ) -> Result<Packs<'a>, PushError> {
     let files = &prepared.scan.files;
     let before = prepared.destination.with_packs();
-    let mut packs = sent.unwrap_or_else(|| Packs::after(context, lock, before));
+    let mut packs = sent.unwrap_or_else(|| Packs::after(context, bridge, lock, before));
     packs.add(files, &prepared.scan)?;
     packs.tidy(files, &prepared.scan)?;
     Ok(packs)
@@ -589,6 +614,9 @@ pub enum PushError {
     /// The project could not be looked at.
     #[error(transparent)]
     Scan(#[from] ScanError),
+    /// There is no thread to push on.
+    #[error("cannot push")]
+    Threads(#[from] ThreadError),
     /// A blob was not sent.
     #[error(transparent)]
     Upload(#[from] UploadError),

@@ -41,6 +41,7 @@ use crate::remote::registry::catalog::CatalogError;
 use crate::remote::{Notice, RemoteError, RemoteErrorKind, TlsFileError};
 use crate::scan::select::SelectError;
 use crate::scan::{Refused, ScanError};
+use crate::threads::ThreadError;
 use crate::transfer::{
     DeleteError, DownloadError, ExportError, Fault, PackingError, TablesError, TagError, UploadError,
     VerifyError,
@@ -582,6 +583,7 @@ impl From<DownloadError> for CliError {
                 Self { message, ..cause }
             }
             DownloadError::Stopped => Self::of(Exit::Failure, &error),
+            DownloadError::Threads(error) => error.into(),
             DownloadError::Tables(error) => error.into(),
             DownloadError::Staging { .. } => {
                 Self::of(Exit::Failure, &error).hint("check permissions and free space; nothing was changed")
@@ -607,6 +609,7 @@ impl From<PackingError> for CliError {
     fn from(error: PackingError) -> Self {
         match error {
             PackingError::Compression(_) | PackingError::Stopped => Self::of(Exit::Failure, &error),
+            PackingError::Threads(error) => error.into(),
             PackingError::Read(error) => Self::of(Exit::Failure, &error)
                 .hint("run the command again when the file is no longer being written; no tag was moved"),
             PackingError::Staging { .. } => {
@@ -640,7 +643,21 @@ impl From<VerifyError> for CliError {
             VerifyError::Open(error) => error.into(),
             VerifyError::Remote(error) => error.into(),
             VerifyError::Stopped => Self::of(Exit::Failure, &error),
+            VerifyError::Threads(error) => error.into(),
         }
+    }
+}
+
+impl From<ThreadError> for CliError {
+    fn from(error: ThreadError) -> Self {
+        let hint = match &error {
+            ThreadError::NoThread { .. } => {
+                "raise the limit on processes and threads (`ulimit -u`, or that of the container), or end other programs; \
+                 nothing was changed"
+            }
+            ThreadError::Runtime => "nothing was changed",
+        };
+        Self::of(Exit::Failure, &error).hint(hint)
     }
 }
 
@@ -822,6 +839,7 @@ impl From<PushError> for CliError {
             }
             PushError::Tables(error) => error.into(),
             PushError::Tag(error) => error.into(),
+            PushError::Threads(error) => error.into(),
             PushError::Unseen { ref changes } => Self::of(Exit::Conflict, &error)
                 .changes(changes)
                 .hint("pull first, or undo them with --force; nothing was sent"),

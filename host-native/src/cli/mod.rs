@@ -23,6 +23,7 @@ use self::error::{CliError, Exit};
 use self::progress::{Board, ProgressMode};
 use self::session::Session;
 use self::ui::{Format, Talk, Ui};
+use crate::threads::start_pool;
 
 /// Runs the program with the arguments of its process.
 pub fn main() -> ExitCode {
@@ -52,6 +53,7 @@ fn run(ui: &Ui, cli: &Cli) -> Result<(), CliError> {
     if let Command::Completions(args) = &cli.command {
         return completions::run(ui, args);
     }
+    start_pool()?;
     let session = Session::new(ui, &cli.global)?;
     match &cli.command {
         Command::Init(args) => init::run(&session, args),

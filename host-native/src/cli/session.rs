@@ -218,12 +218,7 @@ impl<'a> Session<'a> {
 
     /// What transfers run on.
     pub(crate) fn runtime(&self) -> Result<tokio::runtime::Runtime, CliError> {
-        // As many threads read and write files as transfers run: more would only hold more buffers.
-        let transfers = usize::from(self.global.concurrency);
-        Ok(tokio::runtime::Builder::new_multi_thread()
-            .max_blocking_threads(transfers)
-            .enable_all()
-            .build()?)
+        Ok(crate::threads::runtime()?)
     }
 }
 

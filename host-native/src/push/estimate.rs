@@ -11,7 +11,7 @@ use super::held::Held;
 use super::{PreparedPush, PushError};
 use crate::bundle::{Bundle, Context};
 use crate::project::Project;
-use crate::transfer::blocking;
+use crate::threads::on_disk_here;
 use crate::transfer::packing::{NewChunks, PackBase, measure_files};
 use crate::transfer::tables::load_all_tables;
 
@@ -52,7 +52,7 @@ pub async fn estimate(
     }
     let held = Held::after(prepared.destination.with_packs());
     let tables = load_all_tables(context, held.packs()).await?;
-    let new = blocking(|| new_chunks(context, project, prepared, held, &tables))?;
+    let new = on_disk_here(|| new_chunks(context, project, prepared, held, &tables))?;
     Ok(Estimate { blobs: new.packs, chunks: new.count(), raw: new.raw, stored: new.stored, ..estimate })
 }
 

@@ -6,7 +6,6 @@ use std::fmt;
 use bundle_core::pack::{Pack, Table};
 use bundle_core::placement::{KnownChunks, PackLimits, Placement};
 use bundle_core::snapshot::{ByPath, File};
-use tokio::runtime::Handle;
 
 use super::PushError;
 use super::held::Held;
@@ -14,13 +13,16 @@ use crate::bundle::{Bundle, Context};
 use crate::project::ProjectLock;
 use crate::project::staging::Staging;
 use crate::scan::{Found, Hashed, Scan};
+use crate::threads::Bridge;
+use crate::transfer::Uploaded;
 use crate::transfer::packing::{PackBase, ToPack, Underway, pack_files};
 use crate::transfer::tables::{forget_tables, keep_table, load_all_tables};
-use crate::transfer::{Uploaded, blocking};
 
 /// The packs of a bundle on its way.
 pub(super) struct Packs<'a> {
     context: Context<'a>,
+    /// It is the engine that packs.
+    bridge: Bridge,
     lock: &'a ProjectLock,
     held: Held,
     /// What is needed only to add something.
@@ -46,9 +48,15 @@ impl fmt::Debug for Packs<'_> {
 
 impl<'a> Packs<'a> {
     /// Starts on what the bundle before holds, if that has packs.
-    pub(super) fn after(context: Context<'a>, lock: &'a ProjectLock, before: Option<&Bundle>) -> Self {
+    pub(super) fn after(
+        context: Context<'a>,
+        bridge: &Bridge,
+        lock: &'a ProjectLock,
+        before: Option<&Bundle>,
+    ) -> Self {
         let (underway, uploaded) = (Underway::default(), Uploaded::default());
-        Self { context, lock, held: Held::after(before), open: None, underway, uploaded }
+        let bridge = bridge.clone();
+        Self { context, bridge, lock, held: Held::after(before), open: None, underway, uploaded }
     }
 
     /// Reads what has to be read of the files that were found: those that nobody has hashed yet, and those that no pack
@@ -83,7 +91,7 @@ impl<'a> Packs<'a> {
         if self.held.kept() == 0 {
             return Ok(());
         }
-        let open = open(&mut self.open, self.context, self.lock, &self.held)?;
+        let open = open(&mut self.open, self.context, &self.bridge, self.lock, &self.held)?;
         let dropped = self.held.to_renew(self.context.core, files, &open.tables)?;
         let displaced = self.held.displace(files, &dropped);
         self.pack_files(&displaced, files, scan, &dropped)
@@ -112,7 +120,7 @@ impl<'a> Packs<'a> {
         }
         self.settle(|| ())?;
         let context = self.context;
-        let open = open(&mut self.open, context, self.lock, &self.held)?;
+        let open = open(&mut self.open, context, &self.bridge, self.lock, &self.held)?;
         let known = KnownChunks::of((0..).zip(&open.tables).filter(|(number, _)| !dropped.contains(number)));
         // A bundle has a few hundred packs.
         let next_pack = self.held.packs().len() as u32;
@@ -120,7 +128,7 @@ impl<'a> Packs<'a> {
         let keep_table = |pack: &Pack, stored: &[u8]| keep_table(project, &pack.toc.digest, stored);
         let base = PackBase { known: &known, next_pack, limits };
         let (packed, underway) =
-            blocking(|| pack_files(context, &open.staging, &base, to_pack, &keep_table))?;
+            pack_files(context, &self.bridge, &open.staging, &base, to_pack, &keep_table)?;
         self.underway = underway;
         for (pack, table) in packed.packs {
             self.held.add_pack(pack);
@@ -135,7 +143,7 @@ impl<'a> Packs<'a> {
     /// Sends the packs that are on their way to their end, and does `work` meanwhile.
     fn settle<T>(&mut self, work: impl FnOnce() -> T) -> Result<T, PushError> {
         let underway = std::mem::take(&mut self.underway);
-        let (done, sent) = underway.finish_beside(work);
+        let (done, sent) = underway.finish_beside(&self.bridge, work)?;
         let sent = sent?;
         self.uploaded.blobs += sent.blobs;
         self.uploaded.bytes += sent.bytes;
@@ -166,13 +174,14 @@ impl<'a> Packs<'a> {
 fn open<'a>(
     slot: &'a mut Option<Open>,
     context: Context<'_>,
+    bridge: &Bridge,
     lock: &ProjectLock,
     held: &Held,
 ) -> Result<&'a mut Open, PushError> {
     match slot {
         Some(open) => Ok(open),
         none => {
-            let tables = blocking(|| Handle::current().block_on(load_all_tables(context, held.packs())))?;
+            let tables = bridge.wait(load_all_tables(context, held.packs()))?;
             let folder = lock.project().staging_folder();
             let fault = |source| PushError::Staging { folder, source };
             Ok(none.insert(Open { staging: Staging::create(lock).map_err(fault)?, tables }))

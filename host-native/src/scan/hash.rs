@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +10,7 @@ use bundle_core::digest::{Digest, Hasher};
 use thiserror::Error;
 
 use crate::project::stamp::{Stamp, is_executable};
+use crate::threads::{processors, start};
 
 /// The most that one processor reads at a time, in bytes.
 const BUFFER: usize = 1 << 20;
@@ -54,9 +54,10 @@ pub(crate) fn hash_all(jobs: &[Job], read: &(dyn Fn(u64) + Sync)) -> Result<Vec<
         results.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
         Ok(())
     };
-    let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(jobs.len());
+    let workers = processors().min(jobs.len());
     std::thread::scope(|scope| -> Result<(), HashError> {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        // With fewer threads it only takes longer.
+        let others: Vec<_> = (1..workers).map_while(|_| start(scope, "hash", work).ok()).collect();
         let mut outcome = work();
         for other in others {
             outcome = outcome.and(other.join().unwrap_or(Err(HashError::Stopped)));

@@ -16,7 +16,6 @@ use bundle_core::snapshot::{ByPath, File};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
-use super::blocking;
 use super::landing::Landing;
 use super::tables::{TablesError, load_tables};
 use super::unpacking::{Assembled, Older, packs_of, unpack};
@@ -27,6 +26,7 @@ use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::project::staging::{Mode, Staging};
 use crate::remote::{RemoteError, read_blob};
+use crate::threads::{ThreadError, engine, on_disk_here};
 
 /// Bytes that are copied at a time.
 const PIECE: usize = 256 * 1024;
@@ -88,7 +88,7 @@ fn stage_local(
     let (path, target) =
         staging.stage(&first.file.path, Mode::of(first.file.executable)).map_err(staging_fault(staging))?;
     let is_here = match local {
-        Some(local) => blocking(|| copy_verified(&to_disk(project.root(), local), &target, first.file))
+        Some(local) => on_disk_here(|| copy_verified(&to_disk(project.root(), local), &target, first.file))
             .map_err(staging_fault(staging))?,
         None => true,
     };
@@ -111,7 +111,8 @@ fn place(
         let (copy, mut target) = staging
             .stage(&other.file.path, Mode::of(other.file.executable))
             .map_err(staging_fault(staging))?;
-        blocking(|| io::copy(&mut fs::File::open(&path)?, &mut target)).map_err(staging_fault(staging))?;
+        on_disk_here(|| io::copy(&mut fs::File::open(&path)?, &mut target))
+            .map_err(staging_fault(staging))?;
         staged[other.at] = copy;
     }
     staged[first.at] = path;
@@ -190,7 +191,8 @@ async fn download_chunks(
     let files: Vec<Assembled<'_>> = absent.iter().filter_map(assembled).collect();
     let tables = load_tables(context, &placement.packs, &packs_of(&files)).await?;
     let older = older_files(project, plan, &files);
-    let unpacked = blocking(|| unpack(context, staging, &placement.packs, &tables, &files, &older))?;
+    let unpacked =
+        engine(|bridge| unpack(context, bridge, staging, &placement.packs, &tables, &files, &older))?;
     let mut downloaded = unpacked.downloaded;
     for (at, (files, plot)) in absent.iter().zip(unpacked.plots).enumerate() {
         place(staging, staged, files, plot.path)?;
@@ -329,6 +331,9 @@ pub enum DownloadError {
     /// What packs hold could not be found out.
     #[error(transparent)]
     Tables(#[from] TablesError),
+    /// There is no thread to put files together on.
+    #[error("cannot put files together")]
+    Threads(#[from] ThreadError),
     /// The manifest names no blob for a file.
     #[error("the manifest names no blob that is the content of `{path}`")]
     NoBlob {

@@ -15,17 +15,18 @@ use bundle_core::snapshot::File;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
+use super::DownloadError;
 use super::download::{layer_of, layers_of};
 use super::positioned::write_at;
 use super::tables::load_tables;
 use super::unpacking::site::{Plot, Site};
 use super::unpacking::{Assembled, packs_of, unpack};
-use super::{DownloadError, blocking};
 use crate::bundle::{Bundle, Context};
 use crate::progress::Work;
 use crate::remote::archive::header::{END, EXECUTABLE_MODE, PLAIN_MODE, headers, padding};
 use crate::remote::disk::{new_file, open_regular, put_in_place};
 use crate::remote::{RemoteError, read_blob};
+use crate::threads::{engine, on_disk_here};
 
 /// Writes the files of `bundle` to the new archive `target`, by path.
 ///
@@ -37,7 +38,7 @@ pub async fn export_files(context: Context<'_>, bundle: &Bundle, target: &Path) 
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
     let archive = new_file(folder.unwrap_or(Path::new(".")))?;
     let fault = |source| DownloadError::Staging { folder: target.to_owned(), source };
-    let starts = blocking(|| write_headers(archive.as_file(), bundle.files())).map_err(fault)?;
+    let starts = on_disk_here(|| write_headers(archive.as_file(), bundle.files())).map_err(fault)?;
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for (at, (file, start)) in bundle.files().iter().zip(starts).enumerate() {
         match file.size {
@@ -53,7 +54,7 @@ pub async fn export_files(context: Context<'_>, bundle: &Bundle, target: &Path) 
             write_chunks(context, bundle, &site).await?;
         }
     }
-    Ok(blocking(|| put_in_place(archive, target))?)
+    Ok(on_disk_here(|| put_in_place(archive, target))?)
 }
 
 /// A file with content.
@@ -122,7 +123,7 @@ async fn write_blob(
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(fault)?;
         context.progress.advance(Work::Download, piece.len() as u64);
-        blocking(|| copies.iter().try_for_each(|copy| write_at(archive, &piece, copy.start + written)))
+        on_disk_here(|| copies.iter().try_for_each(|copy| write_at(archive, &piece, copy.start + written)))
             .map_err(|source| DownloadError::Staging { folder: target.to_owned(), source })?;
         written += piece.len() as u64;
     }
@@ -140,7 +141,7 @@ async fn write_chunks(
     let files: Vec<Assembled<'_>> =
         site.entries.iter().map(|entry| Assembled { file: entry.file, runs: assembled(entry) }).collect();
     let tables = load_tables(context, &placement.packs, &packs_of(&files)).await?;
-    blocking(|| unpack(context, site, &placement.packs, &tables, &files, &[]))?;
+    engine(|bridge| unpack(context, bridge, site, &placement.packs, &tables, &files, &[]))?;
     Ok(())
 }
 

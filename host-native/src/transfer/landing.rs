@@ -1,53 +1,50 @@
-//! Where a blob is written that is the content of one file: a large one by a thread of its own, so that it is
-//! received and hashed while the disk is busy.
+//! Where a blob is written that is the content of one file: a large one past the system's cache, so that it is received
+//! and hashed while the disk is busy.
 
 use std::fs;
 use std::io;
+use std::mem;
 use std::path::Path;
 
 use bytes::Bytes;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 use super::direct::DirectWriter;
+use crate::threads::begin_on_disk;
 
-/// Bytes that are written at a time.
+/// Bytes that are written at a time through the cache.
 const PIECE: usize = 256 * 1024;
 
-/// How many pieces, as they came, may wait for the disk: several files come at the same time, and a piece may have
-/// 400 KiB.
-const WAITING: usize = 4;
+/// How many bytes wait before they are written past it, while as many are on their way to the disk.
+const WAITING: usize = 512 * 1024;
 
 /// Takes the bytes of a file, in their order.
 pub(super) enum Landing {
     /// Through the system's cache.
     Cached(BufWriter<tokio::fs::File>),
     /// Straight to the disk.
-    Direct { pieces: mpsc::Sender<Bytes>, writing: JoinHandle<io::Result<()>> },
+    Direct(DirectLanding),
 }
 
 impl Landing {
     /// Begins with the empty file `target` at `path`, which is to have `size` bytes.
     pub(super) fn begin(path: &Path, target: fs::File, size: u64) -> io::Result<Self> {
-        let Some(writer) = DirectWriter::open(path, size)? else {
-            let mut target = tokio::fs::File::from_std(target);
-            target.set_max_buf_size(PIECE);
-            return Ok(Self::Cached(BufWriter::with_capacity(PIECE, target)));
-        };
-        let (pieces, receive) = mpsc::channel(WAITING);
-        let writing = spawn_blocking(move || write_direct(writer, &target, receive));
-        Ok(Self::Direct { pieces, writing })
+        match DirectWriter::open(path, size)? {
+            Some(writer) => Ok(Self::Direct(DirectLanding::new(Output { writer, target, length: 0 }))),
+            None => {
+                let mut target = tokio::fs::File::from_std(target);
+                target.set_max_buf_size(PIECE);
+                Ok(Self::Cached(BufWriter::with_capacity(PIECE, target)))
+            }
+        }
     }
 
     /// Takes the next bytes.
     pub(super) async fn write(&mut self, piece: Bytes) -> io::Result<()> {
         match self {
             Self::Cached(target) => target.write_all(&piece).await,
-            Self::Direct { pieces, writing } => match pieces.send(piece).await {
-                Ok(()) => Ok(()),
-                Err(_) => written(writing).await,
-            },
+            Self::Direct(target) => target.write(piece).await,
         }
     }
 
@@ -55,28 +52,80 @@ impl Landing {
     pub(super) async fn finish(self) -> io::Result<()> {
         match self {
             Self::Cached(mut target) => target.flush().await,
-            Self::Direct { pieces, mut writing } => {
-                drop(pieces);
-                written(&mut writing).await
-            }
+            Self::Direct(target) => target.finish().await,
         }
     }
 }
 
-/// What became of the writing.
-async fn written(writing: &mut JoinHandle<io::Result<()>>) -> io::Result<()> {
-    writing.await.map_err(io::Error::other)?
+/// Bytes on their way to a file. Each write is a piece of work of its own, so that no thread is taken while none is due.
+pub(super) struct DirectLanding {
+    output: Writing,
+    waiting: Vec<Bytes>,
+    bytes: usize,
 }
 
-fn write_direct(
-    mut writer: DirectWriter,
-    target: &fs::File,
-    mut pieces: mpsc::Receiver<Bytes>,
-) -> io::Result<()> {
-    let mut offset = 0;
-    while let Some(piece) = pieces.blocking_recv() {
-        writer.write(target, offset, &piece)?;
-        offset += piece.len() as u64;
+/// Whoever has the file now.
+enum Writing {
+    Idle(Output),
+    Busy(JoinHandle<io::Result<Output>>),
+    /// A write has failed.
+    Broken,
+}
+
+impl DirectLanding {
+    fn new(output: Output) -> Self {
+        Self { output: Writing::Idle(output), waiting: Vec::new(), bytes: 0 }
     }
-    writer.flush(target)
+
+    async fn write(&mut self, piece: Bytes) -> io::Result<()> {
+        self.bytes += piece.len();
+        self.waiting.push(piece);
+        if self.bytes < WAITING {
+            return Ok(());
+        }
+        let mut output = self.rested().await?;
+        let pieces = mem::take(&mut self.waiting);
+        self.bytes = 0;
+        self.output = Writing::Busy(begin_on_disk(move || {
+            output.write(&pieces)?;
+            Ok(output)
+        }));
+        Ok(())
+    }
+
+    async fn finish(mut self) -> io::Result<()> {
+        let mut output = self.rested().await?;
+        let pieces = mem::take(&mut self.waiting);
+        let last = begin_on_disk(move || {
+            output.write(&pieces)?;
+            output.writer.flush(&output.target)
+        });
+        last.await.map_err(io::Error::other)?
+    }
+
+    /// The file, once nothing is being written.
+    async fn rested(&mut self) -> io::Result<Output> {
+        match mem::replace(&mut self.output, Writing::Broken) {
+            Writing::Idle(output) => Ok(output),
+            Writing::Busy(writing) => writing.await.map_err(io::Error::other)?,
+            Writing::Broken => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+}
+
+/// A file, and how far it is written.
+struct Output {
+    writer: DirectWriter,
+    target: fs::File,
+    length: u64,
+}
+
+impl Output {
+    fn write(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        for piece in pieces {
+            self.writer.write(&self.target, self.length, piece)?;
+            self.length += piece.len() as u64;
+        }
+        Ok(())
+    }
 }

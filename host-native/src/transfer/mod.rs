@@ -29,26 +29,3 @@ pub use self::tables::{Tables, TablesError, load_all_tables, load_tables};
 pub use self::tag::{TagError, check_tag, claim_tag, confirm, move_tag, publish, tag_digest};
 pub use self::upload::{UploadError, Uploaded, upload};
 pub use self::verify::{Checked, Fault, FaultKind, Verification, VerifyError, verify, verify_bundle};
-
-/// Runs what reads or writes whole files, without holding up other transfers where the runtime can help that.
-pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}
-
-/// Carries out `work` here while `sending` goes on in a thread of its own.
-pub(crate) fn beside<W, S: Send>(
-    work: impl FnOnce() -> W,
-    sending: impl Future<Output = S> + Send,
-) -> (W, S) {
-    let runtime = tokio::runtime::Handle::current();
-    blocking(|| {
-        std::thread::scope(|scope| {
-            let sending = scope.spawn(move || runtime.block_on(sending));
-            let done = work();
-            (done, sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        })
-    })
-}

@@ -22,18 +22,18 @@ use bundle_core::placement::{KnownChunks, PackLimits};
 use futures_util::future::{self, BoxFuture};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use self::assembly::{Assembly, Spooled};
 pub(crate) use self::measure::{NewChunks, measure_files};
 pub(crate) use self::read::ToPack;
-use super::{Sending, Uploaded, beside};
+use super::{Sending, Uploaded};
 use crate::bundle::Context;
 use crate::progress::{Progress, Work};
 use crate::project::staging::Staging;
 use crate::remote::{BlobSource, RemoteError, Stored};
 use crate::scan::{HashError, Hashed};
+use crate::threads::{Bridge, ThreadError, begin_on_disk, start};
 
 /// How many packs are sent at the same time: more would only hold more of the disk.
 const UPLOADS: usize = 3;
@@ -85,8 +85,12 @@ impl fmt::Debug for Underway<'_> {
 
 impl Underway<'_> {
     /// Sends what is left, while the caller does something else.
-    pub(crate) fn finish_beside<T>(self, work: impl FnOnce() -> T) -> (T, Result<Uploaded, PackingError>) {
-        beside(work, self.0)
+    pub(crate) fn finish_beside<T>(
+        self,
+        bridge: &Bridge,
+        work: impl FnOnce() -> T,
+    ) -> Result<(T, Result<Uploaded, PackingError>), ThreadError> {
+        bridge.beside(work, self.0)
     }
 }
 
@@ -100,6 +104,7 @@ impl Underway<'_> {
 /// The first one ends it. What was sent by then stays on the remote, where nothing refers to it yet.
 pub(crate) fn pack_files<'a>(
     context: Context<'a>,
+    bridge: &Bridge,
     staging: &Staging,
     base: &PackBase<'_>,
     files: &[ToPack],
@@ -111,14 +116,14 @@ pub(crate) fn pack_files<'a>(
     let mut sending = upload_all(context, receive).boxed();
     let (tell, mut packing) = oneshot::channel();
     std::thread::scope(|scope| {
-        scope.spawn(move || {
+        start(scope, "pack", move || {
             // Gone once the work is done, which ends the uploads too.
             let hand_over = |spooled| send.blocking_send(spooled).map_err(|_| PackingError::Stopped);
             // Where nobody listens any more, sending has failed.
             let assembly = Assembly::new(progress, staging, base, keep_table, hand_over);
             let _ = tell.send(pack(progress, assembly, base, files));
-        });
-        Handle::current().block_on(async {
+        })?;
+        bridge.wait(async {
             let (packed, sent) = tokio::select! {
                 sent = &mut sending => (packing.await.unwrap_or(Err(PackingError::Stopped)), sent),
                 packed = &mut packing => match packed.unwrap_or(Err(PackingError::Stopped)) {
@@ -174,7 +179,7 @@ async fn upload_all(
             let sent =
                 if streams { stream_pack(context, &spooled).await } else { upload(context, &spooled).await };
             // A large file takes a while to remove, for which nobody need wait.
-            tokio::task::spawn_blocking(move || drop(spooled));
+            drop(begin_on_disk(move || drop(spooled)));
             under_way.fetch_sub(1, Ordering::Relaxed);
             sent
         })
@@ -260,6 +265,9 @@ pub enum PackingError {
     /// A thread that was packing has stopped.
     #[error("a packing thread stopped")]
     Stopped,
+    /// There is no thread to pack on.
+    #[error("cannot pack the project's files")]
+    Threads(#[from] ThreadError),
     /// A pack was not sent.
     #[error("cannot send the pack {digest}")]
     Upload {

@@ -21,7 +21,6 @@ use bundle_core::path::BundlePath;
 use bundle_core::plan::fetch::ByteRange;
 use bundle_core::snapshot::File;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::runtime::Handle;
 
 use self::arrivals::{Arrival, Arrivals, arrivals};
 use self::batch::{Batch, Buffers, Gathering};
@@ -35,6 +34,7 @@ use super::{DownloadError, Downloaded};
 use crate::bundle::{Bundle, Context};
 use crate::progress::Work;
 use crate::remote::RemoteError;
+use crate::threads::{Bridge, start};
 
 /// How many packs are read at the same time: files are hashed in their order, and what comes too early waits.
 const PACKS_AT_ONCE: usize = 2;
@@ -80,6 +80,7 @@ pub(super) struct Unpacked {
 /// The first one ends it.
 pub(super) fn unpack(
     context: Context<'_>,
+    bridge: &Bridge,
     site: &dyn Site,
     packs: &[Pack],
     tables: &Tables,
@@ -94,15 +95,14 @@ pub(super) fn unpack(
     context.progress.expect(Work::Download, wanted.chunks().map(|chunk| u64::from(stored(chunk))).sum());
     let (fetched, requests) = (wanted.files(), wanted.by_pack());
     let (senders, arrivals) = arrivals(requests.len());
-    let runtime = &Handle::current();
     let (plots, downloaded) = std::thread::scope(|scope| {
-        scope.spawn(|| settler.run());
-        let writing = scope.spawn(move || {
-            write_all(runtime, &targets, arrivals)?;
+        start(scope, "settle", || settler.run())?;
+        let writing = start(scope, "unpack", move || {
+            write_all(bridge, &targets, arrivals)?;
             targets.finish()
-        });
+        })?;
         let fetching = fetch_all(context, packs, &tables.tables, requests, senders);
-        let downloaded = runtime.block_on(fetching);
+        let downloaded = bridge.wait(fetching);
         // Where writing failed, fetching was only told to stop; where fetching did, files lack something.
         match (writing.join().unwrap_or(Err(DownloadError::Stopped)), downloaded) {
             (Ok(plots), Ok(downloaded)) => Ok((plots, downloaded)),
@@ -118,11 +118,11 @@ pub(super) fn unpack(
 type DestinedBatch<'a> = Batch<'a, &'a [Destination]>;
 
 fn write_all(
-    runtime: &Handle,
+    bridge: &Bridge,
     targets: &Targets<'_>,
     mut arrivals: Arrivals<DestinedBatch<'_>>,
 ) -> Result<(), DownloadError> {
-    while let Some(batch) = runtime.block_on(arrivals.next()) {
+    while let Some(batch) = bridge.wait(arrivals.next()) {
         // One way into the pool for all that is done with a batch.
         rayon::scope(|_| targets.write(&batch.decode()?))?;
     }

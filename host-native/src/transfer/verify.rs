@@ -24,6 +24,7 @@ use crate::component::answers::{IndexError, ManifestError, ResolveError};
 use crate::progress::Work;
 use crate::remote::archive::ArchiveError;
 use crate::remote::{RemoteError, RemoteErrorKind, Version};
+use crate::threads::ThreadError;
 
 /// What was found when everything of a bundle was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -320,6 +321,9 @@ pub enum VerifyError {
     /// A thread that was verifying has stopped.
     #[error("a verifying thread stopped")]
     Stopped,
+    /// There is no thread to verify on.
+    #[error("cannot verify")]
+    Threads(#[from] ThreadError),
 }
 
 impl fmt::Display for FaultKind {

@@ -18,6 +18,7 @@ use crate::cli::session::{Session, configured, look, version_of};
 use crate::cli::ui::{Report, counted, shown};
 use crate::remote::{RemoteError, RemoteErrorKind};
 use crate::scan::{Scan, Untracked};
+use crate::threads::start;
 use crate::workspace::Workspace;
 
 /// As many unchanged paths are named, not only counted.
@@ -251,10 +252,10 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
         let remote = session.remote(&reference)?;
         let context = session.context(&core, remote.as_ref()).with_cache(&workspace.project);
         let (found, answer) = std::thread::scope(|scope| {
-            let looking = scope.spawn(look_here);
+            let looking = start(scope, "look", look_here)?;
             let answer = ask(session, context, &reference);
-            (looking.join(), answer)
-        });
+            Ok::<_, CliError>((looking.join(), answer))
+        })?;
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         (found, Some(answer?))
     };

@@ -31,6 +31,7 @@ use super::image_layout::{
 use super::{
     BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Remote, RemoteError, Stored, Version,
 };
+use crate::threads::on_disk;
 
 /// The folder of an image layout in which blobs are, as entries name it.
 const BLOB_FOLDER: &str = "blobs/sha256/";
@@ -71,7 +72,7 @@ impl Archive {
 async fn in_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RemoteError> + Send + 'static,
 ) -> Result<T, RemoteError> {
-    tokio::task::spawn_blocking(work).await.map_err(|fault| RemoteError::Protocol {
+    on_disk(work).await.map_err(|fault| RemoteError::Protocol {
         what: "an archive on disk".to_owned(),
         fault: fault.to_string(),
     })?

@@ -24,6 +24,7 @@ use super::{
     BlobContent, BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Remote, RemoteBlob,
     RemoteError, Stored, Transferred, Version, blob,
 };
+use crate::threads::on_disk;
 
 /// How much of a file is read at a time.
 const PIECE_BYTES: usize = 256 << 10;
@@ -58,8 +59,9 @@ impl Layout {
         work: impl FnOnce(&Directory) -> Result<T, RemoteError> + Send + 'static,
     ) -> Result<T, RemoteError> {
         let directory = Arc::clone(&self.directory);
-        tokio::task::spawn_blocking(move || work(&directory)).await.map_err(|fault| {
-            RemoteError::Protocol { what: "a layout on disk".to_owned(), fault: fault.to_string() }
+        on_disk(move || work(&directory)).await.map_err(|fault| RemoteError::Protocol {
+            what: "a layout on disk".to_owned(),
+            fault: fault.to_string(),
         })?
     }
 

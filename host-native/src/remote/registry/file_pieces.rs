@@ -7,9 +7,9 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
-use tokio::task::spawn_blocking;
 
 use super::outgoing::PIECE_BYTES;
+use crate::threads::on_disk;
 
 /// An open file, and where the next piece of it begins.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl FilePieces {
 async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    spawn_blocking(work).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
+    on_disk(work).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
 }
 
 #[cfg(test)]

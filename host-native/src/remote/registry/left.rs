@@ -16,6 +16,7 @@ use super::client::Client;
 use super::upload::{self, Asked, Session, WORTH_RESUMING_BYTES};
 use crate::remote::unfinished::{Content, HEAD_BYTES, Unfinished};
 use crate::remote::{BlobContent, BlobSource, RemoteOptions};
+use crate::threads::on_disk;
 
 /// What is kept of the uploads to one repository.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ async fn find(client: &Client, descriptor: &Descriptor, source: &BlobSource) -> 
 /// What a file begins with, where it has as much.
 pub(super) async fn head(path: &Path) -> Option<Content> {
     let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
+    let read = on_disk(move || {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         std::fs::File::open(path).ok()?.take(HEAD_BYTES as u64).read_to_end(&mut head).ok()?;
         (head.len() == HEAD_BYTES).then(|| Content::Head(Digest::of(&head)))

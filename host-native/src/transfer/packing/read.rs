@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use super::PackingError;
 use crate::project::stamp::{Stamp, is_executable};
 use crate::scan::{HashError, Hashed, open_found};
+use crate::threads::start;
 
 /// How many small files are read together at most.
 const FILES_TOGETHER: usize = 512;
@@ -66,7 +67,7 @@ pub(super) fn in_segments(
     let (send, receive) = sync_channel(WAITING);
     std::thread::scope(|scope| {
         let reader = Reader { known, chunker: Chunker::new(), read };
-        let reading = scope.spawn(move || reader.read_all(files, &send));
+        let reading = start(scope, "read", move || reader.read_all(files, &send))?;
         let taken = receive.iter().flatten().try_for_each(&mut take);
         // Tells the reader that nobody takes any more.
         drop(receive);

@@ -11,7 +11,6 @@ use bundle_core::pack::{Pack, Table};
 use bundle_core::placement::Placement;
 use bundle_core::plan::fetch::ByteRange;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::contents::{Contents, paths};
@@ -19,7 +18,7 @@ use super::{BlobRead, Fault, FaultKind, Findings, VerifyError, damage, is_missin
 use crate::bundle::{Bundle, Context};
 use crate::progress::Work;
 use crate::remote::{RemoteError, read_blob};
-use crate::transfer::blocking;
+use crate::threads::{engine, start};
 use crate::transfer::tables::{TablesError, load_table};
 use crate::transfer::unpacking::batch::{Batch, Buffers, Gathering};
 
@@ -87,18 +86,18 @@ fn pass_by<'a, T, F: Future<Output = Result<T, VerifyError>>>(
     contents: &mut Contents<'_>,
     read: impl FnOnce(mpsc::Sender<Passage<'a>>) -> F,
 ) -> Result<T, VerifyError> {
-    blocking(|| {
+    engine(|bridge| {
         let (send, mut receive) = mpsc::channel::<Passage<'a>>(WAITING);
         std::thread::scope(|scope| {
-            let hashing = scope.spawn(move || {
+            let hashing = start(scope, "hash", move || {
                 while let Some(Passage { pack, batch }) = receive.blocking_recv() {
                     let chunks = batch.map(|frame, chunk, content| {
                         (chunk, content.ok().filter(|content| ChunkHash::of(content) == frame.hash))
                     });
                     contents.take(pack, &chunks);
                 }
-            });
-            let read = Handle::current().block_on(read(send));
+            })?;
+            let read = bridge.wait(read(send));
             let hashed = hashing.join().map_err(|_| VerifyError::Stopped);
             hashed.and(read)
         })

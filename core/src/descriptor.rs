@@ -20,8 +20,6 @@ pub mod media_type {
     pub const INDEX_V1: &str = "application/vnd.modelops.bundle.index.v1+json";
     /// The bundle index in layout `packed`, as compressed JSON.
     pub const INDEX_V2: &str = "application/vnd.modelops.bundle.index.v2+json+zstd";
-    /// What the type of every version of a bundle index starts with.
-    pub const INDEX_PREFIX: &str = "application/vnd.modelops.bundle.index.";
     /// A layer that is a pack of chunks.
     pub const PACK: &str = "application/vnd.modelops.bundle.pack.v1";
     /// A layer that is one file, as the Python tool and `oras` write it.

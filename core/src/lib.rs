@@ -13,6 +13,7 @@ pub mod compression;
 pub mod descriptor;
 pub mod diff;
 pub mod digest;
+pub mod foreign;
 pub mod ignore;
 pub mod index;
 pub mod layers;

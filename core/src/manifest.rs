@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::canonical::{self, JsonError};
 use crate::descriptor::{Annotations, Descriptor, MAX_SAFE_INTEGER, media_type};
 use crate::digest::Digest;
+use crate::foreign::{self, Foreign, ForeignKind};
 
 /// The largest manifest that is read or written, in bytes; registries stop there.
 pub const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
@@ -53,10 +54,15 @@ impl Manifest {
         if json.len() > MAX_MANIFEST_BYTES {
             return Err(ManifestError::TooLarge { size: json.len() });
         }
-        let value = canonical::parse(json)?;
+        let value = match canonical::parse(json) {
+            Ok(value) => value,
+            Err(error) if foreign::mentions_bundles(json) => return Err(error.into()),
+            Err(_) => return Err(Foreign::not_json().into()),
+        };
         let field = |name: &'static str| value.get(name).filter(|value| !value.is_null());
-        if field("manifests").is_some() {
-            return Err(ManifestError::ImageIndex);
+        let foreign = Foreign::of(&value);
+        if foreign.kind == ForeignKind::ImageIndex || !foreign::is_ours(&value) {
+            return Err(foreign.into());
         }
         if field("schemaVersion").and_then(Value::as_u64) != Some(2) {
             return Err(ManifestError::Field { field: "schemaVersion", reason: "it is not 2".to_owned() });
@@ -64,9 +70,6 @@ impl Manifest {
         if let Some(found) = field("mediaType")
             && found != media_type::MANIFEST
         {
-            if found == media_type::IMAGE_INDEX {
-                return Err(ManifestError::ImageIndex);
-            }
             return Err(ManifestError::Field { field: "mediaType", reason: format!("it is {found}") });
         }
         let manifest = Self {
@@ -85,11 +88,8 @@ impl Manifest {
     fn check(&self) -> Result<(), ManifestError> {
         let media_type = &self.config.media_type;
         if !matches!(media_type.as_str(), media_type::INDEX_V1 | media_type::INDEX_V2) {
-            // An index of ours in a version that is not known is no artifact of another kind.
-            if media_type.starts_with(media_type::INDEX_PREFIX) {
-                return Err(ManifestError::Unsupported { media_type: media_type.clone() });
-            }
-            return Err(ManifestError::NotABundle { media_type: media_type.clone() });
+            // It says that it is a bundle, so the index is one of a version that is not known here.
+            return Err(ManifestError::Unsupported { media_type: media_type.clone() });
         }
         let mut sizes = BTreeMap::new();
         for blob in self.layers.iter().chain([&self.config]) {
@@ -167,6 +167,12 @@ fn descriptor_json(descriptor: &Descriptor) -> Value {
     value
 }
 
+impl From<Foreign> for ManifestError {
+    fn from(foreign: Foreign) -> Self {
+        Self::NotABundle(foreign)
+    }
+}
+
 /// Why a manifest is not one of a bundle.
 #[derive(Debug, Error)]
 pub enum ManifestError {
@@ -178,24 +184,18 @@ pub enum ManifestError {
         /// What is wrong with it.
         reason: String,
     },
-    /// It is an index of several manifests.
-    #[error("it is an image index, which names several manifests; a bundle is a single one")]
-    ImageIndex,
     /// The index that it carries is not the one that it names.
     #[error("the index inside the manifest is not {digest}, which the manifest names")]
     IndexData {
         /// What the manifest names.
         digest: Digest,
     },
-    /// It is no JSON, repeats a key or nests too deep.
+    /// It speaks of bundles, and is no JSON, repeats a key or nests too deep.
     #[error("the manifest is no JSON that bundles take")]
     Json(#[from] JsonError),
-    /// It is an artifact of another kind.
-    #[error("it is no bundle: its config is `{}`", media_type.escape_default())]
-    NotABundle {
-        /// The type of its config.
-        media_type: String,
-    },
+    /// It does not say that it is a bundle's.
+    #[error("it is not a bundle but {0}")]
+    NotABundle(Foreign),
     /// It is larger than [`MAX_MANIFEST_BYTES`].
     #[error("the manifest has {size} bytes, more than {MAX_MANIFEST_BYTES}")]
     TooLarge {
@@ -273,7 +273,7 @@ mod tests {
             (edit(|m| m["config"] = Value::Null), "config"),
             (
                 edit(|m| m["config"]["mediaType"] = "application/vnd.oci.image.config.v1+json".into()),
-                "no bundle",
+                "does not read",
             ),
             (
                 edit(|m| {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
+use bundle_core::foreign::{self, Foreign};
 use bundle_core::index::BundleIndex;
+use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File};
 use bytes::Bytes;
 use thiserror::Error;
@@ -93,8 +95,13 @@ pub async fn open_manifest(
 ) -> Result<Option<OpenedManifest>, OpenError> {
     let Some(fetched) = context.remote.manifest(version).await? else { return Ok(None) };
     let digest = resolve(context.core, version, &fetched)?;
-    let view = context.core.read_manifest(text_of(&fetched.bytes, digest)?)?;
-    Ok(Some(OpenedManifest { digest, bytes: fetched.bytes, view }))
+    match read_view(context.core, &fetched.bytes) {
+        Ok(view) => Ok(Some(OpenedManifest { digest, bytes: fetched.bytes, view })),
+        Err(ManifestError::NotABundle(foreign)) => {
+            Err(OpenError::NotABundle { reference: version.at(context.remote.place()), foreign })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The second half of [`open`]: the index that the manifest names.
@@ -150,14 +157,11 @@ pub(crate) fn resolve(
     Ok(resolved.digest)
 }
 
-fn text_of(bytes: &[u8], digest: Digest) -> Result<&str, OpenError> {
-    std::str::from_utf8(bytes).map_err(|_| OpenError::NotText { digest })
-}
-
-impl OpenError {
-    /// Whether the manifest is whole, and that of something else than a bundle.
-    pub fn is_of_another_kind(&self) -> bool {
-        matches!(self, Self::Manifest(ManifestError::NotABundle { .. } | ManifestError::ImageIndex))
+/// What a manifest says. One that is no text is no bundle's.
+pub(crate) fn read_view(core: &Core, manifest: &[u8]) -> Result<ManifestView, ManifestError> {
+    match std::str::from_utf8(manifest) {
+        Ok(text) => core.read_manifest(text),
+        Err(_) => Err(ManifestError::NotABundle(foreign::describe(manifest))),
     }
 }
 
@@ -173,11 +177,13 @@ pub enum OpenError {
     /// The manifest cannot be taken.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A document is not UTF-8.
-    #[error("{digest} is no JSON: it is not UTF-8")]
-    NotText {
-        /// The document.
-        digest: Digest,
+    /// It is the manifest of something else.
+    #[error("{reference} is not a bundle but {foreign}")]
+    NotABundle {
+        /// What was to be opened.
+        reference: Reference,
+        /// What it is.
+        foreign: Foreign,
     },
     /// The remote failed.
     #[error(transparent)]

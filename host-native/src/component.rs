@@ -347,6 +347,7 @@ impl Core {
             tag: facts.tag.as_str(),
             planned: planned.as_deref(),
             current: current.as_deref(),
+            occupant: Some(facts.occupant.into()),
             target: &target,
             force: facts.force,
         };
@@ -363,6 +364,7 @@ impl Core {
         let facts = generated::exports::modelops::bundle::plan::DeleteFacts {
             tag: facts.tag.as_ref().map(Tag::as_str),
             tags: &tags,
+            occupant: Some(facts.occupant.into()),
             unit: facts.unit.into(),
             force: facts.force,
         };

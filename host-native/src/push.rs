@@ -25,7 +25,7 @@ use bundle_core::plan::push::PushPlan;
 use bundle_core::plan::seal::{
     EmptyBlob, Extra, Origin, PackedSealRequest, SealRequest, Sealed, SealedManifest,
 };
-use bundle_core::plan::tag::{TagDecision, TagFacts};
+use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts};
 use bundle_core::reference::{Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, synced, total_size};
 use bytes::Bytes;
@@ -341,6 +341,7 @@ async fn move_tags(
             tag: tag.clone(),
             planned: *planned,
             current: None,
+            occupant: Occupant::default(),
             target: documents.digest,
             force: force == Force::Yes,
         })
@@ -384,6 +385,7 @@ fn refuse_published(context: Context<'_>, destination: &Destination, force: Forc
             tag: tag.clone(),
             planned: *planned,
             current: *planned,
+            occupant: Occupant::default(),
             // The new bundle has no digest yet; that of nothing is none that a manifest has.
             target: Digest::EMPTY,
             force: force == Force::Yes,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::{Digest, DigestError};
+use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::index::{BundleIndex, Entry, IndexError, check_layers};
 use bundle_core::layout::Layout;
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
@@ -324,10 +325,10 @@ impl OpenError {
                 "A newer version of this page may read it."
             }
             Self::Index(_) => "Ask whoever made this bundle to push it again.",
-            Self::Manifest(ManifestError::ImageIndex) => {
+            Self::Manifest(ManifestError::NotABundle(Foreign { kind: ForeignKind::ImageIndex, .. })) => {
                 "Open the manifest of one of its entries, or the whole folder of the layout."
             }
-            Self::Manifest(ManifestError::NotABundle { .. }) => "Open the manifest of a bundle.",
+            Self::Manifest(ManifestError::NotABundle(_)) => "Open the manifest of a bundle.",
             Self::Manifest(_) => "Get the manifest again, as the exact bytes that the registry sends.",
             Self::NoIndex { .. } => "Open the index together with the manifest.",
             Self::OtherIndex { .. } => "Get the blob that the manifest names, as exact bytes.",

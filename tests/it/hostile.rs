@@ -203,7 +203,7 @@ fn manifests_that_are_none() {
     for (manifest, words) in [
         (
             edit(&|m| m["config"]["mediaType"] = json!("application/vnd.oci.image.config.v1+json")),
-            "no bundle",
+            "is not a bundle but a container image",
         ),
         (
             edit(&|m| m["config"]["mediaType"] = json!(format!("{}", INDEX.replace("v1", "v3")))),

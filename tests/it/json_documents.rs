@@ -149,7 +149,9 @@ impl Documents {
         self.expect("import", 0, &["import", "../home/a.tar", "--to", &target]);
         self.expect("import-unchanged", 0, &["import", "../home/a.tar", "--to", &target]);
         self.expect("import-folder", 0, &["import", "../home/a.tar", "--dest", "../home/copy"]);
-        self.expect("error-integrity", 8, &["import", "../home/b.tar", "--to", &target]);
+        self.expect("error-not-an-archive", 1, &["import", "../home/b.tar", "--to", &target]);
+        fs::write(self.project.home().join("c.tar"), "").unwrap();
+        self.expect("error-integrity", 8, &["import", "../home/c.tar", "--to", &target]);
     }
 
     fn settings(&self) {

@@ -20,6 +20,7 @@ mod crash;
 mod embed;
 mod export_files;
 mod faults;
+mod foreign;
 mod globs;
 mod harness;
 mod health;

@@ -12,6 +12,7 @@ use bundle_core::diff::{PathChange, Row, Sides, diff};
 use bundle_core::digest::{Digest, ResolveError, resolve};
 use bundle_core::index::BundleIndex;
 use bundle_core::layout::{Layout, LayoutPolicy, Rewrite};
+use bundle_core::manifest::{Manifest, ManifestError, annotation};
 use bundle_core::pack::{Pack, Run, TableRef};
 use bundle_core::path::BundlePath;
 use bundle_core::placement::Placement;
@@ -21,7 +22,7 @@ use bundle_core::plan::pull::{PullMode, plan_pull};
 use bundle_core::plan::push::plan_push;
 use bundle_core::plan::repack::{PackUse, plan_repack};
 use bundle_core::plan::seal::{Origin, PackedSealRequest, SealError, packed_index, seal_packed};
-use bundle_core::plan::tag::{TagDecision, TagFacts, decide_tag};
+use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts, decide_tag};
 use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
 use bundle_core::tree::tree_digest;
@@ -214,6 +215,7 @@ fn native(call: &str, input: &Value) -> Answer {
             let packs: Vec<PackUse> = packs.into_iter().map(Into::into).collect();
             Ok(json!({ "result": plan_repack(&packs) }))
         }
+        "read-manifest" => native_read_manifest(input),
         "resolve" => native_resolve(input),
         "seal-packed" => native_seal_packed(input),
         "sha256" => {
@@ -227,6 +229,30 @@ fn native(call: &str, input: &Value) -> Answer {
         "write-index" => native_write_index(input),
         _ => Err("malformed".to_owned()),
     }
+}
+
+fn native_read_manifest(input: &Value) -> Answer {
+    let ManifestText { manifest } = read(input)?;
+    let parsed = Manifest::parse(manifest.as_bytes());
+    let checked = parsed.and_then(|manifest| manifest.embedded_index().map(|_| manifest));
+    let manifest = checked.map_err(|error| match error {
+        ManifestError::Field { .. } => "field",
+        ManifestError::IndexData { .. } => "index_data",
+        ManifestError::Json(_) => "json",
+        ManifestError::NotABundle(_) => "not_a_bundle",
+        ManifestError::TooLarge { .. } => "too_large",
+        ManifestError::TwoSizes { .. } => "other",
+        ManifestError::Unsupported { .. } => "unsupported",
+    })?;
+    Ok(json!({ "artifact_type": manifest.artifact_type, "layers": manifest.layers.iter().map(|layer| json!({
+        "media_type": layer.media_type, "digest": layer.digest, "size": layer.size,
+        "title": layer.annotations.get(annotation::TITLE),
+    })).collect::<Vec<_>>() }))
+}
+
+#[derive(Deserialize)]
+struct ManifestText {
+    manifest: String,
 }
 
 fn native_pull(input: &Value) -> Answer {
@@ -345,6 +371,7 @@ fn deletion(decision: &DeleteDecision) -> Value {
     let texts = |tags: &[Tag]| tags.iter().map(ToString::to_string).collect::<Vec<_>>();
     match decision {
         DeleteDecision::Bundle(with) => json!({ "bundle": texts(with) }),
+        DeleteDecision::Foreign => json!("foreign"),
         DeleteDecision::NeedsForce(others) => json!({ "needs_force": texts(others) }),
         DeleteDecision::Tag => json!("tag"),
     }
@@ -354,6 +381,7 @@ fn decision(decision: &TagDecision) -> Value {
     match decision {
         TagDecision::Write => json!("write"),
         TagDecision::AlreadyThere => json!("already_there"),
+        TagDecision::Foreign(digest) => json!({ "foreign": digest }),
         TagDecision::Moved(now) => json!({ "moved": now }),
         TagDecision::Published(digest) => json!({ "published": digest }),
     }
@@ -614,6 +642,7 @@ struct RawPackedSeal {
 struct RawDeleteFacts {
     tag: Option<String>,
     tags: Vec<String>,
+    occupant: Option<String>,
     unit: String,
     force: bool,
 }
@@ -624,6 +653,7 @@ impl RawDeleteFacts {
         Ok(DeleteFacts {
             tag: self.tag.as_ref().map(tag).transpose()?,
             tags: self.tags.iter().map(tag).collect::<Result<_, _>>()?,
+            occupant: occupant(self.occupant.as_deref())?,
             unit: match self.unit.as_str() {
                 "bundle" => DeleteUnit::Bundle,
                 "tag" => DeleteUnit::Tag,
@@ -634,11 +664,20 @@ impl RawDeleteFacts {
     }
 }
 
+fn occupant(text: Option<&str>) -> Result<Occupant, String> {
+    match text {
+        None | Some("bundle") => Ok(Occupant::Bundle),
+        Some("foreign") => Ok(Occupant::Foreign),
+        Some(_) => Err("malformed".to_owned()),
+    }
+}
+
 #[derive(Deserialize)]
 struct RawTagFacts {
     tag: String,
     planned: Option<String>,
     current: Option<String>,
+    occupant: Option<String>,
     target: String,
     #[serde(default)]
     force: bool,
@@ -651,6 +690,7 @@ impl RawTagFacts {
             tag: self.tag.parse().map_err(|_| "refused")?,
             planned: self.planned.as_deref().map(digest).transpose()?,
             current: self.current.as_deref().map(digest).transpose()?,
+            occupant: occupant(self.occupant.as_deref())?,
             target: digest(&self.target)?,
             force: self.force,
         })

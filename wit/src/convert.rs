@@ -7,6 +7,7 @@ use std::error::Error;
 use bundle_core::descriptor::{Descriptor, MAX_SAFE_INTEGER};
 use bundle_core::diff::{Change, PathChange, Row, Sides};
 use bundle_core::digest::{Digest, ResolveError, Resolved};
+use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::index::{BundleIndex, IndexError};
 use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
@@ -22,7 +23,7 @@ use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{
     self, EmptyBlob, Origin, PackedSealRequest, SealError, SealRequest, Sealed, SealedManifest,
 };
-use bundle_core::plan::tag::{TagDecision, TagFacts};
+use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts};
 use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile, total_size};
 use bundle_core::version::{Bump, Difference, Version, VersionDecision, VersionError, VersionFacts};
@@ -369,14 +370,29 @@ impl From<ManifestError> for bundle::ManifestError {
             ManifestError::Field { field, reason } => {
                 Self::Field(types::Fault { text: field.to_owned(), reason })
             }
-            ManifestError::ImageIndex => Self::ImageIndex,
             ManifestError::IndexData { digest } => Self::IndexData(digest.into()),
             ManifestError::Json(error) => Self::Json(text(&error)),
-            ManifestError::NotABundle { media_type } => Self::NotABundle(media_type),
+            ManifestError::NotABundle(foreign) => Self::NotABundle(foreign.into()),
             ManifestError::TooLarge { size } => Self::TooLarge(size as u64),
             ManifestError::TwoSizes { .. } => Self::Other(error.to_string()),
             ManifestError::Unsupported { media_type } => Self::Unsupported(media_type),
         }
+    }
+}
+
+impl From<Foreign> for bundle::Foreign {
+    fn from(foreign: Foreign) -> Self {
+        let kind = match foreign.kind {
+            ForeignKind::Artifact => bundle::ForeignKind::Artifact,
+            ForeignKind::Attachment => bundle::ForeignKind::Attachment,
+            ForeignKind::Document => bundle::ForeignKind::Document,
+            ForeignKind::HelmChart => bundle::ForeignKind::HelmChart,
+            ForeignKind::Image => bundle::ForeignKind::Image,
+            ForeignKind::ImageIndex => bundle::ForeignKind::ImageIndex,
+            ForeignKind::ImageSchema1 => bundle::ForeignKind::ImageSchema1,
+            ForeignKind::NotJson => bundle::ForeignKind::NotJson,
+        };
+        Self { kind, says: foreign.says, subject: foreign.subject.map(Into::into) }
     }
 }
 
@@ -677,9 +693,17 @@ pub(crate) fn tag_facts(facts: plan::TagFacts) -> Result<TagFacts, types::Fault>
         tag: facts.tag.parse().map_err(|error| fault(facts.tag, &error))?,
         planned: optional_digest(facts.planned)?,
         current: optional_digest(facts.current)?,
+        occupant: occupant(facts.occupant),
         target: digest(facts.target)?,
         force: facts.force,
     })
+}
+
+fn occupant(occupant: Option<plan::Occupant>) -> Occupant {
+    match occupant {
+        None | Some(plan::Occupant::Bundle) => Occupant::Bundle,
+        Some(plan::Occupant::Foreign) => Occupant::Foreign,
+    }
 }
 
 impl From<TagDecision> for plan::TagDecision {
@@ -687,6 +711,7 @@ impl From<TagDecision> for plan::TagDecision {
         match decision {
             TagDecision::Write => Self::Write,
             TagDecision::AlreadyThere => Self::AlreadyThere,
+            TagDecision::Foreign(digest) => Self::Foreign(digest.into()),
             TagDecision::Moved(now) => Self::Moved(now.map(Into::into)),
             TagDecision::Published(digest) => Self::Published(digest.into()),
         }
@@ -698,6 +723,7 @@ pub(crate) fn delete_facts(facts: plan::DeleteFacts) -> Result<DeleteFacts, type
     Ok(DeleteFacts {
         tag: facts.tag.map(tag).transpose()?,
         tags: facts.tags.into_iter().map(tag).collect::<Result<_, _>>()?,
+        occupant: occupant(facts.occupant),
         unit: match facts.unit {
             plan::DeleteUnit::Bundle => DeleteUnit::Bundle,
             plan::DeleteUnit::Tag => DeleteUnit::Tag,
@@ -711,6 +737,7 @@ impl From<DeleteDecision> for plan::DeleteDecision {
         let texts = |tags: Vec<Tag>| tags.iter().map(ToString::to_string).collect();
         match decision {
             DeleteDecision::Bundle(with) => Self::Bundle(texts(with)),
+            DeleteDecision::Foreign => Self::Foreign,
             DeleteDecision::NeedsForce(others) => Self::NeedsForce(texts(others)),
             DeleteDecision::Tag => Self::Tag,
         }

@@ -1,5 +1,6 @@
 //! Whether a name or a bundle may be deleted, where a remote may be unable to take away one without the other.
 
+use super::tag::Occupant;
 use crate::reference::Tag;
 
 /// What a remote deletes at a time.
@@ -18,9 +19,11 @@ pub struct DeleteFacts {
     pub tag: Option<Tag>,
     /// Every tag that names the bundle.
     pub tags: Vec<Tag>,
+    /// What kind of manifest it is.
+    pub occupant: Occupant,
     /// What the remote deletes at a time.
     pub unit: DeleteUnit,
-    /// Whether the user said that tags may go that were not named.
+    /// Whether the user said that tags may go that were not named, and what is no bundle.
     pub force: bool,
 }
 
@@ -30,6 +33,8 @@ pub struct DeleteFacts {
 pub enum DeleteDecision {
     /// The bundle, and with it these tags besides the one that was named.
     Bundle(Vec<Tag>),
+    /// Nothing: it is something of another tool, and the user has not said that it may go.
+    Foreign,
     /// Nothing: these tags, which nobody named, would go too, and the user has not said that they may.
     NeedsForce(Vec<Tag>),
     /// The one tag.
@@ -38,6 +43,9 @@ pub enum DeleteDecision {
 
 /// Decides what may be deleted.
 pub fn decide_delete(facts: &DeleteFacts) -> DeleteDecision {
+    if facts.occupant == Occupant::Foreign && !facts.force {
+        return DeleteDecision::Foreign;
+    }
     if facts.unit == DeleteUnit::Tag && facts.tag.is_some() {
         return DeleteDecision::Tag;
     }
@@ -70,9 +78,12 @@ mod tests {
             (None, &["a"], DeleteUnit::Tag, false, NeedsForce(tags(&["a"]))),
             (None, &["a"], DeleteUnit::Bundle, true, Bundle(tags(&["a"]))),
         ] {
-            let facts =
-                DeleteFacts { tag: tag.map(|tag| tag.parse().unwrap()), tags: tags(all), unit, force };
+            let tag = tag.map(|tag| tag.parse().unwrap());
+            let facts = DeleteFacts { tag, tags: tags(all), occupant: Occupant::Bundle, unit, force };
             assert_eq!(decide_delete(&facts), expected, "{facts:?}");
+            let foreign = DeleteFacts { occupant: Occupant::Foreign, ..facts };
+            let expected = if force { expected } else { DeleteDecision::Foreign };
+            assert_eq!(decide_delete(&foreign), expected, "{foreign:?}");
         }
     }
 }

@@ -4,6 +4,16 @@ use crate::digest::Digest;
 use crate::reference::Tag;
 use crate::version::Version;
 
+/// What kind of manifest a name has, as far as it concerns who wants to take the name away from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Occupant {
+    /// A bundle, or something that says it is one.
+    #[default]
+    Bundle,
+    /// Something of another tool: see [`crate::foreign`].
+    Foreign,
+}
+
 /// What a tag named at three moments.
 #[derive(Clone, Debug)]
 pub struct TagFacts {
@@ -13,6 +23,8 @@ pub struct TagFacts {
     pub planned: Option<Digest>,
     /// What it names now.
     pub current: Option<Digest>,
+    /// What kind of manifest `current` is.
+    pub occupant: Occupant,
     /// What it is to name.
     pub target: Digest,
     /// Whether the user said that it may move whatever it names.
@@ -27,6 +39,8 @@ pub enum TagDecision {
     Write,
     /// It names the new bundle already.
     AlreadyThere,
+    /// It names something of another tool, which nobody has said may lose it.
+    Foreign(Digest),
     /// It moved since the plan was made: what it names now, if it still exists.
     Moved(Option<Digest>),
     /// It is a version that exists, and versions do not move: what it names.
@@ -38,6 +52,7 @@ pub fn decide_tag(facts: &TagFacts) -> TagDecision {
     match facts.current {
         Some(current) if current == facts.target => TagDecision::AlreadyThere,
         _ if facts.force => TagDecision::Write,
+        Some(current) if facts.occupant == Occupant::Foreign => TagDecision::Foreign(current),
         current if current != facts.planned => TagDecision::Moved(current),
         Some(current) if Version::of(&facts.tag).is_some() => TagDecision::Published(current),
         _ => TagDecision::Write,
@@ -66,8 +81,28 @@ mod tests {
             ("1.2.3", Some(old), Some(old), true, TagDecision::Write),
             ("1.2", Some(old), Some(old), false, TagDecision::Write),
         ] {
-            let facts = TagFacts { tag: tag.parse().unwrap(), planned, current, target: new, force };
+            let occupant = Occupant::Bundle;
+            let facts =
+                TagFacts { tag: tag.parse().unwrap(), planned, current, occupant, target: new, force };
             assert_eq!(decide_tag(&facts), expected, "{tag} {planned:?} {current:?} {force}");
+        }
+    }
+
+    #[test]
+    fn what_another_tool_has_named_keeps_its_tag() {
+        let digest = |content: &str| Digest::of(content.as_bytes());
+        let (image, bundle) = (digest("image"), digest("bundle"));
+        for (planned, current, force, expected) in [
+            (Some(image), Some(image), false, TagDecision::Foreign(image)),
+            (None, Some(image), false, TagDecision::Foreign(image)),
+            (Some(image), Some(image), true, TagDecision::Write),
+            (Some(image), None, false, TagDecision::Moved(None)),
+            (None, None, false, TagDecision::Write),
+        ] {
+            let tag = "docker".parse().unwrap();
+            let occupant = Occupant::Foreign;
+            let facts = TagFacts { tag, planned, current, occupant, target: bundle, force };
+            assert_eq!(decide_tag(&facts), expected, "{planned:?} {current:?} {force}");
         }
     }
 }

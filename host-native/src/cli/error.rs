@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 
 use bundle_core::diff::PathChange;
+use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::path::{BundlePath, PathFault};
 use bundle_core::reference::{Reference, ReferenceError};
 use serde::Serialize;
@@ -285,6 +286,10 @@ impl From<RemoteError> for CliError {
             | RemoteError::Encoding { .. } => {
                 "what came is not what was stored: it was damaged or tampered with, and was not used"
             }
+            RemoteError::Archive { path, source: ArchiveError::Compressed { format } } => {
+                let undo = format!("undo that first: `{} {}`", format.undone_by(), path.display());
+                return Self::of(exit, &error).hint(undo);
+            }
             RemoteError::Archive { source: ArchiveError::NoLayout, .. } => {
                 "a plain tar of files, as `modelops-bundle export --files` writes it, is unpacked with `tar -xf`"
             }
@@ -468,8 +473,9 @@ impl From<ManifestError> for CliError {
     fn from(error: ManifestError) -> Self {
         match error {
             ManifestError::Core(error) => error.into(),
-            ManifestError::ImageIndex | ManifestError::NotABundle { .. } => Self::of(Exit::Failure, &error)
-                .hint("name a repository and tag that `modelops-bundle push` wrote"),
+            ManifestError::NotABundle(ref foreign) => {
+                Self::of(Exit::Failure, &error).hint(way_to_get(foreign, "REF"))
+            }
             ManifestError::Unsupported { .. } => {
                 Self::of(Exit::Failure, &error).hint("get a later version of this program")
             }
@@ -478,6 +484,22 @@ impl From<ManifestError> for CliError {
             | ManifestError::Json(_)
             | ManifestError::Other(_)
             | ManifestError::TooLarge { .. } => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
+        }
+    }
+}
+
+/// Which program gets what is not a bundle.
+fn way_to_get(foreign: &Foreign, reference: &str) -> String {
+    match foreign.kind {
+        ForeignKind::Image | ForeignKind::ImageIndex | ForeignKind::ImageSchema1 => {
+            format!("images are for container tools: `docker pull {reference}`; `skopeo copy` moves them")
+        }
+        ForeignKind::HelmChart => format!("charts are for Helm: `helm pull oci://{reference}`"),
+        ForeignKind::Artifact | ForeignKind::Attachment => {
+            format!("`oras pull {reference}` gets its files, `oras cp` copies it")
+        }
+        ForeignKind::Document | ForeignKind::NotJson => {
+            "name a repository and tag that `modelops-bundle push` wrote".to_owned()
         }
     }
 }
@@ -539,7 +561,9 @@ impl From<OpenError> for CliError {
             OpenError::IndexText(_) => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
             OpenError::Index(error) => error.into(),
             OpenError::Manifest(error) => error.into(),
-            OpenError::NotText { .. } => Self::of(Exit::Integrity, &error).hint(UNTOUCHED),
+            OpenError::NotABundle { ref reference, ref foreign } => {
+                Self::of(Exit::Failure, &error).hint(way_to_get(foreign, &reference.to_string()))
+            }
             OpenError::Remote(error) => error.into(),
             OpenError::Resolve(error) => error.into(),
         }
@@ -750,6 +774,9 @@ impl From<DeleteError> for CliError {
         match error {
             DeleteError::Core(error) => error.into(),
             DeleteError::Open(error) => error.into(),
+            DeleteError::Foreign { .. } => Self::of(Exit::Conflict, &error).hint(
+                "delete it all the same with --force, or with the tool that made it; nothing was deleted",
+            ),
             DeleteError::OtherTags { .. } => Self::of(Exit::Conflict, &error)
                 .hint("let those tags go too with --force; nothing was deleted"),
             DeleteError::Remote(error) => error.into(),
@@ -812,6 +839,8 @@ impl From<TagError> for CliError {
             )),
             TagError::Published { .. } => Self::of(Exit::Moved, &error)
                 .hint("choose a new version; a published one is moved only with --force"),
+            TagError::Foreign { .. } => Self::of(Exit::Conflict, &error)
+                .hint("name another tag, or take this one with --force; nothing was changed"),
             TagError::Taken { .. } => Self::of(Exit::Moved, &error)
                 .hint("name another tag, or move this one with --force; nothing was copied"),
             TagError::Open(error) => error.into(),

@@ -12,6 +12,7 @@ use bundle_core::reference::{Place, Reference, Tag};
 use super::args::GlobalArgs;
 use super::error::{CliError, Exit};
 use super::notices::ToldOnce;
+use super::subject::only_bundle;
 use super::ui::Ui;
 use crate::bundle::Context;
 use crate::component::Core;
@@ -252,7 +253,11 @@ pub(crate) fn wanted_bundle(
         return Ok(reference);
     }
     let tag = workspace.map(|workspace| workspace.config.default_tag.clone());
-    Ok(reference.with_tag(tag.map_or_else(|| DEFAULT_TAG.parse(), Ok)?))
+    let tag = tag.map_or_else(|| DEFAULT_TAG.parse(), Ok)?;
+    match text {
+        Some(_) => only_bundle(session, &reference, &tag),
+        None => Ok(reference.with_tag(tag)),
+    }
 }
 
 /// Makes the folder or file of a reference absolute, so that it means the same from everywhere.

@@ -1,18 +1,23 @@
-//! Which bundle a person means who may also name a file or a folder.
+//! Which bundle a person means who may also name a file or a folder, or a place that holds a single one.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use bundle_core::digest::Digest;
+use bundle_core::foreign::Foreign;
 use bundle_core::reference::{Place, Reference, Tag};
 
 use super::error::{CliError, Exit};
 use super::session::{DEFAULT_TAG, Session, absolute, wanted_bundle};
-use crate::remote::Remote as _;
-use crate::remote::archive::Archive;
-use crate::remote::layout::Layout;
+use crate::bundle::{Context, OpenError, open_manifest};
+use crate::remote::{Listed, Version};
 use crate::workspace::Workspace;
 
 /// The file that marks a folder as an OCI image layout.
 const LAYOUT_MARKER: &str = "oci-layout";
+
+/// As many manifests of a place are looked at to find the one bundle among them; a place with more holds several.
+const LOOKED_AT: usize = 100;
 
 /// The bundle that is meant by `text`, which may be that of [`wanted_bundle`], or a `FILE.tar`, or a folder that is an
 /// OCI image layout.
@@ -25,21 +30,16 @@ pub(crate) fn subject(
         return wanted_bundle(session, text, workspace);
     };
     let reference = absolute(Reference { place, tag: None, digest: None }, &session.cwd)?;
-    session.runtime()?.block_on(async {
-        match &reference.place {
-            Place::Archive { file } => one_bundle(&Archive::new(file), &reference).await,
-            Place::Layout { directory } => {
-                let tags = Layout::new(directory).tags().await?;
-                let default: Tag = DEFAULT_TAG.parse()?;
-                let tag = match tags.as_slice() {
-                    [tag] => tag.clone(),
-                    _ => default,
-                };
-                Ok(reference.with_tag(tag))
-            }
-            Place::Repository { .. } => Ok(reference),
+    match &reference.place {
+        Place::Archive { .. } => {
+            let (core, remote) = (session.core()?, session.remote(&reference)?);
+            let context = session.context(&core, remote.as_ref());
+            session.runtime()?.block_on(one_bundle(context, &reference))
         }
-    })
+        Place::Layout { .. } | Place::Repository { .. } => {
+            only_bundle(session, &reference, &DEFAULT_TAG.parse()?)
+        }
+    }
 }
 
 fn place_on_disk(text: &str, cwd: &Path) -> Option<Place> {
@@ -51,27 +51,103 @@ fn place_on_disk(text: &str, cwd: &Path) -> Option<Place> {
     is_archive.then(|| Place::Archive { file: text.to_owned() })
 }
 
-/// Names the one bundle that is meant: by digest, and with its tag where it has one.
-pub(crate) async fn one_bundle(archive: &Archive, place: &Reference) -> Result<Reference, CliError> {
+/// The bundle of a place of which no version was named: that of the tag `default`, or, in a layout or an archive without
+/// that tag, the only one there is.
+pub(crate) fn only_bundle(
+    session: &Session<'_>,
+    place: &Reference,
+    default: &Tag,
+) -> Result<Reference, CliError> {
+    if let Place::Repository { .. } = place.place {
+        return Ok(place.with_tag(default.clone()));
+    }
+    let (core, remote) = (session.core()?, session.remote(place)?);
+    let context = session.context(&core, remote.as_ref());
+    session.runtime()?.block_on(async {
+        let listed = remote.listed().await?;
+        if listed.is_empty() || listed.iter().any(|(_, tag)| tag.as_ref() == Some(default)) {
+            return Ok(place.with_tag(default.clone()));
+        }
+        match bundles(context, &listed).await? {
+            Found::One { digest, tags } => Ok(named(place, digest, tags.first())),
+            Found::None(_) => Err(CliError::no_bundle(&place.with_tag(default.clone()))),
+            Found::Several(_) => Ok(place.with_tag(default.clone())),
+        }
+    })
+}
+
+/// Names the one bundle of a layout or an archive that is meant: by digest, and with its tag where it has one.
+pub(crate) async fn one_bundle(context: Context<'_>, place: &Reference) -> Result<Reference, CliError> {
     if place.tag.is_some() || place.digest.is_some() {
         return Ok(place.clone());
     }
-    let manifests = archive.manifests().await?;
-    let mut tags: Vec<&Tag> = manifests.iter().filter_map(|(_, tag)| tag.as_ref()).collect();
-    tags.sort();
-    tags.dedup();
-    let Some((digest, _)) = manifests.first() else {
-        return Err(CliError::new(Exit::NotFound, format_args!("{} holds no bundle", place.place))
-            .hint("write one with `modelops-bundle export`"));
-    };
-    if tags.len() > 1 || manifests.iter().any(|(other, _)| other != digest) {
-        let names: Vec<&str> = tags.into_iter().map(Tag::as_str).collect();
-        return Err(CliError::new(
-            Exit::Usage,
-            format_args!("{} holds several bundles or tags: {}", place.place, names.join(", ")),
-        )
-        .hint("name one as `oci-archive:FILE:TAG`"));
+    match bundles(context, &context.remote.listed().await?).await? {
+        Found::One { digest, tags } if tags.len() < 2 => Ok(named(place, digest, tags.first())),
+        Found::None(foreign) => {
+            let instead = foreign.map(|foreign| format!(", only {foreign}")).unwrap_or_default();
+            Err(CliError::new(Exit::NotFound, format_args!("{} holds no bundle{instead}", place.place))
+                .hint("write one with `modelops-bundle export`"))
+        }
+        Found::One { tags, .. } | Found::Several(tags) => {
+            let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+            Err(CliError::new(
+                Exit::Usage,
+                format_args!("{} holds several bundles or tags: {}", place.place, names.join(", ")),
+            )
+            .hint("name one as `oci-archive:FILE:TAG`"))
+        }
     }
-    let tag = tags.first().copied().cloned();
-    Ok(Reference { tag, digest: Some(*digest), ..place.clone() })
+}
+
+fn named(place: &Reference, digest: Digest, tag: Option<&Tag>) -> Reference {
+    Reference { tag: tag.cloned(), digest: Some(digest), ..place.clone() }
+}
+
+/// The bundles of a place.
+enum Found {
+    /// None; something else that is there.
+    None(Option<Foreign>),
+    /// One, and its tags, sorted.
+    One { digest: Digest, tags: Vec<Tag> },
+    /// Several; all of their tags, sorted.
+    Several(Vec<Tag>),
+}
+
+/// Looks through the manifests that a place lists. Signatures and other artifacts beside a bundle are none.
+async fn bundles(context: Context<'_>, listed: &[Listed]) -> Result<Found, CliError> {
+    let mut manifests: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
+    for (digest, tag) in listed {
+        manifests.entry(*digest).or_default().extend(tag.clone());
+    }
+    let mut found = Vec::new();
+    let mut foreign = None;
+    let looks = manifests.len() <= LOOKED_AT;
+    for (digest, tags) in manifests {
+        if looks {
+            match open_manifest(context, &Version::Digest(digest)).await {
+                Err(OpenError::NotABundle { foreign: other, .. }) => {
+                    foreign = Some(other);
+                    continue;
+                }
+                Ok(None) => continue,
+                // A damaged one is a bundle as well, whose faults are told when it is opened.
+                Ok(Some(_)) | Err(_) => {}
+            }
+        }
+        found.push((digest, tags));
+    }
+    if found.len() > 1 {
+        let mut tags: Vec<Tag> = found.into_iter().flat_map(|(_, tags)| tags).collect();
+        tags.sort();
+        tags.dedup();
+        return Ok(Found::Several(tags));
+    }
+    Ok(match found.pop() {
+        Some((digest, mut tags)) => {
+            tags.sort();
+            tags.dedup();
+            Found::One { digest, tags }
+        }
+        None => Found::None(foreign),
+    })
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bundle_core::descriptor::{Annotations, Descriptor};
 use bundle_core::digest::Digest;
+use bundle_core::foreign::Foreign;
 use bundle_core::layout::Layout;
 use bundle_core::placement::Placement;
 use bundle_core::snapshot::{ByPath, File};
@@ -108,21 +109,15 @@ pub enum ManifestError {
     /// A field has another type or value than the image-spec allows.
     #[error("a field of the manifest cannot be taken")]
     Field(#[source] Fault),
-    /// It names several manifests.
-    #[error("it is an image index, which names several manifests; a bundle is a single one")]
-    ImageIndex,
     /// The index that it carries is not the one that it names.
     #[error("the index inside the manifest is not the one that the manifest names: {}", .0.escape_debug())]
     IndexData(String),
-    /// It is no JSON, or JSON that repeats a key or nests too deep.
+    /// It speaks of bundles, and is no JSON, or JSON that repeats a key or nests too deep.
     #[error("the manifest is no JSON that bundles take: {}", .0.escape_debug())]
     Json(String),
-    /// It is an artifact of another kind.
-    #[error("it is no bundle: its config is `{}`", media_type.escape_debug())]
-    NotABundle {
-        /// The type of its config.
-        media_type: String,
-    },
+    /// It is the manifest of something else, which is no fault of it.
+    #[error("it is not a bundle but {0}")]
+    NotABundle(Foreign),
     /// A reason that this version does not know.
     #[error("the core refuses the manifest: {}", .0.escape_debug())]
     Other(String),

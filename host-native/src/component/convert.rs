@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::{Digest, Resolved};
+use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::manifest::annotation;
 use bundle_core::pack::{Pack, TableRef};
@@ -18,7 +19,7 @@ use bundle_core::plan::pull::{self, PullMode, PullPlan};
 use bundle_core::plan::push::PushDecision;
 use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{self, EmptyBlob, SealRequest, Sealed, SealedManifest};
-use bundle_core::plan::tag::TagDecision;
+use bundle_core::plan::tag::{Occupant, TagDecision};
 use bundle_core::reference::Tag;
 use bundle_core::snapshot::{ByPath, File};
 use bundle_core::version::{Bump, Difference, Version, VersionDecision};
@@ -342,6 +343,7 @@ pub(super) fn tag_decision(decision: plan::TagDecision) -> Answer<TagDecision> {
     Ok(match decision {
         plan::TagDecision::Write => TagDecision::Write,
         plan::TagDecision::AlreadyThere => TagDecision::AlreadyThere,
+        plan::TagDecision::Foreign(named) => TagDecision::Foreign(digest(&named)?),
         plan::TagDecision::Moved(now) => TagDecision::Moved(now.as_deref().map(digest).transpose()?),
         plan::TagDecision::Published(named) => TagDecision::Published(digest(&named)?),
     })
@@ -351,6 +353,7 @@ pub(super) fn delete_decision(decision: plan::DeleteDecision) -> Answer<DeleteDe
     let tags = |texts: Vec<String>| texts.iter().map(|text| tag(text)).collect::<Answer<Vec<Tag>>>();
     Ok(match decision {
         plan::DeleteDecision::Bundle(with) => DeleteDecision::Bundle(tags(with)?),
+        plan::DeleteDecision::Foreign => DeleteDecision::Foreign,
         plan::DeleteDecision::NeedsForce(others) => DeleteDecision::NeedsForce(tags(others)?),
         plan::DeleteDecision::Tag => DeleteDecision::Tag,
     })
@@ -358,6 +361,15 @@ pub(super) fn delete_decision(decision: plan::DeleteDecision) -> Answer<DeleteDe
 
 fn tag(text: &str) -> Answer<Tag> {
     text.parse().map_err(|_| CoreError::Answer { reason: format!("`{}` is no tag", text.escape_debug()) })
+}
+
+impl From<Occupant> for plan::Occupant {
+    fn from(occupant: Occupant) -> Self {
+        match occupant {
+            Occupant::Bundle => Self::Bundle,
+            Occupant::Foreign => Self::Foreign,
+        }
+    }
 }
 
 impl From<DeleteUnit> for plan::DeleteUnit {
@@ -469,13 +481,28 @@ impl From<bundle::ManifestError> for ManifestError {
         match error {
             bundle::ManifestError::Json(reason) => Self::Json(reason),
             bundle::ManifestError::TooLarge(size) => Self::TooLarge { size },
-            bundle::ManifestError::ImageIndex => Self::ImageIndex,
             bundle::ManifestError::Field(fault) => Self::Field(fault.into()),
-            bundle::ManifestError::NotABundle(media_type) => Self::NotABundle { media_type },
+            bundle::ManifestError::NotABundle(foreign) => Self::NotABundle(foreign.into()),
             bundle::ManifestError::Unsupported(media_type) => Self::Unsupported { media_type },
             bundle::ManifestError::IndexData(reason) => Self::IndexData(reason),
             bundle::ManifestError::Other(reason) => Self::Other(reason),
         }
+    }
+}
+
+impl From<bundle::Foreign> for Foreign {
+    fn from(foreign: bundle::Foreign) -> Self {
+        let kind = match foreign.kind {
+            bundle::ForeignKind::Artifact => ForeignKind::Artifact,
+            bundle::ForeignKind::Attachment => ForeignKind::Attachment,
+            bundle::ForeignKind::Document => ForeignKind::Document,
+            bundle::ForeignKind::HelmChart => ForeignKind::HelmChart,
+            bundle::ForeignKind::Image => ForeignKind::Image,
+            bundle::ForeignKind::ImageIndex => ForeignKind::ImageIndex,
+            bundle::ForeignKind::ImageSchema1 => ForeignKind::ImageSchema1,
+            bundle::ForeignKind::NotJson => ForeignKind::NotJson,
+        };
+        Self { kind, says: foreign.says, subject: foreign.subject.and_then(|digest| digest.parse().ok()) }
     }
 }
 

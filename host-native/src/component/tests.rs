@@ -1,11 +1,12 @@
 use bundle_core::descriptor::media_type;
 use bundle_core::diff::diff;
 use bundle_core::digest::resolve;
+use bundle_core::foreign::ForeignKind;
 use bundle_core::index::BundleIndex;
 use bundle_core::plan::pull::plan_pull;
 use bundle_core::plan::push::plan_push;
 use bundle_core::plan::seal::{EmptyBlob, Origin, seal};
-use bundle_core::plan::tag::decide_tag;
+use bundle_core::plan::tag::{Occupant, decide_tag};
 use bundle_core::snapshot::SyncedFile;
 use bundle_core::tree::tree_digest;
 use bundle_core::version::{Bump, Difference, highest_version, next_version};
@@ -146,7 +147,8 @@ fn decides_tags_and_digests_as_the_native_core() {
         for current in digests {
             for (tag, force) in [("latest", false), ("v1.0.0", false), ("v1.0.0", true)] {
                 let tag = tag.parse().unwrap();
-                let facts = TagFacts { tag, planned, current, target: Digest::of(b"1"), force };
+                let occupant = if force { Occupant::Bundle } else { Occupant::Foreign };
+                let facts = TagFacts { tag, planned, current, occupant, target: Digest::of(b"1"), force };
                 assert_eq!(core.decide_tag(&facts).unwrap(), decide_tag(&facts), "{facts:?}");
             }
         }
@@ -170,8 +172,16 @@ fn refuses_facts_and_documents_that_are_none() {
     assert!(
         matches!(core.tree(&nested), Err(FactsError::Nested { folder, below }) if folder == "a" && below == "a/b")
     );
-    assert!(matches!(core.read_manifest("{"), Err(ManifestError::Json(_))));
-    assert!(matches!(core.read_manifest(r#"{"manifests":[]}"#), Err(ManifestError::ImageIndex)));
+    let kind = |manifest: &str| match core.read_manifest(manifest) {
+        Err(ManifestError::NotABundle(foreign)) => foreign.kind,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(kind("{"), ForeignKind::NotJson);
+    assert_eq!(kind(r#"{"manifests":[]}"#), ForeignKind::ImageIndex);
+    assert!(matches!(
+        core.read_manifest(r#"{"artifactType":"application/vnd.modelops.bundle.v1""#),
+        Err(ManifestError::Json(_))
+    ));
     let no_index = core.read_verified_index("{}", &[]);
     assert!(matches!(no_index, Err(IndexError::Json(_) | IndexError::Version { .. })));
     let descriptor = json!({"media_type": media_type::INDEX_V1, "digest": Digest::of(b"{}"), "size": 2});

@@ -270,6 +270,9 @@ impl RemoteError {
             | Self::Denied { .. }
             | Self::Unauthorized { .. }
             | Self::Withheld { .. } => RemoteErrorKind::Authentication,
+            Self::Archive { source: ArchiveError::Compressed { .. } | ArchiveError::NoLayout, .. } => {
+                RemoteErrorKind::Other
+            }
             Self::Archive { .. }
             | Self::ContentRange { .. }
             | Self::Digest { .. }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::{Digest, ResolveError, resolve};
 use bundle_core::plan::fetch::RangeSupport;
-use bundle_core::reference::{Place, Tag};
+use bundle_core::reference::{Place, Reference, Tag};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -131,9 +131,21 @@ pub trait Remote: Send + Sync {
     /// Lists the tags, sorted; none where the place does not exist yet. What is no valid tag is left out.
     fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>>;
 
+    /// Lists every manifest that the place names by digest, and the tag under which it does; none where a place, like a
+    /// registry, lists tags alone, or does not exist yet.
+    fn listed(&self) -> BoxFuture<'_, Result<Vec<Listed>, RemoteError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
     /// How many HTTP requests were made so far.
     fn requests(&self) -> u64;
+
+    /// Where it is.
+    fn place(&self) -> Place;
 }
+
+/// A manifest of a place that lists its manifests, and the tag that names it there.
+pub type Listed = (Digest, Option<Tag>);
 
 /// Which manifest of a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +195,17 @@ pub enum Condition {
     Any,
     /// It points to this manifest.
     Is(Digest),
+}
+
+impl Version {
+    /// What names it whole, at `place`.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Reference {
+        match self {
+            Self::Digest(digest) => Reference { place, tag: None, digest: Some(*digest) },
+            Self::Tag(tag) => Reference { place, tag: Some(tag.clone()), digest: None },
+        }
+    }
 }
 
 /// A manifest, and what the remote said about it.

@@ -1,14 +1,17 @@
 //! Deletes a tag or a bundle, and nothing that was not meant: looks, asks the core, deletes, and looks again.
 
 use bundle_core::digest::Digest;
+use bundle_core::foreign::Foreign;
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit};
+use bundle_core::plan::tag::Occupant;
 use bundle_core::reference::Tag;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
 use super::tag::tag_digest;
-use crate::bundle::{Context, OpenError, resolve};
+use crate::bundle::{Context, OpenError, read_view, resolve};
 use crate::component::CoreError;
+use crate::component::answers::ManifestError;
 use crate::push::Force;
 use crate::remote::{Deletion, RemoteError, Version};
 
@@ -21,6 +24,8 @@ pub struct Doomed {
     pub digest: Digest,
     /// Every tag that names that manifest.
     pub tags: Vec<Tag>,
+    /// What it is where it is no bundle.
+    pub foreign: Option<Foreign>,
 }
 
 /// What is gone.
@@ -38,6 +43,10 @@ pub struct Deleted {
 pub async fn find_doomed(context: Context<'_>, version: Version) -> Result<Option<Doomed>, DeleteError> {
     let Some(fetched) = context.remote.manifest(&version).await? else { return Ok(None) };
     let digest = resolve(context.core, &version, &fetched)?;
+    let foreign = match read_view(context.core, &fetched.bytes) {
+        Err(ManifestError::NotABundle(foreign)) => Some(foreign),
+        _ => None,
+    };
     let tags = context.remote.tags().await?;
     let tags = stream::iter(tags)
         .map(async |tag| {
@@ -48,7 +57,12 @@ pub async fn find_doomed(context: Context<'_>, version: Version) -> Result<Optio
         .try_filter_map(async |tag| Ok(tag))
         .try_collect()
         .await?;
-    Ok(Some(Doomed { version, digest, tags }))
+    Ok(Some(Doomed { version, digest, tags, foreign }))
+}
+
+/// Finds out whether what was found may be deleted, as far as the remote need not be asked, and deletes nothing.
+pub fn may_delete(context: Context<'_>, doomed: &Doomed, force: Force) -> Result<(), DeleteError> {
+    decide(context, doomed, DeleteUnit::Tag, force).map(drop)
 }
 
 /// Deletes what was found.
@@ -61,19 +75,7 @@ pub async fn find_doomed(context: Context<'_>, version: Version) -> Result<Optio
 pub async fn delete(context: Context<'_>, doomed: &Doomed, force: Force) -> Result<Deleted, DeleteError> {
     let mut unit = DeleteUnit::Tag;
     loop {
-        let tag = match &doomed.version {
-            Version::Tag(tag) => Some(tag.clone()),
-            Version::Digest(_) => None,
-        };
-        let force = force == Force::Yes;
-        let facts = DeleteFacts { tag, tags: doomed.tags.clone(), unit, force };
-        let (version, tags) = match context.core.decide_delete(&facts)? {
-            DeleteDecision::NeedsForce(tags) => {
-                return Err(DeleteError::OtherTags { digest: doomed.digest, tags });
-            }
-            DeleteDecision::Tag => (doomed.version.clone(), facts.tag.into_iter().collect()),
-            DeleteDecision::Bundle(_) => (Version::Digest(doomed.digest), doomed.tags.clone()),
-        };
+        let (version, tags) = decide(context, doomed, unit, force)?;
         match (context.remote.delete(&version, doomed.digest).await?, &version) {
             (Deletion::OnlyManifests, Version::Tag(_)) => unit = DeleteUnit::Bundle,
             (Deletion::OnlyManifests | Deletion::Done, _) => {
@@ -81,6 +83,31 @@ pub async fn delete(context: Context<'_>, doomed: &Doomed, force: Force) -> Resu
                 return Ok(Deleted { tags, manifest: matches!(version, Version::Digest(_)) });
             }
         }
+    }
+}
+
+/// What may be deleted where the remote takes away `unit` at a time, and the tags that go with it.
+fn decide(
+    context: Context<'_>,
+    doomed: &Doomed,
+    unit: DeleteUnit,
+    force: Force,
+) -> Result<(Version, Vec<Tag>), DeleteError> {
+    let tag = match &doomed.version {
+        Version::Tag(tag) => Some(tag.clone()),
+        Version::Digest(_) => None,
+    };
+    let force = force == Force::Yes;
+    let occupant = if doomed.foreign.is_some() { Occupant::Foreign } else { Occupant::Bundle };
+    let facts = DeleteFacts { tag, tags: doomed.tags.clone(), occupant, unit, force };
+    match context.core.decide_delete(&facts)? {
+        DeleteDecision::Foreign => {
+            let foreign = doomed.foreign.clone();
+            Err(DeleteError::Foreign { version: doomed.version.clone(), foreign })
+        }
+        DeleteDecision::NeedsForce(tags) => Err(DeleteError::OtherTags { digest: doomed.digest, tags }),
+        DeleteDecision::Tag => Ok((doomed.version.clone(), facts.tag.into_iter().collect())),
+        DeleteDecision::Bundle(_) => Ok((Version::Digest(doomed.digest), doomed.tags.clone())),
     }
 }
 
@@ -100,6 +127,14 @@ pub enum DeleteError {
     /// The core could not be asked.
     #[error(transparent)]
     Core(#[from] CoreError),
+    /// It is something of another tool; nothing was deleted.
+    #[error("{version} is not a bundle{}", .foreign.as_ref().map(|foreign| format!(" but {foreign}")).unwrap_or_default())]
+    Foreign {
+        /// What the user named.
+        version: Version,
+        /// What it is, where it could be told.
+        foreign: Option<Foreign>,
+    },
     /// The remote sent what must not be used.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
-use bundle_core::plan::tag::TagFacts;
+use bundle_core::plan::tag::{Occupant, TagFacts};
 use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -79,6 +79,7 @@ impl Delivery {
                 tag: tag.clone(),
                 planned: *planned,
                 current: None,
+                occupant: Occupant::default(),
                 target: self.digest,
                 force: self.force == Force::Yes,
             };

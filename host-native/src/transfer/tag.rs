@@ -2,13 +2,15 @@
 
 use bundle_core::descriptor::media_type;
 use bundle_core::digest::Digest;
-use bundle_core::plan::tag::{TagDecision, TagFacts};
+use bundle_core::foreign::Foreign;
+use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts};
 use bundle_core::reference::Tag;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::bundle::{Context, OpenError, resolve};
+use crate::bundle::{Context, OpenError, read_view, resolve};
 use crate::component::CoreError;
+use crate::component::answers::ManifestError;
 use crate::push::Force;
 use crate::remote::{Condition, RemoteError, Version};
 
@@ -19,21 +21,53 @@ pub async fn tag_digest(context: Context<'_>, tag: &Tag) -> Result<Option<Digest
     resolve(context.core, &version, &fetched).map(Some)
 }
 
+/// What a tag names now.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// What it is where it is no bundle.
+    pub foreign: Option<Foreign>,
+}
+
+impl Named {
+    fn occupant(&self) -> Occupant {
+        if self.foreign.is_some() { Occupant::Foreign } else { Occupant::Bundle }
+    }
+}
+
+/// Looks up what `tag` names, and what kind of manifest that is; with one request.
+pub async fn look_up(context: Context<'_>, tag: &Tag) -> Result<Option<Named>, OpenError> {
+    let version = Version::Tag(tag.clone());
+    let Some(fetched) = context.remote.manifest(&version).await? else { return Ok(None) };
+    let digest = resolve(context.core, &version, &fetched)?;
+    let foreign = match read_view(context.core, &fetched.bytes) {
+        Err(ManifestError::NotABundle(foreign)) => Some(foreign),
+        // A damaged bundle is one that may be replaced like any other.
+        _ => None,
+    };
+    Ok(Some(Named { digest, foreign }))
+}
+
 /// What `tag` names, where it may be made to name `target` by one who has not seen what it names: for a copy.
 ///
 /// # Errors
 ///
-/// [`TagError::Taken`] where it names another bundle and `force` is not [`Force::Yes`].
+/// [`TagError::Taken`] where it names another bundle, [`TagError::Foreign`] where it names something else, and `force` is
+/// not [`Force::Yes`].
 pub async fn claim_tag(
     context: Context<'_>,
     tag: &Tag,
     target: Digest,
     force: Force,
 ) -> Result<Option<Digest>, TagError> {
-    let current = tag_digest(context, tag).await?;
+    let named = look_up(context, tag).await?;
+    let current = named.as_ref().map(|named| named.digest);
+    let occupant = named.as_ref().map(Named::occupant).unwrap_or_default();
     let force = force == Force::Yes;
-    let facts = TagFacts { tag: tag.clone(), planned: None, current, target, force };
+    let facts = TagFacts { tag: tag.clone(), planned: None, current, occupant, target, force };
     match (context.core.decide_tag(&facts)?, current) {
+        (TagDecision::Foreign(found), _) => Err(TagError::foreign(facts.tag, found, named)),
         (TagDecision::Moved(_) | TagDecision::Published(_), Some(found)) => {
             Err(TagError::Taken { tag: facts.tag, found })
         }
@@ -73,9 +107,12 @@ pub async fn check_tag(context: Context<'_>, facts: TagFacts) -> Result<(), TagE
 
 /// `facts` with what the tag names now, where it is to be written; nothing where it names its target already.
 async fn look(context: Context<'_>, facts: TagFacts) -> Result<Option<TagFacts>, TagError> {
-    let current = tag_digest(context, &facts.tag).await?;
-    let facts = TagFacts { current, ..facts };
+    let named = look_up(context, &facts.tag).await?;
+    let current = named.as_ref().map(|named| named.digest);
+    let occupant = named.as_ref().map(Named::occupant).unwrap_or_default();
+    let facts = TagFacts { current, occupant, ..facts };
     match context.core.decide_tag(&facts)? {
+        TagDecision::Foreign(found) => Err(TagError::foreign(facts.tag, found, named)),
         TagDecision::AlreadyThere => Ok(None),
         TagDecision::Moved(found) => Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found }),
         TagDecision::Published(found) => Err(TagError::Published { tag: facts.tag, found }),
@@ -94,7 +131,8 @@ pub async fn publish(
     target: Digest,
     manifest: Bytes,
 ) -> Result<(), TagError> {
-    let facts = TagFacts { tag: tag.clone(), planned: None, current: None, target, force: false };
+    let occupant = Occupant::default();
+    let facts = TagFacts { tag: tag.clone(), planned: None, current: None, occupant, target, force: false };
     match move_tag(context, facts, manifest).await {
         Err(TagError::Moved { tag, found: Some(found), .. }) => Err(TagError::Chosen { tag, found }),
         moved => moved,
@@ -127,6 +165,16 @@ pub enum TagError {
     /// The core could not be asked.
     #[error(transparent)]
     Core(#[from] CoreError),
+    /// It names something of another tool; it was left alone.
+    #[error("the tag `{tag}` names no bundle but {}, {found}", .foreign.as_ref().map_or_else(|| "something else".to_owned(), ToString::to_string))]
+    Foreign {
+        /// The tag.
+        tag: Tag,
+        /// What it names.
+        found: Digest,
+        /// What that is, where it could be told.
+        foreign: Option<Foreign>,
+    },
     /// It names something else than when the plan was made; it was left alone.
     #[error("the tag `{tag}` moved while the push was under way: it named {}, now {}", named(.planned), named(.found))]
     Moved {
@@ -166,6 +214,12 @@ pub enum TagError {
         /// What it names.
         found: Digest,
     },
+}
+
+impl TagError {
+    fn foreign(tag: Tag, found: Digest, named: Option<Named>) -> Self {
+        Self::Foreign { tag, found, foreign: named.and_then(|named| named.foreign) }
+    }
 }
 
 fn named(digest: &Option<Digest>) -> String {

@@ -279,18 +279,15 @@ fn is_missing(error: &RemoteError) -> bool {
 /// Whether a document is at fault, and neither this program nor what it knows of the format.
 fn is_damage(error: &OpenError) -> bool {
     match error {
-        OpenError::IndexText(_) | OpenError::NotText { .. } => true,
+        OpenError::IndexText(_) => true,
         OpenError::Index(error) => {
             !matches!(error, IndexError::Core(_) | IndexError::Storage(_) | IndexError::Version { .. })
         }
         OpenError::Manifest(error) => !matches!(
             error,
-            ManifestError::Core(_)
-                | ManifestError::ImageIndex
-                | ManifestError::NotABundle { .. }
-                | ManifestError::Unsupported { .. }
+            ManifestError::Core(_) | ManifestError::NotABundle(_) | ManifestError::Unsupported { .. }
         ),
-        OpenError::Remote(_) => false,
+        OpenError::NotABundle { .. } | OpenError::Remote(_) => false,
         OpenError::Resolve(error) => !matches!(error, ResolveError::Core(_)),
     }
 }

@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use super::diff::find;
-use crate::bundle::{Bundle, Context, open};
+use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, absolute, understand};
@@ -238,7 +238,7 @@ async fn tagged(context: Context<'_>) -> Result<(Vec<(Bundle, Vec<Tag>)>, Vec<Ta
         match open(context, &Version::Digest(digest)).await {
             Ok(Some(bundle)) => bundles.push((bundle, tags)),
             Ok(None) => {}
-            Err(error) if error.is_of_another_kind() => skipped.extend(tags),
+            Err(OpenError::NotABundle { .. }) => skipped.extend(tags),
             Err(error) => return Err(error.into()),
         }
     }

@@ -12,7 +12,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, absolute, understand, version_of};
 use crate::cli::ui::Report;
 use crate::push::Force;
-use crate::transfer::{Deleted, Doomed, delete, find_doomed};
+use crate::transfer::{Deleted, Doomed, delete, find_doomed, may_delete};
 use crate::workspace::Workspace;
 
 /// Delete a tag, or a bundle with its tags
@@ -25,7 +25,7 @@ pub(crate) struct DeleteArgs {
     /// What is to go: a reference with a tag or a digest, or a tag or digest of the project's own remote
     #[arg(value_name = "REF")]
     reference: String,
-    /// Delete other tags of the bundle too, where it cannot be done without
+    /// Delete other tags of the bundle too, where it cannot be done without, and what is no bundle
     #[arg(short, long)]
     force: bool,
     /// Show what would be done, and change nothing
@@ -92,7 +92,10 @@ pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliErr
         let doomed = doomed.ok_or_else(|| CliError::no_bundle(&reference))?;
         let deleted = match execution {
             Execution::Apply => delete(context, &doomed, force).await?,
-            Execution::DryRun => expected(&reference, &doomed),
+            Execution::DryRun => {
+                may_delete(context, &doomed, force)?;
+                expected(&reference, &doomed)
+            }
         };
         Ok::<_, CliError>((doomed, deleted))
     })?;

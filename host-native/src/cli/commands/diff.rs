@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::status::{ChangeReport, FileReport, Sizes, change_reports};
 use crate::bundle::{Bundle, Context, open};
 use crate::cli::error::CliError;
-use crate::cli::session::{Session, absolute, configured, look, understand, version_of};
+use crate::cli::session::{DEFAULT_TAG, Session, absolute, configured, look, understand, version_of};
+use crate::cli::subject::only_bundle;
 use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
 use crate::patch::{Side, patches};
 use crate::scan::Untracked;
@@ -166,7 +167,8 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
     if let [old, new] = args.references.as_slice() {
         // Two whole references need no project.
         let default = session.workspace().ok().and_then(|workspace| workspace.default_reference());
-        let understood = |text: &str| absolute(understand(text, default.as_ref())?, &session.cwd);
+        let understood =
+            |text: &str| whole(session, absolute(understand(text, default.as_ref())?, &session.cwd)?);
         let (old, new) = (understood(old)?, understood(new)?);
         let (old_remote, new_remote) = (session.remote(&old)?, session.remote(&new)?);
         let old_context = session.context(&core, old_remote.as_ref());
@@ -182,7 +184,10 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
     }
     let workspace = session.workspace()?;
     let reference = match args.references.first() {
-        Some(text) => absolute(understand(text, workspace.default_reference().as_ref())?, &session.cwd)?,
+        Some(text) => {
+            let default = workspace.default_reference();
+            whole(session, absolute(understand(text, default.as_ref())?, &session.cwd)?)?
+        }
         None => configured(&workspace)?,
     };
     let remote = session.remote(&reference)?;
@@ -205,6 +210,14 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
 
 fn differing(changes: &[PathChange]) -> Vec<&BundlePath> {
     changes.iter().filter(|each| each.change != Change::Unchanged).map(|each| &each.path).collect()
+}
+
+/// A reference that names its bundle.
+fn whole(session: &Session<'_>, reference: Reference) -> Result<Reference, CliError> {
+    match (&reference.tag, &reference.digest) {
+        (None, None) => only_bundle(session, &reference, &DEFAULT_TAG.parse()?),
+        _ => Ok(reference),
+    }
 }
 
 /// Opens a bundle that must be there.

@@ -110,7 +110,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
     let core = session.core()?;
     let context = session.context(&core, &archive);
     let runtime = session.runtime()?;
-    let source = runtime.block_on(one_bundle(&archive, &place))?;
+    let source = runtime.block_on(one_bundle(context, &place))?;
     let bundle = runtime.block_on(find(context, &source))?;
     let target = match args.dest {
         Some(_) => None,

@@ -5,13 +5,14 @@ use std::io::{self, Write};
 
 use bundle_core::descriptor::media_type;
 use bundle_core::digest::Digest;
+use bundle_core::foreign::attachments_of;
 use bundle_core::manifest::annotation;
 use bundle_core::reference::{Reference, Tag};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
-use crate::bundle::{Context, OpenError, OpenedManifest, open_index, resolve};
+use crate::bundle::{Context, OpenError, OpenedManifest, open_index, read_view, resolve};
 use crate::cli::error::CliError;
 use crate::cli::session::{Session, absolute, configured, understand};
 use crate::cli::ui::{Report, bytes, counted, shown};
@@ -105,7 +106,9 @@ impl Report for ManifestsReport {
         }
         for manifest in &self.manifests {
             let digest = if self.full { manifest.digest.to_string() } else { manifest.digest.short() };
-            write!(out, "{digest}  {}", manifest.tags.join(", "))?;
+            let tags =
+                if manifest.tags.is_empty() { "(no tag)".to_owned() } else { manifest.tags.join(", ") };
+            write!(out, "{digest}  {tags}")?;
             match (&manifest.fault, manifest.files, manifest.size) {
                 (Some(fault), ..) => writeln!(out, "  {}", shown(fault))?,
                 (None, files, size) => {
@@ -136,7 +139,12 @@ pub(crate) fn run(session: &Session<'_>, args: &ManifestArgs) -> Result<(), CliE
     session.runtime()?.block_on(async {
         let versions = match wanted {
             Some(version) => vec![version],
-            None => remote.tags().await?.into_iter().map(Version::Tag).collect(),
+            None if args.tags_only => remote.tags().await?.into_iter().map(Version::Tag).collect(),
+            None => {
+                let untagged = remote.listed().await?.into_iter().filter(|(_, tag)| tag.is_none());
+                let tagged = remote.tags().await?.into_iter().map(Version::Tag);
+                tagged.chain(untagged.map(|(digest, _)| Version::Digest(digest))).collect()
+            }
         };
         if args.tags_only {
             let tags = versions.iter().map(ToString::to_string).collect();
@@ -204,11 +212,13 @@ async fn read(context: Context<'_>, version: &Version) -> Result<Option<Manifest
         annotations: Vec::new(),
     };
     // What is no bundle is listed as such: one of them must not hide the others.
-    let view = match std::str::from_utf8(&fetched.bytes) {
-        Ok(text) => context.core.read_manifest(text).map_err(OpenError::from),
-        Err(_) => Err(OpenError::NotText { digest }),
-    };
-    match view {
+    if let Version::Tag(tag) = version
+        && let Some(subject) = attachments_of(tag)
+    {
+        report.fault = Some(format!("signatures or other attachments of {}", subject.short()));
+        return Ok(Some(report));
+    }
+    match read_view(context.core, &fetched.bytes) {
         Ok(view) => {
             let annotation = |key: &str| view.annotations.get(key).cloned();
             report.created = annotation(annotation::CREATED);

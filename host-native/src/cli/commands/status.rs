@@ -56,6 +56,8 @@ enum RemoteState {
     Offline,
     /// It did not answer.
     Unreachable,
+    /// It answered, and has something there that is no bundle.
+    NotABundle,
     /// It wants to know who asks, or refuses.
     AuthFailed,
     /// Something else went wrong.
@@ -67,6 +69,7 @@ impl RemoteState {
         match self {
             Self::Available => "available",
             Self::Empty => "empty",
+            Self::NotABundle => "not a bundle",
             Self::Offline => "not asked",
             Self::Unreachable => "unreachable",
             Self::AuthFailed => "auth failed",
@@ -310,11 +313,11 @@ fn state_of(error: &OpenError) -> RemoteState {
         OpenError::Remote(error) if error.kind() == RemoteErrorKind::Authentication => {
             RemoteState::AuthFailed
         }
+        OpenError::NotABundle { .. } => RemoteState::NotABundle,
         OpenError::Remote(_)
         | OpenError::IndexText(_)
         | OpenError::Index(_)
         | OpenError::Manifest(_)
-        | OpenError::NotText { .. }
         | OpenError::Resolve(_) => RemoteState::UnknownError,
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
-use bundle_core::plan::tag::TagFacts;
+use bundle_core::plan::tag::{Occupant, TagFacts};
 use bundle_core::reference::{Reference, Tag};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -18,8 +18,8 @@ use crate::transfer::{TagError, check_tag, move_tag, tag_digest};
 
 /// Give a bundle further tags
 ///
-/// Nothing is sent but the manifest. A tag that names another bundle is moved, but not a published version (`1.2.3`): that
-/// needs --force. All of them are looked at before the first one is written.
+/// Nothing is sent but the manifest. A tag that names another bundle is moved, but not a published version (`1.2.3`), nor
+/// what names an image or another artifact: that needs --force. All of them are looked at before the first one is written.
 #[derive(Debug, Args)]
 pub(crate) struct TagArgs {
     /// The bundle: a reference, or a tag or digest of the project's own remote
@@ -28,7 +28,7 @@ pub(crate) struct TagArgs {
     /// The tags, at the same place
     #[arg(value_name = "NEW", required = true)]
     names: Vec<String>,
-    /// Move published versions too
+    /// Move published versions too, and tags of what is no bundle
     #[arg(short, long)]
     force: bool,
     /// Show what would be done, and change nothing
@@ -121,7 +121,8 @@ async fn plan(
     stream::iter(names)
         .map(async |tag| {
             let planned = tag_digest(context, &tag).await?;
-            let facts = TagFacts { tag, planned, current: None, target: manifest.digest, force };
+            let (target, occupant) = (manifest.digest, Occupant::default());
+            let facts = TagFacts { tag, planned, current: None, occupant, target, force };
             check_tag(context, facts.clone()).await?;
             Ok(facts)
         })

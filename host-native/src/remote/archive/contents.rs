@@ -12,6 +12,7 @@ use bundle_core::digest::Digest;
 use tar::{EntryType, Header};
 use thiserror::Error;
 
+use super::compression::Compression;
 use super::{BLOB_FOLDER, BLOCK};
 use crate::remote::image_layout::{INDEX_FILE, MARKER_FILE};
 
@@ -344,6 +345,12 @@ fn number(text: &[u8]) -> Option<u64> {
 /// Why a file is no archive of an image layout, or none that is taken.
 #[derive(Debug, Error)]
 pub enum ArchiveError {
+    /// Somebody has compressed the file as a whole.
+    #[error("it is compressed with {format}")]
+    Compressed {
+        /// How.
+        format: Compression,
+    },
     /// An entry has content that some readers skip and others take for entries.
     #[error("the entry `{}` has content and is of a kind that has none", name.escape_debug())]
     Content {

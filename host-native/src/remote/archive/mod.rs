@@ -3,6 +3,7 @@
 //! Nothing is unpacked: the headers are scanned once, in `contents.rs`, and blobs are read from where they lie. What
 //! an image layout holds is the matter of [`super::image_layout`]; a new archive is made in `writer.rs`.
 
+mod compression;
 mod contents;
 pub(crate) mod header;
 mod writer;
@@ -15,12 +16,13 @@ use std::sync::Arc;
 
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::Digest;
-use bundle_core::reference::Tag;
+use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
+pub use self::compression::Compression;
 pub use self::contents::ArchiveError;
 use self::contents::{Contents, Extent};
 pub use self::writer::ArchiveWriter;
@@ -29,7 +31,8 @@ use super::image_layout::{
     self, Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch,
 };
 use super::{
-    BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Remote, RemoteError, Stored, Version,
+    BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Listed, Remote, RemoteError, Stored,
+    Version,
 };
 use crate::threads::on_disk;
 
@@ -50,11 +53,6 @@ impl Archive {
     /// Names an archive; nothing is read yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), scanned: Arc::default() }
-    }
-
-    /// Every manifest that the archive names, and the tag under which it does.
-    pub async fn manifests(&self) -> Result<Vec<(Digest, Option<Tag>)>, RemoteError> {
-        self.blocking(|archive| Ok(archive.index()?.manifests_and_tags())).await
     }
 
     /// Runs `work` on the scanned archive where it may block.
@@ -90,6 +88,10 @@ impl Scanned {
         let Some((file, length)) = open_regular(&path, |path| RemoteError::NotAFile { path })? else {
             return Err(RemoteError::NoArchive { path });
         };
+        let mut file = file;
+        if let Some(format) = Compression::of(&mut file).map_err(cannot("read", &path))? {
+            return Err(RemoteError::Archive { path, source: ArchiveError::Compressed { format } });
+        }
         let contents = match Contents::scan(file, length) {
             Ok(contents) => contents,
             Err(ArchiveError::Read(source)) => return Err(cannot("read", &path)(source)),
@@ -202,8 +204,16 @@ impl Remote for Archive {
         self.blocking(|archive| Ok(archive.index()?.tags())).boxed()
     }
 
+    fn listed(&self) -> BoxFuture<'_, Result<Vec<Listed>, RemoteError>> {
+        self.blocking(|archive| Ok(archive.index()?.manifests_and_tags())).boxed()
+    }
+
     fn requests(&self) -> u64 {
         0
+    }
+
+    fn place(&self) -> Place {
+        Place::Archive { file: self.path.display().to_string() }
     }
 }
 

@@ -41,7 +41,7 @@ async fn gives_back_what_was_written() {
     assert_eq!(archive.manifest(&Version::Tag("v2".parse().unwrap())).await.unwrap(), None);
     assert_eq!(archive.manifest(&Version::Digest(Digest::of(b"?"))).await.unwrap(), None);
     assert_eq!(archive.tags().await.unwrap(), ["v1".parse().unwrap()]);
-    assert_eq!(archive.manifests().await.unwrap(), [(fetched.digest, Some("v1".parse().unwrap()))]);
+    assert_eq!(archive.listed().await.unwrap(), [(fetched.digest, Some("v1".parse().unwrap()))]);
 
     let descriptor = Descriptor::of("x/y", b"content");
     assert!(archive.has_blob(&descriptor).await.unwrap());

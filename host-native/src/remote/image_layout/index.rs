@@ -4,7 +4,7 @@
 
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
-use bundle_core::reference::Tag;
+use bundle_core::reference::{Reference, Tag};
 use serde_json::{Map, Value, json};
 
 use super::{INDEX_FILE, text_field};
@@ -54,9 +54,12 @@ impl Index {
         self.document.get("manifests").and_then(Value::as_array).into_iter().flatten()
     }
 
-    /// What `tag` points to. Of two entries with one name the later counts.
+    /// What `tag` points to. Of two entries with one name the later counts; a name that is a whole reference counts where
+    /// no entry has the tag itself.
     pub(in crate::remote) fn find(&self, tag: &Tag) -> Result<Option<Entry>, RemoteError> {
-        let Some(entry) = self.manifests().rfind(|entry| name(entry) == Some(tag.as_str())) else {
+        let own = self.manifests().rfind(|entry| name(entry) == Some(tag.as_str()));
+        let Some(entry) = own.or_else(|| self.manifests().rfind(|entry| tag_of(entry).as_ref() == Some(tag)))
+        else {
             return Ok(None);
         };
         let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
@@ -70,8 +73,7 @@ impl Index {
 
     /// The tags, sorted, each once.
     pub(in crate::remote) fn tags(&self) -> Vec<Tag> {
-        let mut tags: Vec<Tag> =
-            self.manifests().filter_map(name).filter_map(|name| name.parse().ok()).collect();
+        let mut tags: Vec<Tag> = self.manifests().filter_map(tag_of).collect();
         tags.sort();
         tags.dedup();
         tags
@@ -82,7 +84,7 @@ impl Index {
         self.manifests()
             .filter_map(|entry| {
                 let digest = entry.get("digest")?.as_str()?.parse().ok()?;
-                Some((digest, name(entry).and_then(|name| name.parse().ok())))
+                Some((digest, tag_of(entry)))
             })
             .collect()
     }
@@ -109,7 +111,10 @@ impl Index {
         let Some(manifests) = self.document.get_mut("manifests").and_then(Value::as_array_mut) else {
             return;
         };
-        manifests.retain(|entry| name(entry) != Some(tag.as_str()));
+        match manifests.iter().any(|entry| name(entry) == Some(tag.as_str())) {
+            true => manifests.retain(|entry| name(entry) != Some(tag.as_str())),
+            false => manifests.retain(|entry| tag_of(entry).as_ref() != Some(tag)),
+        }
     }
 
     /// Forgets a manifest and every tag of it; whether there was one.
@@ -130,6 +135,13 @@ impl Index {
 
 fn name(entry: &Value) -> Option<&str> {
     entry.get("annotations")?.get(NAME)?.as_str()
+}
+
+/// The tag that an entry gives its manifest: its name, or the tag of the whole reference that some tools write there
+/// (`registry.example/name:v1`).
+fn tag_of(entry: &Value) -> Option<Tag> {
+    let name = name(entry)?;
+    name.parse().ok().or_else(|| name.parse::<Reference>().ok()?.tag)
 }
 
 #[cfg(test)]
@@ -167,6 +179,24 @@ mod tests {
         assert_eq!(manifests[..2], before["manifests"].as_array().unwrap()[..2]);
         assert_eq!(manifests[2]["artifactType"], "t");
         assert_eq!(manifests.len(), 3);
+    }
+
+    #[test]
+    fn a_whole_reference_gives_its_tag_where_no_entry_has_that_itself() {
+        let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
+        let entry = |digest: Digest, name: &str| json!({"digest": digest, "annotations": {NAME: name}});
+        let list = |entries: &[Value]| json!({ "manifests": entries }).to_string();
+        let v1: Tag = "v1".parse().unwrap();
+        let whole = entry(one, "registry.example:5000/team/x:v1");
+        let index = Index::parse(list(std::slice::from_ref(&whole)).as_bytes()).unwrap();
+        assert_eq!(index.tags(), std::slice::from_ref(&v1));
+        assert_eq!(index.find(&v1).unwrap().unwrap().digest, one);
+        let index = Index::parse(list(&[entry(other, "v1"), whole]).as_bytes()).unwrap();
+        assert_eq!(index.find(&v1).unwrap().unwrap().digest, other);
+        for name in ["registry.example/x", "registry.example/x@sha256:0", "", "a b"] {
+            let index = Index::parse(list(&[entry(one, name)]).as_bytes()).unwrap();
+            assert_eq!((index.tags(), index.manifests_and_tags()), (vec![], vec![(one, None)]), "{name}");
+        }
     }
 
     #[test]

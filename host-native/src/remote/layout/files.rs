@@ -26,6 +26,10 @@ impl Directory {
         Self { root }
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn blobs(&self) -> PathBuf {
         self.root.join("blobs").join("sha256")
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::Digest;
-use bundle_core::reference::Tag;
+use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -21,7 +21,7 @@ use self::files::Directory;
 use super::disk::cannot;
 use super::image_layout::{self, Files as _};
 use super::{
-    BlobContent, BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Remote, RemoteBlob,
+    BlobContent, BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Listed, Remote, RemoteBlob,
     RemoteError, Stored, Transferred, Version, blob,
 };
 use crate::threads::on_disk;
@@ -197,8 +197,16 @@ impl Remote for Layout {
         self.blocking(|directory| Ok(directory.index()?.tags())).boxed()
     }
 
+    fn listed(&self) -> BoxFuture<'_, Result<Vec<Listed>, RemoteError>> {
+        self.blocking(|directory| Ok(directory.index()?.manifests_and_tags())).boxed()
+    }
+
     fn requests(&self) -> u64 {
         0
+    }
+
+    fn place(&self) -> Place {
+        Place::Layout { directory: self.directory.root().display().to_string() }
     }
 }
 

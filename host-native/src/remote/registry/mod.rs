@@ -31,7 +31,7 @@ use std::sync::Arc;
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
 use bundle_core::plan::fetch::RangeSupport;
-use bundle_core::reference::Tag;
+use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -261,6 +261,11 @@ impl Remote for Registry {
 
     fn requests(&self) -> u64 {
         self.client.requests()
+    }
+
+    fn place(&self) -> Place {
+        let Repository { host, name, .. } = &self.client.repository;
+        Place::Repository { host: host.clone(), name: name.clone() }
     }
 }
 

@@ -13,8 +13,8 @@ use crate::bundle::{Bundle, Context};
 use crate::component::answers::FactsError;
 use crate::project::ProjectLock;
 use crate::project::file_system::file_system;
-use crate::project::journal::{Commit, Delete, PrepareError, StateAfter, Write};
-use crate::project::recovery::{Applied, ApplyError};
+use crate::project::journal::{Commit, CommitError, Delete, PrepareError, StateAfter, Write};
+use crate::project::recovery::Applied;
 use crate::project::staging::Staging;
 use crate::project::tracked::format_tracked;
 use crate::scan::Scan;
@@ -128,15 +128,15 @@ fn after(
 /// Why a pull failed.
 #[derive(Debug, Error)]
 pub enum PullError {
-    /// The commit broke off; the next command finishes it.
-    #[error("the pull was broken off while files were put in place")]
-    Apply(#[from] ApplyError),
     /// The project would lose something; nothing was changed.
     #[error("the project has changes that the pull would undo; nothing was changed")]
     Blocked {
         /// What stands in the way.
         changes: Vec<PathChange>,
     },
+    /// The system refused a part of the changes.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
     /// The core refuses the files.
     #[error(transparent)]
     Facts(#[from] FactsError),

@@ -32,6 +32,8 @@ mod packed;
 mod packed_hostile;
 mod progress;
 mod python_project;
+#[cfg(unix)]
+mod refused_changes;
 mod registry;
 mod repos;
 mod resuming;

@@ -10,6 +10,7 @@
 //! | who signs certificates | [`Authority`] |
 //! | who gives tokens for a registry | [`TokenServer`] |
 //! | to count, delay or break what goes over the wire | [`Proxy`] |
+//! | the program where the system refuses things | [`run_as_owner`], [`script_with_mounts`], [`make_immutable`] |
 //! | content that compresses or does not | [`noise`], [`text`] |
 //! | to compare folders, or unpack real input | [`Tree`] |
 //! | a folder on a web server | [`WebServer`] |
@@ -28,6 +29,8 @@ mod bin;
 mod command;
 mod content;
 mod http;
+#[cfg(unix)]
+mod obstacle;
 mod project;
 mod protection;
 mod proxy;
@@ -42,6 +45,8 @@ pub use bin::bundle_binary;
 pub use command::{BundleCommand, CommandOutput, RunningCommand};
 pub use content::{noise, text};
 pub use http::{Request, Response};
+#[cfg(unix)]
+pub use obstacle::{Immutable, give_to_plain_user, make_immutable, run_as_owner, script_with_mounts};
 pub use project::TestProject;
 pub use protection::{ProtectedRegistry, Protection};
 pub use proxy::{Fault, Matching, Proxy, Seen};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 
 use bundle_core::diff::PathChange;
@@ -29,9 +29,10 @@ use crate::patch::PatchError;
 use crate::project::config::{ConfigError, SetError};
 use crate::project::disk_path::DiskPathError;
 use crate::project::folder::FindError;
-use crate::project::journal::PrepareError;
+use crate::project::journal::{CommitError, PrepareError};
 use crate::project::lock::LockError;
-use crate::project::recovery::{ApplyError, RecoverError};
+use crate::project::reach::ReachError;
+use crate::project::recovery::RecoverError;
 use crate::project::settings::SETTINGS;
 use crate::project::state::StateError;
 use crate::project::tracked::TrackedError;
@@ -910,11 +911,11 @@ impl From<VersionError> for CliError {
 impl From<PullError> for CliError {
     fn from(error: PullError) -> Self {
         match error {
-            PullError::Apply(_) => Self::of(Exit::Failure, &error).hint(AFTER_INTERRUPTION),
             PullError::Blocked { ref changes } => Self::of(Exit::Conflict, &error).changes(changes).hint(
                 "push or move your versions away first, or let the remote win with --overwrite; \
                  a folder in the way has to be moved by you",
             ),
+            PullError::Commit(error) => error.into(),
             PullError::Facts(error) => error.into(),
             PullError::Download(error) => error.into(),
             PullError::Names { ref unfit } => {
@@ -931,7 +932,16 @@ impl From<PullError> for CliError {
 
 impl From<PrepareError> for CliError {
     fn from(error: PrepareError) -> Self {
-        match &error {
+        match error {
+            PrepareError::Refused { source } => source.into(),
+            other => Self::of_prepare(&other),
+        }
+    }
+}
+
+impl CliError {
+    fn of_prepare(error: &PrepareError) -> Self {
+        match error {
             PrepareError::Changed { paths } => {
                 let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
                 Self::new(
@@ -945,25 +955,61 @@ impl From<PrepareError> for CliError {
             | PrepareError::Journal { .. }
             | PrepareError::Look { .. }
             | PrepareError::NotStaged { .. }
+            | PrepareError::Refused { .. }
             | PrepareError::Root { .. }
             | PrepareError::Staging { .. } => {
-                Self::of(Exit::Failure, &error).hint("check permissions and free space; nothing was changed")
+                Self::of(Exit::Failure, error).hint("check permissions and free space; nothing was changed")
             }
-            PrepareError::Parent { .. } => Self::of(Exit::Conflict, &error)
+            PrepareError::Parent { .. } => Self::of(Exit::Conflict, error)
                 .hint("a link or a file stands where a folder has to be: move it away; nothing was changed"),
         }
     }
 }
 
-impl From<ApplyError> for CliError {
-    fn from(error: ApplyError) -> Self {
-        Self::of(Exit::Failure, &error).hint(AFTER_INTERRUPTION)
+impl From<CommitError> for CliError {
+    fn from(error: CommitError) -> Self {
+        match &error {
+            CommitError::Stuck { back, .. } => {
+                let back = Self::of(Exit::Failure, back);
+                Self::of(Exit::Failure, &error).hint(format!(
+                    "{}; mend that: the next command then finishes the change or takes it back",
+                    back.message
+                ))
+            }
+            CommitError::Undone { back, .. } => {
+                let mut hint =
+                    "the project is as it was: mend what the system refuses, and pull again".to_owned();
+                for rescued in &back.aside {
+                    let _ = write!(hint, "; your {} is at {}", rescued.path, rescued.now_at.display());
+                }
+                Self::of(Exit::Failure, &error).hint(hint)
+            }
+        }
     }
 }
 
 impl From<RecoverError> for CliError {
     fn from(error: RecoverError) -> Self {
         Self::of(Exit::Failure, &error).hint(AFTER_INTERRUPTION)
+    }
+}
+
+impl From<ReachError> for CliError {
+    fn from(error: ReachError) -> Self {
+        match &error {
+            ReachError::Look { .. } | ReachError::Path { .. } => {
+                Self::of(Exit::Failure, &error).hint("check permissions; nothing was changed")
+            }
+            ReachError::Refused { refused } => {
+                let reasons = refused.iter().map(|(path, refusal)| (path.as_str(), refusal));
+                Self::new(Exit::Conflict, "the system would not let the project be changed; nothing was changed")
+                    .because(reasons)
+                    .hint("make these paths writable, or unmount what lies there, and run the command again")
+            }
+            ReachError::Room { .. } => {
+                Self::of(Exit::Failure, &error).hint("make room there; nothing was changed")
+            }
+        }
     }
 }
 

@@ -18,7 +18,8 @@ use crate::bundle::Context;
 use crate::component::Core;
 use crate::credentials::{Environment, Store};
 use crate::progress::Progress;
-use crate::project::recovery::{Applied, Recovery, recover, recover_locked};
+use crate::project::lock::LockError;
+use crate::project::recovery::{Applied, RecoverError, Recovery, RolledBack, recover, recover_locked};
 use crate::project::{Config, Project, ProjectLock};
 use crate::remote::{
     Login, Notices, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, Version, open,
@@ -93,7 +94,14 @@ impl<'a> Session<'a> {
     /// The project that the user is in, after a crash put in order, and what its folder says.
     pub(crate) fn workspace(&self) -> Result<Workspace, CliError> {
         let project = Project::find(&self.cwd)?;
-        self.tell(recover(&project, PATIENCE)?);
+        match recover(&project, PATIENCE) {
+            Ok(recovery) => self.tell(recovery),
+            // Who only looks is told, and sees the project as it lies there.
+            Err(error @ (RecoverError::Apply { .. } | RecoverError::Lock { source: LockError::File { .. } })) => {
+                self.ui.warning(CliError::from(error).message());
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(Workspace::load(project)?)
     }
 
@@ -117,6 +125,34 @@ impl<'a> Session<'a> {
                 self.ui.note("finished a pull that had been broken off");
                 self.tell_applied(&applied);
             }
+            Recovery::Undone { reason, back } => {
+                self.ui.warning(format_args!(
+                    "a pull had been broken off and could not be finished: {reason}; it was taken back, and the project \
+                     is as it was before: pull again once that is mended"
+                ));
+                self.tell_rolled_back(&back);
+            }
+            Recovery::GivenUp { reason, back } => {
+                self.ui.warning(format_args!(
+                    "a pull had been broken off, and could neither be finished nor taken back as a whole: {reason}; \
+                     `modelops-bundle status` shows what differs"
+                ));
+                self.tell_rolled_back(&back);
+            }
+        }
+    }
+
+    /// Says what could not be put back.
+    fn tell_rolled_back(&self, back: &RolledBack) {
+        for aside in &back.aside {
+            self.ui.warning(format_args!(
+                "what was {} is kept at {}",
+                super::ui::shown(&aside.path),
+                aside.now_at.display()
+            ));
+        }
+        for path in &back.left {
+            self.ui.warning(format_args!("{} has what was pulled", super::ui::shown(path)));
         }
     }
 

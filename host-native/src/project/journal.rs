@@ -1,9 +1,10 @@
 //! The commit of a pull: all of its changes, or none of them.
 //!
-//! [`Commit::prepare`] checks that nothing has changed since the project was scanned, then writes down what is to be
-//! done; from then on it will be done, by [`Commit::apply`] or, after a crash, by [`super::recovery`], which is the
-//! same code, but goes file by file where a commit places new folders whole. Every step may be repeated. What to change
-//! is decided elsewhere.
+//! [`Commit::prepare`] checks that nothing has changed since the project was scanned and that the system lets all of it
+//! be done, then writes down what is to be done; from then on it will be done, by [`Commit::apply`] or, after a crash,
+//! by [`super::recovery`], which is the same code, but goes file by file where a commit places new folders whole. What
+//! the system refuses all the same is taken back, by [`super::roll_back`]. Every step may be repeated. What to change is
+//! decided elsewhere.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -15,18 +16,22 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::apply::{Applied, ApplyError, BeforeStep, apply};
+use super::apply::{Applied, ApplyError, BeforeStep, Broken, CameTo, apply};
 use super::atomic::write_atomically;
 use super::folder::Project;
+use super::kept::Kept;
 use super::lock::ProjectLock;
 use super::new_folders::NewFolders;
 use super::parents::{Missing, ParentError, Parents, split};
+use super::reach::{Change, Reach, ReachError, look_ahead};
+use super::roll_back::{RollBackError, RolledBack, WhenRefused, roll_back};
+use super::spot::{Found, Spot};
 use super::staging::{Staging, sync_files};
 use super::stamp::Stamp;
 use super::tracked::TRACKED_FILE;
 
-/// Version 1 knew no files that are staged in folders.
-const VERSION: u32 = 2;
+/// Version 1 knew no files that are staged in folders, version 2 kept nothing of what it replaced.
+const VERSION: u32 = 3;
 const STAGED_STATE: &str = "state";
 const STAGED_TRACKED: &str = "tracked";
 
@@ -78,6 +83,15 @@ pub(crate) struct Journal {
     pub(crate) writes: Vec<Promise>,
     /// Names in the staging folder, and where each goes in the project's folder.
     pub(crate) own_files: Vec<(String, String)>,
+    /// What each of those is; those of earlier releases are not known again once they are in place.
+    #[serde(default)]
+    pub(crate) own_after: Vec<Stamp>,
+    /// The outermost folders that are made for new files, by path.
+    #[serde(default)]
+    pub(crate) made: Vec<BundlePath>,
+    /// Folders that staged files cannot simply be moved to.
+    #[serde(default)]
+    pub(crate) across: Vec<String>,
 }
 
 /// A write that was promised.
@@ -88,6 +102,20 @@ pub(crate) struct Promise {
     pub(crate) staged: String,
     pub(crate) before: Before,
     pub(crate) after: Stamp,
+}
+
+impl Promise {
+    /// Whether `found` is the new file, or a whole copy of it, and not what it replaces.
+    pub(crate) fn is_new(&self, found: &Found) -> bool {
+        matches!(found, Found::File(stamp) if self.after.has_same_time_and_size(stamp) && !self.before.is(stamp))
+    }
+}
+
+impl Before {
+    /// Whether `found` is what lay there.
+    pub(crate) fn is(&self, found: &Stamp) -> bool {
+        matches!(self, Self::Present(stamp) if stamp.is_same_content(found))
+    }
 }
 
 /// A commit that has been written down and not yet carried out.
@@ -115,6 +143,7 @@ impl<'a> Commit<'a> {
         writes.sort_by(|a, b| a.path.cmp(&b.path));
         deletes.sort_by(|a, b| a.path.cmp(&b.path));
         check_targets(project, &writes, &deletes, staging.new_folders())?;
+        let Reach { made, across } = reach(staging, project, &writes, &deletes)?;
         let own_files = stage_own_files(staging, then)?;
         let files: Vec<&Path> = writes.iter().map(|write| write.staged.as_path()).collect();
         let fault = |source| PrepareError::Staging { folder: staging.folder().to_owned(), source };
@@ -122,7 +151,9 @@ impl<'a> Commit<'a> {
 
         let promises = writes.into_par_iter().map(|write| promise(staging, write));
         let writes = promises.collect::<Result<_, _>>()?;
-        let journal = Journal { version: VERSION, deletes, writes, own_files };
+        let own_after = own_files.iter().map(|(staged, _)| stamp_of(&staging.folder().join(staged)));
+        let own_after = own_after.collect::<Result<_, _>>()?;
+        let journal = Journal { version: VERSION, deletes, writes, own_files, own_after, made, across };
         let json = serde_json::to_vec(&journal).map_err(|source| PrepareError::Format { source })?;
         let path = project.journal_file();
         if let Err(source) = write_atomically(&path, &json) {
@@ -133,16 +164,27 @@ impl<'a> Commit<'a> {
         Ok(Self { lock, journal, new_folders: staging.new_folders().clone() })
     }
 
-    /// Carries the commit out.
-    ///
-    /// After an error the journal is still there, so that the next command tries again.
-    pub fn apply(self) -> Result<Applied, ApplyError> {
-        self.apply_by_steps(&mut |_| Ok(()))
+    /// Carries the commit out, or takes back what was done of it where the system refuses a part.
+    pub fn apply(self) -> Result<Applied, CommitError> {
+        self.apply_by_steps(&mut |_| Ok(())).or_else(|broken| self.back_out(broken))
     }
 
-    /// The same, telling `before_step` of each step.
-    pub(crate) fn apply_by_steps(self, before_step: BeforeStep<'_>) -> Result<Applied, ApplyError> {
+    /// Carries it out, telling `before_step` of each step; takes nothing back.
+    pub(crate) fn apply_by_steps(&self, before_step: BeforeStep<'_>) -> Result<Applied, Broken> {
         apply(self.lock.project(), &self.journal, &self.new_folders, before_step)
+    }
+
+    fn back_out(&self, broken: Broken) -> Result<Applied, CommitError> {
+        let Broken { cause, applied, came_to } = broken;
+        if came_to == CameTo::All {
+            // The next command clears away what is left.
+            return Ok(applied);
+        }
+        let project = self.lock.project();
+        match roll_back(project, &self.journal, &applied.rescued, WhenRefused::Wait, &mut |_| Ok(())) {
+            Ok(back) => Err(CommitError::Undone { source: cause, back }),
+            Err(back) => Err(CommitError::Stuck { source: cause, back }),
+        }
     }
 }
 
@@ -152,6 +194,26 @@ impl Journal {
         let below = format!("{folder}/");
         let at = self.writes.partition_point(|write| write.path.as_str() < below.as_str());
         self.writes.get(at).is_some_and(|write| write.path.as_str().starts_with(&below))
+    }
+
+    /// What it takes out of its place, by the names under which that is kept.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (&BundlePath, Kept)> {
+        let deletes = self.deletes.iter().enumerate();
+        let writes = self.writes.iter().enumerate();
+        let deletes = deletes.map(|(at, delete)| (&delete.path, Kept::Deleted(at)));
+        deletes.chain(writes.map(|(at, write)| (&write.path, Kept::Replaced(at))))
+    }
+
+    /// Whether the own file number `at`, which is `staged`, has still to be put in place.
+    pub(crate) fn own_waits(&self, at: usize, staged: Spot<'_>) -> io::Result<bool> {
+        let found = staged.look()?;
+        Ok(found.is_some_and(|found| self.own_after.get(at).is_none() || self.is_own_new(at, &found)))
+    }
+
+    /// Whether `found` is the new content of the own file number `at`.
+    pub(crate) fn is_own_new(&self, at: usize, found: &Found) -> bool {
+        let after = self.own_after.get(at);
+        matches!((found, after), (Found::File(found), Some(after)) if after.is_same_content(found))
     }
 
     /// The names of the project's own files that it moves.
@@ -199,14 +261,34 @@ fn is_staged_path(path: &str) -> bool {
 }
 
 fn promise(staging: &Staging, write: Write) -> Result<Promise, PrepareError> {
-    let fault = |source| PrepareError::Staging { folder: write.staged.clone(), source };
-    let after = Stamp::of(&write.staged.symlink_metadata().map_err(fault)?);
+    let after = stamp_of(&write.staged)?;
     let below = write.staged.strip_prefix(staging.folder()).ok();
     let parts = below.and_then(|below| below.iter().map(OsStr::to_str).collect::<Option<Vec<_>>>());
     match parts.map(|parts| parts.join("/")).filter(|staged| is_staged_path(staged)) {
         Some(staged) => Ok(Promise { staged, path: write.path, before: write.expected_before, after }),
         None => Err(PrepareError::NotStaged { path: write.path, staged: write.staged }),
     }
+}
+
+fn stamp_of(staged: &Path) -> Result<Stamp, PrepareError> {
+    let fault = |source| PrepareError::Staging { folder: staged.to_owned(), source };
+    Ok(Stamp::of(&staged.symlink_metadata().map_err(fault)?))
+}
+
+/// Finds out whether the system lets everything be written and deleted.
+fn reach(
+    staging: &Staging,
+    project: &Project,
+    writes: &[Write],
+    deletes: &[Delete],
+) -> Result<Reach, PrepareError> {
+    let mut changes = Vec::with_capacity(writes.len() + deletes.len());
+    for write in writes {
+        let replaces = write.expected_before != Before::Absent;
+        changes.push(Change { path: &write.path, takes_away: replaces, staged: Some(&write.staged) });
+    }
+    changes.extend(deletes.iter().map(|delete| Change { path: &delete.path, takes_away: true, staged: None }));
+    look_ahead(project, staging, &changes).map_err(|source| PrepareError::Refused { source })
 }
 
 fn stage_own_files(staging: &Staging, then: &StateAfter) -> Result<Vec<(String, String)>, PrepareError> {
@@ -340,6 +422,12 @@ pub enum PrepareError {
         /// What is wrong with its folder.
         source: ParentError,
     },
+    /// The system would not let it all be done.
+    #[error("the project cannot be changed as the bundle asks")]
+    Refused {
+        /// What it refuses.
+        source: ReachError,
+    },
     /// The project's top folder cannot be opened.
     #[error("cannot open {}", root.display())]
     Root {
@@ -355,6 +443,27 @@ pub enum PrepareError {
         folder: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+}
+
+/// Why a commit was not carried out.
+#[derive(Debug, Error)]
+pub enum CommitError {
+    /// A part was refused, and what was done before it cannot be taken back yet; the next command tries again.
+    #[error("a part of the changes was refused, and what was done before it cannot be taken back")]
+    Stuck {
+        /// What was refused.
+        source: ApplyError,
+        /// What cannot be taken back.
+        back: RollBackError,
+    },
+    /// A part was refused; the project is as it was.
+    #[error("a part of the changes was refused; all of them were taken back")]
+    Undone {
+        /// What was refused.
+        source: ApplyError,
+        /// What is not quite as it was.
+        back: RolledBack,
     },
 }
 

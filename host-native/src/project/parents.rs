@@ -6,12 +6,15 @@
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use bundle_core::path::{BundlePath, RESERVED_FOLDERS};
 use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use thiserror::Error;
+
+use super::folder::PROJECT_FOLDER;
 
 /// As many links as Linux follows in one path.
 const MAX_LINKS: u32 = 40;
@@ -26,9 +29,9 @@ pub(crate) enum Missing {
 /// The folders of one project, and a handle of the one that was opened last: paths come sorted.
 #[derive(Debug)]
 pub(crate) struct Parents {
-    root: Dir,
+    root: Arc<Dir>,
     root_path: PathBuf,
-    last: Option<(String, Dir)>,
+    last: Option<(String, Arc<Dir>)>,
 }
 
 /// Splits a path into the folder that it lies in (empty for the top) and its name there.
@@ -39,28 +42,31 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 impl Parents {
     pub(crate) fn new(root: &Path) -> io::Result<Self> {
         let handle = Dir::open_ambient_dir(root, ambient_authority())?;
-        Ok(Self { root: handle, root_path: root.to_owned(), last: None })
+        Ok(Self::at(handle, root))
+    }
+
+    /// The folders below `handle`, which is open and whose path is `root`.
+    pub(crate) fn at(handle: Dir, root: &Path) -> Self {
+        Self { root: Arc::new(handle), root_path: root.to_owned(), last: None }
     }
 
     /// The folder that `path` lies in; `None` when it is not there and `missing` says to leave it so.
-    pub(crate) fn of(&mut self, path: &BundlePath, missing: Missing) -> Result<Option<&Dir>, ParentError> {
+    pub(crate) fn of(&mut self, path: &BundlePath, missing: Missing) -> Result<Option<Arc<Dir>>, ParentError> {
         self.open(split(path.as_str()).0, missing)
     }
 
     /// The folder called `folder`, empty for the top.
-    pub(crate) fn open(&mut self, folder: &str, missing: Missing) -> Result<Option<&Dir>, ParentError> {
+    pub(crate) fn open(&mut self, folder: &str, missing: Missing) -> Result<Option<Arc<Dir>>, ParentError> {
         if folder.is_empty() {
-            return Ok(Some(&self.root));
+            return Ok(Some(Arc::clone(&self.root)));
         }
-        let at_hand = self.last.take_if(|(last, _)| last == folder);
-        let handle = match at_hand {
-            Some((_, handle)) => handle,
-            None => match Walk::new(self, folder)?.finish(missing)? {
-                Some(handle) => handle,
-                None => return Ok(None),
-            },
-        };
-        Ok(Some(&self.last.insert((folder.to_owned(), handle)).1))
+        if let Some((_, handle)) = self.last.as_ref().filter(|(last, _)| last == folder) {
+            return Ok(Some(Arc::clone(handle)));
+        }
+        let Some(handle) = Walk::new(self, folder)?.finish(missing)? else { return Ok(None) };
+        let handle = Arc::new(handle);
+        self.last = Some((folder.to_owned(), Arc::clone(&handle)));
+        Ok(Some(handle))
     }
 
     /// Whether nothing lies at `path`. Where that cannot be seen it is not known, and so is not said.
@@ -73,6 +79,16 @@ impl Parents {
             }
             Err(_) => false,
         }
+    }
+
+    /// The top folder.
+    pub(crate) fn top(&self) -> Arc<Dir> {
+        Arc::clone(&self.root)
+    }
+
+    /// The project's own folder, where these are the folders of a project.
+    pub(crate) fn own_folder(&self) -> io::Result<Dir> {
+        self.root.open_dir_nofollow(PROJECT_FOLDER)
     }
 
     /// Forgets the handle at hand: something else may lie there now.

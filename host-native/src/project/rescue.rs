@@ -1,13 +1,15 @@
-//! The moves of a commit: a staged file to its place, and whatever is in its way to safety.
+//! Moves whatever is in the way of a commit to safety.
 
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use cap_fs_ext::DirExt as _;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::Dir;
 
 use super::folder::Project;
 use super::parents::split;
+use super::spot::{Spot, crosses};
 
 /// Something of the user's that stood where a commit had to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,11 @@ pub struct Rescued {
 
 /// Moves the entry `path`, which lies in `parent`, to the folder for such things.
 pub(crate) fn rescue(project: &Project, parent: &Dir, path: &str) -> io::Result<Rescued> {
+    rescue_as(project, Spot::new(parent, split(path).1), path)
+}
+
+/// Moves the entry at `spot` to the folder for such things, as the entry `path` of the project.
+pub(crate) fn rescue_as(project: &Project, spot: Spot<'_>, path: &str) -> io::Result<Rescued> {
     let (folder, name) = split(path);
     for attempt in 0_u32.. {
         let mut place = project.rescued_folder();
@@ -36,8 +43,8 @@ pub(crate) fn rescue(project: &Project, parent: &Dir, path: &str) -> io::Result<
             return Err(ErrorKind::AlreadyExists.into());
         }
         let target = Dir::open_ambient_dir(&place, ambient_authority())?;
-        return match parent.rename(name, &target, name) {
-            Err(error) if error.kind() == ErrorKind::CrossesDevices => rename_aside(project, parent, path),
+        return match spot.rename(Spot::new(&target, name)) {
+            Err(error) if crosses(&error) => rename_aside(project, spot, path),
             Err(error) => Err(error),
             Ok(()) => Ok(Rescued { path: path.to_owned(), now_at: place.join(name) }),
         };
@@ -46,52 +53,39 @@ pub(crate) fn rescue(project: &Project, parent: &Dir, path: &str) -> io::Result<
 }
 
 /// Where the project spans file systems, what is rescued stays on its own.
-fn rename_aside(project: &Project, parent: &Dir, path: &str) -> io::Result<Rescued> {
+fn rename_aside(project: &Project, spot: Spot<'_>, path: &str) -> io::Result<Rescued> {
     let (folder, name) = split(path);
     let free =
-        (1_u32..).map(|n| format!("{name}.rescued-{n}")).find(|free| parent.symlink_metadata(free).is_err());
+        (1_u32..).map(|n| format!("{name}.rescued-{n}")).find(|free| spot.folder.symlink_metadata(free).is_err());
     let free = free.ok_or(ErrorKind::AlreadyExists)?;
-    parent.rename(name, parent, &free)?;
+    spot.rename(Spot::new(spot.folder, &free))?;
     Ok(Rescued { path: path.to_owned(), now_at: project.root().join(folder).join(free) })
 }
 
-/// Puts the file `staged` at `name` in `parent`, replacing what is there: a link itself, not its target.
-pub(crate) fn place(staging: &Dir, staged: &str, parent: &Dir, name: &str) -> io::Result<()> {
-    match staging.rename(staged, parent, name) {
-        Err(error) if error.kind() == ErrorKind::CrossesDevices => copy(staging, staged, parent, name),
-        other => other,
+/// Puts what was rescued back to where it was, if nothing is there.
+pub(crate) fn put_back(rescued: &Rescued, parent: &Dir) -> io::Result<()> {
+    let target = Spot::new(parent, split(&rescued.path).1);
+    if target.look()?.is_some() {
+        return Err(ErrorKind::AlreadyExists.into());
     }
-}
-
-/// Like [`place`], where the target is on another file system: the copy is complete before it gets its name.
-fn copy(staging: &Dir, staged: &str, parent: &Dir, name: &str) -> io::Result<()> {
-    // One at a time is on its way.
-    let on_the_way = Path::new(".modelops-bundle.new");
-    match parent.remove_file(on_the_way) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut from = staging.open(staged)?.into_std();
-    let mut to = parent.open_with(on_the_way, OpenOptions::new().write(true).create_new(true))?.into_std();
-    io::copy(&mut from, &mut to)?;
-    let metadata = from.metadata()?;
-    to.set_permissions(metadata.permissions())?;
-    // By its time the copy is known again after a crash.
-    to.set_modified(metadata.modified()?)?;
-    to.sync_all()?;
-    parent.rename(on_the_way, parent, name)?;
-    staging.remove_file(staged)
+    let (Some(folder), Some(name)) = (rescued.now_at.parent(), rescued.now_at.file_name()) else {
+        return Err(ErrorKind::NotFound.into());
+    };
+    Dir::open_ambient_dir(folder, ambient_authority())?.rename(name, parent, target.name)
 }
 
 /// Removes the folder `name` if no file lies anywhere in it; says whether it is gone.
 pub(crate) fn remove_empty_tree(parent: &Dir, name: &str) -> io::Result<bool> {
-    let folder = parent.open_dir(name)?;
-    if has_files(&folder)? {
+    if !is_empty_tree(parent, name)? {
         return Ok(false);
     }
-    drop(folder);
     parent.remove_dir_all(name)?;
     Ok(true)
+}
+
+/// Whether the folder `name` has no file anywhere in it.
+pub(crate) fn is_empty_tree(parent: &Dir, name: &str) -> io::Result<bool> {
+    Ok(!has_files(&parent.open_dir_nofollow(name)?)?)
 }
 
 fn has_files(folder: &Dir) -> io::Result<bool> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use bundle_core::path::BundlePath;
 use bundle_core::snapshot::ByPath;
@@ -117,7 +118,7 @@ fn delete(parents: &mut Parents, paths: &[BundlePath]) -> Result<(), CliError> {
 }
 
 /// The folder that `path` lies in, if it does: below a file there is nothing.
-fn folder_of<'a>(parents: &'a mut Parents, path: &BundlePath) -> Result<Option<&'a Dir>, ParentError> {
+fn folder_of(parents: &mut Parents, path: &BundlePath) -> Result<Option<Arc<Dir>>, ParentError> {
     match parents.of(path, Missing::Leave) {
         Err(ParentError::NotAFolder { .. }) => Ok(None),
         found => found,

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
@@ -9,7 +9,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::project::journal::{Before, Commit, Delete, PrepareError, StateAfter, Write};
 use crate::project::staging::{Mode, Staging};
+use crate::project::spot::CAN_EXCHANGE;
 use crate::project::stamp::Stamp;
+use crate::project::Rescued;
 
 /// The tree before the commit: paths, contents.
 const OLD: &[(&str, &str)] = &[
@@ -118,6 +120,21 @@ impl Fixture {
         tree
     }
 
+    /// The folders of the tree.
+    fn folders(&self) -> Vec<std::path::PathBuf> {
+        let mut folders = vec![self.project.root().to_owned()];
+        let mut at = 0;
+        while at < folders.len() {
+            let entries = folders[at].read_dir().unwrap().map(Result::unwrap);
+            let below = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+            let below = below.map(|entry| entry.path()).filter(|path| !path.ends_with(".modelops-bundle"));
+            folders.extend(below.collect::<Vec<_>>());
+            at += 1;
+        }
+        folders.sort();
+        folders
+    }
+
     fn assert_new(&self) {
         assert_eq!(self.tree(), tree_of(NEW));
         assert!(!self.project.root().join("dir").exists());
@@ -140,7 +157,7 @@ impl Fixture {
 fn promising(staged: &str) -> String {
     let stamp = r#"{"size":0,"modified_ns":0,"changed_ns":0,"inode":0}"#;
     let write = format!(r#"{{"path":"x","staged":"{staged}","before":"absent","after":{stamp}}}"#);
-    format!(r#"{{"version":2,"deletes":[],"writes":[{write}],"own_files":[]}}"#)
+    format!(r#"{{"version":3,"deletes":[],"writes":[{write}],"own_files":[]}}"#)
 }
 
 /// Fails at the step number `step` and at every later one.
@@ -406,16 +423,173 @@ fn a_folder_that_came_to_stand_where_a_new_one_goes_keeps_what_is_in_it() {
 
 #[test]
 fn what_an_earlier_release_promised_is_finished() {
+    for version in 1..3 {
+        let fixture = Fixture::new();
+        let lock = fixture.lock();
+        let _ = fixture.prepare_these(&lock, &[("mod.txt", "newer"), ("z", "z")], &[]).unwrap();
+        drop(lock);
+        let file = fixture.project.journal_file();
+        let mut journal: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(journal["version"], 3);
+        journal["version"] = version.into();
+        for later in ["own_after", "made", "across"] {
+            journal.as_object_mut().unwrap().remove(later).unwrap();
+        }
+        std::fs::write(&file, journal.to_string()).unwrap();
+        assert_eq!(
+            recover(&fixture.project, Duration::ZERO).unwrap(),
+            Recovery::Finished(Applied::default())
+        );
+        assert_eq!((fixture.tree()["mod.txt"].as_str(), fixture.tree()["z"].as_str()), ("newer", "z"));
+        assert_eq!(std::fs::read(fixture.project.state_file()).unwrap(), b"new state");
+    }
+}
+
+/// What [`Fixture::new`] makes and [`Fixture::prepare`] asks for: dies before a step of the commit, and says how far that
+/// came.
+fn broken_before(fixture: &Fixture, step: usize) -> Option<Broken> {
+    let lock = fixture.lock();
+    fixture.prepare(&lock).unwrap().apply_by_steps(&mut dying_before(step)).err()
+}
+
+fn roll_back_until(fixture: &Fixture, rescued: &[Rescued], step: usize) -> Result<RolledBack, RollBackError> {
+    let journal = Journal::read(&fixture.project).unwrap().unwrap();
+    let dying = &mut dying_before(step);
+    roll_back(&fixture.project, &journal, rescued, WhenRefused::Wait, dying)
+}
+
+#[test]
+fn what_cannot_be_finished_is_taken_back_from_any_step() {
+    for can_exchange in [true, false] {
+        CAN_EXCHANGE.set(can_exchange);
+        let mut taken_back = 0;
+        for step in 0.. {
+            let fixture = Fixture::new();
+            let folders = fixture.folders();
+            let Some(broken) = broken_before(&fixture, step) else { break };
+            if broken.came_to == CameTo::All {
+                continue;
+            }
+            let back = roll_back_until(&fixture, &broken.applied.rescued, usize::MAX).unwrap();
+            assert_eq!(back, RolledBack::default(), "step {step}");
+            fixture.assert_old();
+            assert_eq!(fixture.folders(), folders, "step {step}");
+            assert!(!fixture.project.journal_file().exists() && !fixture.project.staging_folder().exists());
+            taken_back += 1;
+        }
+        assert!(taken_back > 10, "only {taken_back} steps");
+    }
+    CAN_EXCHANGE.set(true);
+}
+
+#[test]
+fn a_crash_while_it_is_taken_back_leaves_both_ways_open() {
+    for can_exchange in [true, false] {
+        CAN_EXCHANGE.set(can_exchange);
+        for (first, second) in [3, 5, 8, 11].into_iter().flat_map(|first| (0..6).map(move |at| (first, at))) {
+            for again in ["back", "on"] {
+                let fixture = Fixture::new();
+                let Some(broken) = broken_before(&fixture, first) else { continue };
+                if broken.came_to == CameTo::All || roll_back_until(&fixture, &[], second).is_ok() {
+                    continue;
+                }
+                if !fixture.project.journal_file().exists() {
+                    continue;
+                }
+                if again == "back" {
+                    let back = roll_back_until(&fixture, &[], usize::MAX).unwrap();
+                    assert_eq!(back, RolledBack::default(), "steps {first}, {second}");
+                    fixture.assert_old();
+                } else {
+                    let recovery = recover(&fixture.project, Duration::ZERO).unwrap();
+                    let finished = Recovery::Finished(Applied::default());
+                    assert_eq!(recovery, finished, "steps {first}, {second}");
+                    fixture.assert_new();
+                }
+            }
+        }
+    }
+    CAN_EXCHANGE.set(true);
+}
+
+#[test]
+fn what_the_user_did_meanwhile_is_back_in_its_place_when_a_commit_is_taken_back() {
     let fixture = Fixture::new();
     let lock = fixture.lock();
-    let _ = fixture.prepare_these(&lock, &[("mod.txt", "newer"), ("z", "z")], &[]).unwrap();
+    let commit = fixture.prepare(&lock).unwrap();
+    fixture.put("mod.txt", "edited by hand");
+    fixture.put("kept/gone.txt", "edited too");
+    fixture.put("fold/mine.txt", "mine");
+    let before = fixture.tree();
+    let broken = commit.apply_by_steps(&mut dying_before(10)).unwrap_err();
+    assert!(broken.applied.rescued.len() > 1, "{broken:?}");
     drop(lock);
-    let file = fixture.project.journal_file();
-    let journal = std::fs::read_to_string(&file).unwrap();
-    assert!(journal.contains(r#""version":2,"#), "{journal}");
-    std::fs::write(&file, journal.replacen(r#""version":2,"#, r#""version":1,"#, 1)).unwrap();
-    assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::Finished(Applied::default()));
-    assert_eq!((fixture.tree()["mod.txt"].as_str(), fixture.tree()["z"].as_str()), ("newer", "z"));
+    let back = roll_back_until(&fixture, &broken.applied.rescued, usize::MAX).unwrap();
+    assert_eq!(back, RolledBack::default());
+    assert_eq!(fixture.tree(), before);
+}
+
+#[test]
+fn a_promise_that_can_never_be_kept_is_taken_back_by_the_next_command() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let _ = fixture.prepare(&lock).unwrap();
+    drop(lock);
+    // Two deletes and the first write are done.
+    assert!(fixture.die_before(5));
+    let Some(_immutable) = Immutable::make(&fixture.project.root().join("mod.txt")) else { return };
+    let recovery = recover(&fixture.project, Duration::ZERO).unwrap();
+    let Recovery::Undone { reason, back } = recovery else { panic!("{recovery:?}") };
+    assert!(reason.contains("cannot put `mod.txt` in place"), "{reason}");
+    assert_eq!(back, RolledBack::default());
+    fixture.assert_old();
+    assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::NothingToDo);
+}
+
+#[test]
+fn what_can_neither_be_finished_nor_taken_back_is_kept_aside_and_named() {
+    let fixture = Fixture::new();
+    let lock = fixture.lock();
+    let _ = fixture.prepare_these(&lock, &[("kept/stays.txt", "new"), ("mod.txt", "newer")], &[]).unwrap();
+    drop(lock);
+    assert!(fixture.die_before(1));
+    let Some(_first) = Immutable::make(&fixture.project.root().join("kept")) else { return };
+    let Some(_second) = Immutable::make(&fixture.project.root().join("mod.txt")) else { return };
+    let recovery = recover(&fixture.project, Duration::ZERO).unwrap();
+    let Recovery::GivenUp { back, .. } = recovery else { panic!("{recovery:?}") };
+    let [aside] = back.aside.as_slice() else { panic!("{back:?}") };
+    assert_eq!((aside.path.as_str(), back.left.len()), ("kept/stays.txt", 0));
+    assert_eq!(std::fs::read_to_string(&aside.now_at).unwrap(), "stays");
+    assert_eq!(std::fs::read(fixture.project.state_file()).unwrap(), b"old state");
+    assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::NothingToDo);
+}
+
+/// An entry that not even root may change, until this is dropped.
+struct Immutable(std::path::PathBuf);
+
+impl Immutable {
+    /// `None` where that cannot be made.
+    fn make(path: &Path) -> Option<Self> {
+        if !path.exists() {
+            std::fs::create_dir(path).unwrap();
+        }
+        let made = change_flag("+i", path);
+        if !made {
+            println!("skipped: nothing can be made immutable here");
+        }
+        made.then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        change_flag("-i", &self.0);
+    }
+}
+
+fn change_flag(flag: &str, path: &Path) -> bool {
+    let status = std::process::Command::new("chattr").arg(flag).arg(path).status();
+    status.is_ok_and(|status| status.success())
 }
 
 #[test]
@@ -423,7 +597,7 @@ fn a_journal_that_is_none_of_ours_is_refused() {
     let fixture = Fixture::new();
     for journal in [
         "{",
-        r#"{"version":3,"deletes":[],"writes":[],"own_files":[]}"#,
+        r#"{"version":4,"deletes":[],"writes":[],"own_files":[]}"#,
         r#"{"version":1,"deletes":[],"writes":[],"own_files":[["state","../../x"]]}"#,
         r#"{"version":2,"deletes":[],"writes":[],"own_files":[["state","folder-0/x"]]}"#,
         &promising("../../x"),

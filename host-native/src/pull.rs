@@ -17,7 +17,7 @@ use crate::project::journal::{Commit, CommitError, Delete, PrepareError, StateAf
 use crate::project::recovery::Applied;
 use crate::project::staging::Staging;
 use crate::project::tracked::format_tracked;
-use crate::scan::Scan;
+use crate::scan::{Refused, Scan};
 use crate::transfer::{DownloadError, Downloaded, download};
 use crate::workspace::Workspace;
 
@@ -76,7 +76,7 @@ pub async fn apply(
 ) -> Result<Pulled, PullError> {
     let PreparedPull { plan, bundle, scan } = prepared;
     if !plan.blocked.is_empty() {
-        return Err(PullError::Blocked { changes: plan.blocked.clone() });
+        return Err(PullError::blocked(prepared));
     }
     let staging = Staging::create_for(lock, &plan.write)
         .map_err(|source| DownloadError::Staging { folder: lock.project().staging_folder(), source })?;
@@ -133,6 +133,8 @@ pub enum PullError {
     Blocked {
         /// What stands in the way.
         changes: Vec<PathChange>,
+        /// Links and the like that stand where folders should be: why some of `changes` cannot be made.
+        barriers: Vec<Refused>,
     },
     /// The system refused a part of the changes.
     #[error(transparent)]
@@ -158,6 +160,16 @@ pub enum PullError {
         /// What the serializer says.
         source: serde_json::Error,
     },
+}
+
+impl PullError {
+    /// Why `prepared`, which is blocked, is not carried out.
+    pub fn blocked(prepared: &PreparedPull) -> Self {
+        let changes = prepared.plan.blocked.clone();
+        let is_above = |barrier: &&Refused| changes.iter().any(|each| each.path.is_below(&barrier.path));
+        let barriers = prepared.scan.barriers.iter().filter(is_above).cloned().collect();
+        Self::Blocked { changes, barriers }
+    }
 }
 
 #[cfg(test)]

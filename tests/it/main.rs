@@ -41,6 +41,8 @@ mod resuming_later;
 mod shell;
 mod symlinks;
 mod tag_delete;
+#[cfg(unix)]
+mod unreadable;
 mod vectors;
 mod versions;
 mod windows_paths;

@@ -142,7 +142,10 @@ fn mounts_and_file_systems_for_reading_stop_a_pull_before_it_begins() {
         );
         let Some(command) = script_with_mounts(&case.victim, &script) else { return };
         let output = command.run().success();
-        assert!(output.stdout().contains("code 3") && output.stdout().contains("status 0"), "{mount}: {output:?}");
+        assert!(
+            output.stdout().contains("code 3") && output.stdout().contains("status 0"),
+            "{mount}: {output:?}"
+        );
         assert!(output.stderr().contains(word), "{mount}: {}", output.stderr());
         case.assert_old();
         case.assert_pulls();

@@ -911,7 +911,15 @@ impl From<VersionError> for CliError {
 impl From<PullError> for CliError {
     fn from(error: PullError) -> Self {
         match error {
-            PullError::Blocked { ref changes } => Self::of(Exit::Conflict, &error).changes(changes).hint(
+            PullError::Blocked { ref changes, ref barriers } if !barriers.is_empty() => {
+                let reasons = barriers.iter().map(|one| (one.path.as_str(), one.reason));
+                let message = "something stands where the pull has to write; nothing was changed";
+                Self::new(Exit::Conflict, message).because(reasons).changes(changes).hint(
+                    "a pull writes through no link out of the project, whatever `symlinks` in the settings says: put a \
+                     folder there; with `symlinks: never`, links inside the project stop it too",
+                )
+            }
+            PullError::Blocked { ref changes, .. } => Self::of(Exit::Conflict, &error).changes(changes).hint(
                 "push or move your versions away first, or let the remote win with --overwrite; \
                  a folder in the way has to be moved by you",
             ),
@@ -1002,9 +1010,12 @@ impl From<ReachError> for CliError {
             }
             ReachError::Refused { refused } => {
                 let reasons = refused.iter().map(|(path, refusal)| (path.as_str(), refusal));
-                Self::new(Exit::Conflict, "the system would not let the project be changed; nothing was changed")
-                    .because(reasons)
-                    .hint("make these paths writable, or unmount what lies there, and run the command again")
+                Self::new(
+                    Exit::Conflict,
+                    "the system would not let the project be changed; nothing was changed",
+                )
+                .because(reasons)
+                .hint("make these paths writable, or unmount what lies there, and run the command again")
             }
             ReachError::Room { .. } => {
                 Self::of(Exit::Failure, &error).hint("make room there; nothing was changed")

@@ -24,7 +24,7 @@ use crate::project::{Config, Project, ProjectLock};
 use crate::remote::{
     Login, Notices, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, Version, open,
 };
-use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan};
+use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan, scan_readable};
 use crate::workspace::Workspace;
 
 /// How long a command waits for another one that is changing the project.
@@ -97,7 +97,9 @@ impl<'a> Session<'a> {
         match recover(&project, PATIENCE) {
             Ok(recovery) => self.tell(recovery),
             // Who only looks is told, and sees the project as it lies there.
-            Err(error @ (RecoverError::Apply { .. } | RecoverError::Lock { source: LockError::File { .. } })) => {
+            Err(
+                error @ (RecoverError::Apply { .. } | RecoverError::Lock { source: LockError::File { .. } }),
+            ) => {
                 self.ui.warning(CliError::from(error).message());
             }
             Err(error) => return Err(error.into()),
@@ -333,4 +335,10 @@ pub(crate) fn look(
 ) -> Result<Scan, ScanError> {
     let options = ScanOptions { symlinks: workspace.config.symlinks, untracked };
     scan(&workspace.project, &workspace.tracked, extra, options, progress)
+}
+
+/// Looks at the tracked files of a project, and at what else there is, for somebody who changes nothing.
+pub(crate) fn look_at_readable(workspace: &Workspace, progress: &dyn Progress) -> Result<Scan, ScanError> {
+    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::List };
+    scan_readable(&workspace.project, &workspace.tracked, options, progress)
 }

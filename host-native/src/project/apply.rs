@@ -130,7 +130,16 @@ impl<'a> Work<'a> {
         let parents = Parents::new(project.root()).map_err(fault)?;
         let staging = open_staging(project).map_err(fault)?;
         let beside = journal.across.iter().cloned().collect();
-        Ok(Self { project, journal, parents, staging, touched: BTreeSet::new(), beside, applied, before_step })
+        Ok(Self {
+            project,
+            journal,
+            parents,
+            staging,
+            touched: BTreeSet::new(),
+            beside,
+            applied,
+            before_step,
+        })
     }
 
     fn carry_out(&mut self, new_folders: &NewFolders) -> Result<(), ApplyError> {

@@ -287,7 +287,11 @@ fn reach(
         let replaces = write.expected_before != Before::Absent;
         changes.push(Change { path: &write.path, takes_away: replaces, staged: Some(&write.staged) });
     }
-    changes.extend(deletes.iter().map(|delete| Change { path: &delete.path, takes_away: true, staged: None }));
+    changes.extend(deletes.iter().map(|delete| Change {
+        path: &delete.path,
+        takes_away: true,
+        staged: None,
+    }));
     look_ahead(project, staging, &changes).map_err(|source| PrepareError::Refused { source })
 }
 

@@ -51,7 +51,11 @@ impl Parents {
     }
 
     /// The folder that `path` lies in; `None` when it is not there and `missing` says to leave it so.
-    pub(crate) fn of(&mut self, path: &BundlePath, missing: Missing) -> Result<Option<Arc<Dir>>, ParentError> {
+    pub(crate) fn of(
+        &mut self,
+        path: &BundlePath,
+        missing: Missing,
+    ) -> Result<Option<Arc<Dir>>, ParentError> {
         self.open(split(path.as_str()).0, missing)
     }
 

@@ -44,7 +44,8 @@ pub(crate) fn look_ahead(
     let fault = |source| ReachError::Look { folder: project.root().display().to_string(), source };
     let parents = Parents::new(project.root()).map_err(fault)?;
     let home = Folder::at(staging.folder()).map_err(fault)?;
-    let mut look = Look { parents, home, folders: BTreeMap::new(), refused: Vec::new(), made: BTreeSet::new() };
+    let mut look =
+        Look { parents, home, folders: BTreeMap::new(), refused: Vec::new(), made: BTreeSet::new() };
     let mut across: BTreeMap<String, u64> = BTreeMap::new();
     for change in changes {
         let Some(folder) = look.folder_of(change.path, staging)? else { continue };
@@ -195,7 +196,9 @@ mod system {
     use std::path::Path;
 
     use cap_std::fs::Dir;
-    use rustix::fs::{Access, AtFlags, Statx, StatxAttributes, StatxFlags, accessat, fstatvfs, makedev, statx};
+    use rustix::fs::{
+        Access, AtFlags, Statx, StatxAttributes, StatxFlags, accessat, fstatvfs, makedev, statx,
+    };
     use rustix::io::Errno;
 
     use super::{Folder, Refusal};
@@ -240,18 +243,21 @@ mod system {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let is_other_user =
-            home.owner != 0 && home.owner != folder.owner && home.owner != found.stx_uid;
+        let is_other_user = home.owner != 0 && home.owner != folder.owner && home.owner != found.stx_uid;
         let flags = found.stx_attributes;
-        Ok(if flags.contains(StatxAttributes::MOUNT_ROOT) || (device(&found), mount(&found)) != folder.mount() {
-            Some(Refusal::Mount)
-        } else if flags.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND) {
-            Some(Refusal::Fixed)
-        } else if folder.is_sticky && is_other_user {
-            Some(Refusal::Sticky)
-        } else {
-            None
-        })
+        Ok(
+            if flags.contains(StatxAttributes::MOUNT_ROOT)
+                || (device(&found), mount(&found)) != folder.mount()
+            {
+                Some(Refusal::Mount)
+            } else if flags.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND) {
+                Some(Refusal::Fixed)
+            } else if folder.is_sticky && is_other_user {
+                Some(Refusal::Sticky)
+            } else {
+                None
+            },
+        )
     }
 
     /// How many bytes may still be written to the file system of `folder`.

@@ -85,8 +85,7 @@ pub fn recover_locked(lock: &ProjectLock) -> Result<Recovery, RecoverError> {
 fn back_out(project: &Project, journal: &Journal, broken: Broken) -> Result<Recovery, RecoverError> {
     let Broken { cause, applied, .. } = broken;
     let reason = reason(&cause);
-    let back =
-        |when_refused| roll_back(project, journal, &applied.rescued, when_refused, &mut |_| Ok(()));
+    let back = |when_refused| roll_back(project, journal, &applied.rescued, when_refused, &mut |_| Ok(()));
     if let Ok(back) = back(WhenRefused::Wait) {
         return Ok(Recovery::Undone { reason, back });
     }

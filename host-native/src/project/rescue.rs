@@ -55,8 +55,9 @@ pub(crate) fn rescue_as(project: &Project, spot: Spot<'_>, path: &str) -> io::Re
 /// Where the project spans file systems, what is rescued stays on its own.
 fn rename_aside(project: &Project, spot: Spot<'_>, path: &str) -> io::Result<Rescued> {
     let (folder, name) = split(path);
-    let free =
-        (1_u32..).map(|n| format!("{name}.rescued-{n}")).find(|free| spot.folder.symlink_metadata(free).is_err());
+    let free = (1_u32..)
+        .map(|n| format!("{name}.rescued-{n}"))
+        .find(|free| spot.folder.symlink_metadata(free).is_err());
     let free = free.ok_or(ErrorKind::AlreadyExists)?;
     spot.rename(Spot::new(spot.folder, &free))?;
     Ok(Rescued { path: path.to_owned(), now_at: project.root().join(folder).join(free) })

@@ -101,11 +101,13 @@ impl Work<'_> {
         for folder in journal.made.iter().rev() {
             faults.extend(self.made(folder).map_err(|source| fault(folder.as_str(), source)).err());
         }
-        for (at, delete) in journal.deletes.iter().enumerate().rev() {
-            faults.extend(self.delete(at, delete).map_err(|source| fault(delete.path.as_str(), source)).err());
-        }
+        // Before what was deleted, since the folder of that may be among these.
         for one in self.rescued.iter().rev() {
             faults.extend(self.rescued(one).map_err(|source| fault(&one.path, source)).err());
+        }
+        for (at, delete) in journal.deletes.iter().enumerate().rev() {
+            faults
+                .extend(self.delete(at, delete).map_err(|source| fault(delete.path.as_str(), source)).err());
         }
         faults
     }

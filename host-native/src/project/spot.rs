@@ -71,7 +71,8 @@ impl<'a> Spot<'a> {
         match self.rename(kept) {
             // Some file systems let no folder be moved; one without files in it is made again as easily.
             Err(error)
-                if error.kind() == ErrorKind::CrossesDevices && remove_empty_tree(self.folder, self.name)? =>
+                if error.kind() == ErrorKind::CrossesDevices
+                    && remove_empty_tree(self.folder, self.name)? =>
             {
                 Ok(())
             }

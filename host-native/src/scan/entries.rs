@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fs::DirEntry;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use bundle_core::path::{BundlePath, RESERVED_FOLDERS};
 
 use super::links::{Chain, Target, follow};
 use super::walk::{
-    Folder, FoundFile, FoundLink, Ignored, Listed, RefusalReason, Refused, Untracked, Walk, WalkError, Walked,
+    Folder, FoundFile, FoundLink, Ignored, Listed, RefusalReason, Refused, Untracked, Walk, Walked,
 };
 use crate::project::stamp::Stamp;
 
@@ -52,18 +52,30 @@ impl<'a> Batch<'a> {
     }
 
     /// Finds out what an entry is; each must sort after the one before.
-    pub(crate) fn entry(&mut self, Listed { entry, name }: &Listed) -> Result<(), WalkError> {
+    pub(crate) fn entry(&mut self, Listed { entry, name }: &Listed) {
         let Some(name) = name.to_str() else {
-            self.pass_unwanted(&name.to_string_lossy(), EntryKind::File, Err(RefusalReason::NotUnicode));
-            return Ok(());
+            return self.pass_unwanted(
+                &name.to_string_lossy(),
+                EntryKind::File,
+                Err(RefusalReason::NotUnicode),
+            );
         };
         let (wanted, below) = self.look_up(name);
         let entry = Entry { entry, name, wanted, below };
         let untracked = if self.is_reserved(name) { Untracked::Skip } else { self.folder.untracked };
         if entry.is_unwanted() && untracked == Untracked::Skip {
-            return Ok(());
+            return;
         }
-        let kind = entry.entry.file_type().map_err(|source| self.fault(entry, source))?;
+        match self.look_at(entry) {
+            // It was taken away meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => self.refuse(entry, RefusalReason::System(error.kind())),
+            Ok(()) => {}
+        }
+    }
+
+    fn look_at(&mut self, entry: Entry<'_>) -> io::Result<()> {
+        let kind = entry.entry.file_type()?;
         if kind.is_symlink() {
             return self.link(entry);
         }
@@ -72,7 +84,7 @@ impl<'a> Batch<'a> {
         } else if !kind.is_file() {
             self.refuse(entry, RefusalReason::Special);
         } else if let Some(wanted) = entry.wanted {
-            let metadata = entry.entry.metadata().map_err(|source| self.fault(entry, source))?;
+            let metadata = entry.entry.metadata()?;
             self.walked.files.push(FoundFile::new(wanted, &metadata, None));
             self.block_below(entry);
         } else {
@@ -104,7 +116,7 @@ impl<'a> Batch<'a> {
         (wanted, (start + first, start + first + count))
     }
 
-    fn link(&mut self, entry: Entry<'_>) -> Result<(), WalkError> {
+    fn link(&mut self, entry: Entry<'_>) -> io::Result<()> {
         if entry.is_unwanted() && self.is_ignored(entry.name, EntryKind::File) {
             self.unwanted_file(entry);
             return Ok(());
@@ -116,7 +128,7 @@ impl<'a> Batch<'a> {
             Ok(Target::Folder { path, chain }) => self.enter(entry, path, chain),
             Ok(Target::File { path, metadata }) => {
                 if let Some(wanted) = entry.wanted {
-                    let own = entry.entry.metadata().map_err(|source| self.fault(entry, source))?;
+                    let own = entry.entry.metadata()?;
                     let link = FoundLink { entry: Stamp::of(&own), target: path };
                     self.walked.files.push(FoundFile::new(wanted, &metadata, Some(link)));
                     self.block_below(entry);
@@ -141,14 +153,20 @@ impl<'a> Batch<'a> {
                 return;
             }
         }
-        let ignored = if self.is_ignored(entry.name, EntryKind::Folder) { Ignored::Yes } else { Ignored::No };
         let path = self.path_of(entry.name);
+        if entry.below.0 == entry.below.1 && !(self.walk.enters)(&path) {
+            return;
+        }
+        let ignored = if self.is_ignored(entry.name, EntryKind::Folder) { Ignored::Yes } else { Ignored::No };
         let rules = Arc::clone(&self.folder.rules);
         self.folders.push(Folder { path, disk, rules, ignored, untracked, chain, below: entry.below });
     }
 
     fn refuse(&mut self, entry: Entry<'_>, reason: RefusalReason) {
         self.block_below(entry);
+        if entry.wanted.is_none() && entry.below.0 < entry.below.1 {
+            self.walked.barriers.push(Refused { path: self.path_of(entry.name), reason });
+        }
         match entry.wanted {
             Some(wanted) => {
                 self.walked.unreadable.push((wanted, Refused { path: self.path_of(entry.name), reason }));
@@ -202,10 +220,6 @@ impl<'a> Batch<'a> {
     fn path_of(&self, name: &str) -> String {
         let folder = &self.folder.path;
         if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-    }
-
-    fn fault(&self, entry: Entry<'_>, source: io::Error) -> WalkError {
-        WalkError::Entry { path: entry.entry.path(), source }
     }
 }
 

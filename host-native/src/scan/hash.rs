@@ -35,6 +35,30 @@ pub struct Hashed {
 
 /// Reads the files of all `jobs`; the results are in the same order. Tells `read` about every piece.
 pub(crate) fn hash_all(jobs: &[Job], read: &(dyn Fn(u64) + Sync)) -> Result<Vec<Hashed>, HashError> {
+    let hashed = hash_jobs(jobs, OnFault::Stop, read)?;
+    Ok(hashed.into_iter().map(|(_, hashed)| hashed).collect())
+}
+
+/// The same, passing over what cannot be read; each result has its place among the `jobs`.
+pub(crate) fn hash_readable(
+    jobs: &[Job],
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<(usize, Hashed)>, HashError> {
+    hash_jobs(jobs, OnFault::PassOver, read)
+}
+
+/// What to do about a file that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnFault {
+    PassOver,
+    Stop,
+}
+
+fn hash_jobs(
+    jobs: &[Job],
+    on_fault: OnFault,
+    read: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<(usize, Hashed)>, HashError> {
     // Large files first: a processor that began one late would keep the others waiting at the end.
     let mut order: Vec<usize> = (0..jobs.len()).collect();
     order.sort_unstable_by_key(|at| std::cmp::Reverse(jobs[*at].stamp.size));
@@ -48,8 +72,14 @@ pub(crate) fn hash_all(jobs: &[Job], read: &(dyn Fn(u64) + Sync)) -> Result<Vec<
         while let Some(at) = order.get(next.fetch_add(1, Ordering::Relaxed))
             && !has_failed.load(Ordering::Relaxed)
         {
-            let hashed = hash_file(&jobs[*at], &mut buffer, read);
-            own.push((*at, hashed.inspect_err(|_| has_failed.store(true, Ordering::Relaxed))?));
+            match hash_file(&jobs[*at], &mut buffer, read) {
+                Ok(hashed) => own.push((*at, hashed)),
+                Err(_) if on_fault == OnFault::PassOver => {}
+                Err(error) => {
+                    has_failed.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
         }
         results.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
         Ok(())
@@ -66,7 +96,7 @@ pub(crate) fn hash_all(jobs: &[Job], read: &(dyn Fn(u64) + Sync)) -> Result<Vec<
     })?;
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_unstable_by_key(|(at, _)| *at);
-    Ok(results.into_iter().map(|(_, hashed)| hashed).collect())
+    Ok(results)
 }
 
 /// Reads one file; once more from the start if it changed meanwhile.

@@ -12,7 +12,7 @@ use bundle_core::snapshot::{ByPath, SymlinkPolicy};
 use thiserror::Error;
 
 use self::arguments::Arguments;
-use super::walk::{Refused, Untracked, WalkError, WalkOptions, walk};
+use super::walk::{Refused, Untracked, WalkError, WalkOptions, walk_in};
 use crate::project::Project;
 use crate::project::disk_path::{DiskPathError, resolve_argument};
 use crate::project::ignore_file::{IgnoreFileError, rules_of};
@@ -54,7 +54,9 @@ pub fn select_on_disk(
     let named = matches.arguments.named_files(root);
     let wanted: Vec<&BundlePath> = named.iter().collect();
     let untracked = if matches.arguments.are_all(&named) { Untracked::Skip } else { Untracked::ListIgnored };
-    let walked = walk(root, &wanted, WalkOptions { symlinks, untracked }, &|_| ())
+    let areas = matches.arguments.areas();
+    let enters = |folder: &str| areas.iter().any(|area| share_a_way(area, folder));
+    let walked = walk_in(root, &wanted, WalkOptions { symlinks, untracked }, &enters, &|_| ())
         .map_err(|source| SelectError::Walk { source })?;
     let mut unreadable: Vec<Refused> = walked.unreadable.into_iter().map(|(_, refused)| refused).collect();
     let (named_itself, mut refused): (Vec<_>, Vec<_>) =
@@ -86,6 +88,15 @@ pub fn select_on_disk(
     refused.retain(|refused| matches.arguments.mean(&refused.path));
     refused.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Selection { refused, ..matches.finish() })
+}
+
+/// Whether one of two folders is, or lies in, the other; the top folder, which has no name, is everybody's.
+fn share_a_way(one: &str, other: &str) -> bool {
+    let is_in = |inner: &str, outer: &str| {
+        outer.is_empty()
+            || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    is_in(one, other) || is_in(other, one)
 }
 
 /// Finds those of the `tracked` paths that `arguments` mean for a user in the folder `cwd`, which is free of links.

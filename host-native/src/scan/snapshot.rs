@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use super::digest_cache::{DigestCache, NewCache};
-use super::hash::{self, HashError, Job, hash_all};
-use super::walk::{FoundFile, Refused, Untracked, WalkError, WalkOptions, Walked, walk};
+use super::hash::{self, HashError, Job, hash_all, hash_readable, open_found};
+use super::walk::{FoundFile, RefusalReason, Refused, Untracked, WalkError, WalkOptions, Walked, walk};
 use crate::progress::{Progress, Work};
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
@@ -45,6 +45,10 @@ pub struct Scan {
     pub obstacles: Vec<BundlePath>,
     /// What is neither tracked nor a file that a bundle may hold, sorted.
     pub refused: Vec<Refused>,
+    /// Tracked paths that cannot be read, sorted; only where they were to be listed: see [`scan_readable`].
+    pub unreadable: Vec<Refused>,
+    /// What stands where a folder should be, and cannot be gone through: refused links and the like, sorted.
+    pub barriers: Vec<Refused>,
     /// How much had to be read.
     pub hashed: Hashed,
     /// For each of `files`, what was found.
@@ -96,6 +100,24 @@ pub fn scan(
     scan_with(project, tracked, extra, options, progress, |found| found.hash_unknown(progress))
 }
 
+/// Looks at every path in `tracked`, for somebody who only looks: what cannot be read is listed, and all else is done.
+pub fn scan_readable(
+    project: &Project,
+    tracked: &ByPath<BundlePath>,
+    options: ScanOptions,
+    progress: &dyn Progress,
+) -> Result<Scan, ScanError> {
+    let read = |found: &Found<'_>| found.hash_readable(progress);
+    scan_by(project, tracked, &[], options, Unreadable::List, progress, read)
+}
+
+/// What to do about tracked paths that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unreadable {
+    List,
+    Refuse,
+}
+
 /// The same, for a caller who has more to do with the files' content than to hash it: `read` gives the digest of every
 /// file that has none yet, with its place.
 pub fn scan_with<E: From<ScanError>>(
@@ -103,6 +125,18 @@ pub fn scan_with<E: From<ScanError>>(
     tracked: &ByPath<BundlePath>,
     extra: &[BundlePath],
     options: ScanOptions,
+    progress: &dyn Progress,
+    read: impl FnOnce(&Found<'_>) -> Result<Vec<(usize, hash::Hashed)>, E>,
+) -> Result<Scan, E> {
+    scan_by(project, tracked, extra, options, Unreadable::Refuse, progress, read)
+}
+
+fn scan_by<E: From<ScanError>>(
+    project: &Project,
+    tracked: &ByPath<BundlePath>,
+    extra: &[BundlePath],
+    options: ScanOptions,
+    on_unreadable: Unreadable,
     progress: &dyn Progress,
     read: impl FnOnce(&Found<'_>) -> Result<Vec<(usize, hash::Hashed)>, E>,
 ) -> Result<Scan, E> {
@@ -124,10 +158,10 @@ pub fn scan_with<E: From<ScanError>>(
     let unreadable = std::mem::take(&mut walked.unreadable);
     let (faults, in_the_way): (Vec<_>, Vec<_>) =
         unreadable.into_iter().partition(|(at, _)| is_tracked(wanted[*at]));
-    if !faults.is_empty() {
-        let mut refused: Vec<_> = faults.into_iter().map(|(_, refused)| refused).collect();
-        refused.sort_by(|a, b| a.path.cmp(&b.path));
-        return Err(ScanError::Refused { refused }.into());
+    let mut unreadable: Vec<_> = faults.into_iter().map(|(_, refused)| refused).collect();
+    unreadable.sort_by(|a, b| a.path.cmp(&b.path));
+    if !unreadable.is_empty() && on_unreadable == Unreadable::Refuse {
+        return Err(ScanError::Refused { refused: unreadable }.into());
     }
     let blocked = obstacles(project.root(), &wanted, tracked, &walked, in_the_way.iter().map(|(at, _)| *at))
         .map_err(|source| ScanError::Obstacle { source })?;
@@ -135,10 +169,24 @@ pub fn scan_with<E: From<ScanError>>(
         .map_err(|source| ScanError::Obstacle { source })?;
     walked.refused.extend(in_the_way.into_iter().map(|(_, refused)| refused));
     walked.refused.sort_by(|a, b| a.path.cmp(&b.path));
+    walked.barriers.sort_by(|a, b| a.path.cmp(&b.path));
     walked.untracked.sort_unstable();
 
     walked.files.par_sort_unstable_by_key(|file| file.wanted);
     let (digests, hashed) = digests(project, &wanted, &mut walked.files, &cache, read)?;
+    let digests = match on_unreadable {
+        Unreadable::Refuse => digests.into_iter().collect::<Option<Vec<_>>>().ok_or(ScanError::Unread)?,
+        Unreadable::List => {
+            unreadable.extend(unread(project, &wanted, &walked.files, &digests));
+            unreadable.sort_by(|a, b| a.path.cmp(&b.path));
+            let mut is_read = digests.iter().map(Option::is_some);
+            walked.files.retain(|_| is_read.next().unwrap_or(false));
+            digests.into_iter().flatten().collect()
+        }
+    };
+    let is_unreadable = |path: &BundlePath| {
+        unreadable.binary_search_by(|refused| refused.path.as_str().cmp(path.as_str())).is_ok()
+    };
     let (files, missing) = rayon::join(
         || {
             let file = |(file, digest): (&FoundFile, &Digest)| File {
@@ -156,7 +204,7 @@ pub fn scan_with<E: From<ScanError>>(
             let mut missing = Vec::new();
             let mut present = walked.files.iter().map(|file| file.wanted).peekable();
             for (at, path) in wanted.iter().enumerate() {
-                if present.next_if_eq(&at).is_none() && is_tracked(path) {
+                if present.next_if_eq(&at).is_none() && is_tracked(path) && !is_unreadable(path) {
                     missing.push((*path).clone());
                 }
             }
@@ -170,6 +218,8 @@ pub fn scan_with<E: From<ScanError>>(
         ignored_count: walked.ignored_count,
         obstacles: blocked,
         refused: walked.refused,
+        unreadable,
+        barriers: walked.barriers,
         hashed,
         found: walked.files,
         refused_entries,
@@ -222,15 +272,29 @@ impl Found<'_> {
         file.target().map_or_else(own, Path::to_owned)
     }
 
+    /// Like [`hash_unknown`](Self::hash_unknown), passing over what cannot be read.
+    fn hash_readable(&self, progress: &dyn Progress) -> Result<Vec<(usize, hash::Hashed)>, ScanError> {
+        let (unknown, jobs) = self.unknown(progress);
+        let hashed = hash_readable(&jobs, &|count| progress.advance(Work::Hash, count));
+        let hashed = hashed.map_err(|source| ScanError::Hash { source })?;
+        Ok(hashed.into_iter().filter_map(|(at, hashed)| Some((*unknown.get(at)?, hashed))).collect())
+    }
+
     /// Reads those whose digest is not known, and only hashes them.
     pub fn hash_unknown(&self, progress: &dyn Progress) -> Result<Vec<(usize, hash::Hashed)>, ScanError> {
+        let (unknown, jobs) = self.unknown(progress);
+        let hashed = hash_all(&jobs, &|count| progress.advance(Work::Hash, count));
+        let hashed = hashed.map_err(|source| ScanError::Hash { source })?;
+        Ok(unknown.into_iter().zip(hashed).collect())
+    }
+
+    /// Those whose digest is not known, and how to read them.
+    fn unknown(&self, progress: &dyn Progress) -> (Vec<usize>, Vec<Job>) {
         let unknown: Vec<usize> = (0..self.len()).filter(|at| self.digests[*at].is_none()).collect();
         let job = |at: &usize| Job { disk: self.disk(*at), stamp: self.files[*at].content };
         let jobs: Vec<Job> = unknown.iter().map(job).collect();
         progress.expect(Work::Hash, jobs.iter().map(|job| job.stamp.size).sum());
-        let hashed = hash_all(&jobs, &|count| progress.advance(Work::Hash, count));
-        let hashed = hashed.map_err(|source| ScanError::Hash { source })?;
-        Ok(unknown.into_iter().zip(hashed).collect())
+        (unknown, jobs)
     }
 }
 
@@ -241,7 +305,7 @@ fn digests<E: From<ScanError>>(
     found: &mut [FoundFile],
     cache: &DigestCache,
     read: impl FnOnce(&Found<'_>) -> Result<Vec<(usize, hash::Hashed)>, E>,
-) -> Result<(Vec<Digest>, Hashed), E> {
+) -> Result<(Vec<Option<Digest>>, Hashed), E> {
     let mut known = cache.in_order();
     let mut digests: Vec<_> =
         found.iter().map(|file| known.digest(wanted[file.wanted].as_str(), &file.content)).collect();
@@ -255,10 +319,27 @@ fn digests<E: From<ScanError>>(
         hashed.files += 1;
         hashed.bytes += read.stamp.size;
     }
-    match digests.into_iter().collect() {
-        Some(digests) => Ok((digests, hashed)),
-        None => Err(ScanError::Unread.into()),
-    }
+    Ok((digests, hashed))
+}
+
+/// Why files could not be read.
+fn unread(
+    project: &Project,
+    wanted: &[&BundlePath],
+    files: &[FoundFile],
+    digests: &[Option<Digest>],
+) -> Vec<Refused> {
+    let unread = files.iter().zip(digests).filter(|(_, digest)| digest.is_none());
+    let refused = unread.map(|(file, _)| {
+        let path = wanted[file.wanted];
+        let own = || to_disk(project.root(), path);
+        let reason = match open_found(&file.target().map_or_else(own, Path::to_owned)) {
+            Err(error) => RefusalReason::System(error.kind()),
+            Ok(_) => RefusalReason::Restless,
+        };
+        Refused { path: path.to_string(), reason }
+    });
+    refused.collect()
 }
 
 fn write_cache(
@@ -282,9 +363,12 @@ fn refused_entries(
     wanted: &[&BundlePath],
     refused: &[(usize, Refused)],
 ) -> io::Result<Vec<(BundlePath, Stamp)>> {
+    // What cannot even be looked at is in the way of a pull, and so never comes to be written.
+    let closed = |refused: &Refused| matches!(refused.reason, RefusalReason::System(_));
     let look =
         |at: usize| Ok((wanted[at].clone(), Stamp::of(&to_disk(root, wanted[at]).symlink_metadata()?)));
-    let mut entries = refused.iter().map(|(at, _)| look(*at)).collect::<io::Result<Vec<_>>>()?;
+    let open = refused.iter().filter(|(_, refused)| !closed(refused));
+    let mut entries = open.map(|(at, _)| look(*at)).collect::<io::Result<Vec<_>>>()?;
     entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     Ok(entries)
 }

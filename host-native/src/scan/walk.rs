@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::{DirEntry, Metadata};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -96,9 +96,15 @@ pub enum RefusalReason {
     /// A link behind many others.
     #[error("it is a link behind too many others")]
     TooManyLinks,
+    /// It changed whenever it was read.
+    #[error("it changed while it was read")]
+    Restless,
     /// A pipe, a socket or a device.
     #[error("it is neither a file nor a folder")]
     Special,
+    /// The system would not let it, or the folder that it lies in, be read.
+    #[error("it cannot be read: {0}")]
+    System(ErrorKind),
 }
 
 /// What a walk found. Lists are in no order.
@@ -118,6 +124,8 @@ pub(crate) struct Walked {
     pub(crate) ignored_count: u64,
     /// Not wanted and not ignored.
     pub(crate) refused: Vec<Refused>,
+    /// What is not wanted itself, but stands where a folder of wanted ones should be, and cannot be gone through.
+    pub(crate) barriers: Vec<Refused>,
 }
 
 /// Walks the project at `root`, looking for `wanted`, which is sorted; tells `found` how many more files it has seen.
@@ -127,9 +135,21 @@ pub(crate) fn walk(
     options: WalkOptions,
     found: &(dyn Fn(u64) + Sync),
 ) -> Result<Walked, WalkError> {
+    walk_in(root, wanted, options, &|_| true, found)
+}
+
+/// The same, in no other folders than those that `enters` lets it enter, and those in which something is looked for.
+pub(crate) fn walk_in(
+    root: &Path,
+    wanted: &[&BundlePath],
+    options: WalkOptions,
+    enters: &(dyn Fn(&str) -> bool + Sync),
+    found: &(dyn Fn(u64) + Sync),
+) -> Result<Walked, WalkError> {
     // One list that never moves: most of what is looked for is there.
     let walked = Walked { files: Vec::with_capacity(wanted.len()), ..Walked::default() };
-    let walk = Walk { root, wanted, options, found, walked: Mutex::new(walked), fault: Mutex::default() };
+    let (walked, fault) = (Mutex::new(walked), Mutex::default());
+    let walk = Walk { root, wanted, options, enters, found, walked, fault };
     let top = Folder {
         path: String::new(),
         disk: root.to_owned(),
@@ -139,7 +159,7 @@ pub(crate) fn walk(
         chain: Chain::start(root),
         below: (0, wanted.len()),
     };
-    rayon::scope(|scope| walk.folder(scope, top));
+    rayon::scope(|scope| walk.folder(scope, &top));
     match walk.fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(fault) => Err(fault),
         None => Ok(walk.walked.into_inner().unwrap_or_else(PoisonError::into_inner)),
@@ -150,6 +170,7 @@ pub(crate) struct Walk<'a> {
     pub(crate) root: &'a Path,
     pub(crate) wanted: &'a [&'a BundlePath],
     pub(crate) options: WalkOptions,
+    pub(crate) enters: &'a (dyn Fn(&str) -> bool + Sync),
     found: &'a (dyn Fn(u64) + Sync),
     walked: Mutex<Walked>,
     fault: Mutex<Option<WalkError>>,
@@ -191,20 +212,46 @@ pub(crate) enum Ignored {
 }
 
 impl<'a> Walk<'a> {
-    fn folder<'s>(&'s self, scope: &rayon::Scope<'s>, folder: Folder)
+    fn folder<'s>(&'s self, scope: &rayon::Scope<'s>, folder: &Folder)
     where
         'a: 's,
     {
-        if let Err(fault) = self.read_folder(scope, folder) {
-            self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        match self.read_folder(scope, folder) {
+            Ok(()) => {}
+            Err(WalkError::Folder { source, .. }) if !folder.path.is_empty() => {
+                self.pass_closed(folder, RefusalReason::System(source.kind()));
+            }
+            Err(WalkError::IgnoreFile { source: IgnoreFileError::Read { source, .. } })
+                if folder.below.0 == folder.below.1 =>
+            {
+                self.pass_closed(folder, RefusalReason::System(source.kind()));
+            }
+            Err(fault) => {
+                self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+            }
         }
     }
 
-    fn read_folder<'s>(&'s self, scope: &rayon::Scope<'s>, mut folder: Folder) -> Result<(), WalkError>
+    /// Notes a folder that cannot be gone through: what is looked for in it cannot be read, and the rest is passed by.
+    fn pass_closed(&self, folder: &Folder, reason: RefusalReason) {
+        let mut walked = Walked::default();
+        let (start, end) = folder.below;
+        for (at, path) in self.wanted.iter().enumerate().take(end).skip(start) {
+            walked.unreadable.push((at, Refused { path: path.to_string(), reason }));
+        }
+        if folder.untracked != Untracked::Skip && folder.ignored == Ignored::No {
+            walked.refused.push(Refused { path: folder.path.clone(), reason });
+        }
+        self.walked.lock().unwrap_or_else(PoisonError::into_inner).append(walked);
+    }
+
+    fn read_folder<'s>(&'s self, scope: &rayon::Scope<'s>, folder: &Folder) -> Result<(), WalkError>
     where
         'a: 's,
     {
-        let fault = |source| WalkError::Folder { folder: folder.disk.clone(), source };
+        let mut folder = folder.clone();
+        let disk = folder.disk.clone();
+        let fault = |source| WalkError::Folder { folder: disk.clone(), source };
         let mut entries = Vec::new();
         for entry in folder.disk.read_dir().map_err(fault)? {
             entries.push(Listed::from(entry.map_err(fault)?));
@@ -232,17 +279,14 @@ impl<'a> Walk<'a> {
     {
         let mut batch = Batch::new(self, folder);
         for entry in entries {
-            if let Err(fault) = batch.entry(&entry) {
-                self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
-                return;
-            }
+            batch.entry(&entry);
         }
         let (walked, folders) = batch.finish();
         let seen = (walked.files.len() + walked.untracked.len()) as u64;
         (self.found)(seen);
         self.walked.lock().unwrap_or_else(PoisonError::into_inner).append(walked);
         for below in folders {
-            scope.spawn(move |scope| self.folder(scope, below));
+            scope.spawn(move |scope| self.folder(scope, &below));
         }
     }
 }
@@ -257,6 +301,7 @@ impl Walked {
         self.ignored.append(&mut other.ignored);
         self.ignored_count += other.ignored_count;
         self.refused.append(&mut other.refused);
+        self.barriers.append(&mut other.barriers);
     }
 }
 
@@ -285,14 +330,6 @@ impl FoundFile {
 /// Why a project could not be walked.
 #[derive(Debug, Error)]
 pub enum WalkError {
-    /// An entry could not be looked at.
-    #[error("cannot look at {}", path.display())]
-    Entry {
-        /// The entry.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
     /// A folder could not be read.
     #[error("cannot read the folder {}", folder.display())]
     Folder {

@@ -40,6 +40,8 @@ struct AddReport {
     already_tracked: usize,
     /// How many were skipped because of an ignore rule.
     ignored: u64,
+    /// How many were left out because no bundle can hold them, or they cannot be read.
+    left_out: usize,
     /// Whether it was only looked at.
     dry_run: bool,
 }
@@ -56,6 +58,9 @@ impl Report for AddReport {
         )?;
         if self.ignored > 0 {
             writeln!(out, "{} ignored by ignore rules (.modelopsignore + defaults)", self.ignored)?;
+        }
+        if self.left_out > 0 {
+            writeln!(out, "{} left out, since they cannot be tracked: see the warnings", self.left_out)?;
         }
         Ok(())
     }
@@ -81,6 +86,7 @@ pub(crate) fn run(session: &Session<'_>, args: &AddArgs) -> Result<(), CliError>
         added: added.iter().map(ToString::to_string).collect(),
         already_tracked: selection.paths.len() - added.len(),
         ignored: selection.ignored,
+        left_out: selection.refused.len(),
         dry_run: args.dry_run,
     };
     if Execution::of(args.dry_run) == Execution::Apply && !added.is_empty() {

@@ -147,7 +147,7 @@ pub(super) async fn pull_into(
     let found = look(workspace, &extra, Untracked::Skip, session.ui.progress().as_ref())?;
     let prepared = prepare(context, workspace, bundle, found, mode)?;
     if !prepared.plan.blocked.is_empty() {
-        return Err(PullError::Blocked { changes: prepared.plan.blocked }.into());
+        return Err(PullError::blocked(&prepared).into());
     }
     let mut report = planned(&reference, &prepared);
     if execution == Execution::Apply {

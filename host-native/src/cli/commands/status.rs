@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::CliError;
-use crate::cli::session::{Session, configured, look, version_of};
+use crate::cli::session::{Session, configured, look_at_readable, version_of};
 use crate::cli::ui::{Report, counted, shown};
 use crate::remote::{RemoteError, RemoteErrorKind};
-use crate::scan::{Scan, Untracked};
+use crate::scan::{RefusalReason, Scan};
 use crate::threads::start;
 use crate::workspace::Workspace;
 
@@ -94,6 +94,8 @@ struct StatusReport<'a> {
     changes: Vec<ChangeReport<'a>>,
     /// Up to ten paths that are.
     unchanged: Vec<String>,
+    /// Tracked paths that cannot be read, and so are not compared.
+    unreadable: Vec<UnreadableReport>,
     /// Files that are neither tracked nor ignored.
     untracked: Vec<String>,
     #[serde(skip)]
@@ -110,6 +112,15 @@ struct RemoteReport {
     /// What went wrong, where something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+}
+
+/// One path that cannot be read.
+#[derive(Serialize)]
+struct UnreadableReport {
+    /// The path.
+    path: String,
+    /// Why not.
+    reason: String,
 }
 
 /// One path that differs.
@@ -161,6 +172,12 @@ impl Report for StatusReport<'_> {
         for change in &self.changes {
             change.write_text(out, self.shows.details)?;
         }
+        if !self.unreadable.is_empty() {
+            writeln!(out, "\nCannot be read, and so not compared; a push or a pull would refuse:")?;
+        }
+        for UnreadableReport { path, reason } in &self.unreadable {
+            writeln!(out, "  {}: {reason}", shown(path))?;
+        }
         let unchanged = self.summary.get(Change::Unchanged.name()).copied().unwrap_or_default();
         if unchanged > 0 {
             let named = if self.shows.unchanged.is_empty() { &self.unchanged } else { &self.shows.unchanged };
@@ -186,7 +203,7 @@ impl Report for StatusReport<'_> {
                 writeln!(out, "\n{files}: see --untracked, or track with `modelops-bundle add`")?;
             }
         }
-        if self.changes.is_empty() && unchanged == 0 {
+        if self.changes.is_empty() && unchanged == 0 && self.unreadable.is_empty() {
             writeln!(out, "\nNothing is tracked yet: `modelops-bundle add PATH`")?;
         }
         Ok(())
@@ -248,7 +265,7 @@ pub(crate) enum Sizes {
 pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliError> {
     let (workspace, core) = session.core_beside(|| session.workspace())?;
     let reference = configured(&workspace)?;
-    let look_here = || look(&workspace, &[], Untracked::List, session.ui.progress().as_ref());
+    let look_here = || look_at_readable(&workspace, session.ui.progress().as_ref());
     let (found, answer) = if args.offline {
         (look_here()?, None)
     } else {
@@ -265,7 +282,17 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let (remote, files, sizes) = weigh(&workspace, &found, answer);
     let base = &workspace.state.last_synced;
     let sides = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
-    let changes = core.diff(sides)?;
+    let mut changes = core.diff(sides)?;
+    // Nobody knows what these hold.
+    let mut unreadable = found.unreadable.iter().map(|refused| refused.path.as_str()).peekable();
+    changes.retain(|each| {
+        while unreadable.next_if(|path| *path < each.path.as_str()).is_some() {}
+        unreadable.next_if_eq(&each.path.as_str()).is_none()
+    });
+    let unread = found.refused.iter().filter(|refused| matches!(refused.reason, RefusalReason::System(_)));
+    for refused in unread {
+        session.ui.warning(format_args!("{} is passed over: {}", shown(&refused.path), refused.reason));
+    }
     let report = report(&reference, remote, &changes, &found, &files, sizes, args);
     let printed = session.ui.report(&report);
     // The program ends here: to give back several hundred thousand small texts one by one would only take time.
@@ -357,6 +384,11 @@ fn report<'a>(
         summary,
         changes: change_reports(changes, &found.files, files, sizes),
         unchanged: unchanged().take(NAMED_UNCHANGED).collect(),
+        unreadable: found
+            .unreadable
+            .iter()
+            .map(|one| UnreadableReport { path: one.path.clone(), reason: one.reason.to_string() })
+            .collect(),
         untracked: found.untracked.iter().map(ToString::to_string).collect(),
         shows: Shows {
             details: args.details,

@@ -7,11 +7,11 @@ use bundle_core::path::BundlePath;
 use tempfile::TempDir;
 
 use super::*;
-use crate::project::journal::{Before, Commit, Delete, PrepareError, StateAfter, Write};
-use crate::project::staging::{Mode, Staging};
-use crate::project::spot::CAN_EXCHANGE;
-use crate::project::stamp::Stamp;
 use crate::project::Rescued;
+use crate::project::journal::{Before, Commit, Delete, PrepareError, StateAfter, Write};
+use crate::project::spot::CAN_EXCHANGE;
+use crate::project::staging::{Mode, Staging};
+use crate::project::stamp::Stamp;
 
 /// The tree before the commit: paths, contents.
 const OLD: &[(&str, &str)] = &[
@@ -564,34 +564,6 @@ fn what_can_neither_be_finished_nor_taken_back_is_kept_aside_and_named() {
     assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::NothingToDo);
 }
 
-/// An entry that not even root may change, until this is dropped.
-struct Immutable(std::path::PathBuf);
-
-impl Immutable {
-    /// `None` where that cannot be made.
-    fn make(path: &Path) -> Option<Self> {
-        if !path.exists() {
-            std::fs::create_dir(path).unwrap();
-        }
-        let made = change_flag("+i", path);
-        if !made {
-            println!("skipped: nothing can be made immutable here");
-        }
-        made.then(|| Self(path.to_owned()))
-    }
-}
-
-impl Drop for Immutable {
-    fn drop(&mut self) {
-        change_flag("-i", &self.0);
-    }
-}
-
-fn change_flag(flag: &str, path: &Path) -> bool {
-    let status = std::process::Command::new("chattr").arg(flag).arg(path).status();
-    status.is_ok_and(|status| status.success())
-}
-
 #[test]
 fn a_journal_that_is_none_of_ours_is_refused() {
     let fixture = Fixture::new();
@@ -626,4 +598,41 @@ fn many_files_are_synced_at_once() {
     let lock = fixture.lock();
     fixture.prepare_these(&lock, &writes, &[]).unwrap().apply().unwrap();
     assert_eq!(fixture.tree().len(), OLD.len() + 200);
+}
+
+/// An entry that not even root may change, until this is dropped.
+struct Immutable(std::path::PathBuf);
+
+impl Immutable {
+    /// `None` where that cannot be made.
+    fn make(path: &Path) -> Option<Self> {
+        if !path.exists() {
+            std::fs::create_dir(path).unwrap();
+        }
+        let made = set_immutable(path, true);
+        if !made {
+            println!("skipped: nothing can be made immutable here");
+        }
+        made.then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        set_immutable(&self.0, false);
+    }
+}
+
+/// Without another process: one that starts holds, for an instant, the locks of all other tests.
+#[cfg(target_os = "linux")]
+fn set_immutable(path: &Path, is_immutable: bool) -> bool {
+    let Ok(file) = std::fs::File::open(path) else { return false };
+    let Ok(mut flags) = rustix::fs::ioctl_getflags(&file) else { return false };
+    flags.set(rustix::fs::IFlags::IMMUTABLE, is_immutable);
+    rustix::fs::ioctl_setflags(&file, flags).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_immutable(_: &Path, _: bool) -> bool {
+    false
 }

@@ -19,6 +19,8 @@ const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
     all: Vec<Argument>,
+    /// Folders, as they are called in the project, outside of which no argument takes anything.
+    areas: Vec<String>,
     /// By the place that they name, empty for the top folder.
     places: BTreeMap<String, Vec<usize>>,
     /// Globs that are relative to the project.
@@ -61,9 +63,12 @@ impl Arguments {
             }
             let at = parsed.all.len();
             if meant.contains(SPECIAL) && !is_path(meant) {
-                parsed.globs.push((glob_in_project(root, cwd, meant)?, at));
+                let (area, glob) = glob_in_project(root, cwd, meant)?;
+                parsed.globs.push((glob, at));
+                parsed.areas.extend(Some(area).filter(|_| role == Role::Takes));
             } else {
                 let place = resolve(root, cwd, meant, meant)?;
+                parsed.areas.extend(Some(place.as_str().to_owned()).filter(|_| role == Role::Takes));
                 parsed.places.entry(place.as_str().to_owned()).or_default().push(at);
             }
             parsed.all.push(Argument { text: text.to_owned(), role, has_matched: false });
@@ -78,7 +83,7 @@ impl Arguments {
 
     /// Whether the file at `path` is taken, and not left out; every argument that speaks of it has then matched.
     pub(super) fn mean(&mut self, path: &str) -> bool {
-        let Self { all, places, globs } = self;
+        let Self { all, places, globs, .. } = self;
         let (mut is_taken, mut is_left_out) = (false, false);
         let mut hear = |at: usize| {
             let Some(argument) = all.get_mut(at) else { return };
@@ -99,6 +104,11 @@ impl Arguments {
             }
         }
         is_taken && !is_left_out
+    }
+
+    /// Folders and files outside of which no argument takes anything; the top folder has an empty name.
+    pub(super) fn areas(&self) -> Vec<String> {
+        self.areas.clone()
     }
 
     /// Whether an argument names `path` itself, to take it.
@@ -134,8 +144,9 @@ fn resolve(root: &Path, cwd: &Path, path: &str, argument: &str) -> Result<Place,
         .map_err(|source| SelectError::Path { argument: argument.to_owned(), source })
 }
 
-/// Makes a glob that is relative to `cwd` one that is relative to the project.
-fn glob_in_project(root: &Path, cwd: &Path, argument: &str) -> Result<String, SelectError> {
+/// Makes a glob that is relative to `cwd` one that is relative to the project; the folder outside of which it matches
+/// nothing comes first.
+fn glob_in_project(root: &Path, cwd: &Path, argument: &str) -> Result<(String, String), SelectError> {
     let glob = with_slashes(argument, HERE);
     fast_glob::validate(&*glob).map_err(|source| SelectError::Glob {
         argument: argument.to_owned(),
@@ -155,5 +166,5 @@ fn glob_in_project(root: &Path, cwd: &Path, argument: &str) -> Result<String, Se
     if !in_project.is_empty() {
         in_project.push('/');
     }
-    Ok(in_project + rest)
+    Ok((place.as_str().to_owned(), in_project + rest))
 }

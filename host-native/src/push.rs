@@ -20,6 +20,7 @@ use bundle_core::digest::Digest;
 use bundle_core::index::{BundleIndex, version_of};
 use bundle_core::layout::{Layout, LayoutChoice, Rewrite};
 use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
+use bundle_core::path::BundlePath;
 use bundle_core::placement::{PackLimits, Placement};
 use bundle_core::plan::push::PushPlan;
 use bundle_core::plan::seal::{
@@ -46,7 +47,7 @@ use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version
 use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
 use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
-    PackingError, TablesError, TagError, UploadError, Uploaded, check_tag, confirm, move_tag, publish,
+    PackingError, Shown, TablesError, TagError, UploadError, Uploaded, check_tag, confirm, move_tag, publish,
     tag_digest, upload,
 };
 use crate::workspace::Workspace;
@@ -80,7 +81,7 @@ pub struct PreparedPush<'a> {
 }
 
 /// What a push came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
     /// The bundle's digest.
     pub digest: Digest,
@@ -94,6 +95,8 @@ pub struct Pushed {
     pub uploaded: Uploaded,
     /// How many files' content was among that.
     pub uploaded_files: usize,
+    /// The tags that were written and are not shown so yet.
+    pub late: Vec<Tag>,
 }
 
 /// Where a push goes, as it is before.
@@ -246,7 +249,10 @@ pub fn prepare<'a>(
             context.core.choose_layout(workspace.config.layout, current, count, bytes)?
         }
     };
-    let plan = context.core.plan_push(sides, choice.rewrite)?;
+    let mut plan = context.core.plan_push(sides, choice.rewrite)?;
+    if let Some(stock) = stock.as_ref().filter(|stock| stock.index_view.layout == choice.layout) {
+        plan.serve_from(stock.files().iter().map(|file| file.digest), &scan.files);
+    }
     Ok(PreparedPush {
         plan,
         layout: choice.layout,
@@ -280,6 +286,7 @@ pub async fn apply(
     if plan.needs_force && force == Force::No {
         return Err(PushError::Unseen { changes: plan.overwrite.clone() });
     }
+    let mut sent = None;
     let (documents, uploaded) = match &prepared.destination.replaces {
         Some(bundle) if !plan.changed => (Documents::of(bundle), Uploaded::default()),
         _ => {
@@ -289,6 +296,8 @@ pub async fn apply(
                     // First, because it may refuse, and then nothing is to have been sent.
                     let sealed = seal(context, &prepared, created, EmptyBlob::Taken)?;
                     let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
+                    sent = Some(uploaded.contents);
+                    let uploaded = uploaded.sum;
                     let documents = write_documents(context, &prepared, created, sealed).await?;
                     let placement = Placement::of_blobs(prepared.scan.files.len());
                     keep_index(context, &prepared, &placement, &documents.digest);
@@ -311,10 +320,17 @@ pub async fn apply(
     };
     let moving = move_tags(context, &prepared.destination, plan, &documents, force);
     let (settled, moved) = bridge.enter(|| bridge.beside(settle, moving))?;
-    let changed = moved? || plan.changed;
+    let Moved { any, late } = moved?;
+    let changed = any || plan.changed;
     context.remote.pushed();
     settled?.put(project)?;
-    let uploaded_files = if uploaded.blobs == 0 { 0 } else { plan.upload.len() };
+    // An empty file has no blob that could be there before.
+    let is_sent = |path: &&BundlePath| match (files.at(path), &sent) {
+        (Some(file), Some(sent)) => file.size == 0 || sent.contains(&file.digest),
+        (_, None) => true,
+        (None, _) => false,
+    };
+    let uploaded_files = if uploaded.blobs == 0 { 0 } else { plan.upload.iter().filter(is_sent).count() };
     Ok(Pushed {
         digest: documents.digest,
         index: documents.index,
@@ -322,17 +338,26 @@ pub async fn apply(
         changed,
         uploaded,
         uploaded_files,
+        late,
     })
 }
 
-/// Has the tags name the bundle whose documents these are; whether any did not before.
+/// What became of the tags of a push.
+struct Moved {
+    /// Whether any did not name the bundle before.
+    any: bool,
+    /// Those that are not shown as they were written yet.
+    late: Vec<Tag>,
+}
+
+/// Has the tags name the bundle whose documents these are.
 async fn move_tags(
     context: Context<'_>,
     destination: &Destination,
     plan: &PushPlan,
     documents: &Documents,
     force: Force,
-) -> Result<bool, PushError> {
+) -> Result<Moved, PushError> {
     let to_move: Vec<TagFacts> = destination
         .tags
         .iter()
@@ -346,22 +371,36 @@ async fn move_tags(
             force: force == Force::Yes,
         })
         .collect();
-    let moves = destination.version.is_some() || !to_move.is_empty();
+    let any = destination.version.is_some() || !to_move.is_empty();
+    let (mut written, mut late) = (Vec::new(), Vec::new());
     if let Some(version) = &destination.version {
         // A version cannot be taken back: it is not published where the push would end at the next tag.
         for facts in &to_move {
             check_tag(context, facts.clone()).await?;
         }
-        publish(context, version, documents.digest, documents.manifest.clone()).await?;
+        let shown = publish(context, version, documents.digest, documents.manifest.clone()).await?;
+        late.extend((shown == Shown::NotYet).then(|| version.clone()));
+        written.push(version.clone());
     }
     for facts in to_move {
-        move_tag(context, facts, documents.manifest.clone()).await?;
+        let tag = facts.tag.clone();
+        match move_tag(context, facts, documents.manifest.clone()).await {
+            Ok(shown) => late.extend((shown == Shown::NotYet).then(|| tag.clone())),
+            Err(source) if written.is_empty() => return Err(source.into()),
+            Err(source) => {
+                return Err(PushError::PartlyTagged { written, digest: documents.digest, source });
+            }
+        }
+        written.push(tag);
     }
-    if let Some(version) = &destination.version {
+    if let Some(version) = destination.version.as_ref().filter(|version| !late.contains(version)) {
         // Two pushes at the same instant may both have found it absent, where the remote honours no conditions.
-        confirm(context, version, documents.digest).await?;
+        late.extend(
+            (confirm(context, version, documents.digest, None).await? == Shown::NotYet)
+                .then(|| version.clone()),
+        );
     }
-    Ok(moves)
+    Ok(Moved { any, late })
 }
 
 /// The documents of a bundle that lie on the remote.
@@ -563,6 +602,11 @@ fn agree(state: &mut State, synced_ref: Option<Reference>, files: &ByPath<File>,
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
 }
 
+fn listed(tags: &[Tag]) -> String {
+    let names: Vec<String> = tags.iter().map(|tag| format!("`{tag}`")).collect();
+    names.join(", ")
+}
+
 /// Why a push failed.
 #[derive(Debug, Error)]
 pub enum PushError {
@@ -578,6 +622,16 @@ pub enum PushError {
     /// No tag to push to.
     #[error("no tag to push to")]
     NoTag,
+    /// Some of the tags were written, and then one was not.
+    #[error("published as {}, and then stopped", listed(.written))]
+    PartlyTagged {
+        /// The tags that name the bundle now, in the order in which they were written.
+        written: Vec<Tag>,
+        /// The bundle.
+        digest: Digest,
+        /// Why the next one was not written.
+        source: TagError,
+    },
     /// The project's files could not be packed, or a pack not be sent.
     #[error(transparent)]
     Packing(#[from] PackingError),

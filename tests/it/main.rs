@@ -30,6 +30,8 @@ mod interop;
 mod json_documents;
 mod packed;
 mod packed_hostile;
+mod peculiar_registries;
+mod peculiar_tags;
 mod progress;
 mod python_project;
 #[cfg(unix)]

@@ -6,6 +6,7 @@
 //! | the program alone, with a time limit or killed on the way | [`BundleCommand`], [`RunningCommand`] |
 //! | its exit code and output, checked | [`CommandOutput`] |
 //! | a real registry | [`Registry`], or [`RegistrySetup`] for a particular one, after [`can_connect_to_registry`] |
+//! | a registry that answers as a test tells it to | [`ScriptedRegistry`] |
 //! | a registry of every kind, with its certificate and its tokens | [`ProtectedRegistry`] |
 //! | who signs certificates | [`Authority`] |
 //! | who gives tokens for a registry | [`TokenServer`] |
@@ -35,6 +36,7 @@ mod project;
 mod protection;
 mod proxy;
 mod registry;
+mod scripted;
 mod tls;
 mod token_server;
 pub mod tools;
@@ -53,6 +55,7 @@ pub use proxy::{Fault, Matching, Proxy, Seen};
 pub use registry::{
     Generation, PASSWORD, Registry, RegistryClient, RegistrySetup, USER, can_connect_to_registry,
 };
+pub use scripted::{Answer, Asked, Held, ScriptedRegistry};
 pub use tls::{Authority, Certified};
 pub use token_server::{IDENTITY_TOKEN, READER, READER_PASSWORD, TokenRequest, TokenServer};
 pub use tree::{Entry, Tree};

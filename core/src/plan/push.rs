@@ -1,11 +1,12 @@
 //! How a push makes the remote's bundle equal to the project.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diff::{Change, PathChange, Sides, compare};
 use crate::digest::Digest;
 use crate::layout::Rewrite;
 use crate::path::BundlePath;
+use crate::snapshot::{ByPath, File};
 use crate::tree::tree_digest;
 
 /// A blob smaller than this costs less to send than to ask about.
@@ -34,6 +35,15 @@ pub struct PushPlan {
     pub changed: bool,
     /// The tree digest of the new bundle.
     pub tree: Digest,
+}
+
+impl PushPlan {
+    /// Leaves out of what is sent for `local` the contents that the remote is known to have, by their digests.
+    pub fn serve_from(&mut self, held: impl IntoIterator<Item = Digest>, local: &ByPath<File>) {
+        let held: BTreeSet<Digest> = held.into_iter().collect();
+        self.blobs.retain(|blob| !held.contains(&blob.digest));
+        self.upload.retain(|path| local.at(path).is_none_or(|file| !held.contains(&file.digest)));
+    }
 }
 
 /// A blob that a push brings to the remote.
@@ -115,7 +125,7 @@ pub fn complete(decision: PushDecision, sides: Sides<'_>, rewrite: Rewrite) -> P
     let serves_again = sides.remote.iter().filter(|_| rewrite == Rewrite::No);
     let mut held: Vec<Digest> = serves_again.map(|file| file.digest).collect();
     held.sort_unstable();
-    let is_lacking = |file: &&crate::snapshot::File| held.binary_search(&file.digest).is_err();
+    let is_lacking = |file: &&File| held.binary_search(&file.digest).is_err();
     let lacking: Vec<_> = sides.local.iter().filter(is_lacking).collect();
     let blobs: BTreeMap<Digest, Upload> = lacking
         .iter()

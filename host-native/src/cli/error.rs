@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::io;
+use std::time::Duration;
 
 use bundle_core::diff::PathChange;
 use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::path::{BundlePath, PathFault};
-use bundle_core::reference::{Reference, ReferenceError};
+use bundle_core::reference::{Reference, ReferenceError, Tag};
 use serde::Serialize;
 
 use super::ui::{counted, shown};
@@ -39,6 +40,7 @@ use crate::project::tracked::TrackedError;
 use crate::pull::PullError;
 use crate::push::{PlanVersionError, PushError};
 use crate::remote::archive::ArchiveError;
+use crate::remote::error::spoken;
 use crate::remote::registry::catalog::CatalogError;
 use crate::remote::{Notice, RemoteError, RemoteErrorKind, TlsFileError};
 use crate::scan::select::SelectError;
@@ -116,6 +118,9 @@ struct ErrorFields<'a> {
     /// The paths that it is about.
     paths: &'a [String],
 }
+
+/// A wait that a registry asks for and nobody sits through.
+const LONG_WAIT: Duration = Duration::from_secs(60);
 
 /// More paths than these are counted, not listed, where people read.
 const LISTED_PATHS: usize = 20;
@@ -260,6 +265,32 @@ impl From<RemoteError> for CliError {
             RemoteError::Denied { .. } => {
                 "ask the registry's owner for that right, or log in as another user"
             }
+            RemoteError::ConnectionRefused { .. } => {
+                "check the port, and whether the registry is running; nothing listens there now"
+            }
+            RemoteError::HostNotFound { .. } => {
+                "check the spelling of the host's name, the network and its name server"
+            }
+            RemoteError::Downgrade { .. } => {
+                "whoever ends TLS before the registry has to tell it so: the proxy there has to set the header \
+                 `X-Forwarded-Proto: https`, or the registry its own address"
+            }
+            RemoteError::Elsewhere { status: 401 | 403, .. } => {
+                "the address that the registry gave is not taken there: it may have run out, this machine's clock may be \
+                 wrong, or something in between may change requests; try again, and else tell who runs the registry"
+            }
+            RemoteError::Elsewhere { .. } => {
+                "that host keeps the registry's content: try again, and else tell who runs the registry"
+            }
+            RemoteError::NoRepository { .. } => {
+                "have the repository made there first, check its name, or log in as a user who may push to it"
+            }
+            RemoteError::TakesNoPushes { .. } => {
+                "it is only read, or passes on what another registry has: push to that one, or to one of your own"
+            }
+            RemoteError::Redirected { .. } => {
+                "a push is not sent on to another address: name the registry by that address, if it is the right one"
+            }
             RemoteError::WantsTls { .. } => {
                 "leave out --plain-http, and name the authority that signed its certificate with --ca-file FILE; \
                  a registry on this machine is spoken to in TLS only with that"
@@ -275,17 +306,22 @@ impl From<RemoteError> for CliError {
             RemoteError::NotARegistry { .. } => {
                 "check the host's name and port; a proxy or a web page may be answering"
             }
+            RemoteError::Status { asked_wait: Some(wait), .. } if *wait >= LONG_WAIT => {
+                return Self::of(exit, &error)
+                    .hint(format!("run the command again after the {} that it asked for", spoken(*wait)));
+            }
+            RemoteError::Status { status: 501, .. } => "-vv shows the requests and their answers",
             RemoteError::Status { status, .. } if *status >= 500 || *status == 429 => {
                 "the registry is busy or unwell: try again later, or with more --retries"
             }
             RemoteError::Status { .. } | RemoteError::Protocol { .. } => {
                 "-vv shows the requests and their answers"
             }
-            RemoteError::Digest { .. }
-            | RemoteError::Size { .. }
-            | RemoteError::ContentRange { .. }
-            | RemoteError::Encoding { .. } => {
+            RemoteError::Digest { .. } | RemoteError::Size { .. } | RemoteError::ContentRange { .. } => {
                 "what came is not what was stored: it was damaged or tampered with, and was not used"
+            }
+            RemoteError::Encoding { .. } => {
+                "a proxy or a cache on the way changes what it passes on: it has to leave everything below /v2/ as it is"
             }
             RemoteError::Archive { path, source: ArchiveError::Compressed { format } } => {
                 let undo = format!("undo that first: `{} {}`", format.undone_by(), path.display());
@@ -774,6 +810,9 @@ impl From<DeleteError> for CliError {
     fn from(error: DeleteError) -> Self {
         match error {
             DeleteError::Core(error) => error.into(),
+            DeleteError::Off => Self::of(Exit::Failure, &error).hint(
+                "it is only read, or whoever runs it has to allow it: a docker-registry by `storage.delete.enabled: true`",
+            ),
             DeleteError::Open(error) => error.into(),
             DeleteError::Foreign { .. } => Self::of(Exit::Conflict, &error).hint(
                 "delete it all the same with --force, or with the tool that made it; nothing was deleted",
@@ -857,6 +896,16 @@ impl From<PushError> for CliError {
             PushError::Facts(error) => error.into(),
             PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
             PushError::Open(error) => error.into(),
+            PushError::PartlyTagged { written, digest, source } => {
+                let cause = Self::from(source);
+                let tags: Vec<&str> = written.iter().map(Tag::as_str).collect();
+                let tags = tags.join(", ");
+                let message = format!("published as {tags}, and then stopped: {}", cause.message);
+                let hint = format!(
+                    "{tags} names your bundle {digest}, and stays; pull, look at what changed, and push to the other tag again"
+                );
+                Self { message, hint: Some(hint), ..cause }
+            }
             PushError::Packing(error) => error.into(),
             PushError::Remote(error) => error.into(),
             PushError::Scan(error) => error.into(),

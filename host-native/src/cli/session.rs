@@ -22,7 +22,8 @@ use crate::project::lock::LockError;
 use crate::project::recovery::{Applied, RecoverError, Recovery, RolledBack, recover, recover_locked};
 use crate::project::{Config, Project, ProjectLock};
 use crate::remote::{
-    Login, Notices, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, Version, open,
+    Intent, Login, Notices, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, Version,
+    open,
 };
 use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan, scan_readable};
 use crate::workspace::Workspace;
@@ -174,6 +175,16 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Says which tags were written and are not shown so yet.
+    pub(crate) fn warn_of_late_tags(&self, tags: &[Tag]) {
+        for tag in tags {
+            self.ui.warning(format_args!(
+                "the tag `{tag}` was written, and the registry still shows what it named before: a replica or a cache of \
+                 it is late; look again in a minute with `modelops-bundle manifest`"
+            ));
+        }
+    }
+
     /// Says that comments in the settings file are gone, where they are.
     pub(crate) fn tell_lost_comments(&self, config: &Config) {
         if config.lost_comments() {
@@ -181,18 +192,29 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The remote at the place of `reference`.
+    /// The remote at the place of `reference`, to be read.
     pub(crate) fn remote(&self, reference: &Reference) -> Result<Box<dyn Remote>, CliError> {
-        self.remote_beside(reference, None)
+        self.remote_for(reference, Intent::Read)
     }
 
-    /// The same, where `beside` may have some of what will be pushed.
-    pub(crate) fn remote_beside(
+    /// The same for whatever is meant to be done there.
+    pub(crate) fn remote_for(
         &self,
         reference: &Reference,
-        beside: Option<&Place>,
+        intent: Intent,
     ) -> Result<Box<dyn Remote>, CliError> {
-        let options = RemoteOptions { beside: beside.cloned(), ..self.remote_options()? };
+        let options = RemoteOptions { intent, ..self.remote_options()? };
+        Ok(open(&reference.place, &options)?)
+    }
+
+    /// The same to copy to, where `beside` may have some of what will be sent.
+    pub(crate) fn remote_to_copy_to(
+        &self,
+        reference: &Reference,
+        beside: &Place,
+    ) -> Result<Box<dyn Remote>, CliError> {
+        let beside = Some(beside.clone());
+        let options = RemoteOptions { beside, intent: Intent::Write, ..self.remote_options()? };
         Ok(open(&reference.place, &options)?)
     }
 
@@ -203,7 +225,12 @@ impl<'a> Session<'a> {
         beside: Option<&Place>,
         unfinished: Arc<dyn Unfinished>,
     ) -> Result<Box<dyn Remote>, CliError> {
-        let options = RemoteOptions { beside: beside.cloned(), unfinished, ..self.remote_options()? };
+        let options = RemoteOptions {
+            beside: beside.cloned(),
+            intent: Intent::Write,
+            unfinished,
+            ..self.remote_options()?
+        };
         Ok(open(&reference.place, &options)?)
     }
 

@@ -70,6 +70,12 @@ pub enum RemoteError {
         /// What it points to, where the remote says so.
         found: Option<Digest>,
     },
+    /// Nobody listens at that port.
+    #[error("connection refused by {host}")]
+    ConnectionRefused {
+        /// The host, with its port.
+        host: String,
+    },
     /// A registry wants to know who asks, and that cannot be found out.
     #[error("{host} wants a login, and the credentials for it cannot be found out")]
     Credentials {
@@ -104,13 +110,43 @@ pub enum RemoteError {
         /// The digest of the bytes.
         actual: Digest,
     },
-    /// An answer came in a content encoding that nobody asked for.
-    #[error("{what} came in the content encoding `{encoding}`")]
+    /// An answer over TLS leads to plain HTTP.
+    #[error("{what}: {host} leads from https to {to}")]
+    Downgrade {
+        /// Who answered.
+        host: String,
+        /// What was asked for.
+        what: String,
+        /// Where it leads, without what may be a secret.
+        to: String,
+    },
+    /// Another host, to which the registry led, refused.
+    #[error("{what}: {registry} leads to {host}, which answered {status}{}", said(message))]
+    Elsewhere {
+        /// The registry.
+        registry: String,
+        /// The other host.
+        host: String,
+        /// What was asked for.
+        what: String,
+        /// The HTTP status code.
+        status: u16,
+        /// What it says itself, made harmless; may be empty.
+        message: String,
+    },
+    /// An answer came in a content encoding that nobody asked for, and that cannot be undone.
+    #[error("{what} came in the content encoding `{encoding}`, which nobody asked for")]
     Encoding {
         /// What was asked for.
         what: String,
         /// The encoding's name.
         encoding: String,
+    },
+    /// There is no host of that name, as far as this machine can find out.
+    #[error("cannot find the host {host}")]
+    HostNotFound {
+        /// The host.
+        host: String,
     },
     /// A file of a layout, or one to be sent, could not be read or written.
     #[error("cannot {action} `{}`", path.display())]
@@ -133,6 +169,14 @@ pub enum RemoteError {
     NoArchive {
         /// The name.
         path: PathBuf,
+    },
+    /// The registry knows no such repository, and makes none for who asks.
+    #[error("{host} takes no push to `{name}`: it has no such repository for this user")]
+    NoRepository {
+        /// The registry.
+        host: String,
+        /// The repository.
+        name: String,
     },
     /// Something answered that does not speak the distribution API.
     #[error("{host} does not answer like a registry")]
@@ -166,6 +210,18 @@ pub enum RemoteError {
         /// Which rule.
         fault: String,
     },
+    /// What was to be sent is to be sent somewhere else.
+    #[error("{what}: {host} answered {status} and points to {target}")]
+    Redirected {
+        /// The registry.
+        host: String,
+        /// What was to be sent.
+        what: String,
+        /// The HTTP status code.
+        status: u16,
+        /// Where to, without what may be a secret.
+        target: String,
+    },
     /// Bytes are fewer or more than announced.
     #[error("{what} should have {expected} bytes and has {actual}{}", if *actual > *expected { " or more" } else { "" })]
     Size {
@@ -185,7 +241,7 @@ pub enum RemoteError {
         after: Duration,
     },
     /// The registry answered with a status that is an error.
-    #[error("{what}: {host} answered {status}{}", said(message))]
+    #[error("{what}: {host} answered {status}{}{}", waits(*asked_wait), said(message))]
     Status {
         /// The registry.
         host: String,
@@ -197,6 +253,16 @@ pub enum RemoteError {
         codes: Vec<String>,
         /// What it says itself, made harmless; may be empty.
         message: String,
+        /// How long it asked to wait before the next try.
+        asked_wait: Option<Duration>,
+    },
+    /// The registry is only read: it takes nothing new, from nobody.
+    #[error("{host} takes no pushes to `{name}`")]
+    TakesNoPushes {
+        /// The registry.
+        host: String,
+        /// The repository.
+        name: String,
     },
     /// More bytes than this program takes for such a thing.
     #[error("{what} is larger than {limit} bytes")]
@@ -281,20 +347,29 @@ impl RemoteError {
             | Self::Size { .. }
             | Self::TooLarge { .. } => RemoteErrorKind::Integrity,
             Self::ConditionFailed { .. } => RemoteErrorKind::Moved,
+            Self::Elsewhere { status: 404 | 410, .. } => RemoteErrorKind::NotFound,
             Self::Certificate { .. }
+            | Self::ConnectionRefused { .. }
+            | Self::Elsewhere { .. }
+            | Self::HostNotFound { .. }
             | Self::NotARegistry { .. }
             | Self::Stalled { .. }
             | Self::Unreachable { .. }
             | Self::WantsTls { .. } => RemoteErrorKind::Network,
             Self::Status { status, .. } if is_passing(*status) => RemoteErrorKind::Network,
-            Self::Missing { .. } | Self::NoArchive { .. } => RemoteErrorKind::NotFound,
+            Self::Missing { .. } | Self::NoArchive { .. } | Self::NoRepository { .. } => {
+                RemoteErrorKind::NotFound
+            }
             Self::ChangedWhileRead { .. }
             | Self::DeletesOff { .. }
+            | Self::Downgrade { .. }
             | Self::Io { .. }
             | Self::NotAFile { .. }
             | Self::NotALayout { .. }
             | Self::Protocol { .. }
+            | Self::Redirected { .. }
             | Self::Status { .. }
+            | Self::TakesNoPushes { .. }
             | Self::Unsupported { .. } => RemoteErrorKind::Other,
         }
     }
@@ -303,6 +378,23 @@ impl RemoteError {
 /// Whether a status may be another one a moment later.
 pub(super) fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+fn waits(asked: Option<Duration>) -> String {
+    asked
+        .filter(|asked| !asked.is_zero())
+        .map_or_else(String::new, |asked| format!(" and asks to wait {}", spoken(asked)))
+}
+
+/// A time for people, in a unit that suits it.
+pub(crate) fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs();
+    for (unit, size) in [("days", 86_400), ("hours", 3_600), ("minutes", 60)] {
+        if seconds >= 2 * size {
+            return format!("{} {unit}", seconds / size);
+        }
+    }
+    format!("{seconds} s")
 }
 
 fn said(message: &str) -> String {
@@ -332,6 +424,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_is_said_in_a_unit_that_suits_it() {
+        for (seconds, words) in [
+            (1, "1 s"),
+            (119, "119 s"),
+            (3600, "60 minutes"),
+            (7200, "2 hours"),
+            (1_000_000_000, "11574 days"),
+        ] {
+            assert_eq!(spoken(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
     fn only_a_passing_status_is_the_network() {
         let status = |status| RemoteError::Status {
             host: "h".to_owned(),
@@ -339,6 +444,7 @@ mod tests {
             status,
             codes: Vec::new(),
             message: String::new(),
+            asked_wait: None,
         };
         assert_eq!(status(503).kind(), RemoteErrorKind::Network);
         assert_eq!(status(400).kind(), RemoteErrorKind::Other);

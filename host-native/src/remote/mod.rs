@@ -137,6 +137,16 @@ pub trait Remote: Send + Sync {
         async { Ok(Vec::new()) }.boxed()
     }
 
+    /// For how long a tag that was written may still be shown as it was before.
+    fn shows_late_by(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Whether anything can be deleted at all, as far as can be told without deleting anything.
+    fn takes_deletions(&self) -> BoxFuture<'_, Result<bool, RemoteError>> {
+        async { Ok(true) }.boxed()
+    }
+
     /// How many HTTP requests were made so far.
     fn requests(&self) -> u64;
 
@@ -259,6 +269,21 @@ pub enum Transport {
     Tls,
 }
 
+/// What a remote is opened for. Token servers are asked for the rights to it from the first request on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intent {
+    /// Deleting tags or bundles.
+    Delete,
+    /// Reading.
+    #[default]
+    Read,
+    /// Giving further tags to what is there.
+    Tag,
+    /// Writing, perhaps to a repository that is not there yet. Some registries refuse to say what is in one of those: until
+    /// something was written, a tag that is refused after a login counts as absent, and the first write decides.
+    Write,
+}
+
 /// Who asks.
 #[derive(Clone, Debug, Default)]
 pub enum Login {
@@ -291,12 +316,16 @@ pub struct RemoteOptions {
     /// A place that is likely to have some of what will be pushed. Where it is a repository of the same registry, blobs are
     /// taken from there and not sent; none by default.
     pub beside: Option<Place>,
+    /// What the remote is opened for; reading by default.
+    pub intent: Intent,
     /// Who asks; anonymous by default. Only ever told to the registry, and to the token server that it names.
     pub login: Login,
     /// Who is told what a user should know of; nobody by default.
     pub notices: Arc<dyn Notices>,
     /// How often a request is repeated that may succeed later; 4 by default.
     pub retries: u32,
+    /// For how long a registry may show a tag that was written as it was before; 5 seconds by default.
+    pub shows_late_by: Duration,
     /// How long to wait without a byte moving; 30 seconds by default.
     pub timeout: Duration,
     /// Certificates and keys; those of the system by default.
@@ -313,9 +342,11 @@ impl Default for RemoteOptions {
     fn default() -> Self {
         Self {
             beside: None,
+            intent: Intent::default(),
             login: Login::default(),
             notices: Arc::new(Unheard),
             retries: 4,
+            shows_late_by: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
             tls: TlsOptions::default(),
             transport: Transport::default(),

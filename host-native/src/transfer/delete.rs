@@ -75,7 +75,13 @@ pub fn may_delete(context: Context<'_>, doomed: &Doomed, force: Force) -> Result
 pub async fn delete(context: Context<'_>, doomed: &Doomed, force: Force) -> Result<Deleted, DeleteError> {
     let mut unit = DeleteUnit::Tag;
     loop {
-        let (version, tags) = decide(context, doomed, unit, force)?;
+        let (version, tags) = match decide(context, doomed, unit, force) {
+            // To insist helps nobody where nothing is deleted.
+            Err(DeleteError::OtherTags { .. }) if !context.remote.takes_deletions().await? => {
+                return Err(DeleteError::Off);
+            }
+            decided => decided?,
+        };
         match (context.remote.delete(&version, doomed.digest).await?, &version) {
             (Deletion::OnlyManifests, Version::Tag(_)) => unit = DeleteUnit::Bundle,
             (Deletion::OnlyManifests | Deletion::Done, _) => {
@@ -135,6 +141,9 @@ pub enum DeleteError {
         /// What it is, where it could be told.
         foreign: Option<Foreign>,
     },
+    /// The remote deletes nothing, whoever insists.
+    #[error("the registry deletes no tags and no bundles; nothing was deleted")]
+    Off,
     /// The remote sent what must not be used.
     #[error(transparent)]
     Open(#[from] OpenError),

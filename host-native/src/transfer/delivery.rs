@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::copy::{Carried, Copied, Parts, copy_to_remote, lacking};
-use super::tag::{TagError, claim_tag, move_tag};
+use super::tag::{Shown, TagError, claim_tag, move_tag};
 use crate::bundle::{Bundle, Context, OpenError};
 use crate::push::Force;
 use crate::remote::Remote;
@@ -25,6 +25,15 @@ pub struct Delivery {
     manifest: Bytes,
     parts: Parts,
     force: Force,
+}
+
+/// What came of a delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// What was carried.
+    pub carried: Carried,
+    /// The tags that were written and are not shown so yet.
+    pub late: Vec<Tag>,
 }
 
 /// Finds out whether `tags` may name `bundle` at the place of `to`.
@@ -67,13 +76,14 @@ impl Delivery {
     }
 
     /// Copies what the place lacks, and moves the tags.
-    pub async fn carry_out(&self, source: &Arc<dyn Remote>, to: Context<'_>) -> Result<Carried, TagError> {
+    pub async fn carry_out(&self, source: &Arc<dyn Remote>, to: Context<'_>) -> Result<Delivered, TagError> {
         let carried = if self.is_there() {
             Carried::default()
         } else {
             let carried = copy_to_remote(source, to.remote, &self.parts, to.concurrency, to.progress).await;
             carried.map_err(OpenError::from)?
         };
+        let mut late = Vec::new();
         for (tag, planned) in &self.tags {
             let facts = TagFacts {
                 tag: tag.clone(),
@@ -83,8 +93,10 @@ impl Delivery {
                 target: self.digest,
                 force: self.force == Force::Yes,
             };
-            move_tag(to, facts, self.manifest.clone()).await?;
+            if move_tag(to, facts, self.manifest.clone()).await? == Shown::NotYet {
+                late.push(tag.clone());
+            }
         }
-        Ok(carried)
+        Ok(Delivered { carried, late })
     }
 }

@@ -20,12 +20,14 @@ mod verify;
 pub use self::contents::read_files;
 pub use self::copy::{Carried, Copied, Parts, copy_to_archive, copy_to_remote, lacking};
 pub use self::delete::{DeleteError, Deleted, Doomed, delete, find_doomed, may_delete};
-pub use self::delivery::{Delivery, claim, lacking_for};
+pub use self::delivery::{Delivered, Delivery, claim, lacking_for};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::files_archive::{ExportError, export_files};
 pub use self::packing::PackingError;
 use self::sending::Sending;
 pub use self::tables::{Tables, TablesError, load_all_tables, load_tables};
-pub use self::tag::{Named, TagError, check_tag, claim_tag, confirm, look_up, move_tag, publish, tag_digest};
-pub use self::upload::{UploadError, Uploaded, upload};
+pub use self::tag::{
+    Named, Shown, TagError, check_tag, claim_tag, confirm, look_up, move_tag, publish, tag_digest,
+};
+pub use self::upload::{Sent, UploadError, Uploaded, upload};
 pub use self::verify::{Checked, Fault, FaultKind, Verification, VerifyError, verify, verify_bundle};

@@ -1,5 +1,7 @@
 //! Moves a tag: looks, asks the core, writes, and reads back.
 
+use std::time::Duration;
+
 use bundle_core::descriptor::media_type;
 use bundle_core::digest::Digest;
 use bundle_core::foreign::Foreign;
@@ -75,29 +77,53 @@ pub async fn claim_tag(
     }
 }
 
+/// Whether a tag that was written is shown as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "whoever waits for the tag has to be told where it is not shown yet"]
+pub enum Shown {
+    /// It is.
+    Now,
+    /// It still shows what it did before: a replica or a cache is late.
+    NotYet,
+}
+
 /// Makes the tag of `facts` name `facts.target`, whose bytes are `manifest`; `facts.current` is looked up here.
 ///
 /// Remotes that honour conditions are told what the tag must still name; because others do not, the tag is read back.
-pub async fn move_tag(context: Context<'_>, facts: TagFacts, manifest: Bytes) -> Result<(), TagError> {
-    let Some(facts) = look(context, facts).await? else { return Ok(()) };
+pub async fn move_tag(context: Context<'_>, facts: TagFacts, manifest: Bytes) -> Result<Shown, TagError> {
+    let Some(facts) = look(context, facts).await? else { return Ok(Shown::Now) };
     let condition = match (facts.force, facts.current) {
         (true, _) => Condition::Any,
         (false, Some(current)) => Condition::Is(current),
         (false, None) => Condition::Absent,
     };
     let version = Version::Tag(facts.tag.clone());
-    match context.remote.push_manifest(&version, media_type::MANIFEST, manifest, condition).await {
-        // Not ours alone to say: it may be our own write that the condition met, sent again because its answer was lost.
-        Err(RemoteError::ConditionFailed { .. }) => {
+    let write =
+        |condition| context.remote.push_manifest(&version, media_type::MANIFEST, manifest.clone(), condition);
+    match write(condition).await {
+        Err(error) if condition != Condition::Any && may_be_for_the_condition(&error) => {
+            // Not the condition's alone to say: it may have met our own write, sent again because its answer was lost, or
+            // something on the way that knows entity tags of its own.
             let found = tag_digest(context, &facts.tag).await?;
             if found == Some(facts.target) {
-                return Ok(());
+                return Ok(Shown::Now);
             }
-            return Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found });
+            if found != facts.current {
+                return Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found });
+            }
+            write(Condition::Any).await.map_err(OpenError::from)?;
         }
         result => result.map_err(OpenError::from)?,
     }
-    confirm(context, &facts.tag, facts.target).await
+    confirm(context, &facts.tag, facts.target, facts.current).await
+}
+
+/// Whether a write may have been refused because of the condition that it had.
+fn may_be_for_the_condition(error: &RemoteError) -> bool {
+    matches!(
+        error,
+        RemoteError::ConditionFailed { .. } | RemoteError::Status { status: 400 | 405 | 412 | 501, .. }
+    )
 }
 
 /// Finds out whether the tag of `facts` could be moved now, and moves nothing.
@@ -130,7 +156,7 @@ pub async fn publish(
     tag: &Tag,
     target: Digest,
     manifest: Bytes,
-) -> Result<(), TagError> {
+) -> Result<Shown, TagError> {
     let occupant = Occupant::default();
     let facts = TagFacts { tag: tag.clone(), planned: None, current: None, occupant, target, force: false };
     match move_tag(context, facts, manifest).await {
@@ -139,15 +165,38 @@ pub async fn publish(
     }
 }
 
-/// Reads a tag back that was made to name `target`.
+/// The wait before a tag is looked at again; each next one is twice as long.
+const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Reads a tag back that named `before` and was made to name `target`.
+///
+/// Where it still shows what it did before, it is looked at again, as long as the remote may be late.
 ///
 /// # Errors
 ///
 /// [`TagError::Overtaken`] where it names something else by now.
-pub async fn confirm(context: Context<'_>, tag: &Tag, target: Digest) -> Result<(), TagError> {
-    match tag_digest(context, tag).await? {
-        Some(found) if found == target => Ok(()),
-        found => Err(TagError::Overtaken { tag: tag.clone(), pushed: target, found }),
+pub async fn confirm(
+    context: Context<'_>,
+    tag: &Tag,
+    target: Digest,
+    before: Option<Digest>,
+) -> Result<Shown, TagError> {
+    let late_by = context.remote.shows_late_by();
+    let (mut waited, mut wait) = (Duration::ZERO, FIRST_LOOK_AGAIN);
+    loop {
+        let found = tag_digest(context, tag).await?;
+        if found == Some(target) {
+            return Ok(Shown::Now);
+        }
+        if found != before || late_by.is_zero() {
+            return Err(TagError::Overtaken { tag: tag.clone(), pushed: target, found });
+        }
+        if waited >= late_by {
+            return Ok(Shown::NotYet);
+        }
+        tokio::time::sleep(wait).await;
+        waited += wait;
+        wait = (wait * 2).min(late_by.saturating_sub(waited)).max(FIRST_LOOK_AGAIN);
     }
 }
 

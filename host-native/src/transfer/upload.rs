@@ -1,8 +1,10 @@
 //! Brings the blobs of a push to the remote, several at a time, each streamed from its file.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::digest::Digest;
 use bundle_core::plan::push::Upload;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -23,22 +25,32 @@ pub struct Uploaded {
     pub bytes: u64,
 }
 
+/// What was sent, and of which contents.
+#[derive(Clone, Debug, Default)]
+pub struct Sent {
+    /// All of it.
+    pub sum: Uploaded,
+    /// The digests of the contents.
+    pub contents: BTreeSet<Digest>,
+}
+
 /// Sends `blobs`, which are files of `project`; leaves out those that the remote turns out to have.
 ///
 /// # Errors
 ///
 /// The first one ends it. What was sent by then stays on the remote, where nothing refers to it yet.
-pub async fn upload(
-    context: Context<'_>,
-    project: &Project,
-    blobs: &[Upload],
-) -> Result<Uploaded, UploadError> {
+pub async fn upload(context: Context<'_>, project: &Project, blobs: &[Upload]) -> Result<Sent, UploadError> {
     context.progress.expect(Work::Upload, blobs.iter().map(|blob| blob.size).sum());
     stream::iter(blobs)
-        .map(|blob| upload_one(context, project, blob))
+        .map(async |blob| Ok((blob.digest, upload_one(context, project, blob).await?)))
         .buffer_unordered(context.concurrency)
-        .try_fold(Uploaded::default(), async |sum, one| {
-            Ok(Uploaded { blobs: sum.blobs + one.blobs, bytes: sum.bytes + one.bytes })
+        .try_fold(Sent::default(), async |mut sent, (digest, one)| {
+            sent.sum.blobs += one.blobs;
+            sent.sum.bytes += one.bytes;
+            if one.blobs > 0 {
+                sent.contents.insert(digest);
+            }
+            Ok(sent)
         })
         .await
 }

@@ -132,7 +132,7 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
     };
     let core = session.core()?;
     let from: Arc<dyn Remote> = Arc::from(session.remote(&source)?);
-    let to = session.remote_beside(&target, Some(&source.place))?;
+    let to = session.remote_to_copy_to(&target, &source.place)?;
     let (reading, writing) = (session.context(&core, &*from), session.context(&core, to.as_ref()));
     let execution = Execution::of(args.dry_run);
     let force = if args.force { Force::Yes } else { Force::No };
@@ -158,7 +158,9 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
             Execution::DryRun => carried.sent = lacking_for(&deliveries, writing).await?,
             Execution::Apply => {
                 for delivery in deliveries.iter().filter(|delivery| delivery.changes()) {
-                    carried = carried.and(delivery.carry_out(&from, writing).await?);
+                    let delivered = delivery.carry_out(&from, writing).await?;
+                    session.warn_of_late_tags(&delivered.late);
+                    carried = carried.and(delivered.carried);
                 }
             }
         }

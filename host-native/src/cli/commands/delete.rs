@@ -12,6 +12,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, absolute, understand, version_of};
 use crate::cli::ui::Report;
 use crate::push::Force;
+use crate::remote::Intent;
 use crate::transfer::{Deleted, Doomed, delete, find_doomed, may_delete};
 use crate::workspace::Workspace;
 
@@ -82,7 +83,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliErr
     let reference = absolute(understand(&args.reference, default.as_ref())?, &session.cwd)?;
     refuse_unclear(&reference)?;
     let core = session.core()?;
-    let remote = session.remote(&reference)?;
+    let remote = session.remote_for(&reference, Intent::Delete)?;
     let context = session.context(&core, remote.as_ref());
     let force = if args.force { Force::Yes } else { Force::No };
     let execution = Execution::of(args.dry_run);

@@ -23,8 +23,8 @@ use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::project::folder::PROJECT_FOLDER;
 use crate::project::{Project, ProjectLock};
 use crate::push::Force;
-use crate::remote::Remote;
 use crate::remote::archive::Archive;
+use crate::remote::{Intent, Remote};
 use crate::transfer::{Copied, claim, lacking_for, verify_bundle};
 use crate::workspace::Workspace;
 
@@ -125,7 +125,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
         let report = into_folder(session, context, &folder, args, source, bundle);
         return session.ui.report(&runtime.block_on(report)?);
     };
-    let remote = session.remote(&target)?;
+    let remote = session.remote_for(&target, Intent::Write)?;
     let to = session.context(&core, remote.as_ref());
     let force = if args.force { Force::Yes } else { Force::No };
     let delivery = runtime.block_on(claim(to, &bundle, std::slice::from_ref(&tag), force))?;
@@ -135,7 +135,9 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
         (true, Execution::DryRun) => runtime.block_on(lacking_for(std::slice::from_ref(&delivery), to))?,
         (true, Execution::Apply) => {
             let source: Arc<dyn Remote> = Arc::new(archive.clone());
-            runtime.block_on(delivery.carry_out(&source, to))?.sent
+            let delivered = runtime.block_on(delivery.carry_out(&source, to))?;
+            session.warn_of_late_tags(&delivered.late);
+            delivered.carried.sent
         }
     };
     session.ui.report(&ImportReport {

@@ -175,7 +175,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         let mut report = planned(&reference.without_version().to_string(), &prepared);
         if execution == Execution::Apply {
             let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
-            done(&mut report, pushed);
+            session.warn_of_late_tags(&pushed.late);
+            done(&mut report, &pushed);
         }
         report.requests = remote.requests();
         Ok::<_, CliError>(report)
@@ -235,7 +236,8 @@ fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>, fo
     let before =
         prepared.destination.replaces.as_ref().map(|bundle| bundle.digest.to_string()).unwrap_or_default();
     session.ui.warning(format_args!(
-        "this replaces {} that the remote has and this project has not seen; the bundle before stays at {before}",
+        "this replaces {} that the remote has and this project has not seen; the registry may drop the bundle before, {before}, \
+         unless a tag names it",
         counted(plan.overwrite.len(), "file")
     ));
 }
@@ -283,7 +285,7 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
     }
 }
 
-fn done(report: &mut PushReport, pushed: Pushed) {
+fn done(report: &mut PushReport, pushed: &Pushed) {
     report.digest = Some(pushed.digest);
     report.index = Some(pushed.index);
     report.changed = pushed.changed;

@@ -334,9 +334,12 @@ fn weigh(
 
 fn state_of(error: &OpenError) -> RemoteState {
     match error {
-        OpenError::Remote(RemoteError::Unreachable { .. } | RemoteError::Stalled { .. }) => {
-            RemoteState::Unreachable
-        }
+        OpenError::Remote(
+            RemoteError::ConnectionRefused { .. }
+            | RemoteError::HostNotFound { .. }
+            | RemoteError::Stalled { .. }
+            | RemoteError::Unreachable { .. },
+        ) => RemoteState::Unreachable,
         OpenError::Remote(error) if error.kind() == RemoteErrorKind::Authentication => {
             RemoteState::AuthFailed
         }

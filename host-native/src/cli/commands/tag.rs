@@ -14,7 +14,8 @@ use crate::cli::args::Execution;
 use crate::cli::error::CliError;
 use crate::cli::session::{Session, version_of, wanted_bundle};
 use crate::cli::ui::Report;
-use crate::transfer::{TagError, check_tag, move_tag, tag_digest};
+use crate::remote::Intent;
+use crate::transfer::{Shown, TagError, check_tag, move_tag, tag_digest};
 
 /// Give a bundle further tags
 ///
@@ -92,7 +93,7 @@ pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError>
         }
     }
     let core = session.core()?;
-    let remote = session.remote(&reference)?;
+    let remote = session.remote_for(&reference, Intent::Tag)?;
     let context = session.context(&core, remote.as_ref());
     let execution = Execution::of(args.dry_run);
     let (manifest, planned) = session.runtime()?.block_on(async {
@@ -100,11 +101,16 @@ pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError>
         let manifest = manifest.ok_or_else(|| CliError::no_bundle(&reference))?;
         let planned = plan(context, &manifest, names, args.force).await?;
         if execution == Execution::Apply {
-            stream::iter(&planned)
-                .map(|facts| move_tag(context, facts.clone(), manifest.bytes.clone()))
+            let late: Vec<Tag> = stream::iter(&planned)
+                .map(async |facts| {
+                    let shown = move_tag(context, facts.clone(), manifest.bytes.clone()).await?;
+                    Ok::<_, TagError>((shown == Shown::NotYet).then(|| facts.tag.clone()))
+                })
                 .buffer_unordered(context.concurrency)
-                .try_collect::<()>()
+                .try_filter_map(async |late| Ok(late))
+                .try_collect()
                 .await?;
+            session.warn_of_late_tags(&late);
         }
         Ok::<_, CliError>((manifest, planned))
     })?;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bundle_core::digest::Digest;
 use reqwest::Url;
+use thiserror::Error;
 
 use crate::remote::{RemoteError, Transport, Version};
 
@@ -133,23 +134,41 @@ pub(super) fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// Why a `Location` cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum Misled {
+    #[error("it leads to something that is no URL")]
+    NoUrl,
+    #[error("it leads to something that is not http")]
+    NotHttp,
+    /// Holds the URL without its secrets.
+    #[error("it leads from https to plain http")]
+    ToPlainHttp { to: String },
+    #[error("it leads to a URL with a user in it")]
+    WithUser,
+}
+
 /// Resolves a `Location` against the URL that was asked.
 ///
-/// # Errors
-///
-/// Says what is wrong: it makes no URL, is not HTTP, carries a user, or leads from HTTPS to plain HTTP.
-pub(super) fn resolve(asked: &Url, location: &str) -> Result<Url, &'static str> {
-    let url = asked.join(location).map_err(|_| "it leads to something that is no URL")?;
-    match url.scheme() {
-        "https" => {}
-        "http" if asked.scheme() == "http" => {}
-        "http" => return Err("it leads from https to plain http"),
-        _ => return Err("it leads to something that is not http"),
-    }
+/// A registry behind a proxy that ends TLS may not know that, and call itself `http`: where it means itself, TLS goes on.
+pub(super) fn resolve(asked: &Url, location: &str) -> Result<Url, Misled> {
+    let mut url = asked.join(location).map_err(|_| Misled::NoUrl)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it leads to a URL with a user in it");
+        return Err(Misled::WithUser);
     }
-    Ok(url)
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if asked.scheme() == "http" => Ok(url),
+        "http" => {
+            let is_same = url.host() == asked.host() && (url.port().is_none() || url.port() == asked.port());
+            if is_same && url.set_scheme("https").is_ok() && url.set_port(asked.port()).is_ok() {
+                Ok(url)
+            } else {
+                Err(Misled::ToPlainHttp { to: redacted(&url) })
+            }
+        }
+        _ => Err(Misled::NotHttp),
+    }
 }
 
 /// The target with `rel="next"` of a `Link` header (RFC 8288), unresolved.
@@ -237,13 +256,24 @@ mod tests {
             ("2?s=1", "https://r.example/v2/a/blobs/uploads/2?s=1"),
             ("https://other.example/u?sig=1", "https://other.example/u?sig=1"),
             ("//other.example/u", "https://other.example/u"),
+            ("http://r.example/u?s=1", "https://r.example/u?s=1"),
+            ("http://r.example:80/u", "https://r.example/u"),
         ] {
             assert_eq!(resolve(&asked, location).unwrap().as_str(), resolved);
         }
-        for location in
-            ["http://r.example/u", "file:///etc/passwd", "https://me:pw@r.example/", "https://:x:/"]
-        {
+        for location in [
+            "http://other.example/u",
+            "http://r.example:5000/u",
+            "http://me:pw@r.example/",
+            "file:///etc/passwd",
+            "https://me:pw@r.example/",
+            "https://:x:/",
+        ] {
             assert!(resolve(&asked, location).is_err(), "{location}");
+        }
+        let behind_port = url("https://r.example:8443/v2/");
+        for location in ["http://r.example/u", "http://r.example:8443/u"] {
+            assert_eq!(resolve(&behind_port, location).unwrap().as_str(), "https://r.example:8443/u");
         }
         assert!(resolve(&url("http://localhost/a"), "http://other.example/b").is_ok());
     }

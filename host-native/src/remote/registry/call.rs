@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
+use super::address::{self, Misled};
 use super::outgoing::Part;
 use super::retry::is_certificate_fault;
 use super::stream::Growing;
@@ -84,6 +85,16 @@ impl Call<'_> {
         Ok(self)
     }
 
+    /// The answer of the host of `asked` leads to where nobody can go.
+    pub(super) fn misled(&self, asked: &Url, fault: Misled) -> RemoteError {
+        match fault {
+            Misled::ToPlainHttp { to } => {
+                RemoteError::Downgrade { host: address::authority(asked), what: self.what.clone(), to }
+            }
+            fault => self.fault(&fault.to_string()),
+        }
+    }
+
     /// The other side broke a rule.
     pub(super) fn fault(&self, fault: &str) -> RemoteError {
         RemoteError::Protocol { what: self.what.clone(), fault: fault.to_owned() }
@@ -95,26 +106,32 @@ pub(super) fn text(headers: &HeaderMap, name: impl reqwest::header::AsHeaderName
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Fails on bytes that would have to be decoded first.
-pub(super) fn check_encoding(call: &Call<'_>, headers: &HeaderMap) -> Result<(), RemoteError> {
-    match text(headers, CONTENT_ENCODING) {
-        None | Some("" | "identity") => Ok(()),
-        Some(encoding) => {
-            Err(RemoteError::Encoding { what: call.what.clone(), encoding: harmless(encoding) })
-        }
-    }
-}
-
-/// The network's own words, without the URL.
+/// Why a request to `host` had no answer: the network's own words without the URL, where there are no better ones.
 pub(super) fn unreachable(host: &str, error: reqwest::Error) -> RemoteError {
     let host = host.to_owned();
     // A URL may hold a signature.
     let source = Box::new(error.without_url());
     if is_certificate_fault(&*source) {
         RemoteError::Certificate { host, source }
+    } else if chain(&*source).any(|cause| cause.to_string() == "dns error") {
+        RemoteError::HostNotFound { host }
+    } else if source.is_connect() && chain(&*source).any(is_refused_connection) {
+        RemoteError::ConnectionRefused { host }
     } else {
         RemoteError::Unreachable { host, source }
     }
+}
+
+/// An error and all that lies behind it.
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+fn is_refused_connection(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// A registry's own words.

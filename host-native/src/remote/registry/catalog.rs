@@ -33,7 +33,7 @@ pub async fn list(
     let client = Client::new(Repository::new(host, "", options.transport)?, options)?;
     let mut names = BTreeSet::new();
     let list = List {
-        what: "the list of repositories",
+        what: format!("the list of repositories of {host}"),
         first: client.repository.catalog(pages::PER_PAGE),
         ends_with: &[],
         names: page,

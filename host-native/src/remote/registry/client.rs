@@ -6,24 +6,27 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
+    RETRY_AFTER, TRANSFER_ENCODING,
 };
 use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::address::{self, Repository};
 use super::auth::Auth;
-use super::call::{Call, Payload, Said, check_encoding, said, text, unreachable};
+use super::call::{Call, Payload, Said, said, text, unreachable};
+use super::hidden::Hidden;
 use super::learned::Learned;
 use super::left::Left;
 use super::login::Answered;
 use super::mount;
 use super::retry::{self, Budget, Failure};
 use super::token::Access;
-use crate::remote::{RemoteError, RemoteOptions, TlsOptions};
+use crate::remote::error::is_passing;
+use crate::remote::{Intent, RemoteError, RemoteOptions, TlsOptions};
 
-/// How many redirects a download follows.
+/// How many redirects a request follows.
 const MAX_REDIRECTS: u32 = 5;
 
 /// The most of an error's body that is read.
@@ -47,10 +50,16 @@ pub(super) struct Client {
     pub(super) auth: Auth,
     /// What is asked of token servers.
     pub(super) access: Access,
+    pub(super) intent: Intent,
+    /// What is known of a repository to be written to.
+    pub(super) hidden: Hidden,
     retries: u32,
     pub(super) timeout: Duration,
     requests: AtomicU64,
     ignores_ranges: AtomicBool,
+    refuses_ranges: AtomicBool,
+    /// Whether the registry has answered anything.
+    has_answered: AtomicBool,
     refuses_streams: AtomicBool,
     /// How the registry takes blobs.
     pub(super) uploads: Learned,
@@ -114,10 +123,14 @@ impl Client {
             settings,
             auth,
             access: Access::Online,
+            intent: options.intent,
+            hidden: Hidden::default(),
             retries,
             timeout,
             requests: AtomicU64::new(0),
             ignores_ranges: AtomicBool::new(false),
+            refuses_ranges: AtomicBool::new(false),
+            has_answered: AtomicBool::new(false),
             refuses_streams: AtomicBool::new(false),
             uploads: Learned::new(),
             left,
@@ -169,6 +182,17 @@ impl Client {
         self.ignores_ranges.load(Ordering::Relaxed)
     }
 
+    /// Remembers that the registry refuses requests for parts of blobs.
+    pub(super) fn note_ranges_refused(&self) {
+        self.note_ranges_ignored();
+        self.refuses_ranges.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the registry is known to refuse requests for parts of blobs.
+    pub(super) fn refuses_ranges(&self) -> bool {
+        self.refuses_ranges.load(Ordering::Relaxed)
+    }
+
     /// Remembers that the registry does not take a blob of unknown length.
     pub(super) fn note_streams_refused(&self) {
         self.refuses_streams.store(true, Ordering::Relaxed);
@@ -191,7 +215,8 @@ impl Client {
 
     /// A fresh count of tries.
     pub(super) fn budget(&self) -> Budget {
-        Budget::new(self.retries)
+        let is_known = self.has_answered.load(Ordering::Relaxed);
+        Budget::new(self.retries, if is_known { retry::Known::Answered } else { retry::Known::Silent })
     }
 
     /// Makes a request, again where it fails and may succeed later.
@@ -205,7 +230,7 @@ impl Client {
         }
     }
 
-    /// Makes a request once: logs in where asked to, and follows redirects of downloads.
+    /// Makes a request once: logs in where asked to, and follows redirects.
     pub(super) async fn attempt(&self, call: &Call<'_>) -> Result<Response, Failure> {
         let mut url = call.url.clone();
         let mut logins = 0;
@@ -242,7 +267,7 @@ impl Client {
                 continue;
             }
             if status.is_success() {
-                check_encoding(call, response.headers())?;
+                refuse_two_lengths(call, response.headers())?;
                 return Ok(response);
             }
             if call.accepted.contains(&status.as_u16()) {
@@ -279,6 +304,9 @@ impl Client {
             answer = request.send() => answer.map_err(|error| unreachable(&address::authority(url), error)),
             () = self.stall(&call.payload) => Err(self.stalled(url)),
         };
+        if answer.is_ok() {
+            self.has_answered.store(true, Ordering::Relaxed);
+        }
         // What broke the body explains more than the broken connection.
         match &call.payload {
             Payload::Blob(part) => answer.map_err(|error| part.take_fault().unwrap_or(error)),
@@ -299,36 +327,6 @@ impl Client {
 
     pub(super) fn stalled(&self, url: &Url) -> RemoteError {
         RemoteError::Stalled { host: address::authority(url), after: self.timeout }
-    }
-
-    /// The next piece of an answer's body; `None` at its end.
-    pub(super) async fn piece(&self, response: &mut Response) -> Result<Option<Bytes>, RemoteError> {
-        match tokio::time::timeout(self.timeout, response.chunk()).await {
-            Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(error)) => Err(unreachable(&address::authority(response.url()), error)),
-            Err(_) => Err(self.stalled(response.url())),
-        }
-    }
-
-    /// The whole body of an answer, if it has no more than `limit` bytes.
-    pub(super) async fn body(
-        &self,
-        mut response: Response,
-        limit: u64,
-        what: &str,
-    ) -> Result<Bytes, RemoteError> {
-        let too_large = || RemoteError::TooLarge { what: what.to_owned(), limit };
-        if response.content_length().is_some_and(|length| length > limit) {
-            return Err(too_large());
-        }
-        let mut body = BytesMut::new();
-        while let Some(piece) = self.piece(&mut response).await? {
-            body.extend_from_slice(&piece);
-            if body.len() as u64 > limit {
-                return Err(too_large());
-            }
-        }
-        Ok(body.freeze())
     }
 
     /// Makes a request for a document and reads its body; repeats both together.
@@ -361,20 +359,33 @@ impl Client {
         Ok(())
     }
 
-    /// Where a download goes on, if it is redirected.
+    /// Where a request goes on, if it is redirected.
+    ///
+    /// What is sent goes on only with its method and body, and to nobody else.
     fn redirect(
         &self,
         call: &Call<'_>,
         asked: &Url,
         response: &Response,
     ) -> Result<Option<Url>, RemoteError> {
-        let moves = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-        if !moves || !matches!(call.method, Method::GET | Method::HEAD) {
+        let status = response.status().as_u16();
+        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
         let location =
             text(response.headers(), LOCATION).ok_or_else(|| call.fault("a redirect leads nowhere"))?;
-        address::resolve(asked, location).map(Some).map_err(|fault| call.fault(fault))
+        let target = address::resolve(asked, location).map_err(|fault| call.misled(asked, fault))?;
+        let is_followed = matches!(call.method, Method::GET | Method::HEAD)
+            || (matches!(status, 307 | 308) && address::same_origin(asked, &target));
+        if is_followed {
+            return Ok(Some(target));
+        }
+        Err(RemoteError::Redirected {
+            host: address::authority(asked),
+            what: call.what.clone(),
+            status,
+            target: address::redacted(&target),
+        })
     }
 
     /// What an answer that is an error means.
@@ -391,17 +402,39 @@ impl Client {
             .and_then(|header| retry::retry_after(header, SystemTime::now()));
         let body = self.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
         let Said { codes, message } = said(&body);
+        let is_sent = call.method == Method::PUT;
         let error = match status {
             400 if url.scheme() == "http" && is_tls_servers_answer(&body) => RemoteError::WantsTls { host },
-            401 | 403 => self.refused(call, url, sent, code, message).await,
-            404 => RemoteError::Missing { what: call.what.clone() },
+            400..=499 if !self.auth.is_own(url) && !is_passing(status) => {
+                let (registry, what) = (self.repository.host.clone(), call.what.clone());
+                let message = self.auth.conceal(message, sent);
+                RemoteError::Elsewhere { registry, host, what, status, message }
+            }
+            401 | 403 => self.refused(call, sent, code, message).await,
+            // What is missing is not what was sent, but what that names.
+            404 if !is_sent || codes.is_empty() || !names_a_blob(&codes) => {
+                RemoteError::Missing { what: call.what.clone() }
+            }
             _ => {
                 let message = self.auth.conceal(message, sent);
-                RemoteError::Status { host, what: call.what.clone(), status, codes, message }
+                RemoteError::Status { host, what: call.what.clone(), status, codes, message, asked_wait }
             }
         };
         Failure { error, asked_wait }
     }
+}
+
+/// Fails on an answer of two lengths: whoever is on the way may take it for two answers.
+fn refuse_two_lengths(call: &Call<'_>, headers: &HeaderMap) -> Result<(), RemoteError> {
+    if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+        return Err(call.fault("its answer has a length and is chunked as well"));
+    }
+    Ok(())
+}
+
+/// Whether a registry says that a blob is not there.
+fn names_a_blob(codes: &[String]) -> bool {
+    codes.iter().any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UNKNOWN")
 }
 
 /// Whether a server that speaks TLS was spoken to without: many say so in words, which have this one in common.

@@ -1,4 +1,4 @@
-//! Finds and receives a blob or a part of one, and goes on where it stopped when the connection breaks.
+//! Receives a blob or a part of one, and goes on where it stopped when the connection breaks.
 //!
 //! The bytes are not verified here.
 
@@ -8,11 +8,12 @@ use std::sync::Arc;
 use bundle_core::descriptor::Descriptor;
 use bytes::{Buf as _, Bytes};
 use futures_util::{StreamExt as _, stream};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response};
 
 use super::call::{Call, text};
 use super::client::Client;
+use super::content::{Content, Kind, encoding};
 use super::retry::{Budget, Failure, PROGRESS_BYTES};
 use crate::remote::error::harmless;
 use crate::remote::{BlobStream, RemoteError, blob};
@@ -39,28 +40,14 @@ pub(super) async fn start_range(
     Download::new(client, descriptor, range.start, Some(range.end)).stream().await
 }
 
-/// Whether the registry has a blob.
-pub(super) async fn find(client: &Client, descriptor: &Descriptor) -> Result<bool, RemoteError> {
-    let mut call =
-        Call::new(Method::HEAD, client.repository.blob(&descriptor.digest), blob::name(descriptor));
-    call.accepted = &[404];
-    let response = client.send(&call).await?;
-    if response.status().as_u16() == 404 {
-        return Ok(false);
-    }
-    client.refuse_web_page(response.headers())?;
-    match text(response.headers(), CONTENT_LENGTH).and_then(|length| length.parse().ok()) {
-        Some(length) if length != descriptor.size => {
-            Err(RemoteError::Size { what: blob::name(descriptor), expected: descriptor.size, actual: length })
-        }
-        _ => Ok(true),
-    }
-}
+/// What is answered to the request for a part where that is what is refused: all but logins, what is not there and what may
+/// be otherwise a moment later.
+const PART_REFUSED: [u16; 14] = [400, 402, 403, 405, 406, 409, 411, 412, 413, 415, 416, 417, 422, 501];
 
 struct Download {
     client: Arc<Client>,
     descriptor: Descriptor,
-    response: Option<Response>,
+    content: Option<Content>,
     /// The byte of the blob that comes next.
     position: u64,
     /// The byte after the last one that is wanted; `None` for whatever comes.
@@ -77,22 +64,23 @@ struct Download {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asks {
     Part,
-    /// The registry's answers about parts make no sense.
+    /// The registry's answers about parts make no sense, or it gives none.
     Whole,
 }
 
 impl Download {
     fn new(client: Arc<Client>, descriptor: &Descriptor, position: u64, end: Option<u64>) -> Self {
         let budget = client.budget();
+        let asks = if client.refuses_ranges() { Asks::Whole } else { Asks::Part };
         Self {
             client,
             descriptor: descriptor.clone(),
-            response: None,
+            content: None,
             position,
             end,
             skip: 0,
             failed_at: position,
-            asks: Asks::Part,
+            asks,
             budget,
         }
     }
@@ -116,6 +104,7 @@ impl Download {
         call.accepted = &[416];
         let last = self.end.map(|end| (end - 1).to_string());
         if self.asks == Asks::Part && (self.position > 0 || last.is_some()) {
+            call.accepted = &PART_REFUSED;
             let range = format!("bytes={}-{}", self.position, last.unwrap_or_default());
             call = call.with_header(RANGE, &range)?;
         }
@@ -147,12 +136,13 @@ impl Download {
             self.budget.refill();
         }
         self.failed_at = self.position;
-        self.response = None;
+        self.content = None;
         match &failure.error {
+            // Asked for once in the other way, which is no repetition.
             RemoteError::ContentRange { .. } if self.asks == Asks::Part => {
                 self.asks = Asks::Whole;
                 self.client.note_ranges_ignored();
-                self.budget.spend_on(failure).await
+                Ok(())
             }
             // Whatever is in the way may end an answer too early and not know it.
             RemoteError::Size { expected, actual, .. } if actual < expected => {
@@ -168,11 +158,11 @@ impl Download {
     }
 
     async fn advance(&mut self) -> Result<Option<Bytes>, Failure> {
-        if self.response.is_none() {
+        if self.content.is_none() {
             self.ask().await?;
         }
-        while let Some(response) = &mut self.response {
-            let Some(mut piece) = self.client.piece(response).await? else {
+        while let Some(content) = &mut self.content {
+            let Some(mut piece) = content.next().await? else {
                 break;
             };
             let known = self.skip.min(piece.len() as u64);
@@ -198,14 +188,20 @@ impl Download {
     fn begin(&mut self, response: Response) -> Result<(), RemoteError> {
         let status = response.status();
         let range = text(response.headers(), CONTENT_RANGE);
+        let is_encoded = encoding(response.headers()).is_some();
         let fits = match status.as_u16() {
+            // Nobody can tell of what it would be a part.
+            206 if is_encoded => false,
             206 => {
                 let wanted = self.position..self.end();
                 is_range(range.unwrap_or_default(), &wanted, self.descriptor.size)
             }
-            416 => false,
-            _ => true,
+            _ => status.is_success(),
         };
+        if !status.is_success() && status.as_u16() != 416 {
+            tracing::debug!(%status, "the registry gives no parts of blobs");
+            self.client.note_ranges_refused();
+        }
         if !fits {
             return Err(RemoteError::ContentRange {
                 what: blob::name(&self.descriptor),
@@ -216,14 +212,15 @@ impl Download {
         // A registry may give any type to a blob, also this one to a page; but not to as many bytes as it has.
         let first = if status.as_u16() == 206 { self.position } else { 0 };
         let last = if status.as_u16() == 206 { self.end() } else { self.descriptor.size };
-        if response.content_length().is_some_and(|length| length != last.saturating_sub(first)) {
+        let is_other_size = |length| length != last.saturating_sub(first);
+        if !is_encoded && response.content_length().is_some_and(is_other_size) {
             self.client.refuse_web_page(response.headers())?;
         }
         self.skip = self.position - first;
         if status.as_u16() != 206 && self.end.is_some() {
             self.client.note_ranges_ignored();
         }
-        self.response = Some(response);
+        self.content = Some(self.client.content(response, &blob::name(&self.descriptor), Kind::Blob)?);
         Ok(())
     }
 }

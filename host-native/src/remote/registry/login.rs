@@ -16,7 +16,7 @@ use super::retry::passes;
 use super::scope::Scopes;
 use super::token::{Grant, Token, TokenServer, Tokens};
 use crate::credentials::{Credentials, CredentialsError, Found};
-use crate::remote::{CheckedLogin, RemoteError};
+use crate::remote::{CheckedLogin, Intent, RemoteError};
 
 /// The largest token that is taken.
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
@@ -122,10 +122,15 @@ impl Client {
         }
     }
 
-    /// Who makes this request: where nothing is written, it may be nobody.
+    /// Whether the registry has asked for a login, and one was tried.
+    pub(super) async fn has_logged_in(&self) -> bool {
+        !matches!(&*self.auth.known.lock().await, Known::Nothing)
+    }
+
+    /// Who makes this request: where nothing will be written, it may be nobody.
     async fn asker(&self, call: &Call<'_>) -> Result<Option<&Found>, RemoteError> {
         match call.method {
-            Method::GET | Method::HEAD => Ok(self.auth.reader().await),
+            Method::GET | Method::HEAD if self.intent == Intent::Read => Ok(self.auth.reader().await),
             _ => self.auth.lookup().await.map_err(|why| self.nobody(why)),
         }
     }
@@ -135,7 +140,7 @@ impl Client {
     }
 
     fn needed(&self, call: &Call<'_>, url: &Url) -> Scopes {
-        Scopes::needed(&self.repository.name, &call.method, url)
+        Scopes::needed(&self.repository.name, self.intent, &call.method, url)
     }
 
     /// What a request is a right to, in words.
@@ -238,7 +243,14 @@ impl Client {
             400 if is_bad_grant => self.unauthorized(Some(server), message, None),
             401 => self.unauthorized(Some(server), message, None),
             403 => self.unauthorized(Some(server), message, Some(right)),
-            status => RemoteError::Status { host, what: "a token".to_owned(), status, codes, message },
+            status => RemoteError::Status {
+                host,
+                what: "a token".to_owned(),
+                status,
+                codes,
+                message,
+                asked_wait: None,
+            },
         })
     }
 
@@ -246,16 +258,12 @@ impl Client {
     pub(super) async fn refused(
         &self,
         call: &Call<'_>,
-        url: &Url,
         sent: Option<&HeaderValue>,
         status: StatusCode,
         message: String,
     ) -> RemoteError {
         let message = self.auth.conceal(message, sent);
         let right = self.right(call);
-        if !self.auth.is_own(url) {
-            return RemoteError::Denied { host: address::authority(url), right, message };
-        }
         match &*self.auth.known.lock().await {
             // The token server took the credentials, and the registry does not take its token: for want of a right.
             Known::Bearer(bearer) => self.unauthorized(Some(&bearer.server), message, Some(&right)),

@@ -9,8 +9,11 @@ mod call;
 pub mod catalog;
 mod challenge;
 mod client;
+mod content;
 mod download;
 mod file_pieces;
+mod find;
+mod hidden;
 mod learned;
 mod left;
 mod login;
@@ -27,6 +30,7 @@ mod upload;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
@@ -35,8 +39,8 @@ use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
+use reqwest::{Method, Response};
 use serde::Deserialize;
 
 use self::address::Repository;
@@ -65,6 +69,7 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 #[derive(Clone, Debug)]
 pub struct Registry {
     client: Arc<Client>,
+    shows_late_by: Duration,
 }
 
 impl Registry {
@@ -76,7 +81,8 @@ impl Registry {
     /// make connections, for example for want of any trusted certificate.
     pub fn new(host: &str, name: &str, options: &RemoteOptions) -> Result<Self, RemoteError> {
         let repository = Repository::new(host, name, options.transport)?;
-        Ok(Self { client: Arc::new(Client::new(repository, options)?) })
+        let client = Arc::new(Client::new(repository, options)?);
+        Ok(Self { client, shows_late_by: options.shows_late_by })
     }
 
     async fn fetch_manifest(&self, which: &Version) -> Result<Option<FetchedManifest>, RemoteError> {
@@ -84,7 +90,13 @@ impl Registry {
             Call::new(Method::GET, self.client.repository.manifest(which), format!("manifest {which}"))
                 .with_header(ACCEPT, &MANIFEST_TYPES.join(", "))?;
         call.accepted = &[404];
-        let (status, headers, bytes) = self.client.document(&call, MAX_MANIFEST_BYTES).await?;
+        let answer = match self.client.document(&call, MAX_MANIFEST_BYTES).await {
+            Err(error) if matches!(which, Version::Tag(_)) && self.client.is_hidden(&error).await => {
+                return Ok(None);
+            }
+            answer => answer,
+        };
+        let (status, headers, bytes) = answer?;
         if status.as_u16() == 404 {
             return Ok(None);
         }
@@ -118,8 +130,9 @@ impl Registry {
         };
         call.payload = Payload::Bytes(bytes);
         call.accepted = &[412];
-        let response = self.client.send(&call).await?;
+        let response = self.send_manifest(&call).await?;
         self.client.refuse_web_page(response.headers())?;
+        self.client.hidden.wrote();
         if response.status().as_u16() == 412 {
             return Err(RemoteError::ConditionFailed { tag: which.to_string(), found: None });
         }
@@ -129,6 +142,27 @@ impl Registry {
                 Err(RemoteError::Digest { what, expected: actual, actual: declared })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Sends a manifest, again where the registry does not see the blobs yet that it has just taken.
+    async fn send_manifest(&self, call: &Call<'_>) -> Result<Response, RemoteError> {
+        let mut waits = MISSED_BLOB_WAITS.iter();
+        loop {
+            let error = match self.client.send(call).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let wait =
+                if misses_a_blob(&error) && self.client.hidden.has_written() { waits.next() } else { None };
+            let Some(wait) = wait else {
+                // With a condition it may be that which is refused, as the caller finds out.
+                let has_condition =
+                    [IF_MATCH, IF_NONE_MATCH].iter().any(|name| call.headers.contains_key(name));
+                return Err(if has_condition { error } else { upload::refused(&self.client, error) });
+            };
+            tracing::debug!(%error, "the registry does not see its own blobs yet");
+            tokio::time::sleep(*wait).await;
         }
     }
 
@@ -150,7 +184,10 @@ impl Registry {
     async fn list_tags(&self) -> Result<Vec<Tag>, RemoteError> {
         let mut tags = BTreeSet::new();
         let list = List {
-            what: "the list of tags",
+            what: format!(
+                "the list of tags of {}/{}",
+                self.client.repository.host, self.client.repository.name
+            ),
             first: self.client.repository.tags(pages::PER_PAGE),
             // There is no such repository yet.
             ends_with: &[404],
@@ -160,9 +197,21 @@ impl Registry {
             Ok(tag) => drop(tags.insert(tag)),
             Err(_) => tracing::warn!(tag = harmless(&name), "left out a name that is no tag"),
         };
-        list.read(&self.client, take).await?;
-        Ok(tags.into_iter().collect())
+        match list.read(&self.client, take).await {
+            Err(error) if self.client.hides_tags(&error) => Ok(Vec::new()),
+            read => read.map(|()| tags.into_iter().collect()),
+        }
     }
+}
+
+/// The waits before a manifest is sent again whose blobs the registry has taken and says to lack.
+const MISSED_BLOB_WAITS: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// Whether a registry refuses a manifest for want of a blob.
+fn misses_a_blob(error: &RemoteError) -> bool {
+    let RemoteError::Status { codes, .. } = error else { return false };
+    codes.iter().any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UNKNOWN")
 }
 
 /// Checks credentials at the registry `host` itself: nothing is read or written there.
@@ -214,7 +263,7 @@ impl Remote for Registry {
     }
 
     fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>> {
-        download::find(&self.client, descriptor).boxed()
+        find::find(&self.client, descriptor).boxed()
     }
 
     fn push_blob<'a>(
@@ -257,6 +306,14 @@ impl Remote for Registry {
 
     fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>> {
         self.list_tags().boxed()
+    }
+
+    fn shows_late_by(&self) -> Duration {
+        self.shows_late_by
+    }
+
+    fn takes_deletions(&self) -> BoxFuture<'_, Result<bool, RemoteError>> {
+        self.deletes_any().boxed()
     }
 
     fn requests(&self) -> u64 {

@@ -39,8 +39,12 @@ pub(super) async fn open(client: &Client, what: &str, descriptor: &Descriptor) -
         let url = client.repository.mount(&descriptor.digest, sibling);
         let call = Call::new(Method::POST, url, what).with_header(CONTENT_LENGTH, "0")?;
         match client.attempt(&call).await {
-            Ok(answer) if answer.status().as_u16() == 201 => return Ok(Opened::Mounted),
+            Ok(answer) if answer.status().as_u16() == 201 => {
+                client.hidden.wrote();
+                return Ok(Opened::Mounted);
+            }
             Ok(answer) if answer.status().as_u16() == 202 => {
+                client.hidden.wrote();
                 client.refuse_web_page(answer.headers())?;
                 return Ok(Opened::Upload(Session::opened(&call, &answer)?));
             }
@@ -60,6 +64,7 @@ fn is_refusal(error: &RemoteError) -> bool {
         error,
         RemoteError::Denied { .. }
             | RemoteError::Missing { .. }
+            | RemoteError::Redirected { .. }
             | RemoteError::Status { .. }
             | RemoteError::Unauthorized { .. }
     )

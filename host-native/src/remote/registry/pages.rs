@@ -21,11 +21,17 @@ const MAX_PAGES: usize = 1000;
 /// The largest page, in bytes.
 const MAX_PAGE_BYTES: u64 = 4 << 20;
 
+/// How many bytes all pages may have.
+const MAX_LIST_BYTES: usize = 64 << 20;
+
+/// How many names a list may have.
+const MAX_NAMES: usize = 1_000_000;
+
 /// A list, not asked for yet.
 #[derive(Debug)]
 pub(super) struct List {
     /// What errors call it.
-    pub(super) what: &'static str,
+    pub(super) what: String,
     /// Its first page.
     pub(super) first: Url,
     /// Statuses that say that there are no more names.
@@ -42,9 +48,10 @@ impl List {
         mut take: impl FnMut(String) + Send,
     ) -> Result<(), RemoteError> {
         let mut seen = BTreeSet::new();
+        let (mut bytes, mut count) = (0, 0);
         let mut next = Some(self.first);
         while let Some(url) = next {
-            let mut call = Call::new(Method::GET, url.clone(), self.what);
+            let mut call = Call::new(Method::GET, url.clone(), &*self.what);
             call.accepted = self.ends_with;
             if !seen.insert(url.to_string()) || seen.len() > MAX_PAGES {
                 return Err(call.fault("its pages have no end"));
@@ -54,10 +61,13 @@ impl List {
                 break;
             }
             let names = (self.names)(&body);
-            names
-                .ok_or_else(|| call.fault("it is not the JSON that it should be"))?
-                .into_iter()
-                .for_each(&mut take);
+            let names = names.ok_or_else(|| call.fault("it is not the JSON that it should be"))?;
+            bytes += body.len();
+            count += names.len();
+            if bytes > MAX_LIST_BYTES || count > MAX_NAMES {
+                return Err(call.fault("it has more names than can be read"));
+            }
+            names.into_iter().for_each(&mut take);
             next = next_page(&call, &url, &headers)?;
         }
         Ok(())
@@ -69,7 +79,7 @@ fn next_page(call: &Call<'_>, asked: &Url, headers: &HeaderMap) -> Result<Option
     let Some(link) = links.filter_map(address::next_link).next() else {
         return Ok(None);
     };
-    let url = address::resolve(asked, link).map_err(|fault| call.fault(fault))?;
+    let url = address::resolve(asked, link).map_err(|fault| call.misled(asked, fault))?;
     if !address::same_origin(asked, &url) {
         return Err(call.fault("its next page is on another host"));
     }

@@ -62,7 +62,13 @@ impl Registry {
     /// Opens an upload and cancels it.
     pub async fn probe_upload(&self) -> Result<ProbedUpload, RemoteError> {
         let what = "an upload";
-        let session = upload::open(&self.client, what).await.map_err(|failure| failure.error)?;
+        let mut budget = self.client.budget();
+        let session = loop {
+            match upload::open(&self.client, what).await {
+                Ok(session) => break session,
+                Err(failure) => budget.spend(failure).await?,
+            }
+        };
         let cancel = Call::new(Method::DELETE, session.url, what);
         match self.client.attempt(&cancel).await {
             Ok(_) => Ok(ProbedUpload::Cancelled),
@@ -78,6 +84,14 @@ impl Registry {
         let mut call = Call::new(Method::GET, self.client.repository.referrers(digest), "referrers");
         call.accepted = &[400, 404, 405, 501];
         Ok(self.client.send(&call).await?.status().is_success())
+    }
+
+    /// Whether the registry deletes manifests.
+    pub(super) async fn deletes_any(&self) -> Result<bool, RemoteError> {
+        // Nothing has the digest of a text that is made up here and now.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let unique = format!("{}-{}", now.as_nanos(), std::process::id());
+        self.deletes(Digest::of(unique.as_bytes())).await
     }
 
     /// Whether the registry deletes manifests, asked with the digest of one that is not there.

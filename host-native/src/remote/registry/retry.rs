@@ -13,8 +13,14 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// The longest wait of our own choice.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// The longest wait that a registry may ask for.
+/// The longest wait that a registry may ask for: what asks for more is not waited for at all.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(60);
+
+/// A wait that a registry asks for is told to the user from here on.
+const NOTICED_WAIT: Duration = Duration::from_secs(2);
+
+/// How often a connection is tried again where nobody listens: who mistyped a port is not kept waiting.
+const REFUSED_RETRIES: u32 = 1;
 
 /// How far a transfer must get for a failure to count as the first one again.
 pub(super) const PROGRESS_BYTES: u64 = 1 << 20;
@@ -37,12 +43,24 @@ impl From<RemoteError> for Failure {
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     retries: u32,
+    /// The most of them where no connection is made.
+    refused_retries: u32,
     used: u32,
 }
 
+/// Whether a registry was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It has answered: it may be starting anew.
+    Answered,
+    /// Nothing has come from it yet.
+    Silent,
+}
+
 impl Budget {
-    pub(super) fn new(retries: u32) -> Self {
-        Self { retries, used: 0 }
+    pub(super) fn new(retries: u32, known: Known) -> Self {
+        let refused_retries = if known == Known::Answered { retries } else { REFUSED_RETRIES };
+        Self { retries, refused_retries, used: 0 }
     }
 
     /// Waits before the next try.
@@ -60,8 +78,17 @@ impl Budget {
     ///
     /// Gives the failure's error back where there are no more tries.
     pub(super) async fn spend_on(&mut self, failure: Failure) -> Result<(), RemoteError> {
-        if self.used >= self.retries {
+        let retries = match failure.error {
+            RemoteError::ConnectionRefused { .. } | RemoteError::HostNotFound { .. } => {
+                self.retries.min(self.refused_retries)
+            }
+            _ => self.retries,
+        };
+        if self.used >= retries || failure.asked_wait.is_some_and(|asked| asked > LONGEST_ASKED_WAIT) {
             return Err(failure.error);
+        }
+        if failure.asked_wait.is_some_and(|asked| asked >= NOTICED_WAIT) {
+            tracing::warn!("{}; waiting", failure.error);
         }
         let wait = wait(self.used, failure.asked_wait, random_share());
         self.used += 1;
@@ -79,7 +106,10 @@ impl Budget {
 /// Whether the fault may be gone a moment later.
 pub(super) fn passes(error: &RemoteError) -> bool {
     match error {
-        RemoteError::Stalled { .. } | RemoteError::Unreachable { .. } => true,
+        RemoteError::ConnectionRefused { .. }
+        | RemoteError::HostNotFound { .. }
+        | RemoteError::Stalled { .. }
+        | RemoteError::Unreachable { .. } => true,
         RemoteError::Status { status, .. } => is_passing(*status),
         _ => false,
     }
@@ -122,7 +152,7 @@ fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
 /// The wait before repetition `used`, given a `share` between 0 and 1 that differs from client to client.
 fn wait(used: u32, asked: Option<Duration>, share: f64) -> Duration {
     let own = FIRST_WAIT.saturating_mul(1 << used.min(16)).min(LONGEST_WAIT).mul_f64(0.5 + share / 2.0);
-    own.max(asked.unwrap_or_default().min(LONGEST_ASKED_WAIT))
+    own.max(asked.unwrap_or_default())
 }
 
 fn random_share() -> f64 {
@@ -167,7 +197,6 @@ mod tests {
         assert_eq!(wait(2, None, 1.0), FIRST_WAIT * 4);
         assert_eq!(wait(u32::MAX, None, 1.0), LONGEST_WAIT);
         assert_eq!(wait(0, Some(Duration::from_secs(7)), 1.0), Duration::from_secs(7));
-        assert_eq!(wait(0, Some(Duration::from_secs(1_000_000_000)), 1.0), LONGEST_ASKED_WAIT);
         assert!((0.0..=1.0).contains(&random_share()));
     }
 }

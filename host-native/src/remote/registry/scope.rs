@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::{Method, Url};
 
+use crate::remote::Intent;
+
 /// The most resources that are asked for at once.
 const MAX_RESOURCES: usize = 16;
 
@@ -25,16 +27,21 @@ impl Scopes {
         scopes
     }
 
-    /// What a request needs, as far as it can be told before it is sent.
-    pub(super) fn needed(repository: &str, method: &Method, url: &Url) -> Self {
+    /// What a request needs, as far as it can be told before it is sent, together with what `intent` needs later.
+    ///
+    /// A token for `pull` alone opens nothing where a repository is only made by the first push, and one token for all
+    /// requests is fetched once.
+    pub(super) fn needed(repository: &str, intent: Intent, method: &Method, url: &Url) -> Self {
         let mut scopes = Self::default();
         if repository.is_empty() {
             return scopes;
         }
-        let actions: &[&str] = match *method {
-            Method::GET | Method::HEAD => &["pull"],
-            Method::DELETE => &["delete", "pull"],
-            _ => &["pull", "push"],
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        let actions: &[&str] = match intent {
+            Intent::Delete if reads => &["delete", "pull"],
+            Intent::Read if reads => &["pull"],
+            _ if *method == Method::DELETE => &["delete", "pull"],
+            Intent::Delete | Intent::Read | Intent::Tag | Intent::Write => &["pull", "push"],
         };
         scopes.insert(&format!("repository:{repository}"), actions.iter().copied());
         // A blob is mounted from a repository that has to be read.
@@ -95,15 +102,25 @@ mod tests {
 
     #[test]
     fn a_request_says_what_it_needs() {
-        let needed = |method, query: &str| {
+        let needed = |intent, method, query: &str| {
             let url = format!("https://r.example/v2/a/b/blobs/uploads/{query}").parse().unwrap();
-            spelled(&Scopes::needed("a/b", &method, &url))
+            spelled(&Scopes::needed("a/b", intent, &method, &url))
         };
-        assert_eq!(needed(Method::HEAD, ""), "repository:a/b:pull");
-        assert_eq!(needed(Method::PATCH, "?_state=x"), "repository:a/b:pull,push");
-        assert_eq!(needed(Method::DELETE, ""), "repository:a/b:delete,pull");
+        for (intent, method, actions) in [
+            (Intent::Read, Method::HEAD, "pull"),
+            (Intent::Read, Method::PATCH, "pull,push"),
+            (Intent::Read, Method::DELETE, "delete,pull"),
+            (Intent::Write, Method::HEAD, "pull,push"),
+            (Intent::Tag, Method::GET, "pull,push"),
+            (Intent::Write, Method::DELETE, "delete,pull"),
+            (Intent::Delete, Method::GET, "delete,pull"),
+            (Intent::Delete, Method::DELETE, "delete,pull"),
+        ] {
+            let wanted = format!("repository:a/b:{actions}");
+            assert_eq!(needed(intent, method.clone(), "?_state=x"), wanted, "{intent:?} {method}");
+        }
         assert_eq!(
-            needed(Method::POST, "?mount=sha256:0&from=c%2Fd"),
+            needed(Intent::Read, Method::POST, "?mount=sha256:0&from=c%2Fd"),
             "repository:a/b:pull,push repository:c/d:pull"
         );
     }

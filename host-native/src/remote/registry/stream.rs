@@ -15,8 +15,8 @@ use reqwest::header::CONTENT_TYPE;
 
 use super::call::{Call, Payload};
 use super::client::Client;
-use super::download;
 use super::file_pieces::FilePieces;
+use super::find;
 use super::left;
 use super::outgoing::{self, PIECE_BYTES};
 use super::retry::{self, Failure, PROGRESS_BYTES};
@@ -48,7 +48,7 @@ pub(super) async fn push(client: &Client, file: GrowingFile) -> Result<(), Remot
             }
         }
         // Perhaps only the last answer got lost.
-        if outgoing.sent() == descriptor.size && download::find(client, &descriptor).await.unwrap_or(false) {
+        if outgoing.sent() == descriptor.size && find::find(client, &descriptor).await.unwrap_or(false) {
             return Ok(());
         }
     }
@@ -118,7 +118,8 @@ fn is_final(error: &RemoteError) -> bool {
             | RemoteError::Credentials { .. }
             | RemoteError::Denied { .. }
             | RemoteError::Io { .. }
-            | RemoteError::Missing { .. }
+            | RemoteError::NoRepository { .. }
+            | RemoteError::TakesNoPushes { .. }
             | RemoteError::Unauthorized { .. }
             | RemoteError::WantsTls { .. }
             | RemoteError::Withheld { .. }

@@ -15,7 +15,7 @@ use super::left;
 use super::mount::{self, Opened};
 use super::outgoing::Outgoing;
 use super::retry::{Budget, Failure, PROGRESS_BYTES};
-use super::{CONTENT_DIGEST, download};
+use super::{CONTENT_DIGEST, find};
 use crate::remote::{BlobSource, Content, RemoteError, Stored, blob};
 
 /// From where on a broken upload is worth the question how far it came.
@@ -145,7 +145,7 @@ impl Upload<'_> {
             // With all bytes sent, perhaps only the answer got lost.
             let reached = session.offset.max(self.outgoing.position());
             let descriptor = self.outgoing.descriptor();
-            if reached == size && download::find(self.client, descriptor).await.unwrap_or(false) {
+            if reached == size && find::find(self.client, descriptor).await.unwrap_or(false) {
                 return Ok(Stored::Sent);
             }
             self.stage = match resume(self.client, &self.what, session, reached, size).await? {
@@ -227,7 +227,7 @@ impl Upload<'_> {
         let status = match &failure.error {
             // What the blob is read from may be gone as well, and is called otherwise.
             RemoteError::Missing { what } if *what == self.what => Some(404),
-            RemoteError::Status { status, .. } => Some(*status),
+            RemoteError::Elsewhere { status, .. } | RemoteError::Status { status, .. } => Some(*status),
             _ => None,
         };
         match status {
@@ -264,12 +264,26 @@ fn is_of_this_side(error: &RemoteError) -> bool {
 /// Opens an upload.
 pub(super) async fn open(client: &Client, what: &str) -> Result<Session, Failure> {
     let call = Call::new(Method::POST, client.repository.uploads(), what).with_header(CONTENT_LENGTH, "0")?;
-    let opened = client.attempt(&call).await?;
+    let opened = client
+        .attempt(&call)
+        .await
+        .map_err(|failure| Failure { error: refused(client, failure.error), ..failure })?;
     client.refuse_web_page(opened.headers())?;
     if opened.status().as_u16() != 202 {
         return Err(call.fault("the registry does not open one").into());
     }
+    client.hidden.wrote();
     Ok(Session::opened(&call, &opened)?)
+}
+
+/// What the refusal of the first thing that is sent says of the repository.
+pub(super) fn refused(client: &Client, error: RemoteError) -> RemoteError {
+    let (host, name) = (client.repository.host.clone(), client.repository.name.clone());
+    match error {
+        RemoteError::Missing { .. } => RemoteError::NoRepository { host, name },
+        RemoteError::Status { status: 405 | 501, .. } => RemoteError::TakesNoPushes { host, name },
+        error => error,
+    }
 }
 
 impl Session {
@@ -380,7 +394,8 @@ pub(super) async fn close(
 /// Where the next request of an upload goes.
 pub(super) fn next(call: &Call<'_>, answer: &Response) -> Result<Url, RemoteError> {
     let location = text(answer.headers(), LOCATION).ok_or_else(|| call.fault("it leads nowhere"))?;
-    address::resolve(&call.url, location).map_err(|fault| call.fault(fault))
+    // As seen from where the answer came: the request may have been redirected.
+    address::resolve(answer.url(), location).map_err(|fault| call.misled(answer.url(), fault))
 }
 
 #[cfg(test)]

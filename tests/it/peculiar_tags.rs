@@ -1,0 +1,281 @@
+//! What peculiar registries do about tags, manifests and deletions, and what a push says of what it did.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use modelops_bundle_tests::{Answer, Asked, Held, ScriptedRegistry, TestProject, noise};
+
+use crate::registry::project_on;
+
+/// A project with one file, whose remote is `t/x` on `host`.
+fn project(host: &str) -> TestProject {
+    let project = project_on(host, "t/x");
+    let _ = project.run(&["init", "--layout", "files"]).success();
+    project.write("a", "1");
+    let _ = project.run(&["add", "a"]).success();
+    project
+}
+
+/// A registry that shows a tag as it was before, `times` times after each write of it.
+fn late(times: usize) -> ScriptedRegistry {
+    // What each tag named before its last write, and how often that is still shown.
+    let before: Mutex<Vec<(String, Option<String>, usize)>> = Mutex::default();
+    ScriptedRegistry::start(move |asked, held| {
+        if !asked.path.contains("/manifests/") || asked.name().starts_with("sha256:") {
+            return None;
+        }
+        let mut before = before.lock().unwrap();
+        before.retain(|(_, _, left)| *left > 0);
+        if asked.method == "PUT" {
+            before.retain(|(tag, _, _)| tag != asked.name());
+            before.push((asked.name().to_owned(), held.tag(asked.name()), times));
+            return None;
+        }
+        let (_, digest, left) = before.iter_mut().find(|(tag, _, _)| tag == asked.name())?;
+        *left -= 1;
+        Some(match digest {
+            None => Answer::new(404),
+            Some(digest) => {
+                let path = asked.path.replace(asked.name(), digest);
+                held.answer(&asked.at(&path))
+            }
+        })
+    })
+}
+
+#[test]
+fn a_tag_that_is_shown_late_is_waited_for() {
+    let registry = late(2);
+    let project = project(registry.host());
+    let output = project.run(&["push"]).success();
+    assert!(!output.stderr().contains("warning"), "{output}");
+    project.write("a", "2");
+    let _ = project.run(&["push"]).success();
+    let _ = project.run(&["tag", "latest", "v1", "v2"]).success();
+    let _ = project.run(&["copy", "latest", &format!("{}/t/y:v1", registry.host())]).success();
+    // The state was written: nothing is left to do.
+    assert!(project.run(&["push"]).success().stdout().contains("Nothing to push"));
+}
+
+#[test]
+fn a_tag_that_is_not_shown_for_long_is_warned_of() {
+    let registry = late(1000);
+    let project = project(registry.host());
+    let output = project.run(&["push"]).success();
+    assert!(output.stderr().contains("the tag `latest` was written"), "{output}");
+    assert!(project.exists(".modelops-bundle/state.json"));
+}
+
+#[test]
+fn a_tag_that_shows_another_bundle_was_overtaken() {
+    let moved = AtomicBool::new(false);
+    let registry = ScriptedRegistry::start(move |asked, held| {
+        if asked.is("PUT", "/manifests/latest") && !moved.swap(true, Ordering::SeqCst) {
+            let answer = held.answer(asked);
+            drop(held.answer(&asked.with_body("{}")));
+            return Some(answer);
+        }
+        None
+    });
+    let output = project(registry.host()).run(&["push"]).code(4);
+    assert!(output.stderr().contains("overtook"), "{output}");
+}
+
+#[test]
+fn a_condition_that_is_refused_although_it_holds_is_left_out() {
+    for status in [400, 412, 501] {
+        let registry = ScriptedRegistry::start(move |asked, _| {
+            let has_condition = asked.header("if-match").or(asked.header("if-none-match")).is_some();
+            (asked.is("PUT", "/manifests/") && has_condition).then(|| Answer::new(status))
+        });
+        let project = project(registry.host());
+        let _ = project.run(&["push"]).success();
+        project.write("a", "2");
+        let _ = project.run(&["push"]).success();
+        let _ = project.run(&["tag", "latest", "v1"]).success();
+    }
+}
+
+#[test]
+fn a_condition_that_does_not_hold_is_heeded() {
+    // Another push comes between the last look and the write, on a registry that honours conditions.
+    let registry = ScriptedRegistry::start(|asked, held| {
+        if asked.is("PUT", "/manifests/latest") && asked.header("if-none-match").is_some() {
+            drop(held.answer(&asked.with_body("{}")));
+            return Some(Answer::new(412));
+        }
+        None
+    });
+    let output = project(registry.host()).run(&["push"]).code(4);
+    assert!(output.stderr().contains("moved while the push was under way"), "{output}");
+    assert_eq!(registry.held().manifest("latest").as_deref(), Some(&b"{}"[..]));
+}
+
+#[test]
+fn what_was_published_before_a_tag_moved_is_named() {
+    for arguments in [&["push", "--bump", "minor"][..], &["push", "--tag", "first", "--tag", "latest"]] {
+        let published = if arguments.contains(&"--bump") { "0.1.0" } else { "first" };
+        let registry = ScriptedRegistry::start(move |asked, held| {
+            if asked.method == "PUT" && asked.name() == published {
+                let path = asked.path.replace(published, "latest");
+                drop(held.answer(&asked.at(&path).with_body("{}")));
+            }
+            None
+        });
+        let project = project(registry.host());
+        let output = project.run(arguments).code(4);
+        assert!(output.stderr().contains(&format!("published as {published}")), "{output}");
+        assert!(registry.held().tag(published).is_some());
+        let digest = registry.held().tag(published).unwrap();
+        assert!(output.stderr().contains(&digest), "{output}");
+    }
+}
+
+#[test]
+fn a_list_of_tags_has_an_end() {
+    let page = AtomicUsize::new(0);
+    let registry = ScriptedRegistry::start(move |asked, _| {
+        let page = page.fetch_add(1, Ordering::SeqCst);
+        let tags: Vec<String> = (0..250_000).map(|at| format!("\"{page:x}.{at:x}\"")).collect();
+        let link = format!("<{}?last={page}>; rel=\"next\"", asked.path);
+        Some(Answer::new(200).header("Link", link).body(format!("{{\"tags\":[{}]}}", tags.join(","))))
+    });
+    let reference = format!("{}/t/x", registry.host());
+    let output = TestProject::new().run(&["manifest", "--tags-only", &reference]).code(1);
+    assert!(output.stderr().contains(&format!("the list of tags of {reference}")), "{output}");
+    assert!(registry.seen().len() <= 5, "{}", registry.seen().len());
+}
+
+#[test]
+fn a_blob_that_a_registry_does_not_see_yet_is_waited_for() {
+    for status in [400, 404] {
+        let missed = AtomicUsize::new(0);
+        let registry = ScriptedRegistry::start(move |asked, _| {
+            let is_early = asked.is("PUT", "/manifests/") && missed.fetch_add(1, Ordering::SeqCst) < 2;
+            is_early.then(|| Answer::new(status).error("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"))
+        });
+        let _ = project(registry.host()).run(&["push"]).success();
+    }
+}
+
+#[test]
+fn a_blob_that_a_registry_never_sees_ends_the_push() {
+    let registry = ScriptedRegistry::start(|asked, _| {
+        asked
+            .is("PUT", "/manifests/")
+            .then(|| Answer::new(400).error("MANIFEST_BLOB_UNKNOWN", "blob unknown"))
+    });
+    let output = project(registry.host()).run(&["push"]).code(1);
+    assert!(output.stderr().contains("blob unknown"), "{output}");
+    assert_eq!(registry.count("PUT", "/manifests/"), 4);
+}
+
+#[test]
+fn a_stream_that_is_not_found_goes_as_a_whole() {
+    for status in [404, 405] {
+        let registry =
+            ScriptedRegistry::start(move |asked, _| (asked.method == "PATCH").then(|| Answer::new(status)));
+        let project = project(registry.host());
+        let _ = project.run(&["init", "--layout", "packed"]).success();
+        project.write("large", noise(3, 400_000));
+        let _ = project.run(&["add", "large"]).success();
+        let _ = project.run(&["push"]).success();
+    }
+}
+
+#[test]
+fn a_check_of_health_tries_again_as_all_others_do() {
+    let failed = AtomicBool::new(false);
+    let registry = ScriptedRegistry::start(move |asked, _| {
+        (asked.method == "POST" && !failed.swap(true, Ordering::SeqCst)).then(|| Answer::new(502))
+    });
+    let output = TestProject::new().run(&["health", &format!("{}/t/x", registry.host())]).success();
+    assert!(output.stdout().contains("can be used"), "{output}");
+}
+
+/// A registry that is only read.
+fn read_only(asked: &Asked, _: &Held) -> Option<Answer> {
+    let is_read = matches!(&*asked.method, "GET" | "HEAD");
+    (!is_read).then(|| Answer::new(405).error("UNSUPPORTED", "the operation is unsupported"))
+}
+
+#[test]
+fn nobody_is_told_to_insist_where_nothing_is_deleted() {
+    let is_open = std::sync::Arc::new(AtomicBool::new(true));
+    let open = std::sync::Arc::clone(&is_open);
+    let registry =
+        ScriptedRegistry::start(
+            move |asked, held| {
+                if open.load(Ordering::SeqCst) { None } else { read_only(asked, held) }
+            },
+        );
+    let project = project(registry.host());
+    let _ = project.run(&["push", "--tag", "latest", "--tag", "other"]).success();
+    is_open.store(false, Ordering::SeqCst);
+    let output = project.run(&["delete", "latest"]).code(1);
+    assert!(output.stderr().contains("deletes no tags"), "{output}");
+    assert!(!output.stderr().contains("--force"), "{output}");
+    // Where bundles are deleted and tags are not, it helps.
+    is_open.store(true, Ordering::SeqCst);
+    let output = project.run(&["delete", "latest"]).code(3);
+    assert!(output.stderr().contains("--force"), "{output}");
+}
+
+#[test]
+fn a_new_tag_sends_nothing_that_its_repository_has() {
+    for layout in ["files", "packed"] {
+        let registry = ScriptedRegistry::start(|_, _| None);
+        let project = project(registry.host());
+        let _ = project.run(&["init", "--layout", layout]).success();
+        for at in 0..20_u64 {
+            project.write(&format!("f{at}"), noise(at, 500));
+        }
+        project.write("large", noise(77, 200_000));
+        let _ = project.run(&["add", "."]).success();
+        let _ = project.run(&["push"]).success();
+
+        let first = project.run(&["push", "--tag", "v1", "--json"]).success().json();
+        assert_eq!(first["uploaded"]["files"], 0, "{first}");
+        assert_eq!(first["uploaded"]["blobs"], 0, "{first}");
+        assert_eq!(first["upload"].as_array().unwrap().len(), 0, "{first}");
+
+        project.write("f0", "another");
+        let dry = project.run(&["push", "--tag", "v2", "--json", "--dry-run"]).success().json();
+        assert_eq!(dry["uploaded"]["files"], 1, "{dry}");
+        let second = project.run(&["push", "--tag", "v2", "--json"]).success().json();
+        assert_eq!(second["uploaded"]["files"], 1, "{second}");
+        assert_eq!(second["uploaded"]["blobs"], 1, "{second}");
+        let fresh = TestProject::new();
+        let _ = fresh.run(&["pull", &format!("{}/t/x:v2", registry.host())]).success();
+        assert_eq!(fresh.read("f0"), b"another");
+        assert_eq!(fresh.read("large"), project.read("large"));
+    }
+}
+
+#[test]
+fn files_that_turn_out_to_be_there_are_not_counted() {
+    let registry = ScriptedRegistry::start(|_, _| None);
+    let one = project(registry.host());
+    one.write("large", noise(5, 200_000));
+    let _ = one.run(&["add", "large"]).success();
+    let _ = one.run(&["push", "--tag", "one"]).success();
+    // One that knows nothing of it: the large file is found there, the small one is sent.
+    let other = project(registry.host());
+    other.write("large", noise(5, 200_000));
+    let _ = other.run(&["add", "large"]).success();
+    let pushed = other.run(&["push", "--tag", "other", "--json"]).success().json();
+    assert_eq!(pushed["uploaded"]["files"], 1, "{pushed}");
+    assert_eq!(pushed["uploaded"]["blobs"], 1, "{pushed}");
+    assert_eq!(pushed["uploaded"]["bytes"], 1, "{pushed}");
+}
+
+#[test]
+fn nothing_is_promised_of_a_bundle_that_loses_its_tag() {
+    let registry = ScriptedRegistry::start(|_, _| None);
+    let _ = project(registry.host()).run(&["push"]).success();
+    let other = project(registry.host());
+    other.write("a", "other");
+    let output = other.run(&["push"]).success();
+    assert!(output.stderr().contains("may drop the bundle before, sha256:"), "{output}");
+    assert!(!output.stderr().contains("stays"), "{output}");
+}

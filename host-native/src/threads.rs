@@ -7,6 +7,7 @@
 //! | one read, one write, one lock of a file | [`on_disk`], as `tokio::fs` | the disk, never other work of this process |
 //! | the engine: scan, pack, unpack, hash, commit | [`engine`] and the threads that it [`start`]s | remotes, through its [`Bridge`]; its own threads |
 //! | computing | rayon's pool | other computing |
+//! | answering signals | a thread of the program's own, `cli/signals.rs` | signals; the work that it stops |
 //!
 //! So nobody waits for a thread of the pool that he runs on, one thread in each pool is enough to get on, and no pool
 //! is sized by the number of transfers. The engine keeps the thread of the future that entered it: another thread of the

@@ -184,7 +184,7 @@ fn a_folder_becomes_a_project_or_is_brought_up_to_date() {
 
     project.write("data/large", "small now");
     let _ = push(&project);
-    let _ = project.run(&["export", file]).success();
+    let _ = project.run(&["export", file, "--force"]).success();
     fs::write(copy.join("copy"), "mine").unwrap();
     let planned = elsewhere.run(&["import", file, "--dest", "sub/copy", "--dry-run"]).code(3);
     assert!(planned.stderr().contains("  copy\n"), "{planned}");
@@ -212,7 +212,7 @@ fn the_projects_own_remote_is_where_it_goes() {
     // Under a tag that names something else nothing is done without being told to.
     project.write("copy", "other");
     let digest = push(&project).json()["digest"].clone();
-    let _ = project.run(&["export", file]).success();
+    let _ = project.run(&["export", file, "--force"]).success();
     let before = Tree::read(&other.home().join("layout"));
     for tag in [&[][..], &["--to", "v1.0.0"], &["--to", "v1.0.0", "--dry-run"]] {
         let output = other.run(&[&["import", file][..], tag].concat()).code(4);
@@ -364,16 +364,18 @@ fn a_failed_export_leaves_what_was_there() {
             continue;
         }
         fs::write(&path, [&content[..content.len() - 1], b"?"].concat()).unwrap();
-        let _ = project.run(&["export", file]).code(8);
+        let _ = project.run(&["export", file, "--force"]).code(8);
         fs::remove_file(&path).unwrap();
-        let _ = project.run(&["export", file]).code(6);
+        let _ = project.run(&["export", file, "--force"]).code(6);
         assert_eq!(names_in(&folder), ["a.tar"]);
         assert_eq!(fs::read_to_string(file).unwrap(), "what was there");
         fs::write(&path, content).unwrap();
     }
-    let _ = project.run(&["export", file, "--dry-run"]).success();
+    let _ = project.run(&["export", file, "--dry-run"]).code(3);
+    let _ = project.run(&["export", file, "--force", "--dry-run"]).success();
+    let _ = project.run(&["export", file]).code(3);
     assert_eq!(fs::read_to_string(file).unwrap(), "what was there");
-    let _ = project.run(&["export", file]).success();
+    let _ = project.run(&["export", file, "--force"]).success();
     assert_eq!(names_in(&folder), ["a.tar"]);
     assert_eq!(entries(&fs::read(file).unwrap()).len(), 9);
 }

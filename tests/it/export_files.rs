@@ -120,17 +120,17 @@ fn a_file_that_is_damaged_leaves_nothing() {
             [(&flipped[..], "flipped"), (&whole[..whole.len() / 2], "cut off"), (&[], "empty")]
         {
             fs::write(&largest, content).unwrap();
-            let output = project.run(&["export", "--files", target.to_str().unwrap()]).code(8);
+            let output = project.run(&["export", "--files", "--force", target.to_str().unwrap()]).code(8);
             assert!(output.stderr().starts_with("error: "), "{why}: {output}");
             assert_eq!(fs::read(&target).unwrap(), b"before", "{why}");
             assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 1, "{why}");
         }
         fs::remove_file(&largest).unwrap();
-        let _ = project.run(&["export", "--files", target.to_str().unwrap()]).code_among(&[6, 8]);
+        let _ = project.run(&["export", "--files", "--force", target.to_str().unwrap()]).code_among(&[6, 8]);
         assert_eq!(fs::read(&target).unwrap(), b"before");
         fs::write(&largest, whole).unwrap();
         let document =
-            project.run(&["export", "--files", target.to_str().unwrap(), "--json"]).success().json();
+            project.run(&["export", "--files", "-f", target.to_str().unwrap(), "--json"]).success().json();
         assert_eq!((&document["format"], &document["blobs"]), (&"tar".into(), &serde_json::Value::Null));
         assert_eq!(document["files"], project.tree().len());
     }

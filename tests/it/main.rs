@@ -41,6 +41,8 @@ mod repos;
 mod resuming;
 mod resuming_later;
 mod shell;
+#[cfg(target_os = "linux")]
+mod signals;
 mod symlinks;
 mod tag_delete;
 #[cfg(unix)]

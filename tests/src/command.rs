@@ -226,6 +226,11 @@ impl CommandOutput {
         self
     }
 
+    /// The exit code, where it ended with one.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
     /// Whether a signal ended it, rather than its own decision.
     pub fn was_killed(&self) -> bool {
         self.status.code().is_none()

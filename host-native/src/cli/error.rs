@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use bundle_core::diff::PathChange;
@@ -15,6 +16,7 @@ use bundle_core::path::{BundlePath, PathFault};
 use bundle_core::reference::{Reference, ReferenceError, Tag};
 use serde::Serialize;
 
+use super::args::Command;
 use super::ui::{counted, shown};
 use crate::bundle::OpenError;
 use crate::component::answers::{
@@ -26,12 +28,14 @@ use crate::credentials::server::Server;
 use crate::credentials::{CredentialsError, Origin};
 use crate::environment::EnvironmentError;
 use crate::health::Finding;
+use crate::output_file::OutputError;
 use crate::patch::PatchError;
 use crate::project::config::{ConfigError, SetError};
 use crate::project::disk_path::DiskPathError;
 use crate::project::folder::FindError;
 use crate::project::journal::{CommitError, PrepareError};
 use crate::project::lock::LockError;
+use crate::project::new_project::BeginError;
 use crate::project::reach::ReachError;
 use crate::project::recovery::RecoverError;
 use crate::project::settings::SETTINGS;
@@ -71,6 +75,12 @@ pub(crate) enum Exit {
     Network = 7,
     /// Bytes are not what they should be.
     Integrity = 8,
+    /// The terminal was closed.
+    HungUp = 129,
+    /// Ctrl-C.
+    Interrupted = 130,
+    /// Somebody asked for the end.
+    Terminated = 143,
 }
 
 impl Exit {
@@ -84,6 +94,9 @@ impl Exit {
             Self::NotFound => "not_found",
             Self::Network => "network",
             Self::Integrity => "integrity",
+            Self::HungUp => "hung_up",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
         }
     }
 }
@@ -128,6 +141,16 @@ const LISTED_PATHS: usize = 20;
 impl CliError {
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
         Self { exit, message: message.to_string(), hint: None, paths: Vec::new(), is_reported: false }
+    }
+
+    /// A signal ended `command`, and `go_on` says what can be done.
+    pub(crate) fn stopped(exit: Exit, command: &str, go_on: &str) -> Self {
+        let why = match exit {
+            Exit::HungUp => "its terminal was closed",
+            Exit::Terminated => "it was asked to end",
+            _ => "it was interrupted",
+        };
+        Self::new(exit, format_args!("{command} was stopped: {why}")).hint(go_on)
     }
 
     /// The message of `error` with all that lies behind it.
@@ -207,6 +230,71 @@ impl fmt::Display for CliError {
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         Self::of(Exit::Failure, &error)
+    }
+}
+
+impl Command {
+    /// Its name, as the user writes it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Add(_) => "add",
+            Self::Remove(_) => "remove",
+            Self::Status(_) => "status",
+            Self::Diff(_) => "diff",
+            Self::Push(_) => "push",
+            Self::Pull(_) => "pull",
+            Self::Manifest(_) => "manifest",
+            Self::Inspect(_) => "inspect",
+            Self::Verify(_) => "verify",
+            Self::Tag(_) => "tag",
+            Self::Copy(_) => "copy",
+            Self::Delete(_) => "delete",
+            Self::Repos(_) => "repos",
+            Self::Health(_) => "health",
+            Self::Export(_) => "export",
+            Self::Import(_) => "import",
+            Self::Login(_) => "login",
+            Self::Logout(_) => "logout",
+            Self::Config(_) => "config",
+            Self::Env(_) => "env",
+            Self::Core(_) => "core",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+
+    /// What to do where it was stopped before it was done.
+    pub(crate) fn how_to_go_on(&self) -> &'static str {
+        match self {
+            Self::Push(_) => "push again to go on: what the remote has by now is not sent again",
+            Self::Pull(_) => "no file was changed; pull again",
+            Self::Export(_) => "no file was written; export again, which begins anew",
+            Self::Import(args) if args.dest.is_some() => "no file was changed; import again",
+            Self::Import(_) | Self::Copy(_) => {
+                "run it again to go on: what the target has by now is not copied again"
+            }
+            Self::Tag(_) | Self::Delete(_) => {
+                "see with `modelops-bundle manifest` what the tags name now, and run it again"
+            }
+            Self::Init(_)
+            | Self::Add(_)
+            | Self::Remove(_)
+            | Self::Config(_)
+            | Self::Env(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Core(_)
+            | Self::Man(_) => "run it again: nothing is left half done",
+            Self::Status(_)
+            | Self::Diff(_)
+            | Self::Manifest(_)
+            | Self::Inspect(_)
+            | Self::Verify(_)
+            | Self::Repos(_)
+            | Self::Health(_)
+            | Self::Completions(_) => "it changes nothing; run it again",
+        }
     }
 }
 
@@ -619,6 +707,7 @@ impl From<ExportError> for CliError {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Download(error) => error.into(),
+            ExportError::Exists { path } => Self::exists(&path),
             ExportError::File(error) => error.into(),
         }
     }
@@ -1080,6 +1169,38 @@ impl From<LockError> for CliError {
             LockError::File { .. } => "check the permissions of `.modelops-bundle/`",
         };
         Self::of(Exit::Failure, &error).hint(hint)
+    }
+}
+
+impl From<OutputError> for CliError {
+    fn from(error: OutputError) -> Self {
+        let hint = match &error {
+            OutputError::Links { .. } => "name the file itself",
+            OutputError::Look { .. } => "check the path and its permissions",
+            OutputError::NotAFile { kind: "a folder", .. } => "name a file in it",
+            OutputError::NotAFile { .. } | OutputError::OpenFile { .. } => {
+                "write to a file, and send that on from there"
+            }
+        };
+        Self::of(Exit::Failure, &error).hint(hint)
+    }
+}
+
+impl CliError {
+    /// What a command is to write is there already.
+    pub(crate) fn exists(file: &Path) -> Self {
+        Self::new(Exit::Conflict, format_args!("{} is there already, and stays as it is", file.display()))
+            .hint("name another file, or replace this one with --force")
+    }
+}
+
+impl From<BeginError> for CliError {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Folder { .. } => Self::of(Exit::Failure, &error)
+                .hint("name a folder, or one to be made, in a place that you may write to"),
+            BeginError::Lock(error) => error.into(),
+        }
     }
 }
 

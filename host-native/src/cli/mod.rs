@@ -6,10 +6,12 @@ mod error;
 mod notices;
 mod progress;
 mod session;
+mod signals;
 mod subject;
 mod ui;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
@@ -22,11 +24,13 @@ use self::commands::{
 use self::error::{CliError, Exit};
 use self::progress::{Board, ProgressMode};
 use self::session::Session;
+use self::signals::{Early, Run};
 use self::ui::{Format, Talk, Ui};
 use crate::threads::start_pool;
 
 /// Runs the program with the arguments of its process.
 pub fn main() -> ExitCode {
+    let signals = Early::listen();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
@@ -38,23 +42,20 @@ pub fn main() -> ExitCode {
         Some(mode) => mode,
         None => ProgressMode::of_environment(),
     };
-    let ui = Ui::new(format, talk, Board::new(mode, cli.global.verbose > 0));
+    let run = Arc::new(Run::default());
+    let board = Board::new(mode, cli.global.verbose > 0);
+    let ui = Arc::new(Ui::new(format, talk, board, Arc::clone(&run)));
     log_to_standard_error(cli.global.verbose);
-    match run(&ui, &cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            ui.error(&error);
-            ExitCode::from(error.exit as u8)
-        }
-    }
+    let listener = signals.answer(Arc::clone(&ui), &cli.command, Arc::clone(&run));
+    listener.end(carry_out(&ui, &cli, &run))
 }
 
-fn run(ui: &Ui, cli: &Cli) -> Result<(), CliError> {
+fn carry_out(ui: &Ui, cli: &Cli, run: &Run) -> Result<(), CliError> {
     if let Command::Completions(args) = &cli.command {
         return completions::run(ui, args);
     }
     start_pool()?;
-    let session = Session::new(ui, &cli.global)?;
+    let session = Session::new(ui, &cli.global, run)?;
     match &cli.command {
         Command::Init(args) => init::run(&session, args),
         Command::Add(args) => add::run(&session, args),
@@ -89,7 +90,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if !is_result && std::env::args_os().any(|argument| argument == "--json") {
         let text = error.render().to_string();
         let message = text.trim().strip_prefix("error: ").unwrap_or(&text).to_owned();
-        Ui::new(Format::Json, Talk::Normal, Board::Nothing).error(&CliError::new(Exit::Usage, message));
+        let ui = Ui::new(Format::Json, Talk::Normal, Board::Nothing, Arc::default());
+        ui.error(&CliError::new(Exit::Usage, message));
         return ExitCode::from(Exit::Usage as u8);
     }
     // Nobody is there to be told that the terminal is closed.

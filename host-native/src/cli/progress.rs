@@ -3,13 +3,14 @@
 //! Work that is done within a quarter of a second draws nothing.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::signals::Run;
 use super::ui::bytes;
 use crate::progress::{Progress, Work};
 
@@ -86,6 +87,7 @@ impl Board {
     /// Takes away what is drawn: the result follows.
     pub(crate) fn end(&self) {
         if let Self::Bars(bars) = self {
+            bars.has_ended.store(true, Ordering::Relaxed);
             bars.kinds.iter().filter_map(|kind| kind.bar.get()).for_each(ProgressBar::finish_and_clear);
         }
     }
@@ -94,6 +96,7 @@ impl Board {
 impl Progress for Board {
     fn expect(&self, work: Work, amount: u64) {
         match self {
+            Self::Bars(bars) if bars.has_ended.load(Ordering::Relaxed) => {}
             Self::Bars(bars) => bars.kind(work).expect(amount),
             Self::Lines(lines) => _ = lines.kind(work).expected.fetch_add(amount, Ordering::Relaxed),
             Self::Nothing => {}
@@ -102,6 +105,7 @@ impl Progress for Board {
 
     fn advance(&self, work: Work, amount: u64) {
         match self {
+            Self::Bars(bars) if bars.has_ended.load(Ordering::Relaxed) => {}
             Self::Bars(bars) => bars.kind(work).advance(&bars.all, work, amount),
             Self::Lines(lines) => lines.advance(work, amount),
             Self::Nothing => {}
@@ -109,8 +113,29 @@ impl Progress for Board {
     }
 }
 
+/// A board for work that may have to stop: whoever tells how it gets on has come to a place where it can.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) board: Arc<Board>,
+    pub(crate) run: Arc<Run>,
+}
+
+impl Progress for Watched {
+    fn expect(&self, work: Work, amount: u64) {
+        self.run.stop_here_if_asked();
+        self.board.expect(work, amount);
+    }
+
+    fn advance(&self, work: Work, amount: u64) {
+        self.run.stop_here_if_asked();
+        self.board.advance(work, amount);
+    }
+}
+
 /// A bar for each kind of work that takes long enough.
 pub(crate) struct Bars {
+    /// Whether there is nothing more to show.
+    has_ended: AtomicBool,
     all: MultiProgress,
     kinds: [Bar; KINDS.len()],
 }
@@ -126,7 +151,8 @@ struct Bar {
 impl Bars {
     fn new() -> Self {
         let target = ProgressDrawTarget::stderr_with_hz(DRAWINGS);
-        Self { all: MultiProgress::with_draw_target(target), kinds: Default::default() }
+        let all = MultiProgress::with_draw_target(target);
+        Self { has_ended: AtomicBool::new(false), all, kinds: Default::default() }
     }
 
     fn kind(&self, work: Work) -> &Bar {

@@ -12,13 +12,15 @@ use bundle_core::reference::{Place, Reference, Tag};
 use super::args::GlobalArgs;
 use super::error::{CliError, Exit};
 use super::notices::ToldOnce;
+use super::signals::Run;
 use super::subject::only_bundle;
 use super::ui::Ui;
 use crate::bundle::Context;
 use crate::component::Core;
 use crate::credentials::{Environment, Store};
 use crate::progress::Progress;
-use crate::project::lock::LockError;
+use crate::project::lock::{Holder, LockError, Patience, name};
+use crate::project::new_project::complete;
 use crate::project::recovery::{Applied, RecoverError, Recovery, RolledBack, recover, recover_locked};
 use crate::project::{Config, Project, ProjectLock};
 use crate::remote::{
@@ -31,8 +33,29 @@ use crate::workspace::Workspace;
 /// How long a command waits for another one that is changing the project.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a command waits before it says so where nobody says who it waits for.
+const UNNAMED_FOR: Duration = Duration::from_millis(100);
+
 /// The tag that counts where neither the user nor the project names one.
 pub(crate) const DEFAULT_TAG: &str = "latest";
+
+/// Waits for another command, and says so.
+struct Waiting<'a> {
+    ui: &'a Ui,
+    run: &'a Run,
+    has_said: bool,
+}
+
+impl Patience for Waiting<'_> {
+    fn lasts(&mut self, holder: Option<&Holder>, waited: Duration) -> bool {
+        // Whoever has just taken the lock may not have said yet who it is.
+        if !waited.is_zero() && !self.has_said && (holder.is_some() || waited > UNNAMED_FOR) {
+            self.has_said = true;
+            self.ui.note(format_args!("waiting for {} to finish", name(holder)));
+        }
+        waited < PATIENCE && !self.run.is_to_stop()
+    }
+}
 
 /// One run of the program.
 pub(crate) struct Session<'a> {
@@ -42,10 +65,11 @@ pub(crate) struct Session<'a> {
     notices: Arc<ToldOnce>,
     /// The folder that the user is in, free of links.
     pub(crate) cwd: PathBuf,
+    run: &'a Run,
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(ui: &'a Ui, global: &'a GlobalArgs) -> Result<Self, CliError> {
+    pub(crate) fn new(ui: &'a Ui, global: &'a GlobalArgs, run: &'a Run) -> Result<Self, CliError> {
         let start = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
         let cwd = start.canonicalize().map_err(|error| {
             CliError::new(Exit::NotFound, format_args!("cannot enter {}: {error}", start.display()))
@@ -62,7 +86,7 @@ impl<'a> Session<'a> {
         }
         let arguments = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
         let notices = Arc::new(ToldOnce::new(ui.clone(), arguments));
-        Ok(Self { ui, global, notices, cwd })
+        Ok(Self { ui, global, notices, cwd, run })
     }
 
     /// What decides.
@@ -95,7 +119,7 @@ impl<'a> Session<'a> {
     /// The project that the user is in, after a crash put in order, and what its folder says.
     pub(crate) fn workspace(&self) -> Result<Workspace, CliError> {
         let project = Project::find(&self.cwd)?;
-        match recover(&project, PATIENCE) {
+        match recover(&project, self.patience()) {
             Ok(recovery) => self.tell(recovery),
             // Who only looks is told, and sees the project as it lies there.
             Err(
@@ -111,14 +135,36 @@ impl<'a> Session<'a> {
     /// The same for a command that changes the project: holds its lock until that is dropped.
     pub(crate) fn locked_workspace(&self, command: &str) -> Result<(ProjectLock, Workspace), CliError> {
         let project = Project::find(&self.cwd)?;
-        self.lock(project, command)
+        self.lock(&project, command)
     }
 
     /// Locks a project that was found or made.
-    pub(crate) fn lock(&self, project: Project, command: &str) -> Result<(ProjectLock, Workspace), CliError> {
-        let lock = ProjectLock::acquire(&project, command, PATIENCE)?;
-        self.tell(recover_locked(&lock)?);
-        Ok((lock, Workspace::load(project)?))
+    pub(crate) fn lock(
+        &self,
+        project: &Project,
+        command: &str,
+    ) -> Result<(ProjectLock, Workspace), CliError> {
+        let lock = self.acquire(project, command)?;
+        let workspace = self.recovered(&lock)?;
+        Ok((lock, workspace))
+    }
+
+    /// Locks a project once no other command changes it.
+    pub(crate) fn acquire(&self, project: &Project, command: &str) -> Result<ProjectLock, LockError> {
+        let lock = ProjectLock::acquire(project, command, self.patience())?;
+        self.run.changes(project);
+        Ok(lock)
+    }
+
+    fn patience(&self) -> Waiting<'_> {
+        Waiting { ui: self.ui, run: self.run, has_said: false }
+    }
+
+    /// The project that `lock` holds, after a crash put in order.
+    pub(crate) fn recovered(&self, lock: &ProjectLock) -> Result<Workspace, CliError> {
+        self.tell(recover_locked(lock)?);
+        complete(lock)?;
+        Ok(Workspace::load(lock.project().clone())?)
     }
 
     fn tell(&self, recovery: Recovery) {
@@ -283,8 +329,21 @@ impl<'a> Session<'a> {
     }
 
     /// What transfers run on.
-    pub(crate) fn runtime(&self) -> Result<tokio::runtime::Runtime, CliError> {
-        Ok(crate::threads::runtime()?)
+    pub(crate) fn runtime(&self) -> Result<Runtime<'_>, CliError> {
+        Ok(Runtime { runtime: crate::threads::runtime()?, run: self.run })
+    }
+}
+
+/// What transfers run on, until a signal asks for the end.
+pub(crate) struct Runtime<'a> {
+    runtime: tokio::runtime::Runtime,
+    run: &'a Run,
+}
+
+impl Runtime<'_> {
+    /// What comes of `work`, which is dropped where it waits once a signal asks for the end; then this does not return.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(self.run.unless_stopped(work)).unwrap_or_else(|| self.run.stop_here())
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::error::{CliError, Exit};
-use super::progress::Board;
+use super::progress::{Board, Watched};
+use super::signals::Run;
 use crate::progress::Progress;
 
 /// How results are printed.
@@ -53,9 +54,10 @@ pub(crate) trait Report: Serialize {
 }
 
 impl Ui {
-    pub(crate) fn new(format: Format, talk: Talk, board: Board) -> Self {
+    pub(crate) fn new(format: Format, talk: Talk, board: Board, run: Arc<Run>) -> Self {
         let board = Arc::new(board);
-        Self { format, talk, progress: Arc::clone(&board) as Arc<dyn Progress>, board }
+        let progress = Arc::new(Watched { board: Arc::clone(&board), run });
+        Self { format, talk, progress, board }
     }
 
     /// Who is told how work gets on.

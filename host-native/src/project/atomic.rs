@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::leftovers::{Among, Readers, new_file};
+
 /// Puts `content` at `path`: what was there stays until all of it is on the disk.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     settle(path, content)?.put().map(drop)
@@ -50,7 +52,7 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
         builder.mode(0o700);
     }
     builder.create(folder)?;
-    let file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    let file = new_file(folder, Among::OwnFiles, Readers::Owner)?;
     Settled::of(file, path, content)?.put().map(drop)
 }
 
@@ -70,26 +72,73 @@ pub(crate) fn write_unsynced(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
 
 /// Like [`write_unsynced`], for what nobody but its owner may read.
 pub(crate) fn write_private_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder_of(path))?;
+    let mut file = new_file(folder_of(path), Among::OwnFiles, Readers::Owner)?;
     file.write_all(content)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
-/// Makes the names in `folder` survive a power cut.
+/// Makes the names in `folder` survive a power cut, where its file system can do that.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Only Unix lets a folder be opened and synced.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // A folder that others may only put files into cannot be opened.
+        Err(error) if is_unable(&error) || error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
+}
+
+/// Makes `folder` and whatever is missing above it, with names that survive a power cut. Says which were made, the outermost
+/// first; where one cannot be made, none stays.
+pub(crate) fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut made = Vec::new();
+    let result = make_missing(folder, &mut made);
+    if result.is_err() {
+        remove_folders(&made);
+    }
+    result.map(|()| made)
+}
+
+fn make_missing(folder: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    for folder in missing.into_iter().rev() {
+        match std::fs::create_dir(folder) {
+            Ok(()) => made.push(folder.to_owned()),
+            // Another process has made it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(error) => return Err(error),
+        }
+        sync_folder(folder_of(folder))?;
+    }
+    Ok(())
+}
+
+/// Removes folders that [`make_folders`] made, unless something lies in them by now.
+pub(crate) fn remove_folders(made: &[PathBuf]) {
+    for folder in made.iter().rev() {
+        let _ = std::fs::remove_dir(folder);
+    }
+}
+
+/// Whether a file system says that it has no such thing, as some network file systems say of syncing a folder, and others
+/// of modes.
+pub(crate) fn is_unable(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let unable = [Errno::INVAL, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::NOTTY];
+        error.raw_os_error().is_some_and(|code| unable.iter().any(|errno| errno.raw_os_error() == code))
+    }
+    #[cfg(not(unix))]
+    {
+        error.kind() == io::ErrorKind::Unsupported
+    }
 }
 
 fn new_file_in(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".new-");
-    // A temporary file is private by default, but these become files for whoever the umask lets read them.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
+    new_file(folder, Among::OwnFiles, Readers::ByUmask)
 }

@@ -6,10 +6,11 @@ use bundle_core::portable::{FileSystem, Spelling, System};
 
 use super::disk_path::HERE;
 use super::folder::Project;
+use crate::leftovers::{Among, NewFolder};
 
 /// What is known of the place where `project` lies. One that nothing can be written to counts as the system's own.
 pub fn file_system(project: &Project) -> FileSystem {
-    let Ok(folder) = tempfile::Builder::new().prefix(".names-").tempdir_in(project.folder()) else {
+    let Ok(folder) = NewFolder::make(&project.folder(), Among::OwnFiles) else {
         return FileSystem { system: HERE, spelling: Spelling::Exact };
     };
     FileSystem { system: system(folder.path()), spelling: spelling(folder.path()) }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::atomic::make_folders;
+
 /// The folder that makes a folder a project.
 pub const PROJECT_FOLDER: &str = ".modelops-bundle";
 
@@ -19,7 +21,7 @@ impl Project {
     pub fn find(start: &Path) -> Result<Self, FindError> {
         let fault = |source| FindError::Start { start: start.to_owned(), source };
         let start = start.canonicalize().map_err(fault)?;
-        let root = start.ancestors().find(|folder| folder.join(PROJECT_FOLDER).is_dir());
+        let root = start.ancestors().find(|folder| is_project(folder));
         match root {
             Some(root) => Ok(Self { root: root.to_owned() }),
             None => Err(FindError::NoProject { start }),
@@ -28,7 +30,12 @@ impl Project {
 
     /// Makes `folder` a project, and the folder itself if it is not there; leaves one that is a project as it is.
     pub fn create(folder: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(folder.join(PROJECT_FOLDER))?;
+        make_folders(&folder.join(PROJECT_FOLDER))?;
+        Ok(Self { root: folder.canonicalize()? })
+    }
+
+    /// Looks at `folder`, which is there, as if it were a project that knows of nothing; makes nothing.
+    pub fn imagine(folder: &Path) -> io::Result<Self> {
         Ok(Self { root: folder.canonicalize()? })
     }
 
@@ -77,6 +84,11 @@ impl Project {
         self.in_folder("staging")
     }
 
+    /// Says that the project is not complete yet; see [`super::new_project`].
+    pub(crate) fn newborn_file(&self) -> PathBuf {
+        self.in_folder("newborn")
+    }
+
     /// Files of the user that stood where a commit had to go on.
     pub fn rescued_folder(&self) -> PathBuf {
         self.in_folder("rescued")
@@ -114,6 +126,19 @@ impl Project {
 
     pub(crate) fn in_folder(&self, name: &str) -> PathBuf {
         self.root.join(PROJECT_FOLDER).join(name)
+    }
+}
+
+/// Whether `folder` is a project, and no folder that a killed command was about to make one.
+pub fn is_project(folder: &Path) -> bool {
+    let project = Project { root: folder.to_owned() };
+    project.folder().is_dir() && (!project.newborn_file().exists() || project.has_come_alive())
+}
+
+impl Project {
+    /// Whether something was synced, or is about to be.
+    pub(crate) fn has_come_alive(&self) -> bool {
+        self.state_file().exists() || self.journal_file().exists()
     }
 }
 

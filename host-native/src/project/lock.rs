@@ -1,6 +1,6 @@
 //! One writer at a time in a project. Readers need no lock; see [`super::recovery`] for the one exception.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,40 +9,42 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::folder::Project;
-
-/// How long a waiting writer sleeps between two tries.
-const RETRY_AFTER: Duration = Duration::from_millis(25);
+use crate::file_lock::{Held, RETRY_AFTER, try_lock};
+use crate::leftovers::Unfinished;
 
 /// The lock of one project, held until it is dropped or its process ends.
 #[derive(Debug)]
 pub struct ProjectLock {
     project: Project,
-    /// The system drops the lock with the file.
+    /// Takes away who holds the lock, before that is given back.
+    _told: Unfinished,
+    _held: Held,
     _file: File,
 }
 
 impl ProjectLock {
-    /// Takes the lock for `command`, waiting for another holder for as long as `patience`.
-    pub fn acquire(project: &Project, command: &str, patience: Duration) -> Result<Self, LockError> {
+    /// Takes the lock for `command`, waiting for another holder for as long as `patience` lasts.
+    pub fn acquire(project: &Project, command: &str, mut patience: impl Patience) -> Result<Self, LockError> {
         let path = project.lock_file();
         let fault = |source| LockError::File { path: path.clone(), source };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
         let started = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::Error(source)) => return Err(fault(source)),
-                Err(TryLockError::WouldBlock) => {}
+        let held = loop {
+            if let Some(held) = try_lock(&file, &path).map_err(fault)? {
+                break held;
             }
-            let Some(left) = patience.checked_sub(started.elapsed()) else {
-                return Err(LockError::Held { holder: Holder::read(project) });
-            };
-            std::thread::sleep(left.min(RETRY_AFTER));
-        }
+            let holder = Holder::read(project);
+            if !patience.lasts(holder.as_ref(), started.elapsed()) {
+                return Err(LockError::Held { holder });
+            }
+            std::thread::sleep(RETRY_AFTER);
+        };
         // For other people's eyes only: without it the lock is as good.
         let holder = Holder { pid: std::process::id(), command: command.to_owned() };
         let _ = serde_json::to_vec(&holder).map(|json| std::fs::write(project.lock_holder_file(), json));
-        Ok(Self { project: project.clone(), _file: file })
+        let told = project.lock_holder_file();
+        let told = Unfinished::new(move || _ = std::fs::remove_file(told));
+        Ok(Self { project: project.clone(), _told: told, _held: held, _file: file })
     }
 
     /// The project that it locks.
@@ -51,9 +53,15 @@ impl ProjectLock {
     }
 }
 
-impl Drop for ProjectLock {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.project.lock_holder_file());
+/// How long to wait for a lock.
+pub trait Patience {
+    /// Whether to wait on for `holder`, as far as that is known, after so much time; asked again and again.
+    fn lasts(&mut self, holder: Option<&Holder>, waited: Duration) -> bool;
+}
+
+impl Patience for Duration {
+    fn lasts(&mut self, _: Option<&Holder>, waited: Duration) -> bool {
+        waited < *self
     }
 }
 
@@ -92,7 +100,8 @@ pub enum LockError {
     },
 }
 
-fn name(holder: Option<&Holder>) -> String {
+/// A holder, as messages name it.
+pub(crate) fn name(holder: Option<&Holder>) -> String {
     match holder {
         Some(Holder { pid, command }) => format!("`{}` (process {pid})", command.escape_debug()),
         None => "another process".to_owned(),

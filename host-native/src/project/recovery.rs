@@ -12,7 +12,7 @@ pub use super::apply::{Applied, ApplyError};
 use super::apply::{Broken, CameTo, apply};
 use super::folder::Project;
 use super::journal::{Journal, JournalError};
-use super::lock::{LockError, ProjectLock};
+use super::lock::{LockError, Patience, ProjectLock};
 use super::new_folders::NewFolders;
 pub use super::roll_back::{RollBackError, RolledBack};
 use super::roll_back::{WhenRefused, roll_back};
@@ -46,15 +46,18 @@ pub enum Recovery {
 
 /// Puts `project` in order after a crash; to be called at the start of every command that holds no lock.
 ///
-/// When another process is in the middle of changing the project, this waits for it for as long as `patience`.
+/// When another process is in the middle of changing the project, this waits for it for as long as `patience` lasts.
 /// Without anything to do it costs two looks at the disk.
-pub fn recover(project: &Project, patience: Duration) -> Result<Recovery, RecoverError> {
+pub fn recover(project: &Project, patience: impl Patience) -> Result<Recovery, RecoverError> {
     let is_promised = project.journal_file().exists();
     if !is_promised && !project.staging_folder().exists() {
         return Ok(Recovery::NothingToDo);
     }
-    let patience = if is_promised { patience } else { Duration::ZERO };
-    match ProjectLock::acquire(project, "recovery", patience) {
+    let lock = match is_promised {
+        true => ProjectLock::acquire(project, "recovery", patience),
+        false => ProjectLock::acquire(project, "recovery", Duration::ZERO),
+    };
+    match lock {
         Ok(lock) => recover_locked(&lock),
         // Staged files of a pull that is still at work, or what this user may not clear away.
         Err(_) if !is_promised => Ok(Recovery::NothingToDo),

@@ -15,10 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use super::lock::ProjectLock;
 use super::new_folders::NewFolders;
+use crate::leftovers::Unfinished;
 
 /// From how many files on one sync of the whole file system is cheaper than one for each.
 #[cfg(target_os = "linux")]
 const SYNC_AT_ONCE_ABOVE: usize = 64;
+
+/// How often a folder is cleared that others may write to.
+const CLEARING_TRIES: u32 = 8;
 
 /// What a file's mode is to be, as far as a bundle knows modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +47,8 @@ pub struct Staging {
     folder: PathBuf,
     next: AtomicU64,
     new_folders: NewFolders,
+    /// Clears the folder, unless a commit needs it.
+    _unfinished: Unfinished,
 }
 
 impl Staging {
@@ -56,7 +62,13 @@ impl Staging {
         let folder = lock.project().staging_folder();
         clear(&folder)?;
         std::fs::create_dir_all(&folder)?;
-        Ok(Self { folder, next: AtomicU64::new(0), new_folders: NewFolders::default() })
+        let (journal, staged) = (lock.project().journal_file(), folder.clone());
+        let unfinished = Unfinished::new(move || {
+            // Where others still write to it this may have to be done again; what stays is cleared by the next command.
+            let _ = journal.exists() || (0..CLEARING_TRIES).any(|_| clear(&staged).is_ok());
+        });
+        let new_folders = NewFolders::default();
+        Ok(Self { folder, next: AtomicU64::new(0), new_folders, _unfinished: unfinished })
     }
 
     /// Like [`create`](Self::create), for a pull that writes `files`: folders that the project does not have yet are

@@ -7,6 +7,7 @@ use tempfile::NamedTempFile;
 
 use super::Project;
 use super::stamp::Stamp;
+use crate::leftovers::{self, Among, Readers};
 
 /// On another file system than the cache, times may be as coarse as two seconds and set by another clock.
 const FOREIGN_MARGIN_NS: i64 = 60_000_000_000;
@@ -48,9 +49,10 @@ impl Tick {
 }
 
 fn new_file(folder: &Path) -> Option<NamedTempFile> {
-    tempfile::Builder::new().prefix(".tick-").tempfile_in(folder).ok().or_else(|| {
+    let make = || leftovers::new_file(folder, Among::OwnFiles, Readers::Owner).ok();
+    make().or_else(|| {
         std::fs::create_dir(folder).ok()?;
-        tempfile::Builder::new().prefix(".tick-").tempfile_in(folder).ok()
+        make()
     })
 }
 

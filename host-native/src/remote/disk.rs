@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::RemoteError;
+use crate::leftovers::{self, Among, Readers};
+use crate::project::atomic::sync_folder;
 
 /// Files of ours that are not finished start with this.
 pub(super) const OWN_PREFIX: &str = ".modelops-bundle-";
@@ -19,24 +21,19 @@ pub(super) fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error
 
 /// Makes a file in `folder` that has no name of its own yet, and goes when it is dropped before it gets one.
 pub(crate) fn new_file(folder: &Path) -> Result<NamedTempFile, RemoteError> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(OWN_PREFIX);
     // What becomes of it is there to be shared: the umask decides, as for any other file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder).map_err(cannot("write", folder))
+    leftovers::new_file(folder, Among::OtherFiles, Readers::ByUmask).map_err(cannot("write", folder))
 }
 
 /// Gives a file that is whole its name, once all of it is on disk.
 pub(crate) fn put_in_place(file: NamedTempFile, target: &Path) -> Result<(), RemoteError> {
     file.as_file().sync_all().map_err(cannot("write", target))?;
     file.persist(target).map_err(|fault| cannot("write", target)(fault.error))?;
-    // The name itself is only safe once its directory is; elsewhere than on Unix a directory cannot be opened.
-    #[cfg(unix)]
-    if let Some(parent) = target.parent() {
-        File::open(parent).and_then(|parent| parent.sync_all()).map_err(cannot("write", target))?;
+    // The name itself is only safe once its directory is.
+    match target.parent() {
+        Some(parent) => sync_folder(parent).map_err(cannot("write", target)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Opens a regular file; `None` where nothing is of that name.

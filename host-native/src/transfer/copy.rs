@@ -5,7 +5,6 @@
 //! here.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use bundle_core::descriptor::{Descriptor, media_type};
@@ -17,6 +16,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::Sending;
 use crate::bundle::{Bundle, OpenedManifest};
 use crate::component::answers::ManifestView;
+use crate::output_file::OutputFile;
 use crate::progress::{Progress, Work};
 use crate::remote::archive::ArchiveWriter;
 use crate::remote::{
@@ -181,7 +181,7 @@ async fn copy_blob(
 /// The first one ends it; then nothing is left, and a file that was there is as it was.
 pub async fn copy_to_archive(
     source: &dyn Remote,
-    target: &Path,
+    target: &OutputFile,
     tag: &Tag,
     parts: &Parts,
     concurrency: usize,
@@ -189,7 +189,7 @@ pub async fn copy_to_archive(
 ) -> Result<(), RemoteError> {
     progress.expect(Work::Download, parts.blobs.values().map(|blob| blob.size).sum());
     let Parts { manifest, content, blobs } = parts;
-    let mut archive = ArchiveWriter::create(target, tag, manifest, content).await?;
+    let mut archive = ArchiveWriter::create(target.path(), tag, manifest, content).await?;
     let in_order: BTreeMap<_, _> = blobs.iter().chain([(&manifest.digest, manifest)]).collect();
     // An archive is written from its start to its end; what is small is fetched while others are written.
     let mut ahead = stream::iter(in_order.into_values())

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::Digest;
@@ -22,9 +22,10 @@ use super::tables::load_tables;
 use super::unpacking::site::{Plot, Site};
 use super::unpacking::{Assembled, packs_of, unpack};
 use crate::bundle::{Bundle, Context};
+use crate::output_file::{Existing, OutputFile};
 use crate::progress::Work;
 use crate::remote::archive::header::{END, EXECUTABLE_MODE, PLAIN_MODE, headers, padding};
-use crate::remote::disk::{new_file, open_regular, put_in_place};
+use crate::remote::disk::{new_file, put_in_place};
 use crate::remote::{RemoteError, read_blob};
 use crate::threads::{engine, on_disk_here};
 
@@ -33,12 +34,21 @@ use crate::threads::{engine, on_disk_here};
 /// # Errors
 ///
 /// The first one ends it; then nothing is left, and a file that was there is as it was.
-pub async fn export_files(context: Context<'_>, bundle: &Bundle, target: &Path) -> Result<(), ExportError> {
-    open_regular(target, |path| RemoteError::NotAFile { path })?;
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let archive = new_file(folder.unwrap_or(Path::new(".")))?;
+pub async fn export_files(
+    context: Context<'_>,
+    bundle: &Bundle,
+    output: &OutputFile,
+    existing: Existing,
+) -> Result<(), ExportError> {
+    let archive = new_file(output.folder())?;
+    let target = output.path();
     let fault = |source| DownloadError::Staging { folder: target.to_owned(), source };
     let starts = on_disk_here(|| write_headers(archive.as_file(), bundle.files())).map_err(fault)?;
+    let kept = output.kept_size(existing).map_err(fault)?;
+    let exists = || ExportError::Exists { path: target.to_owned() };
+    if kept.is_some() && kept != Some(archive.as_file().metadata().map_err(fault)?.len()) {
+        return Err(exists());
+    }
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for (at, (file, start)) in bundle.files().iter().zip(starts).enumerate() {
         match file.size {
@@ -53,6 +63,9 @@ pub async fn export_files(context: Context<'_>, bundle: &Bundle, target: &Path) 
             let site = Entries { entries: &entries, archive: archive.path(), target };
             write_chunks(context, bundle, &site).await?;
         }
+    }
+    if kept.is_some() && !on_disk_here(|| output.is_same_as(archive.path())).map_err(fault)? {
+        return Err(exists());
     }
     Ok(on_disk_here(|| put_in_place(archive, target))?)
 }
@@ -172,6 +185,12 @@ pub enum ExportError {
     /// A content did not come, or could not be written.
     #[error(transparent)]
     Download(#[from] DownloadError),
+    /// Another file is there, and stays.
+    #[error("{} is there already, and stays as it is", path.display())]
+    Exists {
+        /// That file.
+        path: PathBuf,
+    },
     /// The archive could not be begun, or not get its name.
     #[error(transparent)]
     File(#[from] RemoteError),

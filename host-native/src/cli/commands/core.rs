@@ -14,6 +14,7 @@ use crate::cli::session::Session;
 use crate::cli::ui::{Report, counted};
 use crate::component::measure::Cost;
 use crate::component::{Core, FunctionInfo};
+use crate::output_file::{Existing, Found, OutputFile};
 
 /// The longest document that `core call` reads, in bytes.
 const MAX_INPUT: u64 = 1 << 30;
@@ -36,6 +37,9 @@ enum CoreCommand {
     Extract {
         /// The file
         file: PathBuf,
+        /// Replace a file that is there
+        #[arg(short, long)]
+        force: bool,
     },
     /// Call one of its functions: one JSON object in on standard input, one out on standard output
     Call {
@@ -145,7 +149,9 @@ impl Report for ExtractReport {
 pub(crate) fn run(session: &Session<'_>, args: &CoreArgs) -> Result<(), CliError> {
     match &args.command {
         CoreCommand::Info => info(session),
-        CoreCommand::Extract { file } => extract(session, file),
+        CoreCommand::Extract { file, force } => {
+            extract(session, file, if *force { Existing::Goes } else { Existing::Stays })
+        }
         CoreCommand::Call { name } => call(session, name),
         CoreCommand::Measure { files } => measure(session, *files),
     }
@@ -176,11 +182,16 @@ fn info(session: &Session<'_>) -> Result<(), CliError> {
     })
 }
 
-fn extract(session: &Session<'_>, file: &PathBuf) -> Result<(), CliError> {
-    let target = session.cwd.join(file);
+fn extract(session: &Session<'_>, file: &PathBuf, existing: Existing) -> Result<(), CliError> {
+    let target = OutputFile::at(&session.cwd.join(file))?;
     let component = session.component_bytes()?;
-    fs::write(&target, &component).map_err(|error| {
-        CliError::new(Exit::Failure, format_args!("cannot write {}: {error}", target.display()))
+    let is_there =
+        target.found() == Found::File && fs::read(target.path()).is_ok_and(|found| found == *component);
+    if target.found() == Found::File && existing == Existing::Stays && !is_there {
+        return Err(CliError::exists(file));
+    }
+    target.write(&component).map_err(|error| {
+        CliError::new(Exit::Failure, format_args!("cannot write {}: {error}", target.path().display()))
     })?;
     session.ui.report(&ExtractReport {
         file: file.clone(),

@@ -4,21 +4,28 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bundle_core::digest::Digest;
+use bundle_core::reference::Tag;
 use clap::Args;
 use serde::Serialize;
 
 use super::diff::find;
+use crate::bundle::Bundle;
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
 use crate::cli::session::{DEFAULT_TAG, Session, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, shown};
+use crate::output_file::{Existing, Found, OutputFile};
+use crate::remote::archive::Archive;
+use crate::remote::{Remote as _, Version};
 use crate::transfer::{Parts, copy_to_archive, export_files};
 
 /// Write a bundle to one file
 ///
 /// The file is a tar of an OCI image layout (`oci-archive:FILE`, which skopeo reads too) with all that the bundle needs,
 /// and has the same bytes whoever writes it. With --files it is a plain tar of the bundle's files instead, for those who
-/// have nothing but `tar`; it cannot be imported. Either appears when it is whole; a file of that name is replaced then.
+/// have nothing but `tar`; it cannot be imported. Either appears when it is whole. A file of that name stays as it is, unless
+/// it holds the same or --force says to replace it; where a link is of that name, the file that it leads to
+/// is written.
 /// Without a REF it is the bundle of the project's own remote.
 #[derive(Debug, Args)]
 #[command(allow_missing_positional = true)]
@@ -32,6 +39,9 @@ pub(crate) struct ExportArgs {
     /// Write a plain tar of the files, which any `tar` unpacks
     #[arg(long)]
     files: bool,
+    /// Replace a file that is there
+    #[arg(short, long)]
+    force: bool,
     /// Show what would be written, and write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -87,6 +97,16 @@ impl Report for ExportReport {
     }
 }
 
+/// Whether `target` is an archive of `bundle` alone, which would only be replaced by the same bytes.
+async fn is_archive_of(target: &OutputFile, tag: &Tag, bundle: &Bundle) -> bool {
+    let archive = Archive::new(target.path());
+    archive.tags().await.is_ok_and(|tags| tags == [tag.clone()])
+        && archive
+            .manifest(&Version::Tag(tag.clone()))
+            .await
+            .is_ok_and(|found| found.is_some_and(|found| found.digest == bundle.digest))
+}
+
 pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliError> {
     // A whole reference needs no project.
     let workspace = match args.reference {
@@ -96,20 +116,26 @@ pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliErr
     let reference = wanted_bundle(session, args.reference.as_deref(), workspace.as_ref())?;
     let tag = reference.tag.clone().map_or_else(|| DEFAULT_TAG.parse(), Ok)?;
     let file = session.cwd.join(&args.file);
+    let target = OutputFile::at(&file)?;
     let core = session.core()?;
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());
     let execution = Execution::of(args.dry_run);
     let format = if args.files { Format::Tar } else { Format::OciArchive };
+    let existing = if args.force { Existing::Goes } else { Existing::Stays };
     let report = session.runtime()?.block_on(async {
         let bundle = find(context, &reference).await?;
+        let is_kept = target.found() == Found::File && existing == Existing::Stays;
+        if is_kept && format == Format::OciArchive && !is_archive_of(&target, &tag, &bundle).await {
+            return Err(CliError::exists(&file));
+        }
         let parts = Parts::of(&bundle);
         match (execution, format) {
             (Execution::DryRun, _) => {}
             (Execution::Apply, Format::OciArchive) => {
                 copy_to_archive(
                     context.remote,
-                    &file,
+                    &target,
                     &tag,
                     &parts,
                     context.concurrency,
@@ -117,7 +143,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliErr
                 )
                 .await?;
             }
-            (Execution::Apply, Format::Tar) => export_files(context, &bundle, &file).await?,
+            (Execution::Apply, Format::Tar) => export_files(context, &bundle, &target, existing).await?,
         }
         let (blobs, bytes) = match format {
             Format::OciArchive => (Some(parts.sum().blobs), parts.sum().bytes),

@@ -1,6 +1,5 @@
 //! `import`: takes a bundle from an archive to a remote, or into a folder.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,16 +11,17 @@ use clap::Args;
 use serde::Serialize;
 
 use super::diff::find;
-use super::init::make_project;
-use super::pull::{Incoming, PullReport, pull_into};
+use super::init::{Entered, make_project};
+use super::pull::{Incoming, PullReport, plan_into, pull_into};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{DEFAULT_TAG, Session, absolute, configured, understand};
 use crate::cli::subject::one_bundle;
 use crate::cli::ui::{Report, bytes, counted, shown};
-use crate::project::folder::PROJECT_FOLDER;
-use crate::project::{Project, ProjectLock};
+use crate::leftovers::{Among, NewFolder};
+use crate::project::Project;
+use crate::project::folder::is_project;
 use crate::push::Force;
 use crate::remote::archive::Archive;
 use crate::remote::{Intent, Remote};
@@ -42,7 +42,7 @@ pub(crate) struct ImportArgs {
     to: Option<String>,
     /// Pull the files into this folder instead, which becomes a project if it is none
     #[arg(long, value_name = "DIR", conflicts_with = "to")]
-    dest: Option<PathBuf>,
+    pub(crate) dest: Option<PathBuf>,
     /// Move the tag whatever it names
     #[arg(short, long, conflicts_with = "dest")]
     force: bool,
@@ -205,30 +205,32 @@ async fn into_folder(
     source: Reference,
     bundle: Bundle,
 ) -> Result<PullReport, CliError> {
-    let execution = Execution::of(args.dry_run);
     let reference = match &source.tag {
         Some(tag) => source.with_tag(tag.clone()),
         None => source,
     };
-    // Goes when the command ends.
-    let stand_in = tempfile::tempdir()?;
-    let entered =
-        if folder.join(PROJECT_FOLDER).is_dir() || execution == Execution::DryRun && !is_empty(folder) {
-            enter(session, folder)?
-        } else if execution == Execution::DryRun {
-            enter(session, Project::create(stand_in.path())?.root())?
-        } else {
-            make_project(session, folder, &reference)?
-        };
     let mode = if args.overwrite { PullMode::Overwrite } else { PullMode::Safe };
-    pull_into(session, context, &entered, Incoming { reference, bundle, mode, execution }).await
+    let entered = if is_project(folder) { Some(enter(session, folder)?) } else { None };
+    let incoming = Incoming { reference, bundle, mode };
+    match (entered, Execution::of(args.dry_run)) {
+        (Some(entered), Execution::Apply) => pull_into(session, context, entered, incoming).await,
+        (None, Execution::Apply) => {
+            let entered = make_project(session, folder, &incoming.reference)?;
+            pull_into(session, context, entered, incoming).await
+        }
+        (Some(entered), Execution::DryRun) => {
+            Ok(plan_into(session, context, &entered.workspace, incoming)?.0)
+        }
+        (None, Execution::DryRun) => {
+            // An empty one stands for a folder that is not there, and goes when the command ends.
+            let stand_in = NewFolder::make(&std::env::temp_dir(), Among::OtherFiles)?;
+            let folder = if folder.exists() { folder } else { stand_in.path() };
+            let workspace = Workspace::load(Project::imagine(folder)?)?;
+            Ok(plan_into(session, context, &workspace, incoming)?.0)
+        }
+    }
 }
 
-fn enter(session: &Session<'_>, folder: &Path) -> Result<(ProjectLock, Workspace), CliError> {
-    session.lock(Project::find(folder)?, "import")
-}
-
-/// Whether nothing is in a folder, or no folder there.
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+fn enter(session: &Session<'_>, folder: &Path) -> Result<Entered, CliError> {
+    session.lock(&Project::find(folder)?, "import").map(Entered::existing)
 }

@@ -16,10 +16,11 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, absolute};
 use crate::cli::ui::Report;
 use crate::environment::{Environment, EnvironmentName, Environments, pin, pinned, place_of_project, switch};
-use crate::project::folder::PROJECT_FOLDER;
+use crate::project::folder::is_project;
 use crate::project::git::ignores_project_folder;
+use crate::project::new_project::Birth;
 use crate::project::settings::parse_size;
-use crate::project::{Config, Project, ProjectLock};
+use crate::project::{Config, NewProject, Project, ProjectLock};
 use crate::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
 
 /// Make a folder a project
@@ -79,12 +80,12 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     let reference = args.reference.as_deref().map(|text| parse_remote(text, &session.cwd)).transpose()?;
     let tag = args.tag.as_deref().map(str::parse::<Tag>).transpose()?;
     let namespace = args.namespace.as_deref().map(str::parse::<Namespace>).transpose()?;
-    let existed = folder.join(PROJECT_FOLDER).is_dir();
+    let existed = is_project(&folder);
     let known = if reference.is_none() { Environments::read()? } else { Environments::default() };
     if !existed && reference.is_none() {
         Home::find(&known, None, None, namespace.as_ref())?;
     }
-    let (_lock, workspace) = create(session, &folder)?;
+    let (new, _lock, workspace) = create(session, &folder)?;
     let mut config = workspace.config;
     let place = match (reference, &config.registry_ref) {
         (Some(reference), _) => Some(reference),
@@ -100,6 +101,7 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     config.write(&workspace.project)?;
     session.tell_lost_comments(&config);
     let gitignore_changed = ignore_in_git(workspace.project.root())?;
+    new.keep()?;
     let remote = config.registry_ref.as_ref().map(Reference::without_version);
     session.ui.report(&InitReport {
         root: workspace.project.root().to_owned(),
@@ -110,28 +112,50 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     })
 }
 
-/// Makes `folder` a project whose remote is at the place of `reference`.
+/// Makes `folder` a project whose remote is at the place of `reference`, if it is kept.
 pub(crate) fn make_project(
     session: &Session<'_>,
     folder: &Path,
     reference: &Reference,
-) -> Result<(ProjectLock, Workspace), CliError> {
-    let (lock, mut workspace) = create(session, folder)?;
+) -> Result<Entered, CliError> {
+    let (new, lock, mut workspace) = create(session, folder)?;
     workspace.config.set_value("registry_ref", reference.without_version().to_string().into())?;
     let tag = reference.tag.as_ref().unwrap_or(&workspace.config.default_tag).to_string();
     workspace.config.set_value("default_tag", tag.into())?;
     workspace.config.write(&workspace.project)?;
     ignore_in_git(workspace.root())?;
-    session.ui.note(format_args!("new project in {}", workspace.root().display()));
-    Ok((lock, workspace))
+    Ok(Entered { new: Some(new), lock, workspace })
 }
 
-fn create(session: &Session<'_>, folder: &Path) -> Result<(ProjectLock, Workspace), CliError> {
-    let project = Project::create(folder).map_err(|error| {
-        CliError::new(Exit::Failure, format_args!("cannot create {}: {error}", folder.display()))
-            .hint("name a folder, or one to be made, in a place that you may write to")
-    })?;
-    session.lock(project, "init")
+/// A project that a command holds the lock of.
+pub(crate) struct Entered {
+    /// Where it is one only if the command succeeds. Dropped first: what is taken away is taken away under the lock.
+    new: Option<NewProject>,
+    pub(crate) lock: ProjectLock,
+    pub(crate) workspace: Workspace,
+}
+
+impl Entered {
+    /// One that is there.
+    pub(crate) fn existing(project: (ProjectLock, Workspace)) -> Self {
+        Self { new: None, lock: project.0, workspace: project.1 }
+    }
+
+    /// The command succeeded.
+    pub(crate) fn keep(self, session: &Session<'_>) -> Result<(), CliError> {
+        if let Some(new) = self.new
+            && new.keep()? == Birth::Now
+        {
+            session.ui.note(format_args!("new project in {}", self.workspace.root().display()));
+        }
+        Ok(())
+    }
+}
+
+fn create(session: &Session<'_>, folder: &Path) -> Result<(NewProject, ProjectLock, Workspace), CliError> {
+    let (new, lock) = NewProject::begin(folder, GITIGNORE, |project| session.acquire(project, "init"))?;
+    let workspace = session.recovered(&lock)?;
+    Ok((new, lock, workspace))
 }
 
 pub(super) fn parse_remote(text: &str, cwd: &Path) -> Result<Reference, CliError> {

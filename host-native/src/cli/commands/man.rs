@@ -11,6 +11,7 @@ use crate::cli::args::Cli;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, counted, shown};
+use crate::output_file::OutputFile;
 
 /// Write the manual pages, one a command
 ///
@@ -56,7 +57,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ManArgs) -> Result<(), CliError>
         let page = clap_mangen::Man::new(command).source(version);
         let mut text = Vec::new();
         page.render(&mut text)?;
-        fs::write(folder.join(page.get_filename()), text).map_err(fault)?;
+        OutputFile::at(&folder.join(page.get_filename()))?.write(&text).map_err(fault)?;
         pages += 1;
     }
     session.ui.report(&ManReport { folder, pages })

@@ -11,14 +11,14 @@ use clap::Args;
 use serde::Serialize;
 
 use super::diff::find;
-use super::init::make_project;
+use super::init::{Entered, make_project};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
 use crate::cli::session::{Session, look, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, list};
+use crate::project::Project;
 use crate::project::folder::FindError;
-use crate::project::{Project, ProjectLock};
 use crate::pull::{PreparedPull, PullError, Pulled, apply, prepare};
 use crate::scan::Untracked;
 use crate::workspace::Workspace;
@@ -106,12 +106,11 @@ pub(super) struct Incoming {
     pub(super) reference: Reference,
     pub(super) bundle: Bundle,
     pub(super) mode: PullMode,
-    pub(super) execution: Execution,
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError> {
     let entered = enter(session, args)?;
-    let workspace = entered.as_ref().map(|(_, workspace)| workspace);
+    let workspace = entered.as_ref().map(|entered| &entered.workspace);
     let reference = wanted_bundle(session, args.reference.as_deref(), workspace)?;
     let core = session.core()?;
     let remote = session.remote(&reference)?;
@@ -119,18 +118,27 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
     let runtime = session.runtime()?;
     let cached = workspace.map_or(context, |workspace| context.with_cache(&workspace.project));
     let bundle = runtime.block_on(find(cached, &reference))?;
-    // A folder becomes a project only once there is something to pull into it.
-    let entered = match entered {
-        Some(entered) => entered,
-        None => make_project(session, &session.cwd, &reference)?,
-    };
     let mode = match (args.overwrite, args.restore_deleted) {
         (true, _) => PullMode::Overwrite,
         (false, true) => PullMode::RestoreDeleted,
         (false, false) => PullMode::Safe,
     };
-    let incoming = Incoming { reference, bundle, mode, execution: Execution::of(args.dry_run) };
-    let report = runtime.block_on(pull_into(session, context, &entered, incoming))?;
+    let incoming = Incoming { reference, bundle, mode };
+    let report = match (entered, Execution::of(args.dry_run)) {
+        (Some(entered), Execution::DryRun) => plan_into(session, context, &entered.workspace, incoming)?.0,
+        (None, Execution::DryRun) => {
+            let workspace = Workspace::load(Project::imagine(&session.cwd)?)?;
+            plan_into(session, context, &workspace, incoming)?.0
+        }
+        (Some(entered), Execution::Apply) => {
+            runtime.block_on(pull_into(session, context, entered, incoming))?
+        }
+        // A folder becomes a project only once there is something to pull into it.
+        (None, Execution::Apply) => {
+            let entered = make_project(session, &session.cwd, &incoming.reference)?;
+            runtime.block_on(pull_into(session, context, entered, incoming))?
+        }
+    };
     session.ui.report(&report)
 }
 
@@ -138,11 +146,29 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
 pub(super) async fn pull_into(
     session: &Session<'_>,
     context: Context<'_>,
-    (lock, workspace): &(ProjectLock, Workspace),
+    entered: Entered,
     incoming: Incoming,
 ) -> Result<PullReport, CliError> {
-    let Incoming { reference, bundle, mode, execution } = incoming;
+    let (lock, workspace) = (&entered.lock, &entered.workspace);
     let context = context.with_cache(&workspace.project);
+    let reference = incoming.reference.clone();
+    let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
+    let pulled = apply(context, workspace, lock, &reference, &prepared).await?;
+    session.tell_applied(&pulled.applied);
+    done(&mut report, &pulled);
+    report.requests = context.remote.requests();
+    entered.keep(session)?;
+    Ok(report)
+}
+
+/// Finds out what a pull would do, and changes nothing.
+pub(super) fn plan_into(
+    session: &Session<'_>,
+    context: Context<'_>,
+    workspace: &Workspace,
+    incoming: Incoming,
+) -> Result<(PullReport, PreparedPull), CliError> {
+    let Incoming { reference, bundle, mode } = incoming;
     let extra: Vec<BundlePath> = bundle.files().iter().map(|file| file.path.clone()).collect();
     let found = look(workspace, &extra, Untracked::Skip, session.ui.progress().as_ref())?;
     let prepared = prepare(context, workspace, bundle, found, mode)?;
@@ -150,20 +176,15 @@ pub(super) async fn pull_into(
         return Err(PullError::blocked(&prepared).into());
     }
     let mut report = planned(&reference, &prepared);
-    if execution == Execution::Apply {
-        let pulled = apply(context, workspace, lock, &reference, &prepared).await?;
-        session.tell_applied(&pulled.applied);
-        done(&mut report, &pulled);
-    }
     report.requests = context.remote.requests();
-    Ok(report)
+    Ok((report, prepared))
 }
 
 /// The project that the user is in; none where one is to be made.
-fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<(ProjectLock, Workspace)>, CliError> {
+fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<Entered>, CliError> {
     match Project::find(&session.cwd) {
-        Ok(project) => session.lock(project, "pull").map(Some),
-        Err(FindError::NoProject { .. }) if args.reference.is_some() && !args.dry_run => Ok(None),
+        Ok(project) => session.lock(&project, "pull").map(Entered::existing).map(Some),
+        Err(FindError::NoProject { .. }) if args.reference.is_some() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

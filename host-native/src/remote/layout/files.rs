@@ -9,6 +9,8 @@ use bundle_core::digest::{Digest, Hasher};
 use tempfile::NamedTempFile;
 
 use super::PIECE_BYTES;
+use crate::file_lock::{self, Held};
+use crate::project::atomic::make_folders;
 use crate::remote::disk::{OWN_PREFIX, cannot, is_absent, new_file, open_regular, put_in_place};
 use crate::remote::image_layout::{
     Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch, is_marker, marker,
@@ -49,11 +51,11 @@ impl Directory {
     }
 
     /// Waits until no other process writes to the index; the lock lasts as long as the file is held.
-    pub(super) fn lock(&self) -> Result<File, RemoteError> {
+    pub(super) fn lock(&self) -> Result<(Held, File), RemoteError> {
         let path = self.root.join(format!("{OWN_PREFIX}lock"));
         let file = File::options().create(true).append(true).open(&path).map_err(cannot("lock", &path))?;
-        file.lock().map_err(cannot("lock", &path))?;
-        Ok(file)
+        let held = file_lock::lock(&file, &path).map_err(cannot("lock", &path))?;
+        Ok((held, file))
     }
 
     /// Makes the directory a layout where it is not one yet.
@@ -63,13 +65,13 @@ impl Directory {
     /// [`RemoteError::NotALayout`] where it holds files and is none: they are someone's.
     pub(super) fn prepare(&self) -> Result<(), RemoteError> {
         if !self.root.join(MARKER_FILE).exists() {
-            fs::create_dir_all(&self.root).map_err(cannot("write", &self.root))?;
+            make_folders(&self.root).map_err(cannot("write", &self.root))?;
             self.refuse_foreign()?;
             self.write_file(&self.root.join(MARKER_FILE), marker().as_bytes())?;
         }
         self.check_version()?;
         let blobs = self.blobs();
-        fs::create_dir_all(&blobs).map_err(cannot("write", &blobs))?;
+        make_folders(&blobs).map_err(cannot("write", &blobs))?;
         self.inside(&blobs).map(drop)
     }
 

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -57,7 +58,9 @@ async fn goes_into_an_archive_and_out_of_it() {
     verify(&source, &parts).await.unwrap();
     let files = [1, 8].map(|concurrency| (concurrency, folder.path().join(format!("{concurrency}.tar"))));
     for (concurrency, file) in &files {
-        copy_to_archive(&source, file, &tag, &parts, *concurrency, &Silent).await.unwrap();
+        copy_to_archive(&source, &OutputFile::at(file).unwrap(), &tag, &parts, *concurrency, &Silent)
+            .await
+            .unwrap();
     }
     let [one, eight] = files.map(|(_, file)| fs::read(file).unwrap());
     assert!(one == eight, "the order of events does not show");
@@ -93,7 +96,9 @@ async fn wrong_bytes_do_not_arrive() {
         let tag = "v1".parse().unwrap();
         for fault in [
             verify(&*source, &parts).await.unwrap_err(),
-            copy_to_archive(&*source, &file, &tag, &parts, 8, &Silent).await.unwrap_err(),
+            copy_to_archive(&*source, &OutputFile::at(&file).unwrap(), &tag, &parts, 8, &Silent)
+                .await
+                .unwrap_err(),
             copy_to_remote(&source, &target, &parts, 8, &silent()).await.unwrap_err(),
         ] {
             assert!(matches!(fault, RemoteError::Digest { .. }), "{fault}");

@@ -10,6 +10,7 @@ mod packed;
 mod record;
 mod version;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::digest::Digest;
 use bundle_core::index::{BundleIndex, version_of};
-use bundle_core::layout::{Layout, LayoutChoice, Rewrite};
+use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
 use bundle_core::path::BundlePath;
 use bundle_core::placement::{PackLimits, Placement};
@@ -110,12 +111,53 @@ pub struct Destination {
     pub tags: Vec<(Tag, Option<Digest>)>,
     /// The version to publish, if it is to be one: a tag that is not there yet, and is written before the others.
     pub version: Option<Tag>,
+    /// The blobs of `replaces` that the place has lost, as far as [`Destination::find_lost`] has asked: then nothing of
+    /// that bundle serves again.
+    pub lost: Vec<Digest>,
 }
 
 impl Destination {
     /// The bundle whose packs the new one builds on.
     fn with_packs(&self) -> Option<&Bundle> {
-        self.replaces.as_ref().or(self.stock.as_ref())
+        if self.lost.is_empty() { self.replaces.as_ref().or(self.stock.as_ref()) } else { None }
+    }
+
+    /// Asks for each blob of the bundle that is replaced whether the place has it still: one request a blob.
+    pub async fn find_lost(&mut self, context: Context<'_>) -> Result<(), PushError> {
+        let Some(bundle) = &self.replaces else { return Ok(()) };
+        let view = &bundle.manifest_view;
+        let blobs: BTreeMap<Digest, &Descriptor> = view
+            .layers
+            .iter()
+            .chain([&view.index])
+            // Some registries take no empty blob, and no reader asks for one.
+            .filter(|blob| blob.size > 0)
+            .map(|blob| (blob.digest, blob))
+            .collect();
+        self.lost = stream::iter(blobs)
+            .map(async |(digest, blob)| {
+                let is_there = context.remote.has_blob(blob).await.map_err(OpenError::from)?;
+                Ok::<_, OpenError>((!is_there).then_some(digest))
+            })
+            .buffered(context.concurrency)
+            .try_filter_map(async |lost| Ok(lost))
+            .try_collect()
+            .await?;
+        Ok(())
+    }
+
+    /// The layout of the new bundle, of `files` files with `bytes` bytes, and whether all content is written anew.
+    fn choose_layout(
+        &self,
+        context: Context<'_>,
+        policy: LayoutPolicy,
+        files: u64,
+        bytes: u64,
+    ) -> Result<LayoutChoice, PushError> {
+        let current = self.replaces.as_ref().map(|bundle| bundle.index_view.layout);
+        let choice = context.core.choose_layout(policy, current, files, bytes)?;
+        // What is lost of the bundle before comes from here again, and which files it was of is not asked.
+        Ok(if self.lost.is_empty() { choice } else { LayoutChoice { rewrite: Rewrite::Always, ..choice } })
     }
 }
 
@@ -139,7 +181,7 @@ pub async fn open_destination(
         .await?;
     let mut tags = vec![(first.clone(), replaces.as_ref().map(|bundle| bundle.digest))];
     tags.extend(others);
-    Ok(Destination { replaces, stock, tags, version: None })
+    Ok(Destination { replaces, stock, tags, version: None, lost: Vec::new() })
 }
 
 /// A bundle at the place of `reference` that the project has pushed or pulled.
@@ -179,7 +221,15 @@ pub async fn look_and_pack<'a>(
     let (mut opened, mut packs, mut choice) = (None, None, None);
     let scan = engine(|bridge| {
         std::thread::scope(|scope| {
-            let open = move || bridge.wait(open_destination(context, workspace, reference, tags));
+            let open = move || {
+                bridge.wait(async {
+                    let mut destination = open_destination(context, workspace, reference, tags).await?;
+                    if force == Force::Yes {
+                        destination.find_lost(context).await?;
+                    }
+                    Ok::<_, PushError>(destination)
+                })
+            };
             let opening = start(scope, "open", open)?;
             let read = |found: &Found<'_>| {
                 let destination = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -190,9 +240,8 @@ pub async fn look_and_pack<'a>(
                     return Ok(found.hash_unknown(progress)?);
                 }
                 let policy = workspace.config.layout;
-                let current = before.map(|bundle| bundle.index_view.layout);
                 let (count, bytes) = (found.len() as u64, found.bytes());
-                match *choice.insert(context.core.choose_layout(policy, current, count, bytes)?) {
+                match *choice.insert(destination.choose_layout(context, policy, count, bytes)?) {
                     // Where everything would be written anew, something must have changed first.
                     LayoutChoice { layout: Layout::Files, .. }
                     | LayoutChoice { rewrite: Rewrite::IfChanged, .. } => Ok(found.hash_unknown(progress)?),
@@ -232,34 +281,27 @@ pub fn prepare<'a>(
     destination: Destination,
     looked: Looked<'a>,
 ) -> Result<PreparedPush<'a>, PushError> {
-    let (Destination { replaces, stock, tags, version }, Looked { scan, choice, sent }) =
-        (destination, looked);
-    let Some((first, _)) = tags.first() else { return Err(PushError::NoTag) };
+    let Looked { scan, choice, sent } = looked;
+    let replaces = destination.replaces.as_ref();
+    let Some((first, _)) = destination.tags.first() else { return Err(PushError::NoTag) };
     // Without a bundle under that tag there is nothing that both could have agreed on.
-    let base =
-        replaces.as_ref().map(|bundle| workspace.base_for_push(reference, first, bundle)).unwrap_or_default();
+    let base = replaces.map(|bundle| workspace.base_for_push(reference, first, bundle)).unwrap_or_default();
     let nothing = ByPath::default();
-    let remote = replaces.as_ref().map_or(&nothing, Bundle::files);
+    let remote = replaces.map_or(&nothing, Bundle::files);
     let sides = Sides { local: &scan.files, remote, base: &base, tracked: &workspace.tracked };
-    let current = replaces.as_ref().map(|bundle| bundle.index_view.layout);
     let choice = match choice {
         Some(choice) => choice,
         None => {
             let (count, bytes) = (scan.files.len() as u64, total_size(&scan.files));
-            context.core.choose_layout(workspace.config.layout, current, count, bytes)?
+            destination.choose_layout(context, workspace.config.layout, count, bytes)?
         }
     };
     let mut plan = context.core.plan_push(sides, choice.rewrite)?;
-    if let Some(stock) = stock.as_ref().filter(|stock| stock.index_view.layout == choice.layout) {
+    let stock = destination.stock.as_ref();
+    if let Some(stock) = stock.filter(|stock| stock.index_view.layout == choice.layout) {
         plan.serve_from(stock.files().iter().map(|file| file.digest), &scan.files);
     }
-    Ok(PreparedPush {
-        plan,
-        layout: choice.layout,
-        destination: Destination { replaces, stock, tags, version },
-        scan,
-        sent,
-    })
+    Ok(PreparedPush { plan, layout: choice.layout, destination, scan, sent })
 }
 
 /// How large the packs of a bundle of `files` become.

@@ -37,6 +37,7 @@ mod python_project;
 #[cfg(unix)]
 mod refused_changes;
 mod registry;
+mod repair;
 mod repos;
 mod resuming;
 mod resuming_later;

@@ -428,7 +428,10 @@ impl From<RemoteError> for CliError {
             RemoteError::ChangedWhileRead { .. } => {
                 "run the command again when the file is no longer being written"
             }
-            RemoteError::Missing { .. } => "the registry may have collected it: push it again",
+            RemoteError::Missing { .. } => {
+                "the registry may have collected it: `modelops-bundle push --force`, in a project that has the files, sends \
+                 again what is lost"
+            }
             RemoteError::Io { .. } => "check the path, its permissions and the free space",
             RemoteError::NotALayout { .. } => "name another folder, or an empty one",
             RemoteError::OutsideLayout { .. } => {
@@ -929,8 +932,8 @@ impl From<CatalogError> for CliError {
     }
 }
 
-const IS_DAMAGED: &str = "get the bundle again from where it is whole; a push of a project that has its files, to another \
-                          repository, makes a new one";
+const IS_DAMAGED: &str = "blobs that are lost come back by `modelops-bundle push --force` in a project that has the files; \
+                          for blobs that are there and damaged, push to another repository, or copy from where it is whole";
 
 impl CliError {
     /// A bundle was found to be damaged before anything was done with it.

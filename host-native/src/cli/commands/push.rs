@@ -41,7 +41,7 @@ pub(crate) struct PushArgs {
     /// patch. Where nothing differs from it, nothing is written.
     #[arg(long, value_name = "KIND")]
     bump: Option<BumpArg>,
-    /// Undo what others changed, and move tags whatever they name
+    /// Undo what others changed, move tags whatever they name, and send again what the remote has lost
     #[arg(short, long)]
     force: bool,
     /// Show what would be pushed, and send nothing
@@ -150,6 +150,9 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         let (destination, found) = match (execution, bump) {
             (_, Some(bump)) => {
                 let mut destination = open_destination(context, &workspace, &reference, &tags).await?;
+                if force == Force::Yes {
+                    destination.find_lost(context).await?;
+                }
                 // Nothing is sent before it is known whether there is anything to publish.
                 let found = look_here()?;
                 let highest = find_highest(context).await?;
@@ -163,7 +166,11 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                 (destination, found.into())
             }
             (Execution::DryRun, None) => {
-                (open_destination(context, &workspace, &reference, &tags).await?, look_here()?.into())
+                let mut destination = open_destination(context, &workspace, &reference, &tags).await?;
+                if force == Force::Yes {
+                    destination.find_lost(context).await?;
+                }
+                (destination, look_here()?.into())
             }
             (Execution::Apply, None) => {
                 look_and_pack(context, &lock, &workspace, &reference, &tags, force).await?
@@ -171,6 +178,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         };
         let prepared = prepare(context, &workspace, &reference, destination, found)?;
         warn_of_what_is_undone(session, &prepared, force);
+        tell_lost(session, &prepared);
         warn_of_names(session, &prepared);
         let mut report = planned(&reference.without_version().to_string(), &prepared);
         if execution == Execution::Apply {
@@ -240,6 +248,17 @@ fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>, fo
          unless a tag names it",
         counted(plan.overwrite.len(), "file")
     ));
+}
+
+/// Says that the place has lost some of the bundle, which is sent again.
+fn tell_lost(session: &Session<'_>, prepared: &PreparedPush<'_>) {
+    let lost = &prepared.destination.lost;
+    if let Some(first) = lost.first() {
+        session.ui.warning(format_args!(
+            "the remote has lost {} of the bundle that this replaces, {first} among them: all of its content is sent again",
+            counted(lost.len(), "blob")
+        ));
+    }
 }
 
 /// Some systems could not pull what is pushed here.

@@ -114,7 +114,7 @@ fn decode(frame: &[u8], content: &mut [u8]) -> Result<usize, CompressionError> {
     if !is_whole || !source.is_empty() {
         return Err(CompressionError::followed());
     }
-    let decoded = decoder.collect().unwrap_or_default();
+    let decoded = decoder.collect().ok_or_else(CompressionError::followed)?;
     if let Some(content) = content.get_mut(..decoded.len()) {
         content.copy_from_slice(&decoded);
     }
@@ -128,7 +128,10 @@ fn content_size(frame: &[u8]) -> Result<u64, CompressionError> {
     let (descriptor, rest) = rest.split_first().ok_or_else(fault)?;
     let is_single_segment = descriptor & 0x20 != 0;
     let window = usize::from(!is_single_segment);
-    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let dictionary = match descriptor & 3 {
+        3 => 4,
+        other => usize::from(other),
+    };
     let (length, more) = match descriptor >> 6 {
         0 => (usize::from(is_single_segment), 0),
         1 => (2, 256),
@@ -140,7 +143,7 @@ fn content_size(frame: &[u8]) -> Result<u64, CompressionError> {
         return Err(fault());
     }
     let mut size = [0; 8];
-    size[..length].copy_from_slice(field);
+    size.iter_mut().zip(field).for_each(|(byte, from)| *byte = *from);
     let size = u64::from_le_bytes(size).saturating_add(more);
     // No frame need look further back than its content is long, and no decoder need hold more than that.
     match rest.first().filter(|_| !is_single_segment) {

@@ -120,10 +120,10 @@ impl Unsettled {
         }
         // They are sorted and free of repetitions, as the sides are.
         Self {
-            local: ByPath::new(local).unwrap_or_default(),
-            remote: ByPath::new(remote).unwrap_or_default(),
-            base: ByPath::new(base).unwrap_or_default(),
-            tracked: ByPath::new(tracked).unwrap_or_default(),
+            local: ByPath::keeping_first(local),
+            remote: ByPath::keeping_first(remote),
+            base: ByPath::keeping_first(base),
+            tracked: ByPath::keeping_first(tracked),
         }
     }
 

@@ -56,6 +56,7 @@ const PREFIX: &str = "sha256:";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl fmt::Display for Digest {
+    #[expect(clippy::indexing_slicing, reason = "pairs have two bytes, and half a byte is below 16")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0; PREFIX.len() + 64];
         let (prefix, hex) = text.split_at_mut(PREFIX.len());
@@ -64,7 +65,7 @@ impl fmt::Display for Digest {
             pair[0] = HEX[usize::from(byte >> 4)];
             pair[1] = HEX[usize::from(byte & 15)];
         }
-        f.pad(std::str::from_utf8(&text).unwrap_or_default())
+        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -77,6 +78,7 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = DigestError;
 
+    #[expect(clippy::indexing_slicing, reason = "pairs have two bytes, and there are 256 nibbles")]
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let Some(hex) = text.strip_prefix(PREFIX) else {
             return Err(match text.split_once(':') {
@@ -109,6 +111,7 @@ fn is_algorithm(text: &str) -> bool {
 }
 
 /// What each byte stands for as a hex digit; more than 15 where it is none.
+#[expect(clippy::indexing_slicing, reason = "worked out when this is compiled: it would not be")]
 const NIBBLES: [u8; 256] = {
     let mut nibbles = [u8::MAX; 256];
     let mut value: u8 = 0;

@@ -83,7 +83,7 @@ impl BundleIndex {
             Entry { file: file.clone(), runs: Vec::new(), other }
         });
         // `files` is sorted and free of repetitions, so its entries are.
-        let entries = ByPath::new(entries.collect()).unwrap_or_default();
+        let entries = ByPath::keeping_first(entries.collect());
         Self { layout: Layout::Files, entries, packs: Vec::new(), other: self.other.clone() }
     }
 
@@ -157,7 +157,7 @@ impl BundleIndex {
 
     /// Its files.
     pub fn files(&self) -> ByPath<File> {
-        ByPath::new(self.entries.iter().map(|entry| entry.file.clone()).collect()).unwrap_or_default()
+        ByPath::keeping_first(self.entries.iter().map(|entry| entry.file.clone()).collect())
     }
 
     /// Named lists of texts at `field`, such as `layers` and `roles`; whatever has another shape is left out.
@@ -668,8 +668,9 @@ impl<'de> Visitor<'de> for RawFilesVisitor {
         // Sorting shows a repeated key without a second copy of every path.
         if !files.is_sorted_by(|a, b| a.0 < b.0) {
             files.sort_by(|a, b| a.0.cmp(&b.0));
-            if let Some(pair) = files.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-                return Err(repeated_key(&pair[0].0));
+            let mut pairs = files.iter().zip(files.iter().skip(1));
+            if let Some(((repeated, _), _)) = pairs.find(|((one, _), (next, _))| one == next) {
+                return Err(repeated_key(repeated));
             }
         }
         Ok(RawFiles(files))

@@ -6,6 +6,11 @@
 //! compare, at [`plan`] for what is to be done about it.
 
 #![forbid(unsafe_code)]
+// A panic would end the component as a trap without a message.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 pub mod canonical;
 pub mod chunk;

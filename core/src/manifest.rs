@@ -127,6 +127,7 @@ impl Manifest {
     }
 
     /// Writes the manifest in canonical JSON.
+    #[expect(clippy::indexing_slicing, reason = "the value is an object")]
     pub fn to_json(&self) -> String {
         let mut value = json!({
             "schemaVersion": 2,
@@ -152,6 +153,7 @@ fn read<'a, T: Deserialize<'a>>(
         .map_err(|error| ManifestError::Field { field, reason: error.to_string() })
 }
 
+#[expect(clippy::indexing_slicing, reason = "the value is an object")]
 fn descriptor_json(descriptor: &Descriptor) -> Value {
     let mut value = json!({
         "mediaType": descriptor.media_type,

@@ -33,6 +33,7 @@ pub(crate) fn is_noise(bytes: &[u8]) -> bool {
 }
 
 /// How often each value comes.
+#[expect(clippy::indexing_slicing, reason = "tables have a place for each byte")]
 fn counts(bytes: &[u8]) -> [u32; 256] {
     // In turn into four tables: a processor waits for a count that it has only just written.
     let mut tables = [[0_u32; 256]; 4];

@@ -54,7 +54,9 @@ impl Placement {
     #[must_use]
     pub fn compact(self) -> Self {
         let mut is_used = vec![false; self.packs.len()];
-        self.runs.iter().for_each(|run| is_used[run.pack as usize] = true);
+        for run in &self.runs {
+            is_used.get_mut(run.pack as usize).into_iter().for_each(|is_used| *is_used = true);
+        }
         let mut numbers = Vec::with_capacity(self.packs.len());
         let mut next = 0;
         for is_used in &is_used {
@@ -62,7 +64,9 @@ impl Placement {
             next += u32::from(*is_used);
         }
         let packs = self.packs.into_iter().zip(&is_used).filter(|(_, is_used)| **is_used);
-        let renumbered = |run: Run| Run { pack: numbers[run.pack as usize], ..run };
+        // A run of no pack stays one, which whoever reads it refuses.
+        let number = |pack: u32| numbers.get(pack as usize).copied().unwrap_or(u32::MAX);
+        let renumbered = |run: Run| Run { pack: number(run.pack), ..run };
         Self {
             packs: packs.map(|(pack, _)| pack).collect(),
             runs: self.runs.into_iter().map(renumbered).collect(),

@@ -91,16 +91,28 @@ impl<T: HasPath> ByPath<T> {
     pub fn new(mut facts: Vec<T>) -> Result<Self, RepeatedPath> {
         if !facts.is_sorted_by(|a, b| a.path() < b.path()) {
             facts.sort_by(|a, b| a.path().cmp(b.path()));
-            if let Some(pair) = facts.windows(2).find(|pair| pair[0].path() == pair[1].path()) {
-                return Err(RepeatedPath { path: pair[0].path().clone() });
+            let mut pairs = facts.iter().zip(facts.iter().skip(1));
+            if let Some((repeated, _)) = pairs.find(|(one, next)| one.path() == next.path()) {
+                return Err(RepeatedPath { path: repeated.path().clone() });
             }
         }
         Ok(Self(facts))
     }
 
+    /// Sorts `facts`; of several at one path the first one stays.
+    ///
+    /// For facts that are made of sorted ones, so that there can be only one at each path.
+    pub fn keeping_first(mut facts: Vec<T>) -> Self {
+        if !facts.is_sorted_by(|a, b| a.path() < b.path()) {
+            facts.sort_by(|a, b| a.path().cmp(b.path()));
+            facts.dedup_by(|later, first| later.path() == first.path());
+        }
+        Self(facts)
+    }
+
     /// The fact at `path`.
     pub fn at(&self, path: &BundlePath) -> Option<&T> {
-        self.0.binary_search_by(|fact| fact.path().cmp(path)).ok().map(|at| &self.0[at])
+        self.0.binary_search_by(|fact| fact.path().cmp(path)).ok().and_then(|at| self.0.get(at))
     }
 
     /// Every pair of a path and another one that would have to be its folder.
@@ -117,7 +129,7 @@ impl<T: HasPath> ByPath<T> {
             last_folder = folder;
             path.folders().find_map(|folder| {
                 let at = self.0.binary_search_by(|fact| fact.path().as_str().cmp(folder)).ok()?;
-                Some((self.0[at].path(), path))
+                Some((self.0.get(at)?.path(), path))
             })
         })
     }
@@ -186,6 +198,18 @@ pub struct RepeatedPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_facts_at_one_path_the_first_stays_and_none_goes_with_it() {
+        let fact = |path: &str, executable| SyncedFile {
+            path: path.parse().unwrap(),
+            digest: Digest::of(path.as_bytes()),
+            executable: Some(executable),
+        };
+        let facts = vec![fact("b", true), fact("a", false), fact("b", false)];
+        assert!(ByPath::new(facts.clone()).is_err());
+        assert_eq!(ByPath::keeping_first(facts).into_vec(), [fact("a", false), fact("b", true)]);
+    }
 
     #[test]
     fn paths_become_a_set_in_order() {

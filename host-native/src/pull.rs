@@ -54,8 +54,7 @@ pub fn prepare(
     let base = workspace.base_for_pull();
     let sides =
         Sides { local: &scan.files, remote: bundle.files(), base: &base, tracked: &workspace.tracked };
-    // A scan lists each obstacle once.
-    let obstacles = ByPath::new(scan.obstacles.clone()).unwrap_or_default();
+    let obstacles: ByPath<BundlePath> = scan.obstacles.iter().cloned().collect();
     let plan = context.core.plan_pull(sides, mode, &obstacles)?;
     Ok(PreparedPull { plan, bundle, scan })
 }
@@ -120,7 +119,7 @@ fn after(
     tracked.extend(files.iter().map(|file| file.path.clone()));
     tracked.sort();
     tracked.dedup();
-    let tracked = format_tracked(&ByPath::new(tracked).unwrap_or_default());
+    let tracked = format_tracked(&tracked.into_iter().collect());
     let state = state.to_json().map_err(|source| PullError::State { source })?;
     Ok(StateAfter { state, tracked })
 }

@@ -69,7 +69,7 @@ impl Workspace {
             });
         }
         // One path more, which was not among them.
-        ByPath::new(base).unwrap_or_default()
+        ByPath::keeping_first(base)
     }
 
     /// Whether the project has pushed or pulled this very bundle itself: then there is nothing in it that it has not seen.

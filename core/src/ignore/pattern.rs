@@ -93,6 +93,7 @@ impl Glob {
     }
 
     /// Follows all ways through the pattern at once: the time is at most its length times that of the text.
+    #[expect(clippy::indexing_slicing, reason = "there is a place for each token and one behind them")]
     fn matches(&self, text: &[u8]) -> bool {
         let mut here = vec![false; self.tokens.len() + 1];
         let mut next = here.clone();
@@ -120,6 +121,10 @@ impl Glob {
     }
 
     /// Goes to a place, and past the tokens behind it that may match nothing.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a place has a token behind it before there is another place"
+    )]
     fn enter(&self, places: &mut [bool], mut at: usize) {
         while !places[at] {
             places[at] = true;
@@ -135,10 +140,12 @@ impl Glob {
 struct ByteSet([u64; 4]);
 
 impl ByteSet {
+    #[expect(clippy::indexing_slicing, reason = "a byte divided by 64 is below four")]
     fn add(&mut self, byte: u8) {
         self.0[usize::from(byte / 64)] |= 1 << (byte % 64);
     }
 
+    #[expect(clippy::indexing_slicing, reason = "a byte divided by 64 is below four")]
     fn holds(&self, byte: u8) -> bool {
         byte != b'/' && self.0[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
     }
@@ -169,11 +176,12 @@ fn parse_class(rest: &mut &[u8]) -> Option<ByteSet> {
             }
             (b'[', _, [b':', named @ ..]) => {
                 let end = named.iter().position(|byte| *byte == b']')?;
-                match named[..end].split_last() {
+                let (name, behind) = named.split_at_checked(end)?;
+                match name.split_last() {
                     Some((b':', name)) => {
                         let is_meant = named_class(name)?;
                         (0..=u8::MAX).filter(is_meant).for_each(|byte| bytes.add(byte));
-                        *rest = &named[end + 1..];
+                        *rest = behind.get(1..)?;
                         from = None;
                     }
                     _ => {

@@ -101,8 +101,10 @@ impl PullPlan {
         }
         self.sources.iter_mut().for_each(|source| source.local = None);
         for file in local {
-            if let Ok(at) = self.sources.binary_search_by_key(&file.digest, |source| source.digest) {
-                self.sources[at].local.get_or_insert_with(|| file.path.clone());
+            if let Ok(at) = self.sources.binary_search_by_key(&file.digest, |source| source.digest)
+                && let Some(source) = self.sources.get_mut(at)
+            {
+                source.local.get_or_insert_with(|| file.path.clone());
             }
         }
     }
@@ -124,9 +126,7 @@ fn decide(change: Change, remote: Option<&File>, mode: PullMode) -> Step {
 /// A file that stays cannot be the folder of one that comes, nor lie below it.
 fn block_what_cannot_stand(plan: &mut PullPlan, written: &[&File], mut standing: Vec<BundlePath>) {
     standing.extend(written.iter().map(|file| file.path.clone()));
-    let Ok(standing) = ByPath::new(standing) else {
-        return;
-    };
+    let standing: ByPath<BundlePath> = standing.into_iter().collect();
     let in_the_way: BTreeSet<&BundlePath> =
         standing.nested().flat_map(|(folder, below)| [folder, below]).collect();
     let conflict = |path: &BundlePath| PathChange { path: path.clone(), change: Change::Conflict };

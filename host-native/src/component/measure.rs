@@ -31,7 +31,7 @@ pub struct Cost {
 pub fn measure(core: &Core, files: usize) -> Result<Vec<Cost>, FactsError> {
     let (local, remote) = (tree(files, 1), tree(files, 2));
     let base = synced(&remote);
-    let tracked = ByPath::new(local.iter().map(|file| file.path.clone()).collect()).unwrap_or_default();
+    let tracked = local.iter().map(|file| file.path.clone()).collect();
     let sides = Sides { local: &local, remote: &remote, base: &base, tracked: &tracked };
     let (rewrite, mode, obstacles) = (Rewrite::No, PullMode::Overwrite, ByPath::default());
     Ok(vec![
@@ -81,5 +81,5 @@ fn tree(files: usize, version: usize) -> ByPath<File> {
             if number.is_multiple_of(100) { format!("{number} {version}") } else { number.to_string() };
         Some(File { path, digest: Digest::of(content.as_bytes()), size: 4096, executable: false })
     };
-    ByPath::new((0..files).filter_map(file).collect()).unwrap_or_default()
+    ByPath::keeping_first((0..files).filter_map(file).collect())
 }

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use bundle_core::snapshot::ByPath;
 use clap::Args;
 use serde::Serialize;
 
@@ -92,8 +91,7 @@ pub(crate) fn run(session: &Session<'_>, args: &AddArgs) -> Result<(), CliError>
     if Execution::of(args.dry_run) == Execution::Apply && !added.is_empty() {
         let mut tracked = workspace.tracked.into_vec();
         tracked.extend(added);
-        // Neither list holds a path of the other.
-        write_tracked(&workspace.project, &ByPath::new(tracked).unwrap_or_default())?;
+        write_tracked(&workspace.project, &tracked.into_iter().collect())?;
     }
     session.ui.report(&report)
 }

@@ -236,10 +236,7 @@ fn two_sides<'a>(
 }
 
 fn paths(one: &ByPath<File>, other: &ByPath<File>) -> ByPath<BundlePath> {
-    let mut paths: Vec<_> = one.iter().chain(other).map(|file| file.path.clone()).collect();
-    paths.sort();
-    paths.dedup();
-    ByPath::new(paths).unwrap_or_default()
+    one.iter().chain(other).map(|file| file.path.clone()).collect()
 }
 
 #[cfg(test)]

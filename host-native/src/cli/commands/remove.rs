@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use bundle_core::path::BundlePath;
-use bundle_core::snapshot::ByPath;
 use cap_std::fs::Dir;
 use clap::Args;
 use serde::Serialize;
@@ -75,7 +74,7 @@ pub(crate) fn run(session: &Session<'_>, args: &RemoveArgs) -> Result<(), CliErr
         }
         let removed: BTreeSet<_> = selection.paths.iter().collect();
         let kept: Vec<_> = workspace.tracked.iter().filter(|path| !removed.contains(path)).cloned().collect();
-        write_tracked(&workspace.project, &ByPath::new(kept).unwrap_or_default())?;
+        write_tracked(&workspace.project, &kept.into_iter().collect())?;
         if args.rm {
             delete(&mut parents, &selection.paths)?;
         }

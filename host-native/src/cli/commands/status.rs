@@ -362,7 +362,7 @@ fn last_agreed(workspace: &Workspace, found: &Scan) -> ByPath<File> {
         size: 0,
         executable: synced.executable.unwrap_or_else(|| is_executable_here(&synced.path)),
     });
-    ByPath::new(files.collect()).unwrap_or_default()
+    ByPath::keeping_first(files.collect())
 }
 
 fn report<'a>(

@@ -1,10 +1,12 @@
 //! A bundle on a remote, opened: its documents as exact bytes, and the views that the core has of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
 use bundle_core::foreign::{self, Foreign};
 use bundle_core::index::BundleIndex;
+use bundle_core::plan::fetch::{Disproportion, check_proportion};
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File};
 use bytes::Bytes;
@@ -29,10 +31,22 @@ pub struct Context<'a> {
     pub remote: &'a dyn Remote,
     /// How many transfers run at the same time.
     pub concurrency: usize,
+    /// What bundles may claim.
+    pub claims: Claims,
     /// A project whose cache may keep what is learnt of bundles.
     pub cache: Option<&'a Project>,
     /// Who is told how it gets on.
     pub progress: &'a Arc<dyn Progress>,
+}
+
+/// What a bundle may claim of the sizes of its files before the first byte of them is here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claims {
+    /// What is plausible for what is stored of it, and fits on the disk.
+    #[default]
+    Plausible,
+    /// Anything: the user said so.
+    Any,
 }
 
 impl<'a> Context<'a> {
@@ -59,6 +73,18 @@ pub struct Bundle {
 }
 
 impl Bundle {
+    /// Refuses a bundle whose files are too large for what is stored of them, unless that was allowed.
+    pub(crate) fn check_claims(&self, claims: Claims) -> Result<(), Disproportion> {
+        let blobs: BTreeMap<Digest, u64> =
+            self.manifest_view.layers.iter().map(|layer| (layer.digest, layer.size)).collect();
+        match claims {
+            Claims::Any => Ok(()),
+            Claims::Plausible => {
+                check_proportion(self.files().iter().map(|file| file.size), blobs.into_values())
+            }
+        }
+    }
+
     /// Its files.
     pub fn files(&self) -> &ByPath<File> {
         &self.index_view.files

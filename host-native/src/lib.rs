@@ -9,7 +9,7 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use modelops_bundle::bundle::{Context, open};
+//! use modelops_bundle::bundle::{Claims, Context, open};
 //! use modelops_bundle::component::Core;
 //! use modelops_bundle::progress::{Progress, Silent};
 //! use modelops_bundle::remote::{self, RemoteOptions, Version};
@@ -19,7 +19,7 @@
 //! let remote = remote::open(&reference.place, &RemoteOptions::default())?;
 //! let core = Core::embedded()?;
 //! let progress: Arc<dyn Progress> = Arc::new(Silent);
-//! let context = Context { core: &core, remote: remote.as_ref(), concurrency: 8, cache: None, progress: &progress };
+//! let context = Context { core: &core, remote: remote.as_ref(), concurrency: 8, claims: Claims::Plausible, cache: None, progress: &progress };
 //! if let Some(bundle) = open(context, &Version::Tag("v1.0.0".parse()?)).await? {
 //!     println!("{} with {} files", bundle.digest, bundle.files().len());
 //! }

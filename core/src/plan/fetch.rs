@@ -6,6 +6,36 @@ const GAP_BYTES: u64 = 128 * 1024;
 /// The most requests for one pack.
 pub const MAX_RANGES: usize = 64;
 
+/// Files that have no more bytes than this are taken, whatever is stored of them.
+pub const PLAUSIBLE_BYTES: u64 = 16 << 30;
+
+/// How many times as many bytes as are stored of them larger files may have: zeros alone compress further.
+pub const MAX_PROPORTION: u64 = 4096;
+
+/// What a bundle claims that is more than what is stored of it makes plausible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disproportion {
+    /// How many bytes its files have.
+    pub files: u64,
+    /// How many bytes its blobs have.
+    pub stored: u64,
+}
+
+/// Whether files that have so many bytes can be expected of blobs that have so many: a few kilobytes may claim to be more
+/// than any disk holds, and would have to be hashed for hours to find out.
+pub fn check_proportion(
+    files: impl IntoIterator<Item = u64>,
+    blobs: impl IntoIterator<Item = u64>,
+) -> Result<(), Disproportion> {
+    let (files, stored) = (saturating_sum(files), saturating_sum(blobs));
+    let is_plausible = files <= PLAUSIBLE_BYTES || files / MAX_PROPORTION <= stored;
+    if is_plausible { Ok(()) } else { Err(Disproportion { files, stored }) }
+}
+
+fn saturating_sum(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, u64::saturating_add)
+}
+
 /// Some consecutive bytes of a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
@@ -58,6 +88,16 @@ fn merged(frames: &[ByteRange], gap: u64) -> Vec<ByteRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bundle_claims_no_more_than_what_is_stored_makes_plausible() {
+        const GIB: u64 = 1 << 30;
+        assert_eq!(check_proportion([5 * GIB, 11 * GIB], []), Ok(()));
+        assert_eq!(check_proportion([20 * GIB], [5 << 20]), Ok(()));
+        let refused = Disproportion { files: 20 * GIB, stored: 4 << 20 };
+        assert_eq!(check_proportion([20 * GIB], [3 << 20, 1 << 20]), Err(refused));
+        assert_eq!(check_proportion([u64::MAX, 1], [1]), Err(Disproportion { files: u64::MAX, stored: 1 }));
+    }
 
     fn range(start: u64, end: u64) -> ByteRange {
         ByteRange { start, end }

@@ -43,6 +43,10 @@ pub(crate) struct GlobalArgs {
     /// How many transfers run at the same time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256), global = true)]
     pub(crate) concurrency: u16,
+    /// Take bundles whose files are thousands of times what is stored of them, or more than fits on the disk, as files
+    /// full of holes may be
+    #[arg(long, global = true)]
+    pub(crate) any_size: bool,
     /// How often a request is repeated that may succeed later
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=100), global = true)]
     pub(crate) retries: u32,

@@ -13,11 +13,12 @@ use std::time::Duration;
 use bundle_core::diff::PathChange;
 use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::path::{BundlePath, PathFault};
+use bundle_core::plan::fetch::Disproportion;
 use bundle_core::reference::{Reference, ReferenceError, Tag};
 use serde::Serialize;
 
 use super::args::Command;
-use super::ui::{counted, shown};
+use super::ui::{bytes, counted, shown};
 use crate::bundle::OpenError;
 use crate::component::answers::{
     FactsError, IndexError, ManifestError, ResolveError, SealError, VersionError,
@@ -729,6 +730,17 @@ impl From<DownloadError> for CliError {
                     "what came was damaged or tampered with: nothing of it was used, and nothing was changed",
                 ),
             DownloadError::Core(error) => error.into(),
+            DownloadError::NoRoom { folder, needed, free } => Self::new(
+                Exit::Failure,
+                format_args!(
+                    "the files need {} in {}, and {} are free there",
+                    bytes(needed),
+                    folder.display(),
+                    bytes(free)
+                ),
+            )
+            .hint("make room; where most of the files are holes, say --any-size; nothing was changed"),
+            DownloadError::Implausible(claim) => Self::implausible(claim),
             DownloadError::NoBlob { .. } => Self::of(Exit::Integrity, &error),
             DownloadError::Pack { pack, source } => {
                 let cause = Self::from(source);
@@ -795,9 +807,23 @@ impl From<VerifyError> for CliError {
             VerifyError::Core(error) => error.into(),
             VerifyError::Open(error) => error.into(),
             VerifyError::Remote(error) => error.into(),
+            VerifyError::Implausible(claim) => Self::implausible(claim),
             VerifyError::Stopped => Self::of(Exit::Failure, &error),
             VerifyError::Threads(error) => error.into(),
         }
+    }
+}
+
+impl CliError {
+    fn implausible(claim: Disproportion) -> Self {
+        let (files, stored) = (bytes(claim.files), bytes(claim.stored));
+        Self::new(
+            Exit::Failure,
+            format_args!("the bundle claims files of {files}, and only {stored} are stored of them"),
+        )
+        .hint(
+            "it may be made to fill disks; if you know that its files are that large, say --any-size; nothing was changed",
+        )
     }
 }
 

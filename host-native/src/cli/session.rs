@@ -15,7 +15,7 @@ use super::notices::ToldOnce;
 use super::signals::Run;
 use super::subject::only_bundle;
 use super::ui::Ui;
-use crate::bundle::Context;
+use crate::bundle::{Claims, Context};
 use crate::component::Core;
 use crate::credentials::{Environment, Store};
 use crate::progress::Progress;
@@ -323,6 +323,7 @@ impl<'a> Session<'a> {
             core,
             remote,
             concurrency: usize::from(self.global.concurrency),
+            claims: if self.global.any_size { Claims::Any } else { Claims::Plausible },
             cache: None,
             progress: self.ui.progress(),
         }

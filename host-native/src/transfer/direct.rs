@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::holes::{is_zero, punch, write_or_skip};
 use super::positioned::write_at;
 
 /// From how many bytes on a file is written so. What is smaller is likely to be read soon, and cheap to cache.
@@ -51,6 +52,15 @@ impl DirectWriter {
         Ok(Some(Self { file: Some(file), block: Block::new(), start: 0, from: 0, to: 0 }))
     }
 
+    /// The same through the cache, for the empty file `target`; `None` where it is too small to have holes worth keeping.
+    pub(super) fn cached(target: &fs::File, size: u64) -> io::Result<Option<Self>> {
+        if size < BLOCK as u64 {
+            return Ok(None);
+        }
+        target.set_len(size)?;
+        Ok(Some(Self { file: None, block: Block::new(), start: 0, from: 0, to: 0 }))
+    }
+
     /// Writes at an offset; `cached` is the same file, open for writing in the usual way.
     pub(super) fn write(&mut self, cached: &fs::File, offset: u64, mut content: &[u8]) -> io::Result<()> {
         if offset != self.start + self.to as u64 {
@@ -73,7 +83,7 @@ impl DirectWriter {
 
     /// Writes what is gathered.
     pub(super) fn flush(&mut self, cached: &fs::File) -> io::Result<()> {
-        write_at(cached, &self.block.bytes()[self.from..self.to], self.start + self.from as u64)?;
+        write_or_skip(cached, &self.block.bytes()[self.from..self.to], self.start + self.from as u64)?;
         self.from = self.to;
         Ok(())
     }
@@ -81,6 +91,7 @@ impl DirectWriter {
     /// Writes what is gathered of the block, which ends with it, and begins the next one.
     fn write_block(&mut self, cached: &fs::File) -> io::Result<()> {
         match self.file.as_ref().filter(|_| self.from == 0) {
+            Some(file) if is_zero(self.block.bytes()) => punch(file, self.start, BLOCK as u64),
             Some(file) => match write_at(file, self.block.bytes(), self.start) {
                 // A file system can be asked in vain, and say so only now.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
@@ -137,7 +148,8 @@ fn reserve(file: &fs::File, size: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     use rustix::io::Errno;
     match fallocate(file, FallocateFlags::empty(), 0, size) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(size),
+        // Where there is no room for all of it, it may have holes enough: that was looked at before.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NOSPC) => file.set_len(size),
         reserved => Ok(reserved?),
     }
 }
@@ -192,6 +204,31 @@ mod tests {
         writer.write(file.as_file(), 0, &content).unwrap();
         writer.flush(file.as_file()).unwrap();
         assert!(fs::read(file.path()).unwrap() == content);
+    }
+
+    #[test]
+    fn holes_stay_holes() {
+        let size = LARGE as usize + 3 * BLOCK / 2;
+        let mut content = content(size);
+        content[BLOCK..LARGE as usize].fill(0);
+        for is_direct in [true, false] {
+            let file = NamedTempFile::new().unwrap();
+            let mut writer = match is_direct {
+                true => writer(&file, size),
+                false => DirectWriter::cached(file.as_file(), size as u64).unwrap().unwrap(),
+            };
+            for (at, piece) in content.chunks(700_000).enumerate() {
+                writer.write(file.as_file(), 700_000 * at as u64, piece).unwrap();
+            }
+            writer.flush(file.as_file()).unwrap();
+            assert!(fs::read(file.path()).unwrap() == content);
+            #[cfg(target_os = "linux")]
+            {
+                use std::os::unix::fs::MetadataExt as _;
+                let taken = file.as_file().metadata().unwrap().blocks() * 512;
+                assert!(taken < 5 * BLOCK as u64, "{taken} bytes of the disk, direct: {is_direct}");
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use bundle_core::chunk::MIN_CHUNK;
@@ -11,12 +11,15 @@ use bundle_core::digest::{Digest, Hasher};
 use bundle_core::layout::Layout;
 use bundle_core::pack::FrameError;
 use bundle_core::path::BundlePath;
+use bundle_core::plan::fetch::Disproportion;
 use bundle_core::plan::pull::{PullPlan, Source};
 use bundle_core::snapshot::{ByPath, File};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
+use super::holes::{copy, write_or_skip};
 use super::landing::Landing;
+use super::room::check_room;
 use super::tables::{TablesError, load_tables};
 use super::unpacking::{Assembled, Older, packs_of, unpack};
 use crate::bundle::{Bundle, Context};
@@ -55,6 +58,9 @@ pub async fn download(
     plan: &PullPlan,
 ) -> Result<(Vec<PathBuf>, Downloaded), DownloadError> {
     let wanted = Wanted::by_digest(plan, bundle.files());
+    bundle.check_claims(context.claims)?;
+    let sizes = wanted.values().flatten().map(|wanted| wanted.file.size);
+    check_room(staging.folder(), sizes.fold(0, u64::saturating_add), context.claims)?;
     let sources: BTreeMap<Digest, &Source> =
         plan.sources.iter().map(|source| (source.digest, source)).collect();
     let mut staged = vec![PathBuf::new(); plan.write.len()];
@@ -108,12 +114,11 @@ fn place(
 ) -> Result<(), DownloadError> {
     let Some((first, others)) = files.split_first() else { return Ok(()) };
     for other in others {
-        let (copy, mut target) = staging
+        let (staged_copy, target) = staging
             .stage(&other.file.path, Mode::of(other.file.executable))
             .map_err(staging_fault(staging))?;
-        on_disk_here(|| io::copy(&mut fs::File::open(&path)?, &mut target))
-            .map_err(staging_fault(staging))?;
-        staged[other.at] = copy;
+        on_disk_here(|| copy(&fs::File::open(&path)?, &target)).map_err(staging_fault(staging))?;
+        staged[other.at] = staged_copy;
     }
     staged[first.at] = path;
     Ok(())
@@ -257,12 +262,13 @@ async fn fetch(
 }
 
 /// Copies the file at `source` and says whether it was, and therefore the copy is, the content of `file`.
-fn copy_verified(source: &Path, mut target: &fs::File, file: &File) -> io::Result<bool> {
+fn copy_verified(source: &Path, target: &fs::File, file: &File) -> io::Result<bool> {
     let mut source = match fs::File::open(source) {
         Ok(source) => source,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
+    target.set_len(file.size)?;
     let mut hasher = Hasher::new();
     let mut piece = vec![0; PIECE];
     loop {
@@ -270,19 +276,21 @@ fn copy_verified(source: &Path, mut target: &fs::File, file: &File) -> io::Resul
         if count == 0 || hasher.length() > file.size {
             break;
         }
+        write_or_skip(target, &piece[..count], hasher.length())?;
         hasher.update(&piece[..count]);
-        target.write_all(&piece[..count])?;
     }
-    if hasher.finish() == file.digest {
-        return Ok(true);
-    }
-    io::Seek::rewind(&mut target)?;
-    Ok(false)
+    Ok(hasher.finish() == file.digest)
 }
 
 fn staging_fault(staging: &Staging) -> impl Fn(io::Error) -> DownloadError {
     let folder = staging.folder().to_owned();
     move |source| DownloadError::Staging { folder: folder.clone(), source }
+}
+
+impl From<Disproportion> for DownloadError {
+    fn from(claim: Disproportion) -> Self {
+        Self::Implausible(claim)
+    }
 }
 
 impl DownloadError {
@@ -334,6 +342,19 @@ pub enum DownloadError {
     /// There is no thread to put files together on.
     #[error("cannot put files together")]
     Threads(#[from] ThreadError),
+    /// The disk has no room for the files.
+    #[error("the files need {needed} bytes of {}, which has {free} left", folder.display())]
+    NoRoom {
+        /// Where they were to be written.
+        folder: PathBuf,
+        /// How many bytes they have.
+        needed: u64,
+        /// How many are left.
+        free: u64,
+    },
+    /// The files are too large for what is stored of them.
+    #[error("the files claim to have {} bytes, and only {} are stored of them", .0.files, .0.stored)]
+    Implausible(Disproportion),
     /// The manifest names no blob for a file.
     #[error("the manifest names no blob that is the content of `{path}`")]
     NoBlob {

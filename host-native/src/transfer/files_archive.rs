@@ -18,6 +18,7 @@ use thiserror::Error;
 use super::DownloadError;
 use super::download::{layer_of, layers_of};
 use super::positioned::write_at;
+use super::room::check_room;
 use super::tables::load_tables;
 use super::unpacking::site::{Plot, Site};
 use super::unpacking::{Assembled, packs_of, unpack};
@@ -40,6 +41,9 @@ pub async fn export_files(
     output: &OutputFile,
     existing: Existing,
 ) -> Result<(), ExportError> {
+    bundle.check_claims(context.claims).map_err(DownloadError::from)?;
+    let sizes = bundle.files().iter().map(|file| file.size);
+    check_room(output.folder(), sizes.fold(0, u64::saturating_add), context.claims)?;
     let archive = new_file(output.folder())?;
     let target = output.path();
     let fault = |source| DownloadError::Staging { folder: target.to_owned(), source };

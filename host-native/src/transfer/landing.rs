@@ -21,16 +21,20 @@ const WAITING: usize = 512 * 1024;
 
 /// Takes the bytes of a file, in their order.
 pub(super) enum Landing {
-    /// Through the system's cache.
+    /// A small one, through the system's cache.
     Cached(BufWriter<tokio::fs::File>),
-    /// Straight to the disk.
+    /// Block by block, where the system can straight to the disk.
     Direct(DirectLanding),
 }
 
 impl Landing {
     /// Begins with the empty file `target` at `path`, which is to have `size` bytes.
     pub(super) fn begin(path: &Path, target: fs::File, size: u64) -> io::Result<Self> {
-        match DirectWriter::open(path, size)? {
+        let writer = match DirectWriter::open(path, size)? {
+            None => DirectWriter::cached(&target, size)?,
+            writer => writer,
+        };
+        match writer {
             Some(writer) => Ok(Self::Direct(DirectLanding::new(Output { writer, target, length: 0 }))),
             None => {
                 let mut target = tokio::fs::File::from_std(target);

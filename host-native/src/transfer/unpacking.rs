@@ -28,7 +28,7 @@ pub(super) use self::memory::unpack_to_memory;
 use self::settling::settling;
 use self::site::{Plot, Site};
 use self::target::Targets;
-use self::wanted::{Destination, Wanted, by_chunk};
+use self::wanted::Wanted;
 use super::tables::Tables;
 use super::{DownloadError, Downloaded};
 use crate::bundle::{Bundle, Context};
@@ -97,8 +97,9 @@ pub(super) fn unpack(
     let (senders, arrivals) = arrivals(requests.len());
     let (plots, downloaded) = std::thread::scope(|scope| {
         start(scope, "settle", || settler.run())?;
+        let wanted = &wanted;
         let writing = start(scope, "unpack", move || {
-            write_all(bridge, &targets, arrivals)?;
+            write_all(bridge, &targets, wanted, arrivals)?;
             targets.finish()
         })?;
         let fetching = fetch_all(context, packs, &tables.tables, requests, senders);
@@ -114,17 +115,18 @@ pub(super) fn unpack(
     Ok(Unpacked { plots, fetched, downloaded })
 }
 
-/// Frames with the places where their chunks go.
-type DestinedBatch<'a> = Batch<'a, &'a [Destination]>;
+/// Frames, each with its chunk.
+type NamedBatch<'a> = Batch<'a, Place>;
 
 fn write_all(
     bridge: &Bridge,
     targets: &Targets<'_>,
-    mut arrivals: Arrivals<DestinedBatch<'_>>,
+    wanted: &Wanted,
+    mut arrivals: Arrivals<NamedBatch<'_>>,
 ) -> Result<(), DownloadError> {
     while let Some(batch) = bridge.wait(arrivals.next()) {
         // One way into the pool for all that is done with a batch.
-        rayon::scope(|_| targets.write(&batch.decode()?))?;
+        rayon::scope(|_| targets.write(&batch.decode()?, wanted))?;
     }
     Ok(())
 }
@@ -134,14 +136,14 @@ async fn fetch_all<'a>(
     context: Context<'_>,
     packs: &'a [Pack],
     tables: &'a [Table],
-    requests: Vec<(u32, &'a [Destination])>,
-    senders: Vec<Arrival<DestinedBatch<'a>>>,
+    requests: Vec<(u32, Vec<u32>)>,
+    senders: Vec<Arrival<NamedBatch<'a>>>,
 ) -> Result<Downloaded, DownloadError> {
     let buffers = &Buffers::default();
     stream::iter(requests.into_iter().zip(senders))
         .map(async |((number, wanted), send)| {
             let (pack, table) = (&packs[number as usize], &tables[number as usize]);
-            let bytes = fetch_pack(context, pack, table, wanted, buffers, &send).await?;
+            let bytes = fetch_pack(context, (number, pack), table, &wanted, buffers, &send).await?;
             Ok(Downloaded { files: 0, blobs: 1, bytes })
         })
         .buffer_unordered(context.concurrency.min(PACKS_AT_ONCE))
@@ -154,15 +156,15 @@ async fn fetch_all<'a>(
 /// Fetches the chunks that are wanted of a pack, in its order; says how many bytes came.
 async fn fetch_pack<'a>(
     context: Context<'_>,
-    pack: &Pack,
+    (number, pack): (u32, &Pack),
     table: &'a Table,
-    wanted: &'a [Destination],
+    wanted: &[u32],
     buffers: &Buffers,
-    send: &Arrival<DestinedBatch<'a>>,
+    send: &Arrival<NamedBatch<'a>>,
 ) -> Result<u64, DownloadError> {
     let fault = |source| DownloadError::Pack { pack: pack.digest, source };
-    let frames =
-        by_chunk(wanted).map(|(chunk, destinations)| (&table.frames[chunk.chunk as usize], destinations));
+    let named = |chunk: &u32| (&table.frames[*chunk as usize], Place { pack: number, chunk: *chunk });
+    let frames = wanted.iter().map(named);
     let spans: Vec<ByteRange> =
         frames.clone().map(|(frame, _)| ByteRange { start: frame.offset, end: frame.end() }).collect();
     let ranges = context.core.plan_ranges(&spans, context.remote.range_support())?;

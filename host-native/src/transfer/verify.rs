@@ -14,6 +14,7 @@ use bundle_core::digest::Digest;
 use bundle_core::layout::Layout;
 use bundle_core::manifest::annotation;
 use bundle_core::path::BundlePath;
+use bundle_core::plan::fetch::Disproportion;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
@@ -182,6 +183,7 @@ pub async fn verify(context: Context<'_>, version: &Version) -> Result<Option<Ve
 ///
 /// As [`verify`].
 pub async fn verify_bundle(context: Context<'_>, bundle: &Bundle) -> Result<Verification, VerifyError> {
+    bundle.check_claims(context.claims).map_err(VerifyError::Implausible)?;
     // What is remembered is not what lies there.
     let context = Context { cache: None, ..context };
     let (manifest, index) = (&bundle.manifest_view, &bundle.index_view);
@@ -312,6 +314,9 @@ pub enum VerifyError {
     /// What was named is no bundle, or none that this version reads.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The files are too large for what is stored of them: to read them could take days.
+    #[error("the files claim to have {} bytes, and only {} are stored of them", .0.files, .0.stored)]
+    Implausible(Disproportion),
     /// The remote failed.
     #[error(transparent)]
     Remote(#[from] RemoteError),

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::Older;
 use super::batch::Chunks;
 use super::target::Targets;
-use super::wanted::{Destination, Wanted};
+use super::wanted::Wanted;
 use crate::scan::open_found;
 use crate::transfer::DownloadError;
 
@@ -40,7 +40,7 @@ pub(super) fn take(
             tracing::debug!(file = %file.disk.display(), %error, "an older file cannot be read");
         }
     }
-    wanted.remove(&given);
+    wanted.remove(given);
     Ok(())
 }
 
@@ -72,16 +72,16 @@ fn take_from(
             end += length;
         }
         let hashes: Vec<ChunkHash> = pieces.par_iter().map(|piece| ChunkHash::of(piece)).collect();
-        let mut found: Vec<(Cow<'_, [u8]>, &[Destination])> = Vec::new();
+        let mut found: Vec<(Cow<'_, [u8]>, Place)> = Vec::new();
         for (piece, hash) in pieces.into_iter().zip(hashes) {
             let start = places.partition_point(|(wanted, _)| *wanted < hash);
             let same = places.iter().skip(start).take_while(|(wanted, _)| *wanted == hash);
             // An older file may have a chunk several times.
             for (_, place) in same.filter(|(_, place)| given.insert(*place)) {
-                found.push((Cow::Borrowed(piece), wanted.destinations(*place)));
+                found.push((Cow::Borrowed(piece), *place));
             }
         }
-        targets.write(&Chunks { chunks: found })?;
+        targets.write(&Chunks { chunks: found }, wanted)?;
         content.drain(..end);
         if rest == Rest::Whole {
             return Ok(Ok(()));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::arrivals::{Arrivals, arrivals};
 use super::wanted::Wanted;
-use super::{Assembled, DestinedBatch, fetch_all};
+use super::{Assembled, NamedBatch, fetch_all};
 use crate::bundle::Context;
 use crate::transfer::DownloadError;
 
@@ -22,7 +22,7 @@ pub(in crate::transfer) async fn unpack_to_memory(
     let requests = wanted.by_pack();
     let (senders, arrivals) = arrivals(requests.len());
     let fetching = fetch_all(context, packs, tables, requests, senders);
-    let (fetched, taken) = tokio::join!(fetching, take_all(&mut contents, arrivals));
+    let (fetched, taken) = tokio::join!(fetching, take_all(&mut contents, &wanted, arrivals));
     // Where a frame could not be taken, fetching was only told to stop.
     taken.and(fetched)?;
     for (assembled, content) in files.iter().zip(&contents) {
@@ -35,18 +35,20 @@ pub(in crate::transfer) async fn unpack_to_memory(
 
 async fn take_all(
     contents: &mut [Vec<u8>],
-    mut arrivals: Arrivals<DestinedBatch<'_>>,
+    wanted: &Wanted,
+    mut arrivals: Arrivals<NamedBatch<'_>>,
 ) -> Result<(), DownloadError> {
     while let Some(batch) = arrivals.next().await {
-        for (chunk, places) in &batch.decode()?.chunks {
-            for place in *places {
+        for (content, chunk) in &batch.decode()?.chunks {
+            wanted.for_destinations(*chunk, |place| {
                 let start = place.offset as usize;
                 // A chunk of another size than its table says makes another content, which shows at the end.
-                let target = contents[place.file].get_mut(start..start + chunk.len());
+                let target = contents[place.file].get_mut(start..start + content.len());
                 if let Some(target) = target {
-                    target.copy_from_slice(chunk);
+                    target.copy_from_slice(content);
                 }
-            }
+                Ok::<_, DownloadError>(())
+            })?;
         }
     }
     Ok(())

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bundle_core::chunk::MAX_CHUNK;
 use bundle_core::digest::{Digest, Hasher};
+use bundle_core::pack::Place;
 use bundle_core::snapshot::File;
 use rayon::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,13 +17,17 @@ use super::Assembled;
 use super::batch::Chunks;
 use super::settling::{Settling, Unsettled};
 use super::site::{Plot, Site};
-use super::wanted::Destination;
+use super::wanted::{Destination, Wanted};
 use crate::transfer::DownloadError;
 use crate::transfer::direct::DirectWriter;
+use crate::transfer::holes::write_or_skip;
 use crate::transfer::positioned::{read_at, write_at};
 
 /// How many files may go straight to the disk at the same time: each takes memory, and stays open.
 const DIRECT_AT_ONCE: usize = 4;
+
+/// How many pieces are written at a time at most: a chunk may go to any number of places.
+const PIECES_AT_ONCE: usize = 1 << 16;
 
 /// All files that are put together.
 pub(super) struct Targets<'a> {
@@ -42,7 +49,7 @@ struct Progress {
     plot: Option<Plot>,
     /// Of its first bytes.
     hasher: Hasher,
-    /// What is written beyond those: the length of each piece by its offset.
+    /// What is written beyond those: the length of each stretch by its offset.
     ahead: BTreeMap<u64, u64>,
     unsettled: Unsettled,
     /// Takes what comes in its turn, where that goes straight to the disk.
@@ -61,13 +68,23 @@ impl<'a> Targets<'a> {
     }
 
     /// Writes chunks to all the places where they go, on all processors.
-    pub(super) fn write(&self, chunks: &Chunks<'_, &[Destination]>) -> Result<(), DownloadError> {
+    pub(super) fn write(&self, chunks: &Chunks<'_, Place>, wanted: &Wanted) -> Result<(), DownloadError> {
         let mut by_file: BTreeMap<usize, Vec<Piece<'_>>> = BTreeMap::new();
-        for (content, destinations) in &chunks.chunks {
-            for destination in *destinations {
-                by_file.entry(destination.file).or_default().push((destination.offset, content));
-            }
+        let mut count = 0;
+        for (content, chunk) in &chunks.chunks {
+            wanted.for_destinations(*chunk, |Destination { file, offset }| {
+                by_file.entry(file).or_default().push((offset, content));
+                count += 1;
+                if count % PIECES_AT_ONCE != 0 {
+                    return Ok(());
+                }
+                self.write_pieces(mem::take(&mut by_file))
+            })?;
         }
+        self.write_pieces(by_file)
+    }
+
+    fn write_pieces(&self, by_file: BTreeMap<usize, Vec<Piece<'_>>>) -> Result<(), DownloadError> {
         let by_file: Vec<_> = by_file.into_iter().collect();
         by_file.into_par_iter().try_for_each(|(at, pieces)| self.targets[at].write(self, at, pieces))
     }
@@ -96,8 +113,10 @@ impl Target<'_> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, start) = progress.open(all, at, self.file).map_err(fault)?;
         let Progress { hasher, ahead, unsettled, direct, .. } = &mut *progress;
+        // What is larger than a chunk has its length already.
+        let write = if self.file.size > MAX_CHUNK as u64 { write_or_skip } else { write_at };
         let (in_turn, early) = pieces.split_at(in_turn(&pieces, hasher.length()));
-        ahead.extend(early.iter().map(|(offset, content)| (*offset, content.len() as u64)));
+        early.iter().for_each(|(offset, content)| join(ahead, *offset, content.len() as u64));
         let cached = if direct.is_some() { early } else { &pieces };
         let (written, ()) = rayon::join(
             || {
@@ -105,7 +124,7 @@ impl Target<'_> {
                     in_turn.iter().try_for_each(|(offset, content)| direct.write(&file, *offset, content))?;
                 }
                 // What is to be read again is best kept in the cache.
-                cached.iter().try_for_each(|(offset, content)| write_at(&file, content, start + *offset))
+                cached.iter().try_for_each(|(offset, content)| write(&file, content, start + *offset))
             },
             || in_turn.iter().for_each(|(_, content)| hasher.update(content)),
         );
@@ -188,10 +207,35 @@ fn catch_up(
 ) -> io::Result<()> {
     let mut buffer = Vec::new();
     while let Some(length) = ahead.remove(&hasher.length()) {
-        // No chunk is larger than `MAX_CHUNK`.
-        buffer.resize(length as usize, 0);
-        read_at(file, &mut buffer, start + hasher.length())?;
-        hasher.update(&buffer);
+        let end = hasher.length() + length;
+        while hasher.length() < end {
+            buffer.resize((end - hasher.length()).min(MAX_CHUNK as u64) as usize, 0);
+            read_at(file, &mut buffer, start + hasher.length())?;
+            hasher.update(&buffer);
+        }
     }
     Ok(())
+}
+
+/// Adds a piece to stretches, to those that it touches.
+fn join(stretches: &mut BTreeMap<u64, u64>, offset: u64, length: u64) {
+    let after = stretches.remove(&(offset + length)).unwrap_or_default();
+    match stretches.range_mut(..offset).next_back() {
+        Some((start, before)) if start + *before == offset => *before += length + after,
+        _ => _ = stretches.insert(offset, length + after),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_that_touch_are_one_stretch() {
+        let mut stretches = BTreeMap::new();
+        for (offset, length) in [(10, 5), (30, 5), (20, 10), (15, 4), (19, 1), (50, 1)] {
+            join(&mut stretches, offset, length);
+        }
+        assert_eq!(stretches.into_iter().collect::<Vec<_>>(), [(10, 25), (50, 1)]);
+    }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use modelops_bundle_tests::{
-    Authority, CommandOutput, Fault, Generation, IDENTITY_TOKEN, Matching, PASSWORD, ProtectedRegistry,
-    Protection, Proxy, READER, READER_PASSWORD, RegistrySetup, TestProject, TokenRequest, TokenServer, USER,
-    can_connect_to_registry, noise,
+    Authority, CommandOutput, Fault, Generation, IDENTITY_TOKEN, Lasts, Matching, PASSWORD,
+    ProtectedRegistry, Protection, Proxy, READER, READER_PASSWORD, RegistrySetup, TestProject, TokenRequest,
+    TokenServer, USER, can_connect_to_registry, noise,
 };
 use serde_json::json;
 
@@ -106,6 +106,8 @@ fn walk(place: &ProtectedRegistry) -> Vec<&'static str> {
         done.push("no password");
         let status = place.run(&project, &["status", "--json"]).success().json();
         assert_eq!(status["remote"]["state"], "auth_failed");
+        let hint = status["remote"]["hint"].as_str().unwrap();
+        assert!(hint.contains(&format!("modelops-bundle login {host}")), "{hint}");
         done.push("status without a password");
         let refused = login(&project, "wrong").code(5);
         assert_eq!(refused.json()["error"]["kind"], "authentication");
@@ -364,5 +366,88 @@ fn a_certificate_is_checked() {
         for file in ["a", "missing"] {
             let _ = project.run(&["status", "--ca-file", file]).code(2);
         }
+    }
+}
+
+#[test]
+fn a_certificate_that_is_trusted_itself_is_taken_in_its_dates_and_for_its_name() {
+    for generation in Generation::ALL {
+        let authority = Authority::new();
+        let setup = |certified| RegistrySetup::new(generation).with_tls(certified);
+        let good = authority.certify_itself(&["127.0.0.1"], Lasts::Still);
+        let (named, expired) = (
+            authority.certify_itself(&["other.example"], Lasts::Still),
+            authority.certify_itself(&["127.0.0.1"], Lasts::NoMore),
+        );
+        let registry = setup(&good).start();
+        if !can_connect_to_registry(&registry) {
+            return;
+        }
+        let project = project_on(registry.host(), "team/model");
+        project.write("a", "1");
+        let _ = project.run(&["add", "a"]).success();
+        let with =
+            |file: &Path, arguments: &[&str]| project.command(arguments).arg("--ca-file").arg(file).run();
+        let _ = with(good.certificate(), &["push"]).success();
+        // Also where the system's list has it, and with the mark that some editors put in front.
+        let system = project.command(["push", "--insecure", "-q"]).env("SSL_CERT_FILE", good.certificate());
+        let _ = system.run().success();
+        let marked = project.home().join("marked.pem");
+        let content = std::fs::read_to_string(good.certificate()).unwrap();
+        std::fs::write(&marked, format!("\u{feff}{content}")).unwrap();
+        let _ = with(&marked, &["push"]).success();
+        let refused = with(named.certificate(), &["push"]).code(7);
+        assert!(refused.stderr().contains("meant for an authority"), "{refused}");
+        let status = with(named.certificate(), &["status", "--json"]).success().json();
+        assert_eq!(status["remote"]["state"], "unreachable");
+        for (certified, part) in [(&named, "other.example"), (&expired, "has expired")] {
+            let registry = setup(certified).start();
+            if !can_connect_to_registry(&registry) {
+                return;
+            }
+            let reference = format!("{}/team/model", registry.host());
+            let refused = with(certified.certificate(), &["pull", &reference]).code(7);
+            assert!(refused.stderr().contains(part) && !refused.stderr().contains("Error"), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_connection_is_said_in_words() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let registry = RegistrySetup::new(Generation::Third).with_tls(&authority.certify(&["127.0.0.1"])).start();
+    let plain = RegistrySetup::new(Generation::Third).start();
+    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&plain) {
+        return;
+    }
+    let (_, port) = registry.host().rsplit_once(':').unwrap();
+    let by_name = format!("localhost:{port}");
+    for (host, trusted, part) in [
+        (registry.host(), &stranger, "signed by nobody who is trusted here"),
+        (by_name.as_str(), &authority, "its certificate is for another name, 127.0.0.1"),
+        (plain.host(), &authority, "it does not speak TLS"),
+    ] {
+        let project = project_on(host, "team/model");
+        let status = project.command(["status", "--json"]).arg("--ca-file").arg(trusted.certificate());
+        let remote = status.run().success().json()["remote"].clone();
+        let message = remote["message"].as_str().unwrap();
+        assert!(message.contains(part) && !message.contains("Error"), "{message}");
+        assert_eq!(remote["state"], "unreachable");
+        assert!(remote["hint"].is_string(), "{remote}");
+    }
+}
+
+#[test]
+fn a_challenge_without_quotation_marks_among_others_is_answered() {
+    for form in [
+        "Negotiate, Bearer realm=REALM,service=registry.test,scope=repository:team/model:pull,push",
+        "Basic realm=\"x\", Bearer realm=\"REALM\",service=\"registry.test\"",
+        "bearer Realm = REALM service=registry.test",
+    ] {
+        let Some((place, proxy, project)) = logged_in(Generation::Third, 1, 1000) else { return };
+        let header = form.replace("REALM", &tokens(&place).realm());
+        let header: &'static str = Box::leak(header.into_boxed_str());
+        proxy.inject(Matching::new("", "/v2/").always(), Fault::AnswerHeader("WWW-Authenticate", header));
+        let _ = project.run(&["push"]).success();
     }
 }

@@ -150,6 +150,14 @@ fn login_keeps_what_else_is_in_the_file() {
     let _ = login(&project, host, USER, "").code(2);
     let asked = project.run(&["login", host, "-u", USER]).code(2);
     assert!(asked.stderr().contains("--password-stdin"));
+    for arguments in [vec!["login", host], vec!["login", host, "--password-stdin"]] {
+        let asked = project.command(arguments).input(PASSWORD).run().code(2);
+        assert!(asked.stderr().contains("no user is named") && asked.stderr().contains("-u USER"), "{asked}");
+    }
+    // A path behind the host is cut off, which is said.
+    let told = login(&project, &format!("{host}/team/model:v1"), USER, PASSWORD).success();
+    assert!(told.stderr().contains("`/team/model:v1` is left out"), "{told}");
+    assert_eq!(read()["auths"][host], json!({"auth": AUTH}));
 }
 
 #[test]
@@ -563,4 +571,18 @@ fn a_login_to_something_else_than_a_registry_says_so() {
     let arguments = ["login", proxy.host(), "-u", USER, "--password-stdin", "--retries", "0"];
     let busy = project.command(arguments).input(PASSWORD).run().code(7);
     assert!(!busy.stderr().contains("like a registry"), "{busy}");
+}
+
+#[test]
+fn a_hint_fits_what_is_wrong_with_a_reference() {
+    let project = TestProject::new();
+    for (reference, exit, part) in [
+        ("r.invalid/a/", 2, "leave out the `/`"),
+        ("r.invalid//a", 2, "leave out the `/`"),
+        ("r.invalid/A", 2, "lower case"),
+        ("lab/seir", 7, "docker.io/lab/NAME"),
+    ] {
+        let refused = project.run(&["inspect", reference, "--retries", "0"]).code(exit);
+        assert!(refused.stderr().contains(part), "{refused}");
+    }
 }

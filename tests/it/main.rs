@@ -25,6 +25,7 @@ mod globs;
 mod harness;
 mod health;
 mod hostile;
+mod http_proxies;
 mod ignore;
 mod interop;
 mod json_documents;

@@ -56,7 +56,7 @@ pub use registry::{
     Generation, PASSWORD, Registry, RegistryClient, RegistrySetup, USER, can_connect_to_registry,
 };
 pub use scripted::{Answer, Asked, Held, ScriptedRegistry};
-pub use tls::{Authority, Certified};
+pub use tls::{Authority, Certified, Lasts};
 pub use token_server::{IDENTITY_TOKEN, READER, READER_PASSWORD, TokenRequest, TokenServer};
 pub use tree::{Entry, Tree};
 pub use web_server::WebServer;

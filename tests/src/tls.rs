@@ -25,6 +25,15 @@ pub struct Certified {
     key: PathBuf,
 }
 
+/// Whether a certificate is still valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// It is.
+    Still,
+    /// It was, up to 3 February 2021.
+    NoMore,
+}
+
 impl Default for Authority {
     fn default() -> Self {
         Self::new()
@@ -57,6 +66,26 @@ impl Authority {
         let key = KeyPair::generate().expect("a key can be made");
         let params = CertificateParams::new(names).expect("names and addresses can be certified");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate can be signed");
+        let (certificate_file, key_file) = (
+            self.folder.path().join(format!("{stem}.certificate.pem")),
+            self.folder.path().join(format!("{stem}.key.pem")),
+        );
+        fs::write(&certificate_file, certificate.pem()).expect("a temporary file can be written");
+        fs::write(&key_file, key.serialize_pem()).expect("a temporary file can be written");
+        Certified { certificate: certificate_file, key: key_file }
+    }
+
+    /// Makes a certificate that signs itself and says that it is an authority's, as `openssl req -x509` does.
+    pub fn certify_itself(&self, names: &[&str], lasts: Lasts) -> Certified {
+        let key = KeyPair::generate().expect("a key can be made");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let stem = format!("itself-{lasts:?}-{}", names.join("-"));
+        let mut params = CertificateParams::new(names).expect("names and addresses can be certified");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        if lasts == Lasts::NoMore {
+            params.not_after = rcgen::date_time_ymd(2021, 2, 3);
+        }
+        let certificate = params.self_signed(&key).expect("a certificate can be signed");
         let (certificate_file, key_file) = (
             self.folder.path().join(format!("{stem}.certificate.pem")),
             self.folder.path().join(format!("{stem}.key.pem")),

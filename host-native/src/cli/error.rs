@@ -47,7 +47,8 @@ use crate::push::{PlanVersionError, PushError};
 use crate::remote::archive::ArchiveError;
 use crate::remote::error::spoken;
 use crate::remote::registry::catalog::CatalogError;
-use crate::remote::{Notice, RemoteError, RemoteErrorKind, TlsFileError};
+use crate::remote::registry::proxy::ProxyFault;
+use crate::remote::{Notice, RemoteError, RemoteErrorKind, TlsFault, TlsFileError};
 use crate::scan::select::SelectError;
 use crate::scan::{Refused, ScanError};
 use crate::threads::ThreadError;
@@ -306,6 +307,11 @@ impl CliError {
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
+
+    /// What to do next.
+    pub(crate) fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
 }
 
 impl From<ReferenceError> for CliError {
@@ -313,7 +319,13 @@ impl From<ReferenceError> for CliError {
         let hint = match &error {
             ReferenceError::Credentials => "write HOST/NAME alone: a reference is kept and shown",
             ReferenceError::Scheme { .. } => "write HOST/NAME; plain HTTP is asked for with --plain-http",
-            ReferenceError::Repository { .. } => "repository names are written in lower case",
+            ReferenceError::Repository { name } if is_with_empty_part(name) => {
+                "leave out the `/` that stands beside nothing"
+            }
+            ReferenceError::Repository { name } if name.chars().any(char::is_uppercase) => {
+                "repository names are written in lower case"
+            }
+            ReferenceError::Repository { .. } => "a repository's name looks like team/model-1",
             ReferenceError::Tag { .. } => "choose another tag",
             ReferenceError::Digest(_) => "a digest is `sha256:` and 64 lower-case hex digits",
             ReferenceError::ControlCharacter
@@ -346,9 +358,20 @@ impl From<RemoteError> for CliError {
                     "log in with `modelops-bundle login {host}`; with `-u USER --password-stdin` in scripts"
                 ));
             }
-            RemoteError::Certificate { .. } => {
-                "name the authority that signed the registry's certificate with --ca-file FILE, and where it wants one \
-                 of yours, that with --cert and --key; check the host's name and this machine's clock"
+            RemoteError::Tls { fault, .. } => tls_hint(fault),
+            RemoteError::Proxy { host, source, .. } => {
+                return Self::of(exit, &error).hint(proxy_hint(host, source));
+            }
+            RemoteError::ProxySetting { .. } => {
+                "set it to a URL such as http://HOST:PORT, or unset it; hosts that NO_PROXY lists are reached without one"
+            }
+            RemoteError::HostNotFound { host } | RemoteError::Unreachable { host, .. }
+                if is_no_host(host) =>
+            {
+                return Self::of(exit, &error).hint(format!(
+                    "`{host}` is taken for the registry's host, which comes first: write HOST/NAME, such as \
+                     docker.io/{host}/NAME"
+                ));
             }
             RemoteError::Credentials { source, .. } => credentials_hint(source),
             RemoteError::Denied { .. } => {
@@ -444,6 +467,60 @@ impl From<RemoteError> for CliError {
             RemoteError::Unsupported { .. } => "use a registry or an `oci:` folder",
         };
         Self::of(exit, &error).hint(hint)
+    }
+}
+
+/// Whether there is a `/` too many in a repository's name.
+fn is_with_empty_part(name: &str) -> bool {
+    !name.is_empty() && name.split('/').any(str::is_empty)
+}
+
+/// Whether a host is one in form alone: a name without a dot or a port is mostly the first part of a repository's name.
+fn is_no_host(host: &str) -> bool {
+    host != "localhost" && !host.contains(['.', ':'])
+}
+
+fn tls_hint(fault: &TlsFault) -> &'static str {
+    match fault {
+        TlsFault::Authority => {
+            "name this very certificate with --ca-file FILE, or make the server one that says CA:FALSE"
+        }
+        TlsFault::Expired { .. } => {
+            "ask whoever runs it to renew the certificate, and check the clock of this machine"
+        }
+        TlsFault::IdentityWanted => {
+            "show it a certificate that it trusts, with --cert FILE and --key FILE: ask whoever runs it for one"
+        }
+        TlsFault::Name { .. } => {
+            "name the host as its certificate does, or ask whoever runs it for a certificate with this name"
+        }
+        TlsFault::NobodyTrusted => {
+            "install the system's certificates (ca-certificates), or name the authority that signed the registry's with \
+             --ca-file FILE"
+        }
+        TlsFault::NotYet => "check the clock of this machine",
+        TlsFault::NoTls => {
+            "check the port; a registry without TLS needs --plain-http, and none of --ca-file, --cert and --insecure"
+        }
+        TlsFault::UnknownAuthority => {
+            "name the authority that signed the registry's certificate, or that certificate itself, with --ca-file FILE"
+        }
+        TlsFault::NothingInCommon | TlsFault::Revoked | TlsFault::Unusable => {
+            "ask whoever runs it for a certificate and a version of TLS that are up to date"
+        }
+    }
+}
+
+fn proxy_hint(host: &str, fault: &ProxyFault) -> String {
+    let past = format!("hosts that NO_PROXY lists are reached without a proxy: NO_PROXY={host}");
+    match fault {
+        ProxyFault::WantsLogin => {
+            format!("put user and password into the proxy's URL, http://USER:PASSWORD@HOST:PORT; {past}")
+        }
+        ProxyFault::Refused(_) | ProxyFault::NoTunnel => {
+            format!("ask whoever runs the proxy to let it through; {past}")
+        }
+        ProxyFault::Silent(_) => format!("check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; {past}"),
     }
 }
 

@@ -110,6 +110,17 @@ impl Ui {
         self.board.aside(|| _ = writeln!(io::stderr(), "WARNING: {text}"));
     }
 
+    /// Asks for the user's name at the terminal; `None` where there is none, or no answer.
+    pub(crate) fn ask_user(&self, host: &str) -> Result<Option<String>, CliError> {
+        if !io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        write!(io::stderr(), "User for {host}: ")?;
+        let mut line = String::new();
+        io::stdin().read_line(&mut line)?;
+        Ok(Some(line.trim().to_owned()).filter(|user| !user.is_empty()))
+    }
+
     /// Asks for a password at the terminal, which does not show it.
     pub(crate) fn ask_password(&self, host: &str) -> Result<String, CliError> {
         if !io::stdin().is_terminal() {

@@ -11,6 +11,8 @@ use bundle_core::digest::Digest;
 use thiserror::Error;
 
 use super::archive::ArchiveError;
+use super::registry::proxy::{ProxyError, ProxyFault};
+use super::tls::TlsFault;
 use crate::credentials::{CredentialsError, Origin};
 
 /// Why a remote did not do what it was asked.
@@ -37,14 +39,6 @@ pub enum RemoteError {
         origin: Origin,
         /// What it says itself, made harmless; may be empty.
         message: String,
-    },
-    /// The certificate that the host shows, or the one that it was shown, is not trusted.
-    #[error("no trusted connection to {host}")]
-    Certificate {
-        /// The host.
-        host: String,
-        /// What is wrong with it; holds no URL.
-        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The answer to a request for a part of a blob is about another part.
     #[error("{what} was asked for from byte {expected} on and answered with `{found}`")]
@@ -210,6 +204,24 @@ pub enum RemoteError {
         /// Which rule.
         fault: String,
     },
+    /// What lies between this machine and the host does not let requests through.
+    #[error("cannot reach {host} through the proxy {proxy}")]
+    Proxy {
+        /// The host.
+        host: String,
+        /// The proxy, without user and password.
+        proxy: String,
+        /// Why.
+        source: ProxyFault,
+    },
+    /// The environment names a proxy in a way that makes no sense.
+    #[error("cannot reach {host}")]
+    ProxySetting {
+        /// The host.
+        host: String,
+        /// What is wrong, without what the variable holds.
+        source: ProxyError,
+    },
     /// What was to be sent is to be sent somewhere else.
     #[error("{what}: {host} answered {status} and points to {target}")]
     Redirected {
@@ -263,6 +275,14 @@ pub enum RemoteError {
         host: String,
         /// The repository.
         name: String,
+    },
+    /// The two sides find no encryption that both trust.
+    #[error("no trusted connection to {host}: {fault}")]
+    Tls {
+        /// The host.
+        host: String,
+        /// Why.
+        fault: TlsFault,
     },
     /// More bytes than this program takes for such a thing.
     #[error("{what} is larger than {limit} bytes")]
@@ -348,12 +368,14 @@ impl RemoteError {
             | Self::TooLarge { .. } => RemoteErrorKind::Integrity,
             Self::ConditionFailed { .. } => RemoteErrorKind::Moved,
             Self::Elsewhere { status: 404 | 410, .. } => RemoteErrorKind::NotFound,
-            Self::Certificate { .. }
-            | Self::ConnectionRefused { .. }
+            Self::ConnectionRefused { .. }
             | Self::Elsewhere { .. }
             | Self::HostNotFound { .. }
             | Self::NotARegistry { .. }
+            | Self::Proxy { .. }
+            | Self::ProxySetting { .. }
             | Self::Stalled { .. }
+            | Self::Tls { .. }
             | Self::Unreachable { .. }
             | Self::WantsTls { .. } => RemoteErrorKind::Network,
             Self::Status { status, .. } if is_passing(*status) => RemoteErrorKind::Network,

@@ -39,7 +39,8 @@ use self::growing::GrowingFile;
 use self::layout::Layout;
 pub use self::notice::{Notice, Notices, Unheard};
 use self::registry::Registry;
-pub use self::tls::{TlsFileError, TlsOptions, Verification};
+use self::registry::proxy::Proxies;
+pub use self::tls::{TlsFault, TlsFileError, TlsOptions, Verification};
 pub use self::unfinished::{Content, Unfinished, Unkept};
 use crate::credentials::{Credentials, Store};
 
@@ -322,6 +323,8 @@ pub struct RemoteOptions {
     pub login: Login,
     /// Who is told what a user should know of; nobody by default.
     pub notices: Arc<dyn Notices>,
+    /// Through which proxies requests go; those of the environment by default.
+    pub proxies: Arc<Proxies>,
     /// How often a request is repeated that may succeed later; 4 by default.
     pub retries: u32,
     /// For how long a registry may show a tag that was written as it was before; 5 seconds by default.
@@ -345,6 +348,7 @@ impl Default for RemoteOptions {
             intent: Intent::default(),
             login: Login::default(),
             notices: Arc::new(Unheard),
+            proxies: Arc::new(Proxies::of_process()),
             retries: 4,
             shows_late_by: Duration::from_secs(5),
             timeout: Duration::from_secs(30),

@@ -1,11 +1,25 @@
 //! How a TLS connection proves who is on either end. Nothing is sent here.
 
+mod fault;
+mod verifier;
+
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use reqwest::{Certificate, Identity};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
+
+pub use self::fault::TlsFault;
+use self::verifier::{Unverified, Verifier};
+
+/// What some editors put in front of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Whether the other side has to prove who it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,8 +36,8 @@ pub enum Verification {
 pub struct TlsOptions {
     /// Whether the registry has to prove who it is.
     pub verification: Verification,
-    authorities: Vec<Certificate>,
-    identity: Option<Identity>,
+    trusted: Vec<CertificateDer<'static>>,
+    identity: Option<Arc<CertifiedKey>>,
 }
 
 /// Why a file of certificates or keys cannot be used.
@@ -48,18 +62,19 @@ pub enum TlsFileError {
 }
 
 impl TlsOptions {
-    /// Trusts the certificates in a file too, beside the system's.
+    /// Trusts the certificates in a file too, beside the system's: those of authorities, and those of servers themselves.
     ///
     /// # Errors
     ///
     /// Where the file cannot be read or holds no certificate.
     pub fn trust_file(&mut self, path: &Path) -> Result<(), TlsFileError> {
         let content = || TlsFileError::Content { path: path.to_owned(), expected: "certificates" };
-        let found = Certificate::from_pem_bundle(&read(path)?).map_err(|_| content())?;
-        if found.is_empty() {
-            return Err(content());
+        let found = certificates(&read(path)?).ok_or_else(content)?;
+        let mut store = RootCertStore::empty();
+        for certificate in &found {
+            store.add(certificate.clone()).map_err(|_| content())?;
         }
-        self.authorities.extend(found);
+        self.trusted.extend(found);
         Ok(())
     }
 
@@ -69,14 +84,14 @@ impl TlsOptions {
     ///
     /// Where a file cannot be read, or the two hold no certificate and key.
     pub fn identify(&mut self, certificate: &Path, key: &Path) -> Result<(), TlsFileError> {
-        let (mut pem, key_pem) = (read(certificate)?, read(key)?);
-        pem.push(b'\n');
-        pem.extend(key_pem);
-        let identity = Identity::from_pem(&pem).map_err(|_| TlsFileError::Content {
+        let content = || TlsFileError::Content {
             path: certificate.to_owned(),
             expected: "a certificate whose key is in the other file, both",
-        })?;
-        self.identity = Some(identity);
+        };
+        let chain = certificates(&read(certificate)?).ok_or_else(content)?;
+        let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| content())?;
+        let own = CertifiedKey::from_der(chain, key, &provider()).map_err(|_| content())?;
+        self.identity = Some(Arc::new(own));
         Ok(())
     }
 
@@ -85,22 +100,49 @@ impl TlsOptions {
         self.identity.is_some() || self.verification == Verification::Off
     }
 
-    /// Sets up a client for any host.
-    pub(super) fn for_others(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-        if self.authorities.is_empty() { builder } else { builder.tls_certs_merge(self.authorities.clone()) }
+    /// How to talk to any host.
+    ///
+    /// # Errors
+    ///
+    /// Where this machine trusts nobody.
+    pub(super) fn for_others(&self) -> Result<ClientConfig, TlsFault> {
+        self.config(Verification::Full, None)
     }
 
-    /// Sets up a client for the registry's own host.
-    pub(super) fn for_registry(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-        let builder = self.for_others(builder);
-        let builder = match &self.identity {
-            Some(identity) => builder.identity(identity.clone()),
-            None => builder,
+    /// How to talk to the registry's own host.
+    ///
+    /// # Errors
+    ///
+    /// Where this machine trusts nobody.
+    pub(super) fn for_registry(&self) -> Result<ClientConfig, TlsFault> {
+        self.config(self.verification, self.identity.as_ref())
+    }
+
+    fn config(
+        &self,
+        verification: Verification,
+        identity: Option<&Arc<CertifiedKey>>,
+    ) -> Result<ClientConfig, TlsFault> {
+        let provider = provider();
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_safe_default_protocol_versions().map_err(|_| TlsFault::NothingInCommon)?;
+        let builder = builder.dangerous();
+        let builder = match verification {
+            Verification::Off => {
+                builder.with_custom_certificate_verifier(Arc::new(Unverified::new(provider)))
+            }
+            Verification::Full => {
+                let verifier =
+                    Verifier::new(self.trusted.clone(), provider).map_err(|_| TlsFault::NobodyTrusted)?;
+                builder.with_custom_certificate_verifier(Arc::new(verifier))
+            }
         };
-        match self.verification {
-            Verification::Full => builder,
-            Verification::Off => builder.tls_danger_accept_invalid_certs(true),
-        }
+        let mut config = match identity {
+            Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(own)))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
     }
 }
 
@@ -110,6 +152,25 @@ impl fmt::Debug for TlsOptions {
     }
 }
 
+/// What the program has chosen for its cryptography.
+fn provider() -> Arc<CryptoProvider> {
+    match CryptoProvider::get_default() {
+        Some(chosen) => Arc::clone(chosen),
+        None => Arc::new(rustls::crypto::ring::default_provider()),
+    }
+}
+
+/// The certificates of a file in PEM form; `None` where there are none, or damaged ones.
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
+    (!found.is_empty()).then_some(found)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, TlsFileError> {
-    fs::read(path).map_err(|source| TlsFileError::Read { path: path.to_owned(), source })
+    let mut content =
+        fs::read(path).map_err(|source| TlsFileError::Read { path: path.to_owned(), source })?;
+    if content.starts_with(BYTE_ORDER_MARK) {
+        content.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(content)
 }

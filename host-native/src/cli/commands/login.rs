@@ -24,11 +24,11 @@ const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
     /// The registry, as HOST or HOST:PORT
-    #[arg(value_name = "HOST", value_parser = host)]
-    host: String,
-    /// The user's name
+    #[arg(value_name = "HOST", value_parser = named_registry)]
+    host: NamedRegistry,
+    /// The user's name; asked for at a terminal where it is left out
     #[arg(short, long, value_name = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    username: String,
+    username: Option<String>,
     /// Read the password, or a token in its place, from standard input
     #[arg(long)]
     password_stdin: bool,
@@ -84,20 +84,25 @@ impl Report for LoginReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &LoginArgs) -> Result<(), CliError> {
-    let password =
-        if args.password_stdin { piped_password()? } else { session.ui.ask_password(&args.host)? };
+    let host = args.host.noted(session);
+    let user = match &args.username {
+        Some(user) => user.clone(),
+        None if args.password_stdin => return Err(no_user()),
+        None => session.ui.ask_user(host)?.ok_or_else(no_user)?,
+    };
+    let password = if args.password_stdin { piped_password()? } else { session.ui.ask_password(host)? };
     if password.is_empty() {
         return Err(CliError::new(Exit::Usage, "the password is empty; nothing was stored"));
     }
-    let (user, server) = (args.username.clone(), Server::new(&args.host, ""));
+    let server = Server::new(host, "");
     let given = Credentials::Password { user: user.clone(), password };
     let options = RemoteOptions { login: Login::As(given.clone()), ..session.remote_options()? };
     let runtime = session.runtime()?;
-    let checked = runtime.block_on(check_login(&args.host, &options))?;
+    let checked = runtime.block_on(check_login(host, &options))?;
     let (is_checked, token_server, identity_token) = match checked {
         CheckedLogin::Accepted { token_server, identity_token } => (true, token_server, identity_token),
         CheckedLogin::NotAsked => {
-            session.ui.warning(format_args!("{} asks nobody for a login; nothing was checked", args.host));
+            session.ui.warning(format_args!("{host} asks nobody for a login; nothing was checked"));
             (false, None, None)
         }
     };
@@ -115,7 +120,7 @@ pub(crate) fn run(session: &Session<'_>, args: &LoginArgs) -> Result<(), CliErro
         ));
     }
     let report =
-        LoginReport { host: args.host.clone(), user, checked: is_checked, token_server, stored: kept.into() };
+        LoginReport { host: host.to_owned(), user, checked: is_checked, token_server, stored: kept.into() };
     session.ui.report(&report)
 }
 
@@ -136,14 +141,49 @@ fn piped_password() -> Result<String, CliError> {
     if line.chars().any(char::is_control) { Err(unreadable()) } else { Ok(line.to_owned()) }
 }
 
-/// Understands a registry's name, also as Docker writes it.
-pub(crate) fn host(text: &str) -> Result<String, String> {
+fn no_user() -> CliError {
+    CliError::new(Exit::Usage, "no user is named, and there is no terminal to ask for one")
+        .hint("name one with -u USER; in scripts, with --password-stdin")
+}
+
+/// A registry as it is named to `login` and `logout`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedRegistry {
+    host: String,
+    /// What stood behind the host: credentials are for all of a registry.
+    left_out: Option<String>,
+}
+
+impl NamedRegistry {
+    /// The host; says what does not count.
+    pub(crate) fn noted(&self, session: &Session<'_>) -> &str {
+        if let Some(path) = &self.left_out {
+            session.ui.note(format_args!(
+                "a login is for all of {}: `/{}` is left out",
+                self.host,
+                shown(path)
+            ));
+        }
+        &self.host
+    }
+}
+
+/// Understands a registry's name, also as Docker writes it, and as part of a URL or a reference.
+pub(crate) fn named_registry(text: &str) -> Result<NamedRegistry, String> {
     let rest = text.strip_prefix("https://").unwrap_or(text);
-    let host = rest.trim_end_matches('/');
-    let host = if host == "index.docker.io/v1" { "docker.io" } else { host };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = path.trim_matches('/');
+    let host = if host == "index.docker.io" { "docker.io" } else { host };
     // Whatever makes a reference with a repository is a host.
     match format!("{host}/x").parse::<Reference>().map(|reference| reference.place) {
-        Ok(Place::Repository { name, .. }) if name == "x" => Ok(host.to_owned()),
+        Ok(Place::Repository { name, .. }) if name == "x" => Ok(NamedRegistry {
+            host: host.to_owned(),
+            left_out: (!matches!(path, "" | "v1" | "v2")).then(|| path.to_owned()),
+        }),
+        _ if text.starts_with("http://") => {
+            Err("a registry is named HOST or HOST:PORT; one without TLS is spoken to with --plain-http"
+                .to_owned())
+        }
         _ => Err("a registry is named HOST or HOST:PORT".to_owned()),
     }
 }
@@ -154,17 +194,22 @@ mod tests {
 
     #[test]
     fn a_registry_is_a_host() {
-        for (text, name) in [
-            ("r.example", "r.example"),
-            ("localhost:5000", "localhost:5000"),
-            ("https://r.example:5000/", "r.example:5000"),
-            ("https://index.docker.io/v1/", "docker.io"),
+        for (text, host, left_out) in [
+            ("r.example", "r.example", None),
+            ("localhost:5000", "localhost:5000", None),
+            ("https://r.example:5000/", "r.example:5000", None),
+            ("https://r.example/v2/", "r.example", None),
+            ("https://index.docker.io/v1/", "docker.io", None),
+            ("r.example/team", "r.example", Some("team")),
+            ("https://r.example:5000/team/model:v1", "r.example:5000", Some("team/model:v1")),
         ] {
-            assert_eq!(host(text).unwrap(), name);
+            let expected = NamedRegistry { host: host.to_owned(), left_out: left_out.map(str::to_owned) };
+            assert_eq!(named_registry(text).unwrap(), expected, "{text}");
         }
-        for text in ["", "r.example/team", "http://r.example", "me:secret@r.example", "oci:x", "r.example:x"]
+        for text in
+            ["", "/team", "http://r.example", "me:secret@r.example", "oci:x", "oci://r/x", "r.example:x"]
         {
-            assert!(!host(text).unwrap_err().contains("secret"), "{text}");
+            assert!(!named_registry(text).unwrap_err().contains("secret"), "{text}");
         }
     }
 }

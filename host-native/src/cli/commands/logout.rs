@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::commands::login::{Stored, host};
+use crate::cli::commands::login::{NamedRegistry, Stored, named_registry};
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
 use crate::cli::ui::Report;
@@ -17,8 +17,8 @@ use crate::credentials::server::Server;
 #[derive(Debug, Args)]
 pub(crate) struct LogoutArgs {
     /// The registry, as HOST or HOST:PORT
-    #[arg(value_name = "HOST", value_parser = host)]
-    host: String,
+    #[arg(value_name = "HOST", value_parser = named_registry)]
+    host: NamedRegistry,
 }
 
 #[derive(Serialize)]
@@ -41,15 +41,16 @@ impl Report for LogoutReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &LogoutArgs) -> Result<(), CliError> {
-    let server = Server::new(&args.host, "");
+    let host = args.host.noted(session);
+    let server = Server::new(host, "");
     let forgotten = session.runtime()?.block_on(session.credentials().forget(&server))?;
     let mut left: Vec<String> = forgotten.left.iter().map(|path| path.display().to_string()).collect();
     if forgotten.in_environment {
         left.push("the environment".to_owned());
     }
     for place in &left {
-        session.ui.warning(format_args!("{place} still has credentials for {}", args.host));
+        session.ui.warning(format_args!("{place} still has credentials for {host}"));
     }
     let removed = forgotten.removed.into_iter().map(Stored::from).collect();
-    session.ui.report(&LogoutReport { host: args.host.clone(), removed, left })
+    session.ui.report(&LogoutReport { host: host.to_owned(), removed, left })
 }

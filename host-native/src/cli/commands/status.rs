@@ -112,6 +112,9 @@ struct RemoteReport {
     /// What went wrong, where something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
 /// One path that cannot be read.
@@ -165,6 +168,9 @@ impl Report for StatusReport<'_> {
         }
         if let Some(message) = &self.remote.message {
             writeln!(out, "  {}", shown(message))?;
+        }
+        if let Some(hint) = &self.remote.hint {
+            writeln!(out, "  hint: {}", shown(hint))?;
         }
         if !self.changes.is_empty() {
             writeln!(out, "\nChanges:")?;
@@ -318,18 +324,24 @@ fn weigh(
 ) -> (RemoteReport, ByPath<File>, Sizes) {
     let (state, error) = match answer {
         Some(Ok(Some(bundle))) => {
-            let remote =
-                RemoteReport { state: RemoteState::Available, digest: Some(bundle.digest), message: None };
+            let remote = RemoteReport {
+                state: RemoteState::Available,
+                digest: Some(bundle.digest),
+                message: None,
+                hint: None,
+            };
             return (remote, bundle.index_view.files, Sizes::Known);
         }
         Some(Ok(None)) => {
-            let remote = RemoteReport { state: RemoteState::Empty, digest: None, message: None };
+            let remote = RemoteReport { state: RemoteState::Empty, digest: None, message: None, hint: None };
             return (remote, ByPath::default(), Sizes::Known);
         }
-        Some(Err(error)) => (state_of(&error), Some(CliError::from(error).message().to_owned())),
+        Some(Err(error)) => (state_of(&error), Some(CliError::from(error))),
         None => (RemoteState::Offline, None),
     };
-    (RemoteReport { state, digest: None, message: error }, last_agreed(workspace, found), Sizes::Unknown)
+    let message = error.as_ref().map(|error| error.message().to_owned());
+    let hint = error.as_ref().and_then(CliError::hint_text).map(str::to_owned);
+    (RemoteReport { state, digest: None, message, hint }, last_agreed(workspace, found), Sizes::Unknown)
 }
 
 fn state_of(error: &OpenError) -> RemoteState {
@@ -337,8 +349,12 @@ fn state_of(error: &OpenError) -> RemoteState {
         OpenError::Remote(
             RemoteError::ConnectionRefused { .. }
             | RemoteError::HostNotFound { .. }
+            | RemoteError::Proxy { .. }
+            | RemoteError::ProxySetting { .. }
             | RemoteError::Stalled { .. }
-            | RemoteError::Unreachable { .. },
+            | RemoteError::Tls { .. }
+            | RemoteError::Unreachable { .. }
+            | RemoteError::WantsTls { .. },
         ) => RemoteState::Unreachable,
         OpenError::Remote(error) if error.kind() == RemoteErrorKind::Authentication => {
             RemoteState::AuthFailed

@@ -11,10 +11,9 @@ use serde::Deserialize;
 
 use super::address::{self, Misled};
 use super::outgoing::Part;
-use super::retry::is_certificate_fault;
 use super::stream::Growing;
-use crate::remote::RemoteError;
 use crate::remote::error::harmless;
+use crate::remote::{RemoteError, TlsFault};
 
 /// A request.
 #[derive(Debug)]
@@ -109,11 +108,12 @@ pub(super) fn text(headers: &HeaderMap, name: impl reqwest::header::AsHeaderName
 /// Why a request to `host` had no answer: the network's own words without the URL, where there are no better ones.
 pub(super) fn unreachable(host: &str, error: reqwest::Error) -> RemoteError {
     let host = host.to_owned();
+    if let Some(fault) = TlsFault::of(&error) {
+        return RemoteError::Tls { host, fault };
+    }
     // A URL may hold a signature.
     let source = Box::new(error.without_url());
-    if is_certificate_fault(&*source) {
-        RemoteError::Certificate { host, source }
-    } else if chain(&*source).any(|cause| cause.to_string() == "dns error") {
+    if chain(&*source).any(|cause| cause.to_string() == "dns error") {
         RemoteError::HostNotFound { host }
     } else if source.is_connect() && chain(&*source).any(is_refused_connection) {
         RemoteError::ConnectionRefused { host }

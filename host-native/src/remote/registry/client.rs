@@ -2,8 +2,8 @@
 //!
 //! What the requests are for is not known here.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use reqwest::header::{
     RETRY_AFTER, TRANSFER_ENCODING,
 };
 use reqwest::{Body, Method, Response, StatusCode, Url};
+use rustls::ClientConfig;
 
 use super::address::{self, Repository};
 use super::auth::Auth;
@@ -21,10 +22,11 @@ use super::learned::Learned;
 use super::left::Left;
 use super::login::Answered;
 use super::mount;
+use super::proxy::{Proxies, ProxyFault};
 use super::retry::{self, Budget, Failure};
 use super::token::Access;
 use crate::remote::error::is_passing;
-use crate::remote::{Intent, RemoteError, RemoteOptions, TlsOptions};
+use crate::remote::{Intent, RemoteError, RemoteOptions, TlsFault, TlsOptions};
 
 /// How many redirects a request follows.
 const MAX_REDIRECTS: u32 = 5;
@@ -75,20 +77,34 @@ pub(super) struct Client {
 struct ClientSettings {
     user_agent: String,
     connect_timeout: Duration,
-    is_local: bool,
+    proxies: Arc<Proxies>,
     tls: TlsOptions,
 }
 
 impl ClientSettings {
     fn builder(&self) -> reqwest::ClientBuilder {
-        let builder = reqwest::Client::builder()
+        let proxies = Arc::clone(&self.proxies);
+        // Where a variable names no proxy, no request is made: see `Client::http`.
+        let proxy_for =
+            move |url: &Url| proxies.proxy_for(url).ok().flatten().map(|proxy| proxy.url().clone());
+        reqwest::Client::builder()
             .user_agent(&self.user_agent)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
             .connect_timeout(self.connect_timeout)
-            .http1_only();
-        if self.is_local { builder.no_proxy() } else { builder }
+            .http1_only()
+            .proxy(reqwest::Proxy::custom(proxy_for))
+    }
+
+    /// What talks TLS to `host`.
+    fn secure(
+        &self,
+        host: &str,
+        tls: Result<ClientConfig, TlsFault>,
+    ) -> Result<reqwest::Client, RemoteError> {
+        let tls = tls.map_err(|fault| RemoteError::Tls { host: host.to_owned(), fault })?;
+        self.builder().tls_backend_preconfigured(tls).build().map_err(|error| unreachable(host, error))
     }
 }
 
@@ -99,8 +115,7 @@ impl Client {
         let settings = ClientSettings {
             user_agent: options.user_agent.clone(),
             connect_timeout: options.timeout,
-            // What is meant for this machine is nothing for a proxy.
-            is_local: address::is_loopback(repository.base()),
+            proxies: Arc::clone(&options.proxies),
             tls: options.tls.clone(),
         };
         let plain = settings.builder().tls_certs_only([]).build();
@@ -108,8 +123,7 @@ impl Client {
         let secure = OnceLock::new();
         if repository.base().scheme() == "https" {
             // A machine without any certificate is told now.
-            let made = settings.tls.for_registry(settings.builder()).build();
-            let _ = secure.set(made.map_err(|error| unreachable(&repository.host, error))?);
+            let _ = secure.set(settings.secure(&repository.host, settings.tls.for_registry())?);
         }
         let auth = Auth::new(&repository, options);
         let left = Left::new(&repository, options);
@@ -146,6 +160,10 @@ impl Client {
 
     /// What talks to the host of `url`.
     pub(super) fn http(&self, url: &Url) -> Result<&reqwest::Client, RemoteError> {
+        self.settings.proxies.proxy_for(url).map_err(|error| RemoteError::ProxySetting {
+            host: address::authority(url),
+            source: error.clone(),
+        })?;
         if url.scheme() == "http" {
             return Ok(&self.plain);
         }
@@ -156,10 +174,33 @@ impl Client {
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let builder = self.settings.builder();
-        let made = if is_own { tls.for_registry(builder) } else { tls.for_others(builder) }.build();
-        let made = made.map_err(|error| unreachable(&address::authority(url), error))?;
+        let config = if is_own { tls.for_registry() } else { tls.for_others() };
+        let made = self.settings.secure(&address::authority(url), config)?;
         Ok(cell.get_or_init(|| made))
+    }
+
+    /// Why a request to `url` got no answer: for the proxy's sake, where it goes through one.
+    pub(super) fn unanswered(&self, url: &Url, error: reqwest::Error) -> RemoteError {
+        let host = address::authority(url);
+        match self.settings.proxies.proxy_for(url) {
+            Ok(Some(proxy)) if error.is_connect() && TlsFault::of(&error).is_none() => RemoteError::Proxy {
+                host,
+                proxy: proxy.to_string(),
+                source: ProxyFault::of(Box::new(error.without_url())),
+            },
+            _ => unreachable(&host, error),
+        }
+    }
+
+    /// What a proxy says in place of the host of `url`: what goes through it in plain HTTP, it may answer itself.
+    pub(super) fn refused_by_proxy(&self, url: &Url, status: StatusCode) -> Option<RemoteError> {
+        let proxy = self.settings.proxies.proxy_for(url).ok()?.filter(|_| url.scheme() == "http")?;
+        let source = match status {
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => ProxyFault::WantsLogin,
+            StatusCode::FORBIDDEN => ProxyFault::Refused(status.as_u16()),
+            _ => return None,
+        };
+        Some(RemoteError::Proxy { host: address::authority(url), proxy: proxy.to_string(), source })
     }
 
     /// Counts a request that is about to be made.
@@ -301,7 +342,7 @@ impl Client {
         self.count_request();
         tracing::debug!(method = %call.method, url = address::redacted(url), "request");
         let answer = tokio::select! {
-            answer = request.send() => answer.map_err(|error| unreachable(&address::authority(url), error)),
+            answer = request.send() => answer.map_err(|error| self.unanswered(url, error)),
             () = self.stall(&call.payload) => Err(self.stalled(url)),
         };
         if answer.is_ok() {
@@ -400,8 +441,13 @@ impl Client {
         let status = code.as_u16();
         let asked_wait = text(response.headers(), RETRY_AFTER)
             .and_then(|header| retry::retry_after(header, SystemTime::now()));
+        let says_registry = response.headers().contains_key("docker-distribution-api-version");
         let body = self.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
         let Said { codes, message } = said(&body);
+        let is_registrys = says_registry || !codes.is_empty();
+        if let Some(error) = self.refused_by_proxy(url, code).filter(|_| !is_registrys) {
+            return error.into();
+        }
         let is_sent = call.method == Method::PUT;
         let error = match status {
             400 if url.scheme() == "http" && is_tls_servers_answer(&body) => RemoteError::WantsTls { host },

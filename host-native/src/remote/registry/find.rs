@@ -94,11 +94,13 @@ fn is_elsewhere(client: &Client, error: &RemoteError) -> bool {
         RemoteError::Downgrade { .. } | RemoteError::Elsewhere { .. } | RemoteError::Protocol { .. } => {
             return true;
         }
-        RemoteError::Certificate { host, .. }
-        | RemoteError::ConnectionRefused { host }
+        RemoteError::ConnectionRefused { host }
         | RemoteError::HostNotFound { host }
+        | RemoteError::Proxy { host, .. }
+        | RemoteError::ProxySetting { host, .. }
         | RemoteError::Stalled { host, .. }
         | RemoteError::Status { host, .. }
+        | RemoteError::Tls { host, .. }
         | RemoteError::Unreachable { host, .. }
         | RemoteError::WantsTls { host } => host,
         _ => return false,

@@ -10,7 +10,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::address;
 use super::auth::{self, Bearer, Challenge, Known, Trust};
-use super::call::{Call, Said, said, text, unreachable};
+use super::call::{Call, Said, said, text};
 use super::client::{Client, MAX_ERROR_BYTES};
 use super::retry::passes;
 use super::scope::Scopes;
@@ -220,7 +220,7 @@ impl Client {
         tokio::time::timeout(self.timeout, sent)
             .await
             .map_err(|_| self.stalled(&server.realm))?
-            .map_err(|error| unreachable(&address::authority(&server.realm), error))
+            .map_err(|error| self.unanswered(&server.realm, error))
     }
 
     async fn granted(
@@ -237,6 +237,9 @@ impl Client {
         }
         let body = self.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
         let Said { codes, message } = said(&body);
+        if let Some(error) = self.refused_by_proxy(&server.realm, status).filter(|_| codes.is_empty()) {
+            return Err(error);
+        }
         let message = self.auth.conceal(message, None);
         let is_bad_grant = codes.iter().any(|code| code == "invalid_grant");
         Err(match status.as_u16() {

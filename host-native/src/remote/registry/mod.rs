@@ -21,6 +21,7 @@ mod mount;
 mod outgoing;
 mod pages;
 pub mod probe;
+pub mod proxy;
 mod retry;
 mod scope;
 mod stream;

@@ -106,5 +106,5 @@ impl Registry {
 
 /// Whether somebody answers, and the two sides find no encryption that both trust.
 pub fn is_about_tls(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::Certificate { .. } | RemoteError::WantsTls { .. })
+    matches!(error, RemoteError::Tls { .. } | RemoteError::WantsTls { .. })
 }

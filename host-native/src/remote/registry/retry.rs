@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::{Duration, SystemTime};
 
+use super::proxy::ProxyFault;
 use crate::remote::RemoteError;
 use crate::remote::error::is_passing;
 
@@ -110,43 +111,10 @@ pub(super) fn passes(error: &RemoteError) -> bool {
         | RemoteError::HostNotFound { .. }
         | RemoteError::Stalled { .. }
         | RemoteError::Unreachable { .. } => true,
+        RemoteError::Proxy { source, .. } => matches!(source, ProxyFault::NoTunnel | ProxyFault::Silent(_)),
         RemoteError::Status { status, .. } => is_passing(*status),
         _ => false,
     }
-}
-
-/// Whether a certificate was not trusted: one that is not now will not be in a second either.
-pub(super) fn is_certificate_fault(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        match error.downcast_ref::<rustls::Error>() {
-            Some(rustls::Error::InvalidCertificate(_)) => return true,
-            Some(rustls::Error::AlertReceived(alert)) => return is_about_certificates(*alert),
-            _ => {}
-        }
-        // An `io::Error` hides what it wraps from `source`, and may wrap another one.
-        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    false
-}
-
-/// Whether the other side broke off for want of a certificate of ours that it trusts.
-fn is_about_certificates(alert: rustls::AlertDescription) -> bool {
-    use rustls::AlertDescription as Alert;
-    matches!(
-        alert,
-        Alert::AccessDenied
-            | Alert::BadCertificate
-            | Alert::CertificateExpired
-            | Alert::CertificateRequired
-            | Alert::CertificateRevoked
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::UnsupportedCertificate
-    )
 }
 
 /// The wait before repetition `used`, given a `share` between 0 and 1 that differs from client to client.

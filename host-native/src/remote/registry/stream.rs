@@ -114,9 +114,10 @@ fn is_final(error: &RemoteError) -> bool {
     matches!(
         error,
         RemoteError::BadCredentials { .. }
-            | RemoteError::Certificate { .. }
             | RemoteError::Credentials { .. }
             | RemoteError::Denied { .. }
+            | RemoteError::ProxySetting { .. }
+            | RemoteError::Tls { .. }
             | RemoteError::Io { .. }
             | RemoteError::NoRepository { .. }
             | RemoteError::TakesNoPushes { .. }

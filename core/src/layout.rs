@@ -2,11 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::seal::MAX_LAYERS;
+
 /// The most files that layout `auto` keeps one blob each for.
 pub const MAX_FILES_AS_BLOBS: u64 = 100;
 
 /// The most bytes, in all files, that layout `auto` keeps one blob each for.
 pub const MAX_BYTES_AS_BLOBS: u64 = 64 << 20;
+
+/// The most files that layout `auto` keeps one blob each for where the Python tool reads the bundle too: as many layers
+/// are ever written.
+pub const MAX_FILES_FOR_PYTHON: u64 = MAX_LAYERS as u64;
+
+/// Which tools read the bundles of a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// This one, which knows every layout.
+    #[default]
+    Ours,
+    /// The Python tool too, which knows layout `files` alone.
+    Python,
+}
+
+impl Readers {
+    /// The readers of a place that both kinds use.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self == Self::Python { self } else { other }
+    }
+}
 
 /// In which form a bundle's files lie in its repository.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +40,16 @@ pub enum Layout {
     Files,
     /// Files cut into chunks, and chunks gathered in packs: many small files and large ones that change a little.
     Packed,
+}
+
+impl Layout {
+    /// The name that settings and JSON documents use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Packed => "packed",
+        }
+    }
 }
 
 /// What a project says about the layout.
@@ -32,10 +66,11 @@ pub enum LayoutPolicy {
 }
 
 impl LayoutPolicy {
-    /// Chooses the layout of a tree of so many files, with so many bytes in all.
+    /// Chooses the layout of a tree of so many files, with so many bytes in all, for these readers.
     #[must_use]
-    pub fn choose(self, files: u64, bytes: u64) -> Layout {
+    pub fn choose(self, readers: Readers, files: u64, bytes: u64) -> Layout {
         match self {
+            Self::Auto if readers == Readers::Python && files <= MAX_FILES_FOR_PYTHON => Layout::Files,
             Self::Auto if files <= MAX_FILES_AS_BLOBS && bytes <= MAX_BYTES_AS_BLOBS => Layout::Files,
             Self::Files => Layout::Files,
             Self::Auto | Self::Packed => Layout::Packed,
@@ -44,8 +79,14 @@ impl LayoutPolicy {
 
     /// Chooses the layout of the next bundle after one in layout `current`, if there is one.
     #[must_use]
-    pub fn choose_after(self, current: Option<Layout>, files: u64, bytes: u64) -> LayoutChoice {
-        let layout = self.choose(files, bytes);
+    pub fn choose_after(
+        self,
+        current: Option<Layout>,
+        readers: Readers,
+        files: u64,
+        bytes: u64,
+    ) -> LayoutChoice {
+        let layout = self.choose(readers, files, bytes);
         let rewrite = match current {
             None => Rewrite::No,
             Some(current) if current == layout => Rewrite::No,
@@ -90,10 +131,20 @@ mod tests {
             (101, 101, Layout::Packed),
             (1, (64 << 20) + 1, Layout::Packed),
         ] {
-            assert_eq!(LayoutPolicy::Auto.choose(files, bytes), layout, "{files} {bytes}");
-            assert_eq!(LayoutPolicy::Files.choose(files, bytes), Layout::Files);
-            assert_eq!(LayoutPolicy::Packed.choose(files, bytes), Layout::Packed);
+            assert_eq!(LayoutPolicy::Auto.choose(Readers::Ours, files, bytes), layout, "{files} {bytes}");
+            for readers in [Readers::Ours, Readers::Python] {
+                assert_eq!(LayoutPolicy::Files.choose(readers, files, bytes), Layout::Files);
+                assert_eq!(LayoutPolicy::Packed.choose(readers, files, bytes), Layout::Packed);
+            }
         }
+    }
+
+    #[test]
+    fn what_the_python_tool_reads_stays_readable_to_it() {
+        for (files, layout) in [(101, Layout::Files), (400, Layout::Files), (401, Layout::Packed)] {
+            assert_eq!(LayoutPolicy::Auto.choose(Readers::Python, files, 1 << 40), layout, "{files}");
+        }
+        assert_eq!(Readers::Ours.and(Readers::Python), Readers::Python.and(Readers::Ours));
     }
 
     #[test]
@@ -107,7 +158,11 @@ mod tests {
             (LayoutPolicy::Packed, Some(Layout::Files), 1, Rewrite::Always),
             (LayoutPolicy::Packed, Some(Layout::Packed), 1, Rewrite::No),
         ] {
-            assert_eq!(policy.choose_after(current, files, 0).rewrite, rewrite, "{policy:?} {current:?}");
+            assert_eq!(
+                policy.choose_after(current, Readers::Ours, files, 0).rewrite,
+                rewrite,
+                "{policy:?} {current:?}"
+            );
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::canonical::{self, JsonError};
 use crate::descriptor::{Annotations, Descriptor, MAX_SAFE_INTEGER, media_type};
 use crate::digest::Digest;
 use crate::foreign::{self, Foreign, ForeignKind};
+use crate::layout::Readers;
 
 /// The largest manifest that is read or written, in bytes; registries stop there.
 pub const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
@@ -25,6 +26,8 @@ pub const MAX_EMBEDDED_INDEX_BYTES: usize = 128 * 1024;
 pub mod annotation {
     /// When the bundle was made, an RFC 3339 time.
     pub const CREATED: &str = "org.opencontainers.image.created";
+    /// Which tools beside this one read the bundles of its place; see [`Readers`](crate::layout::Readers).
+    pub const READERS: &str = "org.modelops.bundle.readers";
     /// The path of the file that a layer is.
     pub const TITLE: &str = "org.opencontainers.image.title";
     /// Name and version of the writing tool.
@@ -34,6 +37,9 @@ pub mod annotation {
     /// The version that the bundle was published as.
     pub const VERSION: &str = "org.opencontainers.image.version";
 }
+
+/// What [`annotation::READERS`] says where the Python tool is one.
+pub(crate) const PYTHON_READS: &str = "python";
 
 /// A manifest, as far as it concerns a bundle.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +110,16 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// Who reads the bundles of its place: the Python tool does where it wrote this one, or one that this one follows.
+    ///
+    /// It names no tool in its annotations.
+    pub fn readers(&self) -> Readers {
+        let is_marked = self.annotations.get(annotation::READERS).is_some_and(|said| said == PYTHON_READS);
+        let is_its_own = self.config.media_type == media_type::INDEX_V1
+            && !self.annotations.contains_key(annotation::TOOL);
+        if is_marked || is_its_own { Readers::Python } else { Readers::Ours }
     }
 
     /// The index as it lies in the repository, where the manifest carries it; its digest and size are checked.

@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::diff::{PathChange, Sides, Unsettled};
 use bundle_core::digest::{Digest, Resolved};
-use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
+use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::path::BundlePath;
 use bundle_core::placement::Placement;
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts};
@@ -234,17 +234,20 @@ impl Core {
     }
 
     /// Chooses the layout of the next bundle, of so many files with so many bytes in all, after one in layout
-    /// `current`.
+    /// `current`, for these readers.
     pub fn choose_layout(
         &self,
         policy: LayoutPolicy,
         current: Option<Layout>,
         files: u64,
         total_size: u64,
+        readers: Readers,
     ) -> Result<LayoutChoice, CoreError> {
+        let readers = Some(readers.into());
         let current = current.map(Into::into);
         let choice = self.call("choose-layout", |core, store| {
-            core.modelops_bundle_plan().call_choose_layout(store, policy.into(), current, files, total_size)
+            let plan = core.modelops_bundle_plan();
+            plan.call_choose_layout(store, policy.into(), current, files, total_size, readers)
         })?;
         Ok(choice.into())
     }
@@ -299,6 +302,7 @@ impl Core {
             created: request.origin.created,
             version: request.origin.version,
             tool: request.origin.tool,
+            readers: Some(request.origin.readers.into()),
         };
         let answer = self.call("seal-packed", |core, store| {
             core.modelops_bundle_plan().call_seal_packed(store, request)

@@ -19,7 +19,7 @@ use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::digest::Digest;
 use bundle_core::index::{BundleIndex, version_of};
-use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
+use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
 use bundle_core::path::BundlePath;
 use bundle_core::placement::{PackLimits, Placement};
@@ -76,6 +76,8 @@ pub struct PreparedPush<'a> {
     pub destination: Destination,
     /// In which form the new bundle's files are to lie in the repository.
     pub layout: Layout,
+    /// Which tools read the bundles of the place.
+    pub readers: Readers,
     /// What the project holds: the files of the new bundle.
     pub scan: Scan,
     sent: Option<Packs<'a>>,
@@ -153,9 +155,10 @@ impl Destination {
         policy: LayoutPolicy,
         files: u64,
         bytes: u64,
+        readers: Readers,
     ) -> Result<LayoutChoice, PushError> {
         let current = self.replaces.as_ref().map(|bundle| bundle.index_view.layout);
-        let choice = context.core.choose_layout(policy, current, files, bytes)?;
+        let choice = context.core.choose_layout(policy, current, files, bytes, readers)?;
         // What is lost of the bundle before comes from here again, and which files it was of is not asked.
         Ok(if self.lost.is_empty() { choice } else { LayoutChoice { rewrite: Rewrite::Always, ..choice } })
     }
@@ -241,7 +244,8 @@ pub async fn look_and_pack<'a>(
                 }
                 let policy = workspace.config.layout;
                 let (count, bytes) = (found.len() as u64, found.bytes());
-                match *choice.insert(destination.choose_layout(context, policy, count, bytes)?) {
+                let readers = readers(workspace, before);
+                match *choice.insert(destination.choose_layout(context, policy, count, bytes, readers)?) {
                     // Where everything would be written anew, something must have changed first.
                     LayoutChoice { layout: Layout::Files, .. }
                     | LayoutChoice { rewrite: Rewrite::IfChanged, .. } => Ok(found.hash_unknown(progress)?),
@@ -289,11 +293,12 @@ pub fn prepare<'a>(
     let nothing = ByPath::default();
     let remote = replaces.map_or(&nothing, Bundle::files);
     let sides = Sides { local: &scan.files, remote, base: &base, tracked: &workspace.tracked };
+    let readers = readers(workspace, replaces);
     let choice = match choice {
         Some(choice) => choice,
         None => {
             let (count, bytes) = (scan.files.len() as u64, total_size(&scan.files));
-            destination.choose_layout(context, workspace.config.layout, count, bytes)?
+            destination.choose_layout(context, workspace.config.layout, count, bytes, readers)?
         }
     };
     let mut plan = context.core.plan_push(sides, choice.rewrite)?;
@@ -301,7 +306,12 @@ pub fn prepare<'a>(
     if let Some(stock) = stock.filter(|stock| stock.index_view.layout == choice.layout) {
         plan.serve_from(stock.files().iter().map(|file| file.digest), &scan.files);
     }
-    Ok(PreparedPush { plan, layout: choice.layout, destination, scan, sent })
+    Ok(PreparedPush { plan, layout: choice.layout, readers, destination, scan, sent })
+}
+
+/// Which tools read what `workspace` pushes where the bundle `before` is.
+fn readers(workspace: &Workspace, before: Option<&Bundle>) -> Readers {
+    before.map_or(workspace.readers(), |bundle| workspace.readers().and(bundle.manifest_view.readers))
 }
 
 /// How large the packs of a bundle of `files` become.
@@ -589,7 +599,7 @@ fn origin<'a>(prepared: &'a PreparedPush<'_>, created: &'a str) -> Origin<'a> {
     let Destination { version, tags, .. } = &prepared.destination;
     let mut named = version.iter().chain(tags.iter().map(|(tag, _)| tag));
     let version = named.find(|tag| bundle_core::version::Version::of(tag).is_some());
-    Origin { created, version: version.map(Tag::as_str), tool: TOOL }
+    Origin { created, version: version.map(Tag::as_str), tool: TOOL, readers: prepared.readers }
 }
 
 async fn write_documents(

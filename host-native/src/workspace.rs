@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
+use bundle_core::layout::Readers;
+use bundle_core::path::{BundlePath, MODEL_REGISTRY};
 use bundle_core::reference::{Reference, Tag};
 use bundle_core::snapshot::{ByPath, SyncedFile, synced};
 use thiserror::Error;
@@ -45,6 +46,16 @@ impl Workspace {
     /// The top folder.
     pub fn root(&self) -> &Path {
         self.project.root()
+    }
+
+    /// Which tools read what this project pushes: one that the Python tool made, or that holds its list of registered
+    /// models, is used by both.
+    pub fn readers(&self) -> Readers {
+        // It writes all of these; this program writes only what was set.
+        const WRITTEN: [&str; 4] = ["cache_dir", "cache_link_mode", "default_tag", "storage"];
+        let is_python = self.root().join(MODEL_REGISTRY).is_file()
+            || WRITTEN.iter().all(|key| self.config.value(key).is_some());
+        if is_python { Readers::Python } else { Readers::Ours }
     }
 
     /// The bundle that is meant where none is named: the configured place with its default tag.

@@ -339,6 +339,7 @@ impl OpenError {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use bundle_core::layout::Readers;
     use bundle_core::plan::seal::{EmptyBlob, Origin, SealRequest, Sealed, seal};
     use bundle_core::snapshot::{ByPath, File};
 
@@ -355,7 +356,12 @@ pub(crate) mod tests {
         seal(&SealRequest {
             files: &ByPath::new(files.iter().map(file).collect()).unwrap(),
             replaces: None,
-            origin: Origin { created: "2026-11-22T07:03:21Z", version: Some("1.2.0"), tool: "test/1" },
+            origin: Origin {
+                created: "2026-11-22T07:03:21Z",
+                version: Some("1.2.0"),
+                tool: "test/1",
+                readers: Readers::Ours,
+            },
             empty_blob: EmptyBlob::Taken,
         })
         .unwrap()

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
 use bundle_core::index::BundleIndex;
+use bundle_core::layout::Readers;
 use bundle_core::manifest::{Manifest, annotation};
 use bundle_core::plan::seal::{EmptyBlob, Origin, SealRequest, Sealed, seal};
 use bundle_core::snapshot::{ByPath, File};
@@ -449,7 +450,12 @@ fn write_bundle(layout: &Path, contents: &[(&str, &[u8], bool)]) -> Sealed {
     let sealed = seal(&SealRequest {
         files: &files,
         replaces: None,
-        origin: Origin { created: "2026-11-22T07:03:21Z", version: Some("1.2.0"), tool: "browser-test/1" },
+        origin: Origin {
+            created: "2026-11-22T07:03:21Z",
+            version: Some("1.2.0"),
+            tool: "browser-test/1",
+            readers: Readers::Ours,
+        },
         empty_blob: EmptyBlob::Taken,
     })
     .unwrap();

@@ -189,3 +189,128 @@ fn every_name_that_is_tracked_is_pushed_and_comes_back() {
     let listed = project.run(&["diff", "--json"]).success().json();
     assert_eq!(listed["changes"].as_array().unwrap().len(), 1, "nothing but that is dropped: {listed}");
 }
+
+/// Puts a bundle of `files` there as the Python tool writes one: no artifact type, no annotations, no modes.
+fn push_as_python(registry: &Registry, repository: &str, tag: &str, files: &[(String, String)]) {
+    let client = registry.client();
+    let put = |content: &[u8]| {
+        let digest = bundle_core::digest::Digest::of(content).to_string();
+        client.put_blob(repository, &digest, content);
+        digest
+    };
+    let (mut listed, mut layers) = (serde_json::Map::new(), Vec::new());
+    for (path, content) in files {
+        let digest = put(content.as_bytes());
+        layers.push(json!({
+            "mediaType": "application/vnd.oci.image.layer.v1.tar", "size": content.len(), "digest": digest,
+            "annotations": {"org.opencontainers.image.title": path},
+        }));
+        let entry = json!({
+            "blobRef": null, "digest": digest, "mediaType": null, "path": path, "size": content.len(), "storage": "oci",
+        });
+        listed.insert(path.clone(), entry);
+    }
+    let index = json!({
+        "created": "2026-11-22T07:03:21.212798Z", "files": listed, "metadata": {},
+        "tool": {"name": "modelops-bundle", "version": "0.1.1"}, "version": "1.0",
+    })
+    .to_string();
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": media_type,
+        "config": {
+            "mediaType": "application/vnd.modelops.bundle.index.v1+json", "size": index.len(),
+            "digest": put(index.as_bytes()),
+        },
+        "layers": layers, "annotations": {},
+    });
+    client.put_manifest(repository, tag, media_type, manifest.to_string().as_bytes());
+}
+
+#[test]
+fn what_the_python_tool_reads_stays_in_a_layout_that_it_reads() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let files: Vec<_> = (0..120).map(|at| (format!("f{at}.txt"), format!("{at}"))).collect();
+    push_as_python(&registry, "lots", "latest", &files);
+    let reference = format!("{}/lots", registry.host());
+    let project = TestProject::new();
+    let _ = project.run(&["pull", &reference]).success();
+    // The second push follows a bundle that this tool wrote, and the third comes from a project that pulled that one.
+    let second = TestProject::new();
+    for (project, content) in [(&project, "a"), (&project, "b"), (&second, "c")] {
+        let _ = project.run(&["pull", &reference]).success();
+        project.write("f1.txt", content);
+        let output = project.run(&["push", "--json"]).success();
+        let document = output.json();
+        assert_eq!(
+            (&document["layout"], &document["layout_before"]),
+            (&json!("files"), &json!("files")),
+            "{output}"
+        );
+        assert!(!output.stderr().contains("layout"), "{output}");
+    }
+    let _ = second.run(&["config", "set", "layout", "packed"]).success();
+    let planned = second.run(&["push", "--dry-run"]).success();
+    assert!(planned.stderr().contains("the Python tool and other OCI tools cannot read it"), "{planned}");
+    let document = second.run(&["push", "--json"]).success().json();
+    assert_eq!((&document["layout"], &document["layout_before"]), (&json!("packed"), &json!("files")));
+}
+
+#[test]
+fn a_project_of_the_python_tool_pushes_what_that_can_read() {
+    let place = tempfile::tempdir().unwrap();
+    let reference = format!("oci:{}", place.path().join("remote").display());
+    for (made_by_python, layout) in [(true, "files"), (false, "packed")] {
+        let project = if made_by_python { python_project() } else { TestProject::new() };
+        let own = format!("{reference}-{layout}");
+        let _ = project.run(&["init", "--ref", &own]).success();
+        for at in 0..120 {
+            project.write(&format!("many/{at}"), format!("{at}"));
+        }
+        let _ = project.run(&["add", "many"]).success();
+        let document = project.run(&["push", "--json"]).success().json();
+        assert_eq!((&document["layout"], &document["layout_before"]), (&json!(layout), &json!(null)));
+    }
+}
+
+#[test]
+fn a_pin_to_another_place_stops_a_push_until_it_is_settled() {
+    let place = tempfile::tempdir().unwrap();
+    let reference = format!("oci:{}", place.path().join("remote").display());
+    let project = python_project();
+    let folder = project.home().join(".modelops/bundle-env");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("local.yaml"), "registry: {login_server: 'localhost:5555', password: hush}\n")
+        .unwrap();
+    let init = project.run(&["init", "--ref", &reference]).success();
+    assert!(init.stderr().contains("localhost:5555/project"), "{init}");
+
+    let status = project.run(&["status", "--json"]).success();
+    let expected = json!({"name": "local", "ref": "localhost:5555/project", "agrees": false});
+    assert_eq!(status.json()["environment"], expected);
+    assert!(status.stderr().contains("init --ref localhost:5555/project"), "{status}");
+    for arguments in [&["push"][..], &["push", "--dry-run"], &["push", "--force"]] {
+        let output = project.run(arguments).code(3);
+        for words in ["init --ref localhost:5555/project", "env switch --none", "environment local"] {
+            assert!(output.stderr().contains(words), "{output}");
+        }
+        assert!(!output.stderr().contains("hush"), "{output}");
+    }
+    assert!(!place.path().join("remote").exists());
+
+    // One way: where the environment says.
+    let _ = project.run(&["init", "--ref", "localhost:5555/project"]).success();
+    let status = project.run(&["status", "--offline", "--json"]).success();
+    assert_eq!((&status.json()["environment"]["agrees"], status.stderr()), (&json!(true), ""));
+    // The other way: where the settings say.
+    let _ = project.run(&["init", "--ref", &reference]).success();
+    let document = project.run(&["env", "switch", "--none", "--json"]).success().json();
+    let settled = (&document["environment"], &document["former_environment"], &document["ref"]);
+    assert_eq!(settled, (&json!(null), &json!("local"), &json!(reference)));
+    assert!(!project.exists(".modelops-bundle/env"));
+    let _ = project.run(&["push"]).success();
+    assert_eq!(project.run(&["status", "--json"]).success().json()["environment"], json!(null));
+}

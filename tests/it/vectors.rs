@@ -11,7 +11,7 @@ use bundle_core::descriptor::MAX_SAFE_INTEGER;
 use bundle_core::diff::{PathChange, Row, Sides, diff};
 use bundle_core::digest::{Digest, ResolveError, resolve};
 use bundle_core::index::BundleIndex;
-use bundle_core::layout::{Layout, LayoutPolicy, Rewrite};
+use bundle_core::layout::{Layout, LayoutPolicy, Readers, Rewrite};
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
 use bundle_core::pack::{Pack, Run, TableRef};
 use bundle_core::path::BundlePath;
@@ -153,8 +153,9 @@ fn native(call: &str, input: &Value) -> Answer {
             Ok(json!({ "result": canonical::to_string(&value) }))
         }
         "choose-layout" => {
-            let Choose { policy, current, files, total_size } = read(input)?;
-            let choice = policy.choose_after(current.map(Into::into), files, total_size);
+            let Choose { policy, current, files, total_size, readers } = read(input)?;
+            let readers = readers.map(Into::into).unwrap_or_default();
+            let choice = policy.choose_after(current.map(Into::into), readers, files, total_size);
             Ok(json!({ "layout": layout_name(choice.layout), "rewrite": rewrite_name(choice.rewrite) }))
         }
         "classify" => {
@@ -297,6 +298,7 @@ fn native_seal_packed(input: &Value) -> Answer {
             created: &request.created,
             version: request.version.as_deref(),
             tool: &request.tool,
+            readers: request.readers.map(Into::into).unwrap_or_default(),
         },
     });
     let sealed = sealed.map_err(|error| seal_error(&error))?;
@@ -506,6 +508,23 @@ struct Choose {
     current: Option<RawLayout>,
     files: u64,
     total_size: u64,
+    readers: Option<RawReaders>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawReaders {
+    Ours,
+    Python,
+}
+
+impl From<RawReaders> for Readers {
+    fn from(readers: RawReaders) -> Self {
+        match readers {
+            RawReaders::Ours => Self::Ours,
+            RawReaders::Python => Self::Python,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -631,6 +650,7 @@ struct RawPackedSeal {
     index_digest: String,
     index_size: u64,
     index_data: Option<Bytes>,
+    readers: Option<RawReaders>,
     packs: Vec<RawPack>,
     tree: String,
     created: String,

@@ -9,7 +9,7 @@ use bundle_core::diff::{Change, PathChange, Row, Sides};
 use bundle_core::digest::{Digest, ResolveError, Resolved};
 use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::index::{BundleIndex, IndexError};
-use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
+use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
 use bundle_core::pack::{Pack, Run, TableRef};
 use bundle_core::packed::{Packed, PackedError, pack_placed, unpack_by_path, unpack_files, unpack_placed};
@@ -242,6 +242,7 @@ pub(crate) fn manifest_view(
         text.map_err(|error| bundle::ManifestError::IndexData(self::text(&error)))
     };
     Ok(bundle::ManifestView {
+        readers: manifest.readers().into(),
         index_data: index.map(index_text).transpose()?,
         artifact_type: manifest.artifact_type,
         index: manifest.config.into(),
@@ -525,6 +526,24 @@ impl From<PullPlan> for plan::PullPlan {
     }
 }
 
+impl From<types::Readers> for Readers {
+    fn from(readers: types::Readers) -> Self {
+        match readers {
+            types::Readers::Ours => Self::Ours,
+            types::Readers::Python => Self::Python,
+        }
+    }
+}
+
+impl From<Readers> for types::Readers {
+    fn from(readers: Readers) -> Self {
+        match readers {
+            Readers::Ours => Self::Ours,
+            Readers::Python => Self::Python,
+        }
+    }
+}
+
 impl From<plan::LayoutPolicy> for LayoutPolicy {
     fn from(policy: plan::LayoutPolicy) -> Self {
         match policy {
@@ -622,6 +641,7 @@ pub(crate) fn seal_request<'a>(request: &'a plan::SealRequest, files: &'a ByPath
             created: &request.created,
             version: request.version.as_deref(),
             tool: &request.tool,
+            readers: request.readers.map(Into::into).unwrap_or_default(),
         },
         empty_blob: if request.empty_blob { EmptyBlob::Taken } else { EmptyBlob::Refused },
     }
@@ -640,6 +660,7 @@ pub(crate) fn seal_packed(request: plan::PackedSealRequest) -> Result<plan::Seal
             created: &request.created,
             version: request.version.as_deref(),
             tool: &request.tool,
+            readers: request.readers.map(Into::into).unwrap_or_default(),
         },
     })?;
     Ok(plan::SealedManifest {

@@ -123,9 +123,11 @@ impl plan::Guest for Component {
         current: Option<types::Layout>,
         files: u64,
         total_size: u64,
+        readers: Option<types::Readers>,
     ) -> plan::LayoutChoice {
         let policy: bundle_core::layout::LayoutPolicy = policy.into();
-        policy.choose_after(current.map(Into::into), files, total_size).into()
+        let readers = readers.map(Into::into).unwrap_or_default();
+        policy.choose_after(current.map(Into::into), readers, files, total_size).into()
     }
 
     fn plan_repack(packs: Vec<plan::PackUse>) -> Vec<u32> {

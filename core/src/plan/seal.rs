@@ -5,7 +5,8 @@ use thiserror::Error;
 use crate::descriptor::{Annotations, Descriptor, EMPTY_CONTENT, media_type};
 use crate::digest::Digest;
 use crate::index::{BundleIndex, IndexError};
-use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, annotation};
+use crate::layout::Readers;
+use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, PYTHON_READS, annotation};
 use crate::pack::Pack;
 use crate::placement::Placement;
 use crate::snapshot::{ByPath, File};
@@ -45,6 +46,8 @@ pub struct Origin<'a> {
     pub version: Option<&'a str>,
     /// Name and version of the writing tool.
     pub tool: &'a str,
+    /// Which tools read the bundles of the place.
+    pub readers: Readers,
 }
 
 /// What a host reports once every pack of a push lies on the remote.
@@ -181,6 +184,9 @@ fn manifest(
     ]);
     if let Some(version) = origin.version {
         annotations.insert(annotation::VERSION.to_owned(), version.to_owned());
+    }
+    if origin.readers == Readers::Python {
+        annotations.insert(annotation::READERS.to_owned(), PYTHON_READS.to_owned());
     }
     let artifact_type = Some(media_type::BUNDLE.to_owned());
     let mut manifest = Manifest { artifact_type, config, layers, annotations };
@@ -320,8 +326,29 @@ mod tests {
     use crate::pack::{Run, TableRef};
     use crate::tree::tests::any_tree;
 
-    const ORIGIN: Origin<'_> =
-        Origin { created: "2026-11-22T07:03:21Z", version: None, tool: "modelops-bundle/0.0.0" };
+    const ORIGIN: Origin<'_> = Origin {
+        created: "2026-11-22T07:03:21Z",
+        version: None,
+        tool: "modelops-bundle/0.0.0",
+        readers: Readers::Ours,
+    };
+
+    #[test]
+    fn that_the_python_tool_reads_is_said_to_the_next_push() {
+        let files = ByPath::default();
+        for readers in [Readers::Ours, Readers::Python] {
+            let sealed =
+                seal(&SealRequest { origin: Origin { readers, ..ORIGIN }, ..request(&files) }).unwrap();
+            assert_eq!(Manifest::parse(sealed.manifest.as_bytes()).unwrap().readers(), readers);
+        }
+        let by_python = Manifest {
+            artifact_type: None,
+            config: Descriptor::of(media_type::INDEX_V1, b"{}"),
+            layers: Vec::new(),
+            annotations: Annotations::new(),
+        };
+        assert_eq!(by_python.readers(), Readers::Python);
+    }
 
     fn request(files: &ByPath<File>) -> SealRequest<'_> {
         SealRequest { files, replaces: None, origin: ORIGIN, empty_blob: EmptyBlob::Taken }

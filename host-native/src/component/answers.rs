@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bundle_core::descriptor::{Annotations, Descriptor};
 use bundle_core::digest::Digest;
 use bundle_core::foreign::Foreign;
-use bundle_core::layout::Layout;
+use bundle_core::layout::{Layout, Readers};
 use bundle_core::placement::Placement;
 use bundle_core::snapshot::{ByPath, File};
 use thiserror::Error;
@@ -28,6 +28,8 @@ pub struct ManifestView {
     pub layers: Vec<Descriptor>,
     /// What else is said of it, by key.
     pub annotations: Annotations,
+    /// Which tools read the bundles of its place, as far as it says.
+    pub readers: Readers,
 }
 
 /// A bundle's index, as far as it concerns a reader.

@@ -8,7 +8,7 @@ use bundle_core::descriptor::Descriptor;
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::{Digest, Resolved};
 use bundle_core::foreign::{Foreign, ForeignKind};
-use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Rewrite};
+use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::manifest::annotation;
 use bundle_core::pack::{Pack, TableRef};
 use bundle_core::packed::{pack, unpack_placed};
@@ -123,6 +123,7 @@ pub(super) fn seal_request<'a>(
         created: request.origin.created,
         version: request.origin.version,
         tool: request.origin.tool,
+        readers: Some(request.origin.readers.into()),
         empty_blob: request.empty_blob == EmptyBlob::Taken,
     })
 }
@@ -155,6 +156,22 @@ pub(super) fn packs<'a>(packs: &'a [Pack], digests: &'a Texts) -> Vec<types::Pac
         });
     }
     packed
+}
+
+impl From<Readers> for types::Readers {
+    fn from(readers: Readers) -> Self {
+        match readers {
+            Readers::Ours => Self::Ours,
+            Readers::Python => Self::Python,
+        }
+    }
+}
+
+fn readers(readers: types::Readers) -> Readers {
+    match readers {
+        types::Readers::Ours => Readers::Ours,
+        types::Readers::Python => Readers::Python,
+    }
 }
 
 impl From<LayoutPolicy> for plan::LayoutPolicy {
@@ -417,6 +434,7 @@ pub(super) fn resolved(resolved: digest::Resolved) -> Answer<Resolved> {
 pub(super) fn manifest_view(view: bundle::ManifestView) -> Answer<ManifestView> {
     Ok(ManifestView {
         artifact_type: view.artifact_type,
+        readers: readers(view.readers),
         index: descriptor(view.index)?,
         index_data: view.index_data,
         layers: each(view.layers, descriptor)?,

@@ -3,6 +3,7 @@ use bundle_core::diff::diff;
 use bundle_core::digest::resolve;
 use bundle_core::foreign::ForeignKind;
 use bundle_core::index::BundleIndex;
+use bundle_core::layout::Readers;
 use bundle_core::plan::pull::plan_pull;
 use bundle_core::plan::push::plan_push;
 use bundle_core::plan::seal::{EmptyBlob, Origin, seal};
@@ -87,6 +88,7 @@ proptest! {
                 created: "2026-11-22T07:03:21Z",
                 version: version.map(|_| "1.2.3"),
                 tool: "modelops-bundle/test",
+                readers: if empty { Readers::Python } else { Readers::Ours },
             },
             empty_blob: if empty { EmptyBlob::Taken } else { EmptyBlob::Refused },
         };

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
+use bundle_core::layout::{Layout, MAX_FILES_FOR_PYTHON};
 use bundle_core::path::BundlePath;
 use bundle_core::portable::{FileSystem, Unfit, unfit};
 use bundle_core::reference::Tag;
@@ -65,6 +66,10 @@ struct PushReport {
     tags: Vec<String>,
     /// With `--bump`, the version among `tags`: the one that is published, or that has this tree already.
     version: Option<String>,
+    /// In which form the bundle's files lie, or would lie, in the repository: `files` or `packed`.
+    layout: &'static str,
+    /// That of the bundle which it replaces; absent where there is none.
+    layout_before: Option<&'static str>,
     /// Whether anything was, or would be, written.
     changed: bool,
     /// What was, or would be, sent.
@@ -180,6 +185,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         warn_of_what_is_undone(session, &prepared, force);
         tell_lost(session, &prepared);
         warn_of_names(session, &prepared);
+        warn_of_layout(session, &prepared);
         let mut report = planned(&reference.without_version().to_string(), &prepared);
         if execution == Execution::Apply {
             let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
@@ -225,6 +231,8 @@ fn published(
         tree: bundle.index_view.tree,
         tags: vec![tag.to_string()],
         version: Some(tag.to_string()),
+        layout: bundle.index_view.layout.name(),
+        layout_before: Some(bundle.index_view.layout.name()),
         changed: false,
         uploaded: UploadedReport { files: 0, blobs: 0, bytes: 0 },
         deleted: Vec::new(),
@@ -275,6 +283,29 @@ fn warn_of_names(session: &Session<'_>, prepared: &PreparedPush<'_>) {
     }
 }
 
+/// Another layout is another matter for whoever reads the bundle, or pushes to it next.
+fn warn_of_layout(session: &Session<'_>, prepared: &PreparedPush<'_>) {
+    let before = prepared.destination.replaces.as_ref().map(|bundle| bundle.index_view.layout);
+    if !prepared.plan.changed || before.is_none_or(|before| before == prepared.layout) {
+        return;
+    }
+    match prepared.layout {
+        Layout::Packed if prepared.scan.files.len() as u64 <= MAX_FILES_FOR_PYTHON => {
+            session.ui.warning(
+                "the bundle goes from layout `files` to `packed`: the Python tool and other OCI tools cannot read it any \
+                 more; `modelops-bundle config set layout files` before a push keeps it",
+            );
+        }
+        Layout::Packed => session.ui.warning(format_args!(
+            "the bundle goes from layout `files` to `packed`, because it has more than {MAX_FILES_FOR_PYTHON} files: the \
+             Python tool and other OCI tools cannot read it any more",
+        )),
+        Layout::Files => session.ui.note(
+            "the bundle goes from layout `packed` to `files`: every OCI tool can read it, and all files are sent anew",
+        ),
+    }
+}
+
 fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
     let plan = &prepared.plan;
     let replaces = prepared.destination.replaces.as_ref();
@@ -290,6 +321,8 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
         tree: plan.tree,
         tags: version.iter().chain(tags.iter().map(|(tag, _)| tag)).map(ToString::to_string).collect(),
         version: version.as_ref().map(ToString::to_string),
+        layout: stays.map_or(prepared.layout, |bundle| bundle.index_view.layout).name(),
+        layout_before: replaces.map(|bundle| bundle.index_view.layout.name()),
         changed: plan.changed || moves_a_tag,
         uploaded: UploadedReport {
             files: plan.upload.len(),

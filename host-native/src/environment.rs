@@ -232,6 +232,71 @@ pub fn pinned(project: &Project) -> Result<Option<EnvironmentName>, EnvironmentE
     }
 }
 
+/// Where the environment that a project is pinned to takes the Python tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The place: the project's folder name in the environment's registry, whatever the project's settings name.
+    pub place: Reference,
+    /// Whether the settings name the same place.
+    pub agrees: bool,
+}
+
+impl Pinned {
+    /// Reads what the Python tool would; `None` where the project is pinned to nothing that it knows.
+    ///
+    /// # Errors
+    ///
+    /// Where the pin or the environment's file cannot be taken.
+    pub fn read(project: &Project, config: &Config) -> Result<Option<Self>, EnvironmentError> {
+        let Ok(home) = etcetera::home_dir() else { return Ok(None) };
+        Self::read_from(&home.join(PYTHON_FOLDER), project, config)
+    }
+
+    fn read_from(
+        folder: &Path,
+        project: &Project,
+        config: &Config,
+    ) -> Result<Option<Self>, EnvironmentError> {
+        let Some(environment) = pinned(project)? else { return Ok(None) };
+        let file = folder.join(format!("{}.yaml", environment.as_str()));
+        let Some(PythonFile { registry, .. }) = read_yaml(&file)? else { return Ok(None) };
+        let registry = parse_registry(&registry.login_server, &file)?;
+        let place = place_of_project(&registry, None, project)?;
+        let configured = config.registry_ref.as_ref();
+        let agrees = configured.is_some_and(|configured| is_same(&configured.place, &place.place));
+        Ok(Some(Self { environment, place, agrees }))
+    }
+}
+
+/// Whether both are one place: hosts are spelled in any case, and this machine has several names.
+fn is_same(a: &Place, b: &Place) -> bool {
+    match (a, b) {
+        (Place::Repository { host: a, name }, Place::Repository { host: b, name: other }) => {
+            name == other && one_spelling(a) == one_spelling(b)
+        }
+        _ => a == b,
+    }
+}
+
+fn one_spelling(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    match ["localhost", "127.0.0.1", "[::1]"].iter().find_map(|name| host.strip_prefix(name)) {
+        Some(port) if port.is_empty() || port.starts_with(':') => format!("localhost{port}"),
+        _ => host,
+    }
+}
+
+/// Pins a project to no environment: its settings count for every tool.
+pub fn unpin(project: &Project) -> Result<(), EnvironmentError> {
+    let file = project.environment_file();
+    match std::fs::remove_file(&file) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(EnvironmentError::Write { file, source }),
+        _ => Ok(()),
+    }
+}
+
 /// Pins a project to an environment, whose name the Python tool reads too.
 pub fn pin(project: &Project, name: &EnvironmentName) -> Result<(), EnvironmentError> {
     let file = project.environment_file();
@@ -498,6 +563,43 @@ storage:
         config.set_value("storage.provider", "gcs".into()).unwrap();
         switch(&mut config, &project, found.environments.get(&name("cloud")), last.unwrap(), None).unwrap();
         assert_eq!(config.storage.provider, "gcs");
+    }
+
+    #[test]
+    fn a_pin_that_takes_the_python_tool_elsewhere_is_found() {
+        let top = TempDir::new().unwrap();
+        let project = Project::create(&top.path().join("Pj")).unwrap();
+        std::fs::write(top.path().join("dev.yaml"), PYTHON).unwrap();
+        let read = |remote: &str| {
+            let config =
+                Config::from_yaml(&format!("registry_ref: {remote}"), Path::new("config.yaml")).unwrap();
+            Pinned::read_from(top.path(), &project, &config)
+        };
+        assert_eq!(read("localhost:5555/pj").unwrap(), None);
+        pin(&project, &name("other")).unwrap();
+        assert_eq!(read("localhost:5555/pj").unwrap(), None, "the Python tool does not know it");
+        pin(&project, &name("dev")).unwrap();
+        for (remote, agrees) in [
+            ("localhost:5555/pj", true),
+            ("LOCALHOST:5555/pj:v1", true),
+            ("127.0.0.1:5555/pj", true),
+            ("localhost:5556/pj", false),
+            ("localhost:5555/team/pj", false),
+            ("localhost:5555/pj2", false),
+            ("registry.example/pj", false),
+            ("oci:/srv/pj", false),
+            ("''", false),
+        ] {
+            let found = read(remote).unwrap().unwrap();
+            assert_eq!(
+                (found.place.to_string().as_str(), found.agrees),
+                ("localhost:5555/pj", agrees),
+                "{remote}"
+            );
+        }
+        unpin(&project).unwrap();
+        unpin(&project).unwrap();
+        assert_eq!(read("localhost:5556/pj").unwrap(), None);
     }
 
     #[test]

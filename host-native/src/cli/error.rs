@@ -27,7 +27,7 @@ use crate::component::{self, CallError, CoreError};
 use crate::credentials::config::ConfigPlace;
 use crate::credentials::server::Server;
 use crate::credentials::{CredentialsError, Origin};
-use crate::environment::EnvironmentError;
+use crate::environment::{EnvironmentError, Pinned};
 use crate::health::Finding;
 use crate::output_file::OutputError;
 use crate::patch::PatchError;
@@ -1375,6 +1375,25 @@ impl CliError {
         Self::new(Exit::Usage, format_args!("there is no setting `{key}`"))
             .hint(format!("the settings are {}", keys.join(", ")))
     }
+}
+
+/// What is wrong where the pinned environment and the settings of a project name two places.
+pub(crate) fn two_places(pinned: &Pinned) -> String {
+    let Pinned { environment, place, .. } = pinned;
+    format!(
+        "the project is pinned to the environment {}, which takes the Python tool to {place}, and its own settings name \
+         another remote",
+        environment.as_str()
+    )
+}
+
+/// How to settle that, both ways.
+pub(crate) fn settle_places(pinned: &Pinned) -> String {
+    format!(
+        "go where the environment says with `modelops-bundle init --ref {}`, or stay with the settings and end the pin \
+         with `modelops-bundle env switch --none`",
+        pinned.place
+    )
 }
 
 impl From<EnvironmentError> for CliError {

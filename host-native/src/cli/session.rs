@@ -10,7 +10,7 @@ use bundle_core::path::BundlePath;
 use bundle_core::reference::{Place, Reference, Tag};
 
 use super::args::GlobalArgs;
-use super::error::{CliError, Exit};
+use super::error::{CliError, Exit, settle_places, two_places};
 use super::notices::ToldOnce;
 use super::signals::Run;
 use super::subject::only_bundle;
@@ -18,6 +18,7 @@ use super::ui::Ui;
 use crate::bundle::{Claims, Context};
 use crate::component::Core;
 use crate::credentials::{Environment, Store};
+use crate::environment::Pinned;
 use crate::progress::Progress;
 use crate::project::lock::{Holder, LockError, Patience, name};
 use crate::project::new_project::complete;
@@ -235,6 +236,21 @@ impl<'a> Session<'a> {
     pub(crate) fn tell_lost_comments(&self, config: &Config) {
         if config.lost_comments() {
             self.ui.warning("the settings file was written anew, and the comments in it are lost");
+        }
+    }
+
+    /// Where the environment that a project is pinned to takes the Python tool; a pin that cannot be followed is warned of.
+    pub(crate) fn pinned(&self, project: &Project, config: &Config) -> Option<Pinned> {
+        Pinned::read(project, config).unwrap_or_else(|error| {
+            self.ui.warning(error);
+            None
+        })
+    }
+
+    /// Says it where the pinned environment and the settings of a project name two places.
+    pub(crate) fn tell_of_pin(&self, project: &Project, config: &Config) {
+        if let Some(pinned) = self.pinned(project, config).filter(|pinned| !pinned.agrees) {
+            self.ui.warning(format_args!("{}; {}", two_places(&pinned), settle_places(&pinned)));
         }
     }
 

@@ -12,7 +12,7 @@ use crate::cli::error::CliError;
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, shown};
 use crate::environment::{
-    Environment, EnvironmentError, EnvironmentName, Environments, ExternalStore, pin, pinned, switch,
+    Environment, EnvironmentError, EnvironmentName, Environments, ExternalStore, pin, pinned, switch, unpin,
 };
 use crate::project::folder::FindError;
 use crate::project::{Config, Project};
@@ -37,7 +37,11 @@ enum EnvCommand {
     /// gives comes. Nothing is sent.
     Switch {
         /// The environment
-        name: String,
+        #[arg(required_unless_present = "none")]
+        name: Option<String>,
+        /// Pin the project to none: its settings stay, and count for the Python tool too
+        #[arg(long, conflicts_with = "name")]
+        none: bool,
         /// Show what would change, and change nothing
         #[arg(short = 'n', long)]
         dry_run: bool,
@@ -75,8 +79,8 @@ struct EnvironmentReport {
 /// The document of `env switch`.
 #[derive(Serialize)]
 struct SwitchReport {
-    /// The environment that the project is pinned to now, or on a dry run would be.
-    environment: String,
+    /// The environment that the project is pinned to now, or on a dry run would be; absent with `--none`.
+    environment: Option<String>,
     /// The one that it was pinned to.
     former_environment: Option<String>,
     /// The project's remote, without its tag.
@@ -116,7 +120,7 @@ impl Report for EnvironmentsReport {
 impl Report for SwitchReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let verb = if self.dry_run { "Would switch" } else { "Switched" };
-        writeln!(out, "{verb} to {}", self.environment)?;
+        writeln!(out, "{verb} to {}", self.environment.as_deref().unwrap_or("no environment"))?;
         if let Some(reference) = &self.reference {
             write!(out, "Remote {reference}")?;
             match &self.former_ref {
@@ -143,8 +147,9 @@ pub(crate) fn run(session: &Session<'_>, args: &EnvArgs) -> Result<(), CliError>
     }
     match &args.command {
         EnvCommand::List => list(session, &known),
-        EnvCommand::Switch { name, dry_run } => {
-            switch_to(session, &known, &name.parse()?, Execution::of(*dry_run))
+        EnvCommand::Switch { name, dry_run, .. } => {
+            let name = name.as_deref().map(str::parse).transpose()?;
+            switch_to(session, &known, name.as_ref(), Execution::of(*dry_run))
         }
     }
 }
@@ -173,10 +178,10 @@ fn list(session: &Session<'_>, known: &Environments) -> Result<(), CliError> {
 fn switch_to(
     session: &Session<'_>,
     known: &Environments,
-    name: &EnvironmentName,
+    name: Option<&EnvironmentName>,
     execution: Execution,
 ) -> Result<(), CliError> {
-    let to = known.get(name)?;
+    let to = name.map(|name| known.get(name)).transpose()?;
     let (_lock, workspace) = session.locked_workspace("env switch")?;
     let project = &workspace.project;
     let former = match pinned(project) {
@@ -186,17 +191,23 @@ fn switch_to(
     };
     let from = former.as_ref().and_then(|former| known.environments.get(former));
     let mut config = workspace.config.clone();
-    switch(&mut config, project, from, to, known.namespace.as_ref())?;
+    if let Some(to) = to {
+        switch(&mut config, project, from, to, known.namespace.as_ref())?;
+    }
     if execution == Execution::Apply {
         // Where only the first of both is written, the same command finishes it.
         config.write(project)?;
-        pin(project, name)?;
+        match name {
+            Some(name) => pin(project, name)?,
+            None => unpin(project)?,
+        }
         session.tell_lost_comments(&config);
+        session.tell_of_pin(project, &config);
     }
     let remote =
         |config: &Config| Some(Reference::without_version(config.registry_ref.as_ref()?).to_string());
     session.ui.report(&SwitchReport {
-        environment: name.as_str().to_owned(),
+        environment: name.map(|name| name.as_str().to_owned()),
         former_environment: former.map(|former| former.as_str().to_owned()),
         reference: remote(&config),
         former_ref: remote(&workspace.config),

@@ -100,6 +100,7 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     settle(&mut config, place, tag.as_ref(), args)?;
     config.write(&workspace.project)?;
     session.tell_lost_comments(&config);
+    session.tell_of_pin(&workspace.project, &config);
     let gitignore_changed = ignore_in_git(workspace.project.root())?;
     new.keep()?;
     let remote = config.registry_ref.as_ref().map(Reference::without_version);

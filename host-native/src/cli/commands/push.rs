@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::bundle::Bundle;
 use crate::cli::args::{BumpArg, Execution};
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, Exit, settle_places, two_places};
 use crate::cli::session::{Session, configured, look};
 use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::clock::creation_time;
@@ -132,6 +132,12 @@ impl std::fmt::Display for UploadedReport {
 pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError> {
     let ((lock, mut workspace), core) = session.core_beside(|| session.locked_workspace("push"))?;
     let reference = configured(&workspace)?;
+    if let Some(pinned) =
+        session.pinned(&workspace.project, &workspace.config).filter(|pinned| !pinned.agrees)
+    {
+        return Err(CliError::new(Exit::Conflict, two_places(&pinned))
+            .hint(format!("{}; nothing was sent", settle_places(&pinned))));
+    }
     let tags = tags(args, reference.tag.as_ref())?;
     let bump = args.bump.map(Bump::from);
     if bump.is_some() {

@@ -13,9 +13,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Context, OpenError, open};
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, settle_places, two_places};
 use crate::cli::session::{Session, configured, look_at_readable, version_of};
 use crate::cli::ui::{Report, counted, shown};
+use crate::environment::Pinned;
 use crate::remote::{RemoteError, RemoteErrorKind};
 use crate::scan::{RefusalReason, Scan};
 use crate::threads::start;
@@ -86,6 +87,8 @@ struct StatusReport<'a> {
     reference: String,
     /// The tag that is compared with.
     tag: String,
+    /// The environment that the project is pinned to; absent where there is none that the Python tool knows.
+    environment: Option<PinnedReport>,
     /// What is known of the bundle there.
     remote: RemoteReport,
     /// How many paths there are of each change.
@@ -100,6 +103,28 @@ struct StatusReport<'a> {
     untracked: Vec<String>,
     #[serde(skip)]
     shows: Shows,
+}
+
+/// Where a pinned environment takes the Python tool.
+#[derive(Serialize)]
+struct PinnedReport {
+    /// Its name.
+    name: String,
+    /// The place, whatever the project's settings name.
+    #[serde(rename = "ref")]
+    reference: String,
+    /// Whether that is the project's remote.
+    agrees: bool,
+}
+
+impl From<Pinned> for PinnedReport {
+    fn from(pinned: Pinned) -> Self {
+        Self {
+            name: pinned.environment.as_str().to_owned(),
+            reference: pinned.place.to_string(),
+            agrees: pinned.agrees,
+        }
+    }
 }
 
 /// The remote's bundle.
@@ -299,7 +324,12 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     for refused in unread {
         session.ui.warning(format_args!("{} is passed over: {}", shown(&refused.path), refused.reason));
     }
-    let report = report(&reference, remote, &changes, &found, &files, sizes, args);
+    let pinned = session.pinned(&workspace.project, &workspace.config);
+    if let Some(pinned) = pinned.as_ref().filter(|pinned| !pinned.agrees) {
+        session.ui.warning(format_args!("{}; {}", two_places(pinned), settle_places(pinned)));
+    }
+    let mut report = report(&reference, remote, &changes, &found, &files, sizes, args);
+    report.environment = pinned.map(PinnedReport::from);
     let printed = session.ui.report(&report);
     // The program ends here: to give back several hundred thousand small texts one by one would only take time.
     std::mem::forget(report);
@@ -399,6 +429,7 @@ fn report<'a>(
     StatusReport {
         reference: reference.without_version().to_string(),
         tag: reference.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
+        environment: None,
         remote,
         summary,
         changes: change_reports(changes, &found.files, files, sizes),

@@ -47,6 +47,7 @@ mod shell;
 mod signals;
 mod symlinks;
 mod tag_delete;
+mod threads;
 #[cfg(unix)]
 mod unreadable;
 mod vectors;

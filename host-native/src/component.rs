@@ -36,6 +36,11 @@ use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store, Trap};
 
+use crate::whole_file::{self, Links};
+
+/// The longest file of a component that is read, in bytes: the embedded one has less than a MiB.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
 use answers::{
     FactsError, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError, VersionError,
 };
@@ -98,8 +103,8 @@ impl Core {
 
     /// The core in a file, which holds a component; it is compiled here and now.
     pub fn from_file(path: &Path) -> Result<Self, LoadError> {
-        let bytes =
-            std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        let bytes = whole_file::read(path, MAX_FILE_BYTES, Links::Follow)
+            .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
         Self::from_bytes(&bytes)
     }
 

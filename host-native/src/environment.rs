@@ -5,7 +5,7 @@
 //! all a password.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -17,7 +17,9 @@ use thiserror::Error;
 
 use crate::project::atomic::write_atomically;
 use crate::project::config::{MAX_CONFIG_BYTES, SetError};
+use crate::project::folder;
 use crate::project::{Config, Project};
+use crate::whole_file::{self, Links, excerpt};
 
 /// Our file, in the user's folder for settings.
 const OWN_FILE: &str = "modelops-bundle/config.yaml";
@@ -27,6 +29,9 @@ const PYTHON_FOLDER: &str = ".modelops/bundle-env";
 
 /// The longest name of an environment.
 const MAX_NAME: usize = 128;
+
+/// The longest file with such a name in it that is read, in bytes: whoever wrote it may have put lines around it.
+const MAX_NAME_BYTES: u64 = 4096;
 
 /// What an environment is called: letters, digits, `.`, `_` and `-`, the first of them none of `.` and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,16 +198,11 @@ fn read_python(file: &Path) -> Result<(EnvironmentName, Environment), Environmen
 /// Reads a file; `None` where there is none.
 fn read_yaml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<Option<T>, EnvironmentError> {
     let fault = |source| EnvironmentError::Read { file: file.to_owned(), source };
-    let input = match std::fs::File::open(file) {
-        Ok(input) => input,
+    let text = match whole_file::read_text(file, MAX_CONFIG_BYTES, Links::Follow) {
+        Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fault(error)),
     };
-    let mut text = String::new();
-    input.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text).map_err(fault)?;
-    if text.len() as u64 > MAX_CONFIG_BYTES {
-        return Err(fault(ErrorKind::FileTooLarge.into()));
-    }
     serde_saphyr::from_str(&text).map(Some).map_err(|error| EnvironmentError::Yaml {
         file: file.to_owned(),
         line: error.location().map(|location| location.line()),
@@ -224,7 +224,7 @@ fn parse_registry(text: &str, file: &Path) -> Result<Registry, EnvironmentError>
 /// The name of the environment that a project is pinned to.
 pub fn pinned(project: &Project) -> Result<Option<EnvironmentName>, EnvironmentError> {
     let file = project.environment_file();
-    match std::fs::read_to_string(&file) {
+    match whole_file::read_text(&file, MAX_NAME_BYTES, Links::Refuse) {
         Ok(name) if name.trim().is_empty() => Ok(None),
         Ok(name) => name.trim().parse().map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -299,9 +299,8 @@ pub fn unpin(project: &Project) -> Result<(), EnvironmentError> {
 
 /// Pins a project to an environment, whose name the Python tool reads too.
 pub fn pin(project: &Project, name: &EnvironmentName) -> Result<(), EnvironmentError> {
-    let file = project.environment_file();
-    write_atomically(&file, name.as_str().as_bytes())
-        .map_err(|source| EnvironmentError::Write { file, source })
+    write_atomically(project, folder::ENVIRONMENT, name.as_str().as_bytes())
+        .map_err(|source| EnvironmentError::Write { file: project.environment_file(), source })
 }
 
 /// The place of a new project in a registry: its folder's name, in a namespace if one is wanted.
@@ -379,7 +378,7 @@ impl ExternalStore {
 #[derive(Debug, Error)]
 pub enum EnvironmentError {
     /// A name is none.
-    #[error("`{}` is not a name of an environment", name.escape_debug())]
+    #[error("`{}` is not a name of an environment", excerpt(name))]
     Name {
         /// The text.
         name: String,
@@ -417,7 +416,7 @@ pub enum EnvironmentError {
         source: RegistryError,
     },
     /// An environment's folder depends on where the user is.
-    #[error("{}: the registry `{}` is not an absolute folder", file.display(), registry.escape_debug())]
+    #[error("{}: the registry `{}` is not an absolute folder", file.display(), excerpt(registry))]
     Relative {
         /// The file.
         file: PathBuf,

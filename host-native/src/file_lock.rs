@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::leftovers::machine;
 use crate::project::atomic::is_unable;
+use crate::whole_file::{self, Links};
 
 /// How long a waiting process sleeps between two tries.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(25);
@@ -18,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A file that says nothing of its holder for so long was left by a process that died as it made it.
 const NAMELESS_FOR: Duration = Duration::from_secs(60);
+
+/// A file that names a process is no longer.
+const MAX_HOLDER_BYTES: u64 = 64 << 10;
 
 /// Holds a lock until it is dropped, together with the file that was locked.
 #[derive(Debug)]
@@ -123,7 +127,7 @@ fn remove_if_left(path: &Path) -> io::Result<()> {
         io::ErrorKind::NotFound => Ok(()),
         _ => Err(error),
     };
-    let content = match std::fs::read(path) {
+    let content = match whole_file::read(path, MAX_HOLDER_BYTES, Links::Refuse) {
         Ok(content) => content,
         Err(error) => return gone_is_fine(error),
     };
@@ -136,7 +140,7 @@ fn remove_if_left(path: &Path) -> io::Result<()> {
     if let Err(error) = std::fs::rename(path, &aside) {
         return gone_is_fine(error);
     }
-    if std::fs::read(&aside)? == content {
+    if whole_file::read(&aside, MAX_HOLDER_BYTES, Links::Refuse)? == content {
         std::fs::remove_file(&aside)
     } else {
         std::fs::rename(&aside, path)

@@ -53,26 +53,39 @@ pub(crate) enum Readers {
 /// Makes a file in `folder` that goes when it is dropped before it gets its own name. The first one in a folder also clears
 /// away what killed processes left there.
 pub(crate) fn new_file(folder: &Path, among: Among, readers: Readers) -> io::Result<NamedTempFile> {
+    new_file_by(folder, among, |path| {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.mode(if readers == Readers::ByUmask { 0o666 } else { 0o600 });
+        }
+        #[cfg(not(unix))]
+        let _ = readers;
+        options.open(path)
+    })
+}
+
+/// The same, of a file that `open` makes at the path that it is given, in `folder`, unless something is there.
+pub(crate) fn new_file_by(
+    folder: &Path,
+    among: Among,
+    mut open: impl FnMut(&Path) -> io::Result<File>,
+) -> io::Result<NamedTempFile> {
     begin_in(folder, among);
     let prefix = own_prefix(among);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).rand_bytes(RANDOM_CHARACTERS);
-    #[cfg(unix)]
-    if readers == Readers::ByUmask {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    #[cfg(not(unix))]
-    let _ = readers;
     // Held while it is made: once they are taken away, there is nothing new.
     let _folders = folders();
     for _ in 1..TRIES {
-        let file = builder.tempfile_in(folder)?;
+        let file = builder.make_in(folder, &mut open)?;
         if hold(file.as_file()) {
             return Ok(file);
         }
     }
-    builder.tempfile_in(folder)
+    builder.make_in(folder, open)
 }
 
 /// A folder that goes when it is dropped.

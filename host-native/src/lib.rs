@@ -81,4 +81,5 @@ pub mod remote;
 pub mod scan;
 pub mod threads;
 pub mod transfer;
+mod whole_file;
 pub mod workspace;

@@ -56,6 +56,7 @@ use crate::transfer::{
     DeleteError, DownloadError, ExportError, Fault, PackingError, TablesError, TagError, UploadError,
     VerifyError,
 };
+use crate::whole_file::FileFault;
 use crate::workspace::LoadError;
 
 /// How a command ended. The numbers are part of the interface.
@@ -137,12 +138,21 @@ struct ErrorFields<'a> {
 /// A wait that a registry asks for and nobody sits through.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 
+/// The most characters of a message: its paths are listed on their own.
+const LONGEST_MESSAGE: usize = 4000;
+
 /// More paths than these are counted, not listed, where people read.
 const LISTED_PATHS: usize = 20;
 
 impl CliError {
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string(), hint: None, paths: Vec::new(), is_reported: false }
+        let mut message = message.to_string();
+        // Some errors of libraries quote whole values of a file.
+        if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
+            message.truncate(end);
+            message.push('…');
+        }
+        Self { exit, message, hint: None, paths: Vec::new(), is_reported: false }
     }
 
     /// A signal ended `command`, and `go_on` says what can be done.
@@ -1272,6 +1282,9 @@ impl From<LockError> for CliError {
     fn from(error: LockError) -> Self {
         let hint = match &error {
             LockError::Held { .. } => "wait until it has ended; the lock goes with its process",
+            LockError::File { source, .. } if FileFault::of(source).is_some() => {
+                "remove it, and look where it came from: the lock is a file that this program makes"
+            }
             LockError::File { .. } => "check the permissions of `.modelops-bundle/`",
         };
         Self::of(Exit::Failure, &error).hint(hint)
@@ -1312,8 +1325,13 @@ impl From<BeginError> for CliError {
 
 impl From<FindError> for CliError {
     fn from(error: FindError) -> Self {
-        Self::of(Exit::NotFound, &error)
-            .hint("make one with `modelops-bundle init`, or get a bundle with `modelops-bundle pull REF`")
+        let hint = match &error {
+            FindError::OwnFolder { .. } => {
+                "nothing is written through a link: put the folder itself there, or work in the project that it is part of"
+            }
+            _ => "make one with `modelops-bundle init`, or get a bundle with `modelops-bundle pull REF`",
+        };
+        Self::of(Exit::NotFound, &error).hint(hint)
     }
 }
 

@@ -16,7 +16,7 @@ use super::signals::Run;
 use super::subject::only_bundle;
 use super::ui::Ui;
 use crate::bundle::{Claims, Context};
-use crate::component::Core;
+use crate::component::{Core, MAX_FILE_BYTES};
 use crate::credentials::{Environment, Store};
 use crate::environment::Pinned;
 use crate::progress::Progress;
@@ -29,6 +29,7 @@ use crate::remote::{
     open,
 };
 use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan, scan_readable};
+use crate::whole_file::{self, Links};
 use crate::workspace::Workspace;
 
 /// How long a command waits for another one that is changing the project.
@@ -111,9 +112,10 @@ impl<'a> Session<'a> {
     /// The bytes of what decides.
     pub(crate) fn component_bytes(&self) -> Result<Cow<'static, [u8]>, CliError> {
         let Some(file) = &self.global.core_file else { return Ok(Cow::Borrowed(Core::embedded_bytes())) };
-        let bytes = std::fs::read(self.cwd.join(file)).map_err(|error| {
-            CliError::new(Exit::NotFound, format_args!("cannot read {}: {error}", file.display()))
-        })?;
+        let bytes =
+            whole_file::read(&self.cwd.join(file), MAX_FILE_BYTES, Links::Follow).map_err(|error| {
+                CliError::new(Exit::NotFound, format_args!("cannot read {}: {error}", file.display()))
+            })?;
         Ok(Cow::Owned(bytes))
     }
 
@@ -189,6 +191,11 @@ impl<'a> Session<'a> {
                 ));
                 self.tell_rolled_back(&back);
             }
+            Recovery::Refused { why, now_at } => self.ui.warning(format_args!(
+                "a journal of changes was found, and nothing of it was done: {why}; it is kept at {}. If a pull was \
+                 broken off here, pull again",
+                now_at.display()
+            )),
         }
     }
 

@@ -4,7 +4,6 @@
 //! What is not understood here is kept as it is. Faults never quote the file: it is full of secrets.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::server::Server;
 use super::{Credentials, CredentialsError, Found, Origin};
 use crate::project::atomic::write_private;
+use crate::whole_file::{self, Links};
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 4 << 20;
@@ -53,9 +53,8 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, CredentialsError> {
         let io = |source| CredentialsError::Io { action: "read", path: path.to_owned(), source };
         let place = ConfigPlace::File(path.to_owned());
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.len() > MAX_BYTES => Err(fault(&place, "it is too large")),
-            Ok(_) => Self::parse(place, &fs::read(path).map_err(io)?),
+        match whole_file::read(path, MAX_BYTES, Links::Follow) {
+            Ok(bytes) => Self::parse(place, &bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { place, content: Map::new() }),
             Err(error) => Err(io(error)),
         }
@@ -248,6 +247,8 @@ fn best<'a>(entries: Option<&'a Map<String, Value>>, server: &Server) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn config(text: &str) -> Result<Config, CredentialsError> {

@@ -12,15 +12,15 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use bundle_core::path::BundlePath;
-use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use thiserror::Error;
 
 use super::atomic::sync_folder;
-use super::folder::{PROJECT_FOLDER, Project};
+use super::folder::{PROJECT_FOLDER, Project, STAGING};
 use super::journal::{Before, Delete, Journal, Promise};
 use super::kept::Kept;
 use super::new_folders::{NewFolder, NewFolders};
+use super::own_folder::OwnFolder;
 use super::parents::{Missing, ParentError, Parents, split};
 use super::rescue::{Rescued, is_empty_tree, remove_empty_tree, rescue};
 use super::spot::{Found, Spot, cannot_exchange, crosses};
@@ -85,9 +85,9 @@ pub(crate) fn apply(
 
 /// The folder of what is staged, opened through no link.
 pub(super) fn open_staging(project: &Project) -> io::Result<Parents> {
-    let folder = project.staging_folder();
-    std::fs::create_dir_all(&folder)?;
-    Ok(Parents::at(Dir::open_ambient_dir(&folder, ambient_authority())?, &folder))
+    let staging = OwnFolder::of(project)?.below(STAGING, Missing::Create)?.ok_or(ErrorKind::NotFound)?;
+    let folder = staging.path().to_owned();
+    Ok(Parents::at(staging.into_dir(), &folder))
 }
 
 /// Makes the names in `folders` survive a power cut.

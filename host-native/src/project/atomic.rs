@@ -6,16 +6,21 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::folder::Project;
+use super::own_folder::{Access, OwnFolder};
 use crate::leftovers::{Among, Readers, new_file};
 
-/// Puts `content` at `path`: what was there stays until all of it is on the disk.
-pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    settle(path, content)?.put().map(drop)
+/// Puts `content` at `name` in the own folder of `project`: what was there stays until all of it is on the disk.
+pub(crate) fn write_atomically(project: &Project, name: &'static str, content: &[u8]) -> io::Result<()> {
+    settle(OwnFolder::of(project)?, name, content)?.put().map(drop)
 }
 
-/// Brings `content` to the disk beside `path`, which it replaces once it is told to.
-pub(crate) fn settle(path: &Path, content: &[u8]) -> io::Result<Settled> {
-    Settled::of(new_file_in(folder_of(path))?, path, content)
+/// Brings `content` to the disk beside `name` in `folder`, which it replaces once it is told to.
+pub(crate) fn settle(folder: OwnFolder, name: &'static str, content: &[u8]) -> io::Result<Settled> {
+    let mut file = folder.new_file(Access::Shared)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    Ok(Settled { file, folder, name })
 }
 
 /// Content that is on the disk and waits for its name; gone where it never gets that.
@@ -23,25 +28,21 @@ pub(crate) fn settle(path: &Path, content: &[u8]) -> io::Result<Settled> {
 #[must_use = "it has no name yet"]
 pub(crate) struct Settled {
     file: NamedTempFile,
-    path: PathBuf,
+    folder: OwnFolder,
+    name: &'static str,
 }
 
 impl Settled {
-    fn of(mut file: NamedTempFile, path: &Path, content: &[u8]) -> io::Result<Self> {
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        Ok(Self { file, path: path.to_owned() })
-    }
-
     /// Gives it its name, also in case of a power cut.
     pub(crate) fn put(self) -> io::Result<File> {
-        let file = self.file.persist(&self.path).map_err(|error| error.error)?;
-        sync_folder(folder_of(&self.path))?;
+        let file = self.folder.put(self.file, self.name)?;
+        self.folder.sync()?;
         Ok(file)
     }
 }
 
-/// Like [`write_atomically`], for what nobody but its owner may read, in a folder that is made where there is none.
+/// Puts `content` at `path`, a file of the user's, where nobody but its owner may read it; its folder is made where there
+/// is none. What was there stays until all of it is on the disk.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let mut builder = DirBuilder::new();
@@ -52,30 +53,15 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
         builder.mode(0o700);
     }
     builder.create(folder)?;
-    let file = new_file(folder, Among::OwnFiles, Readers::Owner)?;
-    Settled::of(file, path, content)?.put().map(drop)
+    let mut file = new_file(folder, Among::OwnFiles, Readers::Owner)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
 }
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Like [`write_atomically`], for content that its reader checks: it may be lost or damaged in a power cut.
-pub(crate) fn write_unsynced(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
-    let mut file = new_file_in(path.parent().unwrap_or(Path::new(".")))?;
-    for piece in pieces {
-        file.write_all(piece)?;
-    }
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-/// Like [`write_unsynced`], for what nobody but its owner may read.
-pub(crate) fn write_private_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = new_file(folder_of(path), Among::OwnFiles, Readers::Owner)?;
-    file.write_all(content)?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 /// Makes the names in `folder` survive a power cut, where its file system can do that.
@@ -137,8 +123,4 @@ pub(crate) fn is_unable(error: &io::Error) -> bool {
     {
         error.kind() == io::ErrorKind::Unsupported
     }
-}
-
-fn new_file_in(folder: &Path) -> io::Result<NamedTempFile> {
-    new_file(folder, Among::OwnFiles, Readers::ByUmask)
 }

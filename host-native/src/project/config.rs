@@ -15,9 +15,10 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::atomic::write_atomically;
-use super::folder::Project;
+use super::folder::{CONFIG, Project};
 pub use super::settings::LinkMode;
 use super::yaml_text::with_setting;
+use crate::whole_file::{self, Links};
 
 /// The longest settings file that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -52,16 +53,11 @@ impl Config {
     pub fn read(project: &Project) -> Result<Self, ConfigError> {
         let file = project.config_file();
         let fault = |source| ConfigError::Read { file: file.clone(), source };
-        let size = match file.metadata() {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Self::from_yaml("", &file),
-            Err(error) => return Err(fault(error)),
-        };
-        if size > MAX_CONFIG_BYTES {
-            return Err(ConfigError::TooLong { file, size });
+        match whole_file::read_text(&file, MAX_CONFIG_BYTES, Links::Refuse) {
+            Ok(text) => Self::from_yaml(&text, &file),
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::from_yaml("", &file),
+            Err(error) => Err(fault(error)),
         }
-        let text = std::fs::read_to_string(&file).map_err(fault)?;
-        Self::from_yaml(&text, &file)
     }
 
     /// The settings in `text`; `file` is for messages.
@@ -73,8 +69,8 @@ impl Config {
 
     /// Replaces the settings of `project`.
     pub fn write(&self, project: &Project) -> Result<(), ConfigError> {
-        let file = project.config_file();
-        write_atomically(&file, self.text.as_bytes()).map_err(|source| ConfigError::Write { file, source })
+        write_atomically(project, CONFIG, self.text.as_bytes())
+            .map_err(|source| ConfigError::Write { file: project.config_file(), source })
     }
 
     /// The settings as their file holds them.
@@ -297,14 +293,6 @@ pub enum ConfigError {
         key: String,
         /// What is wrong.
         source: ReferenceError,
-    },
-    /// The file is too long to hold settings.
-    #[error("{} has {size} bytes, settings have at most {MAX_CONFIG_BYTES}", file.display())]
-    TooLong {
-        /// The settings file.
-        file: PathBuf,
-        /// Its size in bytes.
-        size: u64,
     },
     /// The file cannot be written.
     #[error("cannot write {}", file.display())]

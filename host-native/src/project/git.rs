@@ -1,16 +1,19 @@
 //! Whether git leaves a project's own folder alone, by what the `.gitignore` files of its repository say.
 
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use bundle_core::ignore::{EntryKind, IgnoreRules};
 
 use super::folder::PROJECT_FOLDER;
+use crate::whole_file::{self, Links};
 use crate::workspace::GITIGNORE;
 
 /// What git is to leave alone. Settings may be shared through git by whoever wants that.
 const PRIVATE: [&str; 4] = ["cache/digests", "staging/file", "state.json", "tracked"];
+
+/// The longest file of rules that is read, in bytes.
+pub const MAX_BYTES: u64 = super::ignore_file::MAX_IGNORE_FILE_BYTES;
 
 /// Whether git ignores what is private in the project at `root`, which is free of links: by the rules of the project's
 /// `.gitignore`, or of one above it in the same repository.
@@ -22,7 +25,7 @@ pub fn ignores_project_folder(root: &Path) -> io::Result<bool> {
     let mut rules = IgnoreRules::default();
     for folder in folders {
         let Some(base) = slashed(top, folder) else { continue };
-        match fs::read(folder.join(GITIGNORE)) {
+        match whole_file::read(&folder.join(GITIGNORE), MAX_BYTES, Links::Refuse) {
             Ok(text) => rules.add_file(&base, &String::from_utf8_lossy(&text)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) if folder == root => return Err(error),

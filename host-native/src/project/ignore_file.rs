@@ -1,10 +1,12 @@
 //! Finds the files that hold ignore rules. What a rule means is the matter of `bundle_core::ignore`.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use bundle_core::ignore::IgnoreRules;
 use thiserror::Error;
+
+use crate::whole_file::{self, FileFault, Links};
 
 /// The name of a file of ignore rules, in the top folder or any other.
 pub const IGNORE_FILE: &str = ".modelopsignore";
@@ -48,19 +50,13 @@ pub(crate) fn add_rules_in(
 fn read(folder: &Path) -> Result<Option<String>, IgnoreFileError> {
     let path = folder.join(IGNORE_FILE);
     let fault = |source| IgnoreFileError::Read { path: path.clone(), source };
-    match path.metadata() {
-        // A pipe or a device by that name is no ignore file, and would block.
-        Ok(metadata) if !metadata.is_file() => return Ok(None),
-        Ok(metadata) if metadata.len() > MAX_IGNORE_FILE_BYTES => {
-            return Err(IgnoreFileError::TooLong { path, size: metadata.len() });
-        }
-        Ok(_) => {}
+    let bytes = match whole_file::read(&path, MAX_IGNORE_FILE_BYTES, Links::Follow) {
+        Ok(bytes) => bytes,
         Err(error) if is_absence(&error) => return Ok(None),
+        // A pipe or a device by that name is no ignore file.
+        Err(error) if FileFault::of(&error) == Some(FileFault::NotRegular) => return Ok(None),
         Err(error) => return Err(fault(error)),
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(&path).map_err(fault)?;
-    file.take(MAX_IGNORE_FILE_BYTES).read_to_end(&mut bytes).map_err(fault)?;
+    };
     // A line in another encoding cannot match the UTF-8 paths of a bundle anyway.
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
@@ -79,14 +75,6 @@ pub enum IgnoreFileError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
-    },
-    /// It is too long to be a list of rules.
-    #[error("{} has {size} bytes, an ignore file has at most {MAX_IGNORE_FILE_BYTES}", path.display())]
-    TooLong {
-        /// The ignore file.
-        path: PathBuf,
-        /// Its size in bytes.
-        size: u64,
     },
 }
 

@@ -1,7 +1,7 @@
 //! What the core said of the index of the last bundle, so that it need not be fetched and read again.
 //!
 //! Only a cache: a missing, damaged or foreign one is empty, and that one cannot be written is no fault. It holds for
-//! one manifest and one core. An index that says more than which files there are is not kept.
+//! one manifest and one core, and for the user who wrote it: see [`super::cache_key`]. An index that says more than which files there are is not kept.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,17 @@ use bundle_core::snapshot::{ByPath, File, total_size};
 use serde::{Deserialize, Serialize};
 
 use super::Project;
-use super::atomic::write_unsynced;
+use super::cache_key::CacheKey;
+use super::folder::INDEX_CACHE;
+use super::own_folder::OwnFolder;
+use super::parents::Missing;
 use crate::component::answers::IndexView;
 
 /// The name of the format, and its version as the last byte.
-const MAGIC: [u8; 8] = *b"mobindx\x01";
-const CHECKSUM: usize = 4;
+const MAGIC: [u8; 8] = *b"mobindx\x02";
 const DIGEST: usize = 32;
-/// Magic, checksum, digests of core and manifest, length of the header.
-const PREFIX: usize = MAGIC.len() + CHECKSUM + 2 * DIGEST + 4;
+/// Magic, seal, digests of core and manifest, length of the header.
+const PREFIX: usize = MAGIC.len() + CacheKey::SEAL + 2 * DIGEST + 4;
 /// A larger file is no cache of ours.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -36,20 +38,18 @@ struct Header {
 
 /// What the core with the digest `core` said of the index of the bundle `bundle`.
 pub fn read(project: &Project, core: &Digest, bundle: &Digest) -> Option<IndexView> {
-    let file = project.index_cache_file();
-    let metadata = file.metadata().ok().filter(|metadata| metadata.len() <= MAX_BYTES)?;
-    if !metadata.is_file() {
-        return None;
-    }
-    let bytes = std::fs::read(&file).ok()?;
+    read_with(&CacheKey::read()?, project, core, bundle)
+}
+
+fn read_with(key: &CacheKey, project: &Project, core: &Digest, bundle: &Digest) -> Option<IndexView> {
+    let bytes = OwnFolder::cache(project, Missing::Leave).ok()??.read(INDEX_CACHE, MAX_BYTES).ok()?;
     let (prefix, rest) = bytes.split_at_checked(PREFIX)?;
-    let key = [&core.as_bytes()[..], bundle.as_bytes()].concat();
-    let key_at = MAGIC.len() + CHECKSUM;
-    if prefix[..MAGIC.len()] != MAGIC || prefix[key_at..key_at + 2 * DIGEST] != key[..] {
+    let names = [&core.as_bytes()[..], bundle.as_bytes()].concat();
+    let names_at = MAGIC.len() + CacheKey::SEAL;
+    if prefix[..MAGIC.len()] != MAGIC || prefix[names_at..names_at + 2 * DIGEST] != names[..] {
         return None;
     }
-    let content = bytes.get(key_at..)?;
-    if prefix[MAGIC.len()..key_at] != crc32fast::hash(content).to_le_bytes() {
+    if prefix[MAGIC.len()..names_at] != key.seal(&[bytes.get(names_at..)?]) {
         return None;
     }
     let length = u32::from_le_bytes(prefix[PREFIX - 4..].try_into().ok()?);
@@ -95,6 +95,12 @@ pub fn keep(project: &Project, core: &Digest, bundle: &Digest, view: &IndexView)
 
 /// Keeps what the core with the digest `core` will say of `index`, which is that of the bundle `bundle`.
 pub fn write(project: &Project, core: &Digest, bundle: &Digest, index: PlainIndex<'_>) {
+    if let Some(key) = CacheKey::read_or_make() {
+        write_with(&key, project, core, bundle, index);
+    }
+}
+
+fn write_with(key: &CacheKey, project: &Project, core: &Digest, bundle: &Digest, index: PlainIndex<'_>) {
     let header = Header {
         version: index.version.to_owned(),
         packed: index.layout == Layout::Packed,
@@ -106,16 +112,9 @@ pub fn write(project: &Project, core: &Digest, bundle: &Digest, index: PlainInde
     let files = pack_placed(index.files, index.placement);
     let length = length.to_le_bytes();
     let pieces: [&[u8]; 5] = [core.as_bytes(), bundle.as_bytes(), &length, &header, &files];
-    let mut hasher = crc32fast::Hasher::new();
-    pieces.iter().for_each(|piece| hasher.update(piece));
-    let checksum = hasher.finalize().to_le_bytes();
-    let pieces: Vec<&[u8]> = [&MAGIC[..], &checksum].into_iter().chain(pieces).collect();
-    let file = project.index_cache_file();
-    let written = write_unsynced(&file, &pieces).or_else(|_| {
-        std::fs::create_dir_all(project.cache_folder())?;
-        write_unsynced(&file, &pieces)
-    });
-    if let Err(error) = written {
+    let seal = key.seal(&pieces);
+    let pieces: Vec<&[u8]> = [&MAGIC[..], &seal].into_iter().chain(pieces).collect();
+    if let Err(error) = OwnFolder::write_cache(project, INDEX_CACHE, &pieces) {
         tracing::debug!(%error, "what an index says cannot be kept");
     }
 }
@@ -150,19 +149,26 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let project = Project::create(folder.path()).unwrap();
         let (core, bundle) = (Digest::of(b"core"), Digest::of(b"bundle"));
-        assert_eq!(read(&project, &core, &bundle), None);
-        keep(&project, &core, &bundle, &view());
-        assert_eq!(read(&project, &core, &bundle), Some(view()));
-        assert_eq!(read(&project, &bundle, &bundle), None);
-        assert_eq!(read(&project, &core, &core), None);
+        let key = CacheKey::of([7; 32]);
+        let read = |core: &Digest, bundle: &Digest| read_with(&key, &project, core, bundle);
+        assert_eq!(read(&core, &bundle), None);
+        let kept = view();
+        let IndexView { version, layout, files, placement, tree, .. } = &kept;
+        let index = PlainIndex { version, layout: *layout, files, placement, tree: *tree };
+        write_with(&key, &project, &core, &bundle, index);
+        assert_eq!(read(&core, &bundle), Some(view()));
+        assert_eq!(read(&bundle, &bundle), None);
+        assert_eq!(read(&core, &core), None);
+        // One that somebody else made is none, however whole it is.
+        assert_eq!(read_with(&CacheKey::of([8; 32]), &project, &core, &bundle), None);
         let good = std::fs::read(project.index_cache_file()).unwrap();
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
             std::fs::write(project.index_cache_file(), &bad).unwrap();
-            assert_eq!(read(&project, &core, &bundle), None, "byte {at}");
+            assert_eq!(read(&core, &bundle), None, "byte {at}");
             std::fs::write(project.index_cache_file(), &good[..at]).unwrap();
-            assert_eq!(read(&project, &core, &bundle), None, "length {at}");
+            assert_eq!(read(&core, &bundle), None, "length {at}");
         }
     }
 

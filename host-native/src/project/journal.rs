@@ -17,23 +17,28 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::apply::{Applied, ApplyError, BeforeStep, Broken, CameTo, apply};
-use super::atomic::write_atomically;
-use super::folder::Project;
+use super::atomic::{Settled, settle, write_atomically};
+use super::folder::{JOURNAL, Project, STAGING, STATE};
 use super::kept::Kept;
 use super::lock::ProjectLock;
 use super::new_folders::NewFolders;
+use super::own_folder::OwnFolder;
 use super::parents::{Missing, ParentError, Parents, split};
 use super::reach::{Change, Reach, ReachError, look_ahead};
 use super::roll_back::{RollBackError, RolledBack, WhenRefused, roll_back};
 use super::spot::{Found, Spot};
 use super::staging::{Staging, sync_files};
 use super::stamp::Stamp;
-use super::tracked::TRACKED_FILE;
+use super::tracked::{FORMER_FILE, TRACKED_FILE};
+use crate::whole_file::{FileFault, excerpt};
 
 /// Version 1 knew no files that are staged in folders, version 2 kept nothing of what it replaced.
 const VERSION: u32 = 3;
 const STAGED_STATE: &str = "state";
 const STAGED_TRACKED: &str = "tracked";
+
+/// The longest journal that is read, in bytes. A file takes a few times what it takes in an index.
+const MAX_BYTES: u64 = 4 * bundle_core::index::MAX_INDEX_BYTES as u64;
 
 /// What lay at a path when the project was scanned, itself and not what a link points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +99,12 @@ pub(crate) struct Journal {
     pub(crate) across: Vec<String>,
 }
 
+/// What a journal of any version says of itself.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// A write that was promised.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Promise {
@@ -108,6 +119,16 @@ impl Promise {
     /// Whether `found` is the new file, or a whole copy of it, and not what it replaces.
     pub(crate) fn is_new(&self, found: &Found) -> bool {
         matches!(found, Found::File(stamp) if self.after.has_same_time_and_size(stamp) && !self.before.is(stamp))
+    }
+}
+
+impl Promise {
+    /// Whether the new file is at its place.
+    fn is_placed(&self, targets: &mut Parents) -> bool {
+        let parent = targets.of(&self.path, Missing::Leave).ok().flatten();
+        let name = split(self.path.as_str()).1;
+        let found = parent.and_then(|parent| Spot::new(&parent, name).look().ok().flatten());
+        found.is_some_and(|found| self.is_new(&found))
     }
 }
 
@@ -144,7 +165,7 @@ impl<'a> Commit<'a> {
         deletes.sort_by(|a, b| a.path.cmp(&b.path));
         check_targets(project, &writes, &deletes, staging.new_folders())?;
         let Reach { made, across } = reach(staging, project, &writes, &deletes)?;
-        let own_files = stage_own_files(staging, then)?;
+        let own_files = stage_own_files(project, staging, then)?;
         let files: Vec<&Path> = writes.iter().map(|write| write.staged.as_path()).collect();
         let fault = |source| PrepareError::Staging { folder: staging.folder().to_owned(), source };
         sync_files(staging.folder(), files.into_iter()).map_err(fault)?;
@@ -156,7 +177,7 @@ impl<'a> Commit<'a> {
         let journal = Journal { version: VERSION, deletes, writes, own_files, own_after, made, across };
         let json = serde_json::to_vec(&journal).map_err(|source| PrepareError::Format { source })?;
         let path = project.journal_file();
-        if let Err(source) = write_atomically(&path, &json) {
+        if let Err(source) = write_atomically(project, JOURNAL, &json) {
             // It may have its name already: a promise that was reported as broken must not be kept.
             let _ = std::fs::remove_file(&path);
             return Err(PrepareError::Journal { path, source });
@@ -216,40 +237,102 @@ impl Journal {
         matches!((found, after), (Found::File(found), Some(after)) if after.is_same_content(found))
     }
 
-    /// The names of the project's own files that it moves.
-    fn own_names(&self) -> impl Iterator<Item = &String> {
-        self.own_files.iter().flat_map(|(staged, name)| [staged, name])
-    }
-
     /// Reads the journal of `project`, if there is one.
     pub(crate) fn read(project: &Project) -> Result<Option<Self>, JournalError> {
         let path = project.journal_file();
-        let json = match std::fs::read(&path) {
+        let read = OwnFolder::of(project).and_then(|folder| folder.read(JOURNAL, MAX_BYTES));
+        let json = match read {
             Ok(json) => json,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(JournalError::Read { path, source }),
+            Err(source) => return Err(JournalError::of(path, source)),
         };
-        let journal: Self = match serde_json::from_slice(&json) {
-            Ok(journal) => journal,
-            Err(source) => return Err(JournalError::Parse { path, source }),
+        let Ok(Version { version }) = serde_json::from_slice(&json) else {
+            return Err(JournalError::Refused { path, why: Refusal::Damaged });
         };
-        if !(1..=VERSION).contains(&journal.version) {
-            return Err(JournalError::Version { path, found: journal.version });
+        if version > VERSION {
+            return Err(JournalError::Version { path, found: version });
         }
-        let staged = journal.writes.iter().map(|write| &write.staged);
-        let foreign = staged.filter(|name| !is_staged_path(name));
-        let foreign = foreign.chain(journal.own_names().filter(|name| !is_plain_name(name))).next().cloned();
-        match foreign {
-            Some(name) => Err(JournalError::Name { path, name }),
-            None => Ok(Some(journal)),
+        match serde_json::from_slice::<Self>(&json) {
+            Ok(journal) if journal.version > 0 => match journal.foreign_name() {
+                Some(name) => Err(JournalError::Refused { path, why: Refusal::Name { name } }),
+                None => Ok(Some(journal)),
+            },
+            Ok(_) | Err(_) => Err(JournalError::Refused { path, why: Refusal::Damaged }),
         }
     }
+
+    /// A name that no journal of ours has.
+    fn foreign_name(&self) -> Option<String> {
+        let staged = self.writes.iter().map(|write| &write.staged).filter(|name| !is_staged_path(name));
+        let own = self.own_files.iter().flat_map(|(staged, name)| {
+            let staged = (!is_plain_name(staged)).then_some(staged);
+            staged.or_else(|| (!is_own_name(name)).then_some(name))
+        });
+        staged.chain(own).next().cloned()
+    }
+
+    /// Refuses a journal that names what it did not stage. It may come from another machine, or be made up, and what lies
+    /// in the staging folder may be anything. Inode numbers are not compared: some file systems give new ones.
+    pub(crate) fn check_staged(&self, project: &Project) -> Result<(), JournalError> {
+        let path = project.journal_file();
+        let open = OwnFolder::of(project).and_then(|own| own.below(STAGING, Missing::Leave));
+        let staging = match open {
+            Ok(Some(staging)) => staging,
+            // What was staged is gone, and so nothing else is taken for it.
+            Ok(None) => return Ok(()),
+            Err(source) => {
+                return Err(match FileFault::of(&source) {
+                    Some(fault) => JournalError::Refused { path, why: Refusal::Staging(fault) },
+                    None => JournalError::Read { path: project.staging_folder(), source },
+                });
+            }
+        };
+        let refused = |staged: &str| {
+            Err(JournalError::Refused {
+                path: path.clone(),
+                why: Refusal::NotStaged { name: staged.to_owned() },
+            })
+        };
+        let mut targets = Parents::new(project.root())
+            .map_err(|source| JournalError::Read { path: project.root().to_owned(), source })?;
+        for write in &self.writes {
+            let is_ours = match staging.dir().symlink_metadata(&write.staged) {
+                Ok(found) => {
+                    let stamp = Stamp::of_entry(&found);
+                    let is_new = found.is_file() && write.is_new(&Found::File(stamp));
+                    // An earlier try may have let them change places.
+                    is_new || write.before.is(&stamp) || write.is_placed(&mut targets)
+                }
+                Err(error) => is_absence(&error),
+            };
+            if !is_ours {
+                return refused(&write.staged);
+            }
+        }
+        for (staged, _) in &self.own_files {
+            match staging.dir().symlink_metadata(staged) {
+                Ok(found) if found.is_file() => {}
+                Err(error) if is_absence(&error) => {}
+                _ => return refused(staged),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        && !name.starts_with("..")
+        && !name.starts_with('.')
+}
+
+/// Whether a commit brings a file of ours by this name.
+fn is_own_name(name: &str) -> bool {
+    [STATE, TRACKED_FILE, FORMER_FILE].contains(&name)
 }
 
 /// Whether `path` is a plain name, or one and behind it a path below that.
@@ -295,12 +378,18 @@ fn reach(
     look_ahead(project, staging, &changes).map_err(|source| PrepareError::Refused { source })
 }
 
-fn stage_own_files(staging: &Staging, then: &StateAfter) -> Result<Vec<(String, String)>, PrepareError> {
+fn stage_own_files(
+    project: &Project,
+    staging: &Staging,
+    then: &StateAfter,
+) -> Result<Vec<(String, String)>, PrepareError> {
     for (name, content) in [(STAGED_STATE, &then.state), (STAGED_TRACKED, &then.tracked)] {
-        let path = staging.folder().join(name);
-        write_atomically(&path, content).map_err(|source| PrepareError::Staging { folder: path, source })?;
+        let fault = |source| PrepareError::Staging { folder: staging.folder().join(name), source };
+        let folder = OwnFolder::of(project).and_then(|own| own.below(STAGING, Missing::Create));
+        let settled = folder.and_then(|folder| settle(folder.ok_or(io::ErrorKind::NotFound)?, name, content));
+        settled.and_then(Settled::put).map_err(fault)?;
     }
-    Ok([(STAGED_STATE, "state.json"), (STAGED_TRACKED, TRACKED_FILE)]
+    Ok([(STAGED_STATE, STATE), (STAGED_TRACKED, TRACKED_FILE)]
         .map(|(staged, name)| (staged.to_owned(), name.to_owned()))
         .to_vec())
 }
@@ -471,25 +560,35 @@ pub enum CommitError {
     },
 }
 
-/// Why a journal could not be read.
-#[derive(Debug, Error)]
-pub enum JournalError {
+/// Why a journal is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// It does not hold a journal.
+    #[error("it is damaged")]
+    Damaged,
+    /// It is no file of ours.
+    #[error("{0}")]
+    File(FileFault),
     /// It names a file that is not in the folder where it should be.
-    #[error("{} names a file `{}`, which no journal does", path.display(), name.escape_debug())]
+    #[error("it names a file `{}`, which no journal does", excerpt(name))]
     Name {
-        /// The journal's file.
-        path: PathBuf,
         /// The name.
         name: String,
     },
-    /// It does not hold a journal.
-    #[error("{} is damaged", path.display())]
-    Parse {
-        /// The journal's file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        source: serde_json::Error,
+    /// What is called as the staging folder is none of ours.
+    #[error("its staging folder is not ours: {0}")]
+    Staging(FileFault),
+    /// What it names in the staging folder is not what was staged for it.
+    #[error("it promises a file `{}` that is not the one that was staged for it", excerpt(name))]
+    NotStaged {
+        /// The name in the staging folder.
+        name: String,
     },
+}
+
+/// Why a journal could not be read.
+#[derive(Debug, Error)]
+pub enum JournalError {
     /// The system would not let it be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -497,6 +596,14 @@ pub enum JournalError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// It is no journal of this project, and nothing of it may be carried out.
+    #[error("{} is not carried out: {why}", path.display())]
+    Refused {
+        /// The journal's file.
+        path: PathBuf,
+        /// Why not.
+        why: Refusal,
     },
     /// Another release wrote it.
     #[error("{} is of version {found}, this program knows version {VERSION}", path.display())]
@@ -506,4 +613,13 @@ pub enum JournalError {
         /// Its version.
         found: u32,
     },
+}
+
+impl JournalError {
+    fn of(path: PathBuf, source: io::Error) -> Self {
+        match FileFault::of(&source) {
+            Some(fault) => Self::Refused { path, why: Refusal::File(fault) },
+            None => Self::Read { path, source },
+        }
+    }
 }

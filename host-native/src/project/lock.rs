@@ -1,6 +1,6 @@
 //! One writer at a time in a project. Readers need no lock; see [`super::recovery`] for the one exception.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,9 +8,14 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::folder::Project;
+use super::folder::{LOCK, LOCK_HOLDER, Project};
+use super::own_folder::{Access, OwnFolder};
 use crate::file_lock::{Held, RETRY_AFTER, try_lock};
 use crate::leftovers::Unfinished;
+use crate::whole_file::excerpt;
+
+/// A file with the name of a command in it is no longer.
+const MAX_HOLDER_BYTES: u64 = 64 << 10;
 
 /// The lock of one project, held until it is dropped or its process ends.
 #[derive(Debug)]
@@ -27,13 +32,14 @@ impl ProjectLock {
     pub fn acquire(project: &Project, command: &str, mut patience: impl Patience) -> Result<Self, LockError> {
         let path = project.lock_file();
         let fault = |source| LockError::File { path: path.clone(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
+        let folder = OwnFolder::of(project).map_err(fault)?;
+        let file = folder.open_lock(LOCK).map_err(fault)?;
         let started = Instant::now();
         let held = loop {
             if let Some(held) = try_lock(&file, &path).map_err(fault)? {
                 break held;
             }
-            let holder = Holder::read(project);
+            let holder = Holder::read(&folder);
             if !patience.lasts(holder.as_ref(), started.elapsed()) {
                 return Err(LockError::Held { holder });
             }
@@ -41,9 +47,9 @@ impl ProjectLock {
         };
         // For other people's eyes only: without it the lock is as good.
         let holder = Holder { pid: std::process::id(), command: command.to_owned() };
-        let _ = serde_json::to_vec(&holder).map(|json| std::fs::write(project.lock_holder_file(), json));
-        let told = project.lock_holder_file();
-        let told = Unfinished::new(move || _ = std::fs::remove_file(told));
+        let _ = serde_json::to_vec(&holder)
+            .map(|json| folder.write_unsynced(LOCK_HOLDER, &[&json], Access::Shared));
+        let told = Unfinished::new(move || _ = folder.remove_file(LOCK_HOLDER));
         Ok(Self { project: project.clone(), _told: told, _held: held, _file: file })
     }
 
@@ -75,8 +81,8 @@ pub struct Holder {
 }
 
 impl Holder {
-    fn read(project: &Project) -> Option<Self> {
-        let json = std::fs::read(project.lock_holder_file()).ok()?;
+    fn read(folder: &OwnFolder) -> Option<Self> {
+        let json = folder.read(LOCK_HOLDER, MAX_HOLDER_BYTES).ok()?;
         serde_json::from_slice(&json).ok()
     }
 }
@@ -103,7 +109,7 @@ pub enum LockError {
 /// A holder, as messages name it.
 pub(crate) fn name(holder: Option<&Holder>) -> String {
     match holder {
-        Some(Holder { pid, command }) => format!("`{}` (process {pid})", command.escape_debug()),
+        Some(Holder { pid, command }) => format!("`{}` (process {pid})", excerpt(command)),
         None => "another process".to_owned(),
     }
 }

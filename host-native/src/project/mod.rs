@@ -5,6 +5,7 @@
 
 mod apply;
 pub(crate) mod atomic;
+pub(crate) mod cache_key;
 pub mod config;
 
 pub mod disk_path;
@@ -18,6 +19,7 @@ mod kept;
 pub mod lock;
 mod new_folders;
 pub mod new_project;
+pub(crate) mod own_folder;
 pub(crate) mod parents;
 pub mod reach;
 pub mod recovery;

@@ -1,13 +1,15 @@
 //! A folder that becomes a project: it does once all that this takes is done, and else is as it was before.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::atomic::{make_folders, remove_folders};
-use super::folder::{PROJECT_FOLDER, Project, is_project};
+use super::folder::{PROJECT_FOLDER, Project, is_project, refuse_link};
+use super::git::MAX_BYTES;
 use super::lock::{LockError, ProjectLock};
 use crate::leftovers::Unfinished;
+use crate::whole_file::{self, FileFault, Links};
 
 /// A folder that is about to be a project. Dropped before it is [kept](Self::keep), it is left as it was found; a process
 /// that is killed leaves a folder that counts as no project.
@@ -19,11 +21,20 @@ pub struct NewProject {
     unfinished: Option<Unfinished>,
 }
 
-/// A file outside the project's own folder as it was before: its path and its content, none where there was none.
+/// A file outside the project's own folder as it was before.
 #[derive(Debug)]
 struct Earlier {
     path: PathBuf,
-    content: Option<Vec<u8>>,
+    found: Found,
+}
+
+/// What was there.
+#[derive(Debug)]
+enum Found {
+    Nothing,
+    Content(Vec<u8>),
+    /// A link, a pipe and the like, to which nothing is appended.
+    NoFile,
 }
 
 impl NewProject {
@@ -38,6 +49,7 @@ impl NewProject {
         loop {
             let existed = is_project(folder);
             let made = make_folders(&folder.join(PROJECT_FOLDER)).map_err(fault)?;
+            refuse_link(folder).map_err(fault)?;
             let project = Project::imagine(folder).map_err(fault)?;
             if !made.is_empty() {
                 File::create(project.newborn_file()).map_err(fault)?;
@@ -89,21 +101,24 @@ pub enum Birth {
 
 impl Earlier {
     fn read(path: PathBuf) -> io::Result<Self> {
-        match std::fs::read(&path) {
-            Ok(content) => Ok(Self { path, content: Some(content) }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { path, content: None }),
-            Err(error) => Err(error),
-        }
+        let found = match whole_file::read(&path, MAX_BYTES, Links::Refuse) {
+            Ok(content) => Found::Content(content),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
+            Err(error) if FileFault::of(&error).is_some() => Found::NoFile,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path, found })
     }
 
     /// Takes off what was appended since.
     fn restore(&self) -> io::Result<()> {
-        match &self.content {
-            None => std::fs::remove_file(&self.path),
-            Some(content) if std::fs::read(&self.path)?.starts_with(content) => {
-                OpenOptions::new().write(true).open(&self.path)?.set_len(content.len() as u64)
-            }
-            Some(_) => Ok(()),
+        let Found::Content(content) = &self.found else {
+            return if matches!(self.found, Found::Nothing) { std::fs::remove_file(&self.path) } else { Ok(()) };
+        };
+        let file = whole_file::open_to_append(&self.path)?;
+        match whole_file::read(&self.path, MAX_BYTES, Links::Refuse)?.starts_with(content) {
+            true => file.set_len(content.len() as u64),
+            false => Ok(()),
         }
     }
 }

@@ -4,16 +4,20 @@
 //! project is never left waiting for an obstacle that may stay for good.
 
 use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
 pub use super::apply::{Applied, ApplyError};
 use super::apply::{Broken, CameTo, apply};
-use super::folder::Project;
-use super::journal::{Journal, JournalError};
+use super::folder::{JOURNAL, PROJECT_FOLDER, Project, STAGING};
+use super::journal::{Journal, JournalError, Refusal};
 use super::lock::{LockError, Patience, ProjectLock};
 use super::new_folders::NewFolders;
+use super::own_folder::OwnFolder;
+use super::rescue::rescue;
 pub use super::roll_back::{RollBackError, RolledBack};
 use super::roll_back::{WhenRefused, roll_back};
 use super::staging::clear;
@@ -34,6 +38,13 @@ pub enum Recovery {
     },
     /// All was in order.
     NothingToDo,
+    /// There was a journal that is none of this project's; it was moved out of the way, and nothing of it was done.
+    Refused {
+        /// Why it is not believed.
+        why: Refusal,
+        /// Where it is now.
+        now_at: PathBuf,
+    },
     /// An earlier command died while it changed the project, and its work cannot be finished: the project is as it was
     /// before.
     Undone {
@@ -49,8 +60,9 @@ pub enum Recovery {
 /// When another process is in the middle of changing the project, this waits for it for as long as `patience` lasts.
 /// Without anything to do it costs two looks at the disk.
 pub fn recover(project: &Project, patience: impl Patience) -> Result<Recovery, RecoverError> {
-    let is_promised = project.journal_file().exists();
-    if !is_promised && !project.staging_folder().exists() {
+    let is_there = |path: PathBuf| path.symlink_metadata().is_ok();
+    let is_promised = is_there(project.journal_file());
+    if !is_promised && !is_there(project.staging_folder()) {
         return Ok(Recovery::NothingToDo);
     }
     let lock = match is_promised {
@@ -68,20 +80,47 @@ pub fn recover(project: &Project, patience: impl Patience) -> Result<Recovery, R
 /// Like [`recover`], for a command that holds the lock.
 pub fn recover_locked(lock: &ProjectLock) -> Result<Recovery, RecoverError> {
     let project = lock.project();
-    if let Some(journal) = Journal::read(project).map_err(|source| RecoverError::Journal { source })? {
-        return match apply(project, &journal, &NewFolders::default(), &mut |_| Ok(())) {
-            Ok(applied) => Ok(Recovery::Finished(applied)),
-            // What is left behind harms nobody but for the journal, and that goes as soon as it can.
-            Err(broken) if broken.came_to == CameTo::All => Ok(Recovery::Finished(broken.applied)),
-            Err(broken) => back_out(project, &journal, broken),
-        };
+    let believed = Journal::read(project).and_then(|journal| match journal {
+        Some(journal) => journal.check_staged(project).map(|()| Some(journal)),
+        None => Ok(None),
+    });
+    match believed {
+        Ok(Some(journal)) => finish(project, &journal),
+        Ok(None) => Ok(discard_staging(project)),
+        Err(JournalError::Refused { path, why }) => {
+            let now_at = set_aside(project).map_err(|source| RecoverError::SetAside { path, source })?;
+            Ok(Recovery::Refused { why, now_at })
+        }
+        Err(source) => Err(RecoverError::Journal { source }),
     }
+}
+
+fn discard_staging(project: &Project) -> Recovery {
     let folder = project.staging_folder();
-    if !folder.exists() {
-        return Ok(Recovery::NothingToDo);
-    }
     // What cannot be cleared away is in the way of a pull, which says so, and of nothing else.
-    Ok(if clear(&folder).is_ok() { Recovery::DiscardedStaging } else { Recovery::NothingToDo })
+    let is_cleared = folder.symlink_metadata().is_ok() && clear(&folder).is_ok();
+    if is_cleared { Recovery::DiscardedStaging } else { Recovery::NothingToDo }
+}
+
+/// Keeps the promise, or takes back what was done of it.
+fn finish(project: &Project, journal: &Journal) -> Result<Recovery, RecoverError> {
+    match apply(project, journal, &NewFolders::default(), &mut |_| Ok(())) {
+        Ok(applied) => Ok(Recovery::Finished(applied)),
+        // What is left behind harms nobody but for the journal, and that goes as soon as it can.
+        Err(broken) if broken.came_to == CameTo::All => Ok(Recovery::Finished(broken.applied)),
+        Err(broken) => back_out(project, journal, broken),
+    }
+}
+
+/// Moves a journal that is not believed to where it does no harm, and what lies in the staging folder with it: it may tell
+/// somebody what has happened, and that may be what was replaced.
+fn set_aside(project: &Project) -> io::Result<PathBuf> {
+    let own = OwnFolder::of(project)?;
+    let aside = |name: &str| rescue(project, own.dir(), &format!("{PROJECT_FOLDER}/{name}"));
+    if project.staging_folder().symlink_metadata().is_ok() {
+        let _ = aside(STAGING)?;
+    }
+    Ok(aside(JOURNAL)?.now_at)
 }
 
 /// Takes back what cannot be finished; what cannot be taken back either is kept aside, so that the project can be used.
@@ -126,6 +165,14 @@ pub enum RecoverError {
     Journal {
         /// Why not.
         source: JournalError,
+    },
+    /// A journal that is not believed could not be moved out of the way.
+    #[error("cannot set {} aside, which is not to be carried out", path.display())]
+    SetAside {
+        /// The journal's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The project could not be locked.
     #[error("an earlier command has not finished its changes")]

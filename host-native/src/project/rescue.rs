@@ -7,9 +7,14 @@ use cap_fs_ext::DirExt as _;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
-use super::folder::Project;
-use super::parents::split;
+use super::folder::{Project, RESCUED};
+use super::own_folder::OwnFolder;
+use super::parents::{Missing, split};
 use super::spot::{Spot, crosses};
+use crate::whole_file::FileFault;
+
+/// How many folders are tried, where things that were rescued earlier have the name.
+const ATTEMPTS: u32 = 1000;
 
 /// Something of the user's that stood where a commit had to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,28 +33,37 @@ pub(crate) fn rescue(project: &Project, parent: &Dir, path: &str) -> io::Result<
 /// Moves the entry at `spot` to the folder for such things, as the entry `path` of the project.
 pub(crate) fn rescue_as(project: &Project, spot: Spot<'_>, path: &str) -> io::Result<Rescued> {
     let (folder, name) = split(path);
-    for attempt in 0_u32.. {
-        let mut place = project.rescued_folder();
-        if attempt > 0 {
-            place.push(format!("again-{attempt}"));
+    let rescued = match OwnFolder::of(project)?.below(RESCUED, Missing::Create) {
+        // A link, or no folder: what is rescued does not leave the project.
+        Err(error) if FileFault::of(&error).is_some() || error.kind() == ErrorKind::NotADirectory => None,
+        other => other?,
+    };
+    let Some(rescued) = rescued else { return rename_aside(project, spot, path) };
+    for attempt in 0..ATTEMPTS {
+        // Something rescued earlier may have the name, or be what a folder is needed for.
+        let Ok(place) = place_for(&rescued, attempt, folder) else { continue };
+        if place.dir().symlink_metadata(name).is_ok() {
+            continue;
         }
-        place.push(folder);
-        let is_free = std::fs::create_dir_all(&place).is_ok() && place.join(name).symlink_metadata().is_err();
-        if !is_free {
-            // Something rescued earlier has the name; on a full or read-only disk no other will do either.
-            if attempt < 1000 {
-                continue;
-            }
-            return Err(ErrorKind::AlreadyExists.into());
-        }
-        let target = Dir::open_ambient_dir(&place, ambient_authority())?;
-        return match spot.rename(Spot::new(&target, name)) {
+        return match spot.rename(Spot::new(place.dir(), name)) {
             Err(error) if crosses(&error) => rename_aside(project, spot, path),
             Err(error) => Err(error),
-            Ok(()) => Ok(Rescued { path: path.to_owned(), now_at: place.join(name) }),
+            Ok(()) => Ok(Rescued { path: path.to_owned(), now_at: place.path().join(name) }),
         };
     }
+    // On a full or read-only disk no other name will do either.
     Err(ErrorKind::AlreadyExists.into())
+}
+
+/// The folder for what lay in `folder`, at this attempt.
+fn place_for(rescued: &OwnFolder, attempt: u32, folder: &str) -> io::Result<OwnFolder> {
+    let again = (attempt > 0).then(|| format!("again-{attempt}"));
+    let parts = again.as_deref().into_iter().chain(folder.split('/').filter(|part| !part.is_empty()));
+    let mut place = rescued.try_clone()?;
+    for part in parts {
+        place = place.below(part, Missing::Create)?.ok_or(ErrorKind::NotFound)?;
+    }
+    Ok(place)
 }
 
 /// Where the project spans file systems, what is rescued stays on its own.

@@ -13,8 +13,11 @@ use bundle_core::path::BundlePath;
 use bundle_core::snapshot::ByPath;
 use serde::{Deserialize, Serialize};
 
+use super::folder::STAGING;
 use super::lock::ProjectLock;
 use super::new_folders::NewFolders;
+use super::own_folder::OwnFolder;
+use super::parents::Missing;
 use crate::leftovers::Unfinished;
 
 /// From how many files on one sync of the whole file system is cheaper than one for each.
@@ -56,16 +59,16 @@ impl Staging {
     ///
     /// Refuses where a commit is unfinished, whose files these may be: see [`super::recovery`].
     pub fn create(lock: &ProjectLock) -> io::Result<Self> {
-        if lock.project().journal_file().exists() {
+        if lock.project().journal_file().symlink_metadata().is_ok() {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "an earlier change is unfinished"));
         }
         let folder = lock.project().staging_folder();
         clear(&folder)?;
-        std::fs::create_dir_all(&folder)?;
+        OwnFolder::of(lock.project())?.below(STAGING, Missing::Create)?;
         let (journal, staged) = (lock.project().journal_file(), folder.clone());
         let unfinished = Unfinished::new(move || {
             // Where others still write to it this may have to be done again; what stays is cleared by the next command.
-            let _ = journal.exists() || (0..CLEARING_TRIES).any(|_| clear(&staged).is_ok());
+            let _ = journal.symlink_metadata().is_ok() || (0..CLEARING_TRIES).any(|_| clear(&staged).is_ok());
         });
         let new_folders = NewFolders::default();
         Ok(Self { folder, next: AtomicU64::new(0), new_folders, _unfinished: unfinished })
@@ -152,7 +155,9 @@ impl Drop for StagedFile {
 
 /// Removes a staging folder and all that is in it; that there is none is fine.
 pub(crate) fn clear(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
+    let is_folder = folder.symlink_metadata().is_ok_and(|found| found.is_dir());
+    // A link goes itself, and not what it points to.
+    match if is_folder { std::fs::remove_dir_all(folder) } else { std::fs::remove_file(folder) } {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -16,13 +16,18 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::atomic;
-use super::folder::Project;
+use super::folder::{Project, STATE};
+use super::own_folder::OwnFolder;
 use super::stamp::Stamp;
 use super::state_cache::{self, Packed};
 use super::tick::{Tick, device};
+use crate::whole_file::{self, Links};
 
 /// From which size of the file on, in bytes, what it holds is kept in a form that is read faster.
 const WORTH_KEEPING: u64 = 256 << 10;
+
+/// The longest state that is read, in bytes. A file takes a third more in it than in an index.
+const MAX_BYTES: u64 = 2 * bundle_core::index::MAX_INDEX_BYTES as u64;
 
 /// What was last synced, and when.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,21 +51,22 @@ impl State {
     pub fn read(project: &Project) -> Result<Self, StateError> {
         let file = project.state_file();
         let fault = |source| StateError::Read { file: file.clone(), source };
-        let metadata = match file.metadata() {
-            Ok(metadata) => metadata,
+        let open = match whole_file::open(&file, Links::Refuse) {
+            Ok(open) => open,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(fault(error)),
         };
+        let metadata = open.metadata().map_err(fault)?;
         let stamp = Stamp::of(&metadata);
         let is_large = stamp.size >= WORTH_KEEPING;
         if is_large && let Some(state) = state_cache::read(project, &stamp) {
             return Ok(state);
         }
         let tick = if is_large { Tick::now(project) } else { None };
-        let bytes = std::fs::read(&file).map_err(fault)?;
+        let bytes = whole_file::read_open(&open, MAX_BYTES).map_err(fault)?;
         let state =
             Self::from_json(&bytes).map_err(|source| StateError::Parse { file: file.clone(), source })?;
-        let is_same = || file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
+        let is_same = || file.symlink_metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
         if tick.is_some_and(|tick| tick.is_after(&stamp, device(&metadata)))
             && is_same()
             && let Some(packed) = Packed::of(&state)
@@ -80,7 +86,7 @@ impl State {
         let file = project.state_file();
         let json = self.to_json().map_err(|source| StateError::Format { source })?;
         let packed = if json.len() as u64 >= WORTH_KEEPING { Packed::of(self) } else { None };
-        match atomic::settle(&file, &json) {
+        match OwnFolder::of(project).and_then(|folder| atomic::settle(folder, STATE, &json)) {
             Ok(settled) => Ok(SettledState { settled, file, packed }),
             Err(source) => Err(StateError::Write { file, source }),
         }

@@ -6,8 +6,9 @@
 use bundle_core::packed::{pack, unpack_by_path};
 use bundle_core::snapshot::ByPath;
 
-use super::atomic::write_unsynced;
-use super::folder::Project;
+use super::folder::{Project, STATE_CACHE};
+use super::own_folder::OwnFolder;
+use super::parents::Missing;
 use super::stamp::Stamp;
 use super::state::State;
 
@@ -21,12 +22,7 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// What the state file with this stamp holds.
 pub(super) fn read(project: &Project, stamp: &Stamp) -> Option<State> {
-    let file = project.state_cache_file();
-    let metadata = file.metadata().ok().filter(|metadata| metadata.len() <= MAX_BYTES)?;
-    if !metadata.is_file() {
-        return None;
-    }
-    let bytes = std::fs::read(&file).ok()?;
+    let bytes = OwnFolder::cache(project, Missing::Leave).ok()??.read(STATE_CACHE, MAX_BYTES).ok()?;
     let (prefix, rest) = bytes.split_at_checked(PREFIX)?;
     let stamp_at = MAGIC.len() + CHECKSUM;
     if prefix[..MAGIC.len()] != MAGIC || prefix[stamp_at..stamp_at + Stamp::BYTES] != stamp.to_bytes() {
@@ -64,7 +60,7 @@ impl Packed {
         pieces.iter().for_each(|piece| hasher.update(piece));
         let checksum = hasher.finalize().to_le_bytes();
         let pieces: Vec<&[u8]> = [&MAGIC[..], &checksum].into_iter().chain(pieces).collect();
-        if let Err(error) = write_unsynced(&project.state_cache_file(), &pieces) {
+        if let Err(error) = OwnFolder::write_cache(project, STATE_CACHE, &pieces) {
             tracing::debug!(%error, "the state cannot be kept");
         }
     }
@@ -82,7 +78,6 @@ mod tests {
     fn holds_for_one_file_and_only_whole() {
         let folder = TempDir::new().unwrap();
         let project = Project::create(folder.path()).unwrap();
-        std::fs::create_dir(project.cache_folder()).unwrap();
         let file = |path: &str, executable| SyncedFile {
             path: path.parse().unwrap(),
             digest: Digest::of(path.as_bytes()),

@@ -1,13 +1,11 @@
 //! A moment on the clock that stamps files: what was last changed before it cannot change unseen any more.
 
 use std::fs::Metadata;
-use std::path::Path;
-
-use tempfile::NamedTempFile;
 
 use super::Project;
+use super::own_folder::{Access, OwnFolder};
+use super::parents::Missing;
 use super::stamp::Stamp;
-use crate::leftovers::{self, Among, Readers};
 
 /// On another file system than the cache, times may be as coarse as two seconds and set by another clock.
 const FOREIGN_MARGIN_NS: i64 = 60_000_000_000;
@@ -24,8 +22,8 @@ pub(crate) struct Tick {
 impl Tick {
     /// Reads the clock, by way of a new file in the cache folder of `project`; none where that cannot be written.
     pub(crate) fn now(project: &Project) -> Option<Self> {
-        let folder = project.cache_folder();
-        let file = new_file(&folder)?;
+        let cache = OwnFolder::cache(project, Missing::Create).ok()??;
+        let file = cache.new_file(Access::Private).ok()?;
         let metadata = file.as_file().metadata().ok()?;
         Some(Self { ns: Stamp::of(&metadata).modified_ns, device: device(&metadata) })
     }
@@ -46,14 +44,6 @@ impl Tick {
         let margin = if on_device == self.device { 0 } else { FOREIGN_MARGIN_NS };
         self.ns.saturating_sub(margin)
     }
-}
-
-fn new_file(folder: &Path) -> Option<NamedTempFile> {
-    let make = || leftovers::new_file(folder, Among::OwnFiles, Readers::Owner).ok();
-    make().or_else(|| {
-        std::fs::create_dir(folder).ok()?;
-        make()
-    })
 }
 
 /// The device that holds an entry; 0 where the system does not say.

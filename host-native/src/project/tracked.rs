@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::atomic::write_atomically;
 use super::folder::Project;
+use crate::whole_file::{self, Links, excerpt};
 
 /// The file that holds the list, which is the only one that the Python tool reads.
 pub(crate) const TRACKED_FILE: &str = "tracked.txt";
@@ -19,17 +20,21 @@ pub(crate) const TRACKED_FILE: &str = "tracked.txt";
 /// What earlier releases called it. It counts only where it is alone, and goes when the list is written.
 pub(crate) const FORMER_FILE: &str = "tracked";
 
+/// The longest list that is read, in bytes: as much as the text of the largest index.
+const MAX_BYTES: u64 = bundle_core::index::MAX_INDEX_BYTES as u64;
+
 /// The file that holds the project's list now.
 fn tracked_file(project: &Project) -> PathBuf {
     let file = project.in_folder(TRACKED_FILE);
     let former = project.in_folder(FORMER_FILE);
-    if !file.exists() && former.exists() { former } else { file }
+    let is_there = |file: &PathBuf| file.symlink_metadata().is_ok();
+    if !is_there(&file) && is_there(&former) { former } else { file }
 }
 
 /// Reads the list; a project without one tracks nothing.
 pub fn read_tracked(project: &Project) -> Result<ByPath<BundlePath>, TrackedError> {
     let file = tracked_file(project);
-    match std::fs::read(&file) {
+    match whole_file::read(&file, MAX_BYTES, Links::Refuse) {
         Ok(bytes) => parse(&bytes, &file),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(ByPath::default()),
         Err(source) => Err(TrackedError::Read { file, source }),
@@ -38,9 +43,8 @@ pub fn read_tracked(project: &Project) -> Result<ByPath<BundlePath>, TrackedErro
 
 /// Replaces the list.
 pub fn write_tracked(project: &Project, tracked: &ByPath<BundlePath>) -> Result<(), TrackedError> {
-    let file = project.in_folder(TRACKED_FILE);
-    write_atomically(&file, &format_tracked(tracked))
-        .map_err(|source| TrackedError::Write { file, source })?;
+    write_atomically(project, TRACKED_FILE, &format_tracked(tracked))
+        .map_err(|source| TrackedError::Write { file: project.in_folder(TRACKED_FILE), source })?;
     drop_former(project)
         .map_err(|source| TrackedError::Write { file: project.in_folder(FORMER_FILE), source })
 }
@@ -110,7 +114,7 @@ fn sorted_once<T: HasPath>(mut facts: Vec<T>) -> ByPath<T> {
 #[derive(Debug, Error)]
 pub enum TrackedError {
     /// A line is no path of a bundle.
-    #[error("{}, line {line}: `{}` cannot be tracked: {fault}", file.display(), text.escape_debug())]
+    #[error("{}, line {line}: `{}` cannot be tracked: {fault}", file.display(), excerpt(text))]
     Line {
         /// The list's file.
         file: PathBuf,

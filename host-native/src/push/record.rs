@@ -4,16 +4,17 @@
 //! may read it, and nothing of it is ever shown, since the URL of an upload may hold a signature.
 
 use std::fmt;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bundle_core::digest::Digest;
 use bundle_core::reference::Place;
 use serde::{Deserialize, Serialize};
 
-use crate::project::ProjectLock;
-use crate::project::atomic::write_private_unsynced;
+use crate::project::folder::UPLOAD_RECORD;
+use crate::project::own_folder::{Access, OwnFolder};
+use crate::project::parents::Missing;
+use crate::project::{Project, ProjectLock};
 use crate::remote::{Content, Unfinished};
 
 /// The version of the format.
@@ -30,7 +31,7 @@ const MAX_TRIES: u32 = 3;
 
 /// The uploads of a project that are under way, or were left by an earlier push.
 pub struct UploadRecord {
-    file: PathBuf,
+    project: Project,
     pushes: Mutex<Vec<Push>>,
 }
 
@@ -89,8 +90,8 @@ impl From<&Content> for Of {
 impl UploadRecord {
     /// Reads what earlier pushes have left; the lock shows that no other is at work.
     pub fn read(lock: &ProjectLock) -> Self {
-        let file = lock.project().upload_record_file();
-        let mut pushes = read(&file).unwrap_or_default();
+        let project = lock.project().clone();
+        let mut pushes = read(&project).unwrap_or_default();
         let now = now();
         pushes.retain(|push| is_recent(push.at, now));
         for push in &mut pushes {
@@ -98,7 +99,7 @@ impl UploadRecord {
             push.uploads.retain(|upload| is_recent(upload.at, now));
             push.uploads.iter_mut().for_each(|upload| upload.is_left = true);
         }
-        Self { file, pushes: Mutex::new(pushes) }
+        Self { project, pushes: Mutex::new(pushes) }
     }
 
     fn pushes(&self) -> MutexGuard<'_, Vec<Push>> {
@@ -106,39 +107,32 @@ impl UploadRecord {
     }
 
     fn write(&self, pushes: &[Push]) {
-        let written =
-            if pushes.is_empty() { std::fs::remove_file(&self.file) } else { self.write_document(pushes) };
-        if let Err(error) = written
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        let written = if pushes.is_empty() { self.remove() } else { self.write_document(pushes) };
+        if let Err(error) = written {
             tracing::debug!(%error, "which uploads are under way cannot be written down");
         }
     }
 
+    fn remove(&self) -> io::Result<()> {
+        let cache = OwnFolder::cache(&self.project, Missing::Leave)?;
+        cache.map_or(Ok(()), |cache| cache.remove_file(UPLOAD_RECORD))
+    }
+
     fn write_document(&self, pushes: &[Push]) -> io::Result<()> {
         let document = serde_json::to_vec(&Document { format: FORMAT, pushes: pushes.to_vec() })?;
-        write_private_unsynced(&self.file, &document).or_else(|_| {
-            std::fs::create_dir_all(self.file.parent().unwrap_or(&self.file))?;
-            write_private_unsynced(&self.file, &document)
-        })
+        let cache = OwnFolder::cache(&self.project, Missing::Create)?.ok_or(io::ErrorKind::NotFound)?;
+        cache.write_unsynced(UPLOAD_RECORD, &[&document], Access::Private)
     }
 }
 
 impl fmt::Debug for UploadRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UploadRecord").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("UploadRecord").field("project", &self.project).finish_non_exhaustive()
     }
 }
 
-fn read(file: &Path) -> Option<Vec<Push>> {
-    if !file.symlink_metadata().ok()?.is_file() {
-        return None;
-    }
-    let mut json = Vec::new();
-    std::fs::File::open(file).ok()?.take(MAX_BYTES + 1).read_to_end(&mut json).ok()?;
-    if json.len() as u64 > MAX_BYTES {
-        return None;
-    }
+fn read(project: &Project) -> Option<Vec<Push>> {
+    let json = OwnFolder::cache(project, Missing::Leave).ok()??.read(UPLOAD_RECORD, MAX_BYTES).ok()?;
     let document = serde_json::from_slice::<Document>(&json).ok()?;
     (document.format == FORMAT).then_some(document.pushes)
 }
@@ -237,7 +231,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::project::Project;
 
     const URL: &str = "https://r.example/v2/a/blobs/uploads/1?_state=secret";
 
@@ -254,7 +247,7 @@ mod tests {
     }
 
     /// A record as the next run finds it.
-    fn record(folder: &Path) -> UploadRecord {
+    fn record(folder: &std::path::Path) -> UploadRecord {
         let project = Project::create(folder).unwrap();
         UploadRecord::read(&ProjectLock::acquire(&project, "push", Duration::ZERO).unwrap())
     }
@@ -281,7 +274,7 @@ mod tests {
         let fourth = record(folder.path());
         assert!(!fourth.broke_off(&place("a")) && fourth.broke_off(&place("b")));
         fourth.finish(&place("b"));
-        assert!(!fourth.file.exists());
+        assert!(!fourth.project.upload_record_file().exists());
     }
 
     #[test]
@@ -318,18 +311,19 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let first = record(folder.path());
         first.keep(&place("a"), &blob(), URL, 0);
-        let good = std::fs::read_to_string(&first.file).unwrap();
+        let file = first.project.upload_record_file();
+        let good = std::fs::read_to_string(&file).unwrap();
         let document: serde_json::Value = serde_json::from_str(&good).unwrap();
         let at = document["pushes"][0]["at"].as_i64().unwrap();
         for (age, is_kept) in [(0, true), (MAX_AGE_SECONDS - 600, true), (MAX_AGE_SECONDS + 600, false)] {
             for then in [at - age, at + age] {
                 let text = good.replace(&format!("\"at\":{at}"), &format!("\"at\":{then}"));
-                std::fs::write(&first.file, text).unwrap();
+                std::fs::write(&file, text).unwrap();
                 assert_eq!(record(folder.path()).broke_off(&place("a")), is_kept, "{age}");
             }
         }
         for length in 0..good.len() {
-            std::fs::write(&first.file, &good[..length]).unwrap();
+            std::fs::write(&file, &good[..length]).unwrap();
             assert!(!record(folder.path()).broke_off(&place("a")), "{length}");
         }
     }
@@ -340,9 +334,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = TempDir::new().unwrap();
         let record = record(folder.path());
-        std::fs::create_dir_all(record.file.parent().unwrap()).unwrap();
-        std::fs::write(&record.file, "{}").unwrap();
+        let file = record.project.upload_record_file();
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "{}").unwrap();
         record.keep(&place("a"), &blob(), URL, 0);
-        assert_eq!(record.file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -1,6 +1,6 @@
 //! Files on disk that are whole under their name or not there at all, and errors that name the file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 use super::RemoteError;
 use crate::leftovers::{self, Among, Readers};
 use crate::project::atomic::sync_folder;
+use crate::whole_file::{self, FileFault, Links};
 
 /// Files of ours that are not finished start with this.
 pub(super) const OWN_PREFIX: &str = ".modelops-bundle-";
@@ -45,17 +46,14 @@ pub(crate) fn open_regular(
     path: &Path,
     not_regular: impl FnOnce(PathBuf) -> RemoteError,
 ) -> Result<Option<(File, u64)>, RemoteError> {
-    // Asked before it is opened: opening a pipe would wait for its other end.
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
+    let file = match whole_file::open(path, Links::Follow) {
+        Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) if FileFault::of(&error).is_some() => return Err(not_regular(path.to_owned())),
         Err(error) => return Err(cannot("read", path)(error)),
     };
-    if !metadata.is_file() {
-        return Err(not_regular(path.to_owned()));
-    }
-    let file = File::open(path).map_err(cannot("read", path))?;
-    Ok(Some((file, metadata.len())))
+    let length = file.metadata().map_err(cannot("read", path))?.len();
+    Ok(Some((file, length)))
 }
 
 /// Whether an error says that nothing is there.

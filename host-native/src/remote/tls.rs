@@ -4,7 +4,6 @@ mod fault;
 mod verifier;
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,9 +16,14 @@ use thiserror::Error;
 
 pub use self::fault::TlsFault;
 use self::verifier::{Unverified, Verifier};
+use crate::whole_file::{self, Links};
 
 /// What some editors put in front of a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The longest file of certificates or of a key that is read, in bytes: a bundle of all public authorities has a quarter
+/// of a MiB.
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// Whether the other side has to prove who it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,8 +171,8 @@ fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsFileError> {
-    let mut content =
-        fs::read(path).map_err(|source| TlsFileError::Read { path: path.to_owned(), source })?;
+    let mut content = whole_file::read(path, MAX_FILE_BYTES, Links::Follow)
+        .map_err(|source| TlsFileError::Read { path: path.to_owned(), source })?;
     if content.starts_with(BYTE_ORDER_MARK) {
         content.drain(..BYTE_ORDER_MARK.len());
     }

@@ -6,7 +6,9 @@
 use bundle_core::digest::Digest;
 
 use crate::project::Project;
-use crate::project::atomic::write_unsynced;
+use crate::project::folder::DIGEST_CACHE;
+use crate::project::own_folder::OwnFolder;
+use crate::project::parents::Missing;
 use crate::project::stamp::Stamp;
 
 /// The name of the format, and its version as the last byte.
@@ -26,9 +28,8 @@ pub struct DigestCache {
 impl DigestCache {
     /// Reads the cache of `project`.
     pub fn read(project: &Project) -> Self {
-        let path = project.digest_cache_file();
-        let is_ours = path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_BYTES);
-        let bytes = if is_ours { std::fs::read(&path).unwrap_or_default() } else { Vec::new() };
+        let cache = OwnFolder::cache(project, Missing::Leave).ok().flatten();
+        let bytes = cache.and_then(|cache| cache.read(DIGEST_CACHE, MAX_BYTES).ok()).unwrap_or_default();
         let is_whole = bytes.get(..MAGIC.len()) == Some(&MAGIC)
             && bytes.get(MAGIC.len()..HEADER) == Some(&checksum(bytes.get(HEADER..).unwrap_or_default()));
         Self { bytes: if is_whole { bytes } else { Vec::new() } }
@@ -104,7 +105,7 @@ impl NewCache {
     /// Puts it in the place of the old one, if that can be.
     pub fn write(self, project: &Project) {
         let pieces: [&[u8]; 3] = [&MAGIC, &checksum(&self.records), &self.records];
-        if let Err(error) = write_unsynced(&project.digest_cache_file(), &pieces) {
+        if let Err(error) = OwnFolder::write_cache(project, DIGEST_CACHE, &pieces) {
             tracing::debug!(%error, "the digest cache cannot be written");
         }
     }
@@ -127,7 +128,6 @@ mod tests {
     fn cached() -> (TempDir, Project) {
         let folder = TempDir::new().unwrap();
         let project = Project::create(folder.path()).unwrap();
-        std::fs::create_dir(project.cache_folder()).unwrap();
         let mut cache = NewCache::with_room_for(2);
         cache.add("a/b", &stamp(1, 2), &Digest::of(b"1"));
         cache.add("c", &stamp(3, 4), &Digest::of(b"2"));

@@ -1,8 +1,8 @@
 //! The tables of packs: from the project's cache, or from the end of each pack.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
 
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
@@ -13,7 +13,9 @@ use thiserror::Error;
 
 use crate::bundle::Context;
 use crate::project::Project;
-use crate::project::atomic::write_unsynced;
+use crate::project::folder::TABLES;
+use crate::project::own_folder::{Access, OwnFolder};
+use crate::project::parents::Missing;
 use crate::remote::RemoteError;
 
 /// How many tables a project keeps, beside those of the bundle that it is about.
@@ -81,41 +83,37 @@ pub(super) async fn load_table(context: Context<'_>, pack: &Pack) -> Result<(Tab
 
 /// Remembers the stored table with this digest; that it cannot be is no fault.
 pub(crate) fn keep_table(project: &Project, digest: &Digest, stored: &[u8]) {
-    let file = table_file(project, digest);
-    let kept = || -> io::Result<()> {
-        match write_unsynced(&file, &[stored]) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(project.tables_folder())?;
-                write_unsynced(&file, &[stored])
-            }
-            written => written,
-        }
-    };
-    if let Err(error) = kept() {
+    let kept = tables_folder(project, Missing::Create).and_then(|folder| match folder {
+        Some(folder) => folder.write_unsynced(&digest.hex(), &[stored], Access::Shared),
+        None => Err(io::ErrorKind::NotFound.into()),
+    });
+    if let Err(error) = kept {
         tracing::debug!(%error, "the table of a pack cannot be kept");
     }
 }
 
 /// Forgets tables of packs that are not among `packs`, once there are very many.
 pub(crate) fn forget_tables(project: &Project, packs: &[Pack]) {
-    let Ok(entries) = std::fs::read_dir(project.tables_folder()) else { return };
-    let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let Ok(Some(folder)) = tables_folder(project, Missing::Leave) else { return };
+    let Ok(entries) = folder.dir().entries() else { return };
+    let files: Vec<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
     if files.len() <= MAX_KEPT_TABLES {
         return;
     }
-    let needed: BTreeSet<PathBuf> = packs.iter().map(|pack| table_file(project, &pack.toc.digest)).collect();
+    let needed: BTreeSet<OsString> = packs.iter().map(|pack| pack.toc.digest.hex().into()).collect();
     for file in files.iter().filter(|file| !needed.contains(*file)) {
         // What stays does no harm.
-        let _ = std::fs::remove_file(file);
+        let _ = folder.dir().remove_file(file);
     }
 }
 
-fn table_file(project: &Project, digest: &Digest) -> PathBuf {
-    project.tables_folder().join(digest.hex())
+fn tables_folder(project: &Project, missing: Missing) -> io::Result<Option<OwnFolder>> {
+    OwnFolder::cache(project, missing)?.map_or(Ok(None), |cache| cache.below(TABLES, missing))
 }
 
 fn cached(project: &Project, pack: &Pack) -> Option<Vec<u8>> {
-    let stored = std::fs::read(table_file(project, &pack.toc.digest)).ok()?;
+    let folder = tables_folder(project, Missing::Leave).ok()??;
+    let stored = folder.read(&pack.toc.digest.hex(), pack.toc.size).ok()?;
     (Digest::of(&stored) == pack.toc.digest).then_some(stored)
 }
 

@@ -1,6 +1,5 @@
 //! `init`: makes a folder a project.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,11 +15,13 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, absolute};
 use crate::cli::ui::Report;
 use crate::environment::{Environment, EnvironmentName, Environments, pin, pinned, place_of_project, switch};
-use crate::project::folder::is_project;
-use crate::project::git::ignores_project_folder;
+use crate::project::cache_key::make_cache_key;
+use crate::project::folder::{PROJECT_FOLDER, is_project};
+use crate::project::git::{MAX_BYTES, ignores_project_folder};
 use crate::project::new_project::Birth;
 use crate::project::settings::parse_size;
 use crate::project::{Config, NewProject, Project, ProjectLock};
+use crate::whole_file::{self, FileFault, Links};
 use crate::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
 
 /// Make a folder a project
@@ -101,7 +102,7 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     config.write(&workspace.project)?;
     session.tell_lost_comments(&config);
     session.tell_of_pin(&workspace.project, &config);
-    let gitignore_changed = ignore_in_git(workspace.project.root())?;
+    let gitignore_changed = ignore_in_git(session, workspace.project.root())?;
     new.keep()?;
     let remote = config.registry_ref.as_ref().map(Reference::without_version);
     session.ui.report(&InitReport {
@@ -124,7 +125,7 @@ pub(crate) fn make_project(
     let tag = reference.tag.as_ref().unwrap_or(&workspace.config.default_tag).to_string();
     workspace.config.set_value("default_tag", tag.into())?;
     workspace.config.write(&workspace.project)?;
-    ignore_in_git(workspace.root())?;
+    ignore_in_git(session, workspace.root())?;
     Ok(Entered { new: Some(new), lock, workspace })
 }
 
@@ -155,6 +156,7 @@ impl Entered {
 
 fn create(session: &Session<'_>, folder: &Path) -> Result<(NewProject, ProjectLock, Workspace), CliError> {
     let (new, lock) = NewProject::begin(folder, GITIGNORE, |project| session.acquire(project, "init"))?;
+    make_cache_key();
     let workspace = session.recovered(&lock)?;
     Ok((new, lock, workspace))
 }
@@ -259,21 +261,34 @@ fn own_layout(project: &Project) -> Result<Reference, CliError> {
 }
 
 /// Makes sure that git ignores the project's own folder; says whether `.gitignore` was changed for that.
-fn ignore_in_git(root: &Path) -> Result<bool, CliError> {
+fn ignore_in_git(session: &Session<'_>, root: &Path) -> Result<bool, CliError> {
     let file = root.join(GITIGNORE);
-    let fault = |error: io::Error| {
-        CliError::new(Exit::Failure, format_args!("cannot change {}: {error}", file.display()))
-    };
-    if ignores_project_folder(root).map_err(fault)? {
+    match add_to_gitignore(root, &file) {
+        Ok(changed) => Ok(changed),
+        // Git follows no such link either. The project is as good without.
+        Err(error) if FileFault::of(&error).is_some() => {
+            session.ui.warning(format_args!(
+                "{} is left as it is: {error}. Let git ignore `{PROJECT_FOLDER}/` in another way",
+                file.display()
+            ));
+            Ok(false)
+        }
+        Err(error) => {
+            Err(CliError::new(Exit::Failure, format_args!("cannot change {}: {error}", file.display())))
+        }
+    }
+}
+
+fn add_to_gitignore(root: &Path, file: &Path) -> io::Result<bool> {
+    if ignores_project_folder(root)? {
         return Ok(false);
     }
-    let text = match fs::read(&file) {
+    let text = match whole_file::read(file, MAX_BYTES, Links::Refuse) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(fault(error)),
+        Err(error) => return Err(error),
     };
-    let mut added = fs::OpenOptions::new().create(true).append(true).open(&file).map_err(fault)?;
     let separator = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
-    write!(added, "{separator}{GENERATED_GITIGNORE}").map_err(fault)?;
+    whole_file::append(file, format!("{separator}{GENERATED_GITIGNORE}").as_bytes())?;
     Ok(true)
 }

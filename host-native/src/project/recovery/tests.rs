@@ -121,7 +121,7 @@ impl Fixture {
     }
 
     /// The folders of the tree.
-    fn folders(&self) -> Vec<std::path::PathBuf> {
+    fn folders(&self) -> Vec<PathBuf> {
         let mut folders = vec![self.project.root().to_owned()];
         let mut at = 0;
         while at < folders.len() {
@@ -569,7 +569,13 @@ fn a_journal_that_is_none_of_ours_is_refused() {
     let fixture = Fixture::new();
     for journal in [
         "{",
-        r#"{"version":4,"deletes":[],"writes":[],"own_files":[]}"#,
+        "",
+        "[]",
+        r#"{"version":0,"deletes":[],"writes":[],"own_files":[]}"#,
+        r#"{"version":2,"deletes":[],"writes":[],"own_files":[["state","."]]}"#,
+        r#"{"version":2,"deletes":[],"writes":[],"own_files":[["state","lock"]]}"#,
+        r#"{"version":2,"deletes":[],"writes":[],"own_files":[["state","config.yaml"]]}"#,
+        r#"{"version":2,"deletes":[],"writes":[],"own_files":[[".","state.json"]]}"#,
         r#"{"version":1,"deletes":[],"writes":[],"own_files":[["state","../../x"]]}"#,
         r#"{"version":2,"deletes":[],"writes":[],"own_files":[["state","folder-0/x"]]}"#,
         &promising("../../x"),
@@ -578,16 +584,94 @@ fn a_journal_that_is_none_of_ours_is_refused() {
         &promising("folder-0//x"),
     ] {
         std::fs::write(fixture.project.journal_file(), journal).unwrap();
-        let error = recover(&fixture.project, Duration::ZERO).unwrap_err();
-        let is_refused = matches!(
-            error,
-            RecoverError::Journal {
-                source: JournalError::Name { .. } | JournalError::Parse { .. } | JournalError::Version { .. }
-            }
-        );
-        assert!(is_refused, "{journal}: {error}");
+        let Recovery::Refused { why, now_at } = recover(&fixture.project, Duration::ZERO).unwrap() else {
+            panic!("{journal}")
+        };
+        assert!(matches!(why, Refusal::Damaged | Refusal::Name { .. }), "{journal}: {why}");
+        assert_eq!(std::fs::read_to_string(now_at).unwrap(), journal);
+        assert_eq!(recover(&fixture.project, Duration::ZERO).unwrap(), Recovery::NothingToDo);
     }
     fixture.assert_old();
+}
+
+#[test]
+fn a_promise_of_a_later_release_is_left_to_it() {
+    let fixture = Fixture::new();
+    for journal in
+        [r#"{"version":9,"deletes":[],"writes":[],"own_files":[]}"#, r#"{"version":9,"something":"else"}"#]
+    {
+        std::fs::write(fixture.project.journal_file(), journal).unwrap();
+        let error = recover(&fixture.project, Duration::ZERO).unwrap_err();
+        assert!(
+            matches!(error, RecoverError::Journal { source: JournalError::Version { found: 9, .. } }),
+            "{error}"
+        );
+        assert!(fixture.project.journal_file().exists());
+    }
+}
+
+#[test]
+fn a_journal_is_believed_only_with_what_it_staged() {
+    let is_refused = |change: &dyn Fn(&Path)| {
+        let fixture = Fixture::new();
+        let lock = fixture.lock();
+        let _ =
+            fixture.prepare_these(&lock, &[("mod.txt", "newer"), ("new.txt", "new")], &["keep.txt"]).unwrap();
+        drop(lock);
+        change(&fixture.project.staging_folder());
+        let recovery = recover(&fixture.project, Duration::ZERO).unwrap();
+        if matches!(recovery, Recovery::Refused { .. }) {
+            fixture.assert_old();
+            assert!(!fixture.project.staging_folder().exists());
+        }
+        matches!(recovery, Recovery::Refused { .. })
+    };
+    let staged = |staging: &Path| staging.join("0");
+    let replace_by_link = |file: &Path, target: &str| {
+        std::fs::remove_file(file).unwrap();
+        symlink(target, file).unwrap();
+    };
+    assert!(!is_refused(&|_| ()));
+    assert!(is_refused(&|staging| std::fs::write(staged(staging), "other").unwrap()));
+    assert!(is_refused(&|staging| std::fs::write(staged(staging), "longer than it was").unwrap()));
+    assert!(is_refused(&|staging| replace_by_link(&staged(staging), "../../keep.txt")));
+    assert!(is_refused(&|staging| replace_by_link(&staged(staging), "nowhere")));
+    assert!(is_refused(&|staging| replace_by_link(&staging.join("state"), "../../keep.txt")));
+    assert!(is_refused(&|staging| {
+        std::fs::remove_file(staged(staging)).unwrap();
+        std::fs::create_dir(staged(staging)).unwrap();
+    }));
+    // The same files, but in another place.
+    assert!(is_refused(&|staging| {
+        let elsewhere = staging.parent().unwrap().join("elsewhere");
+        std::fs::rename(staging, &elsewhere).unwrap();
+        symlink("elsewhere", staging).unwrap();
+    }));
+    // A copy with its times is as good: some file systems give new numbers to files.
+    assert!(!is_refused(&|staging| {
+        let file = staged(staging);
+        let modified = file.metadata().unwrap().modified().unwrap();
+        let content = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, content).unwrap();
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    }));
+}
+
+#[test]
+fn what_is_rescued_goes_through_no_link() {
+    let fixture = Fixture::new();
+    let outside = fixture.project.root().parent().unwrap().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    symlink(&outside, fixture.project.rescued_folder()).unwrap();
+    let lock = fixture.lock();
+    let _ = fixture.prepare_these(&lock, &[("mod.txt", "newer")], &[]).unwrap();
+    drop(lock);
+    fixture.put("mod.txt", "edited");
+    let Recovery::Finished(applied) = recover(&fixture.project, Duration::ZERO).unwrap() else { panic!() };
+    assert_eq!(std::fs::read_to_string(&applied.rescued[0].now_at).unwrap(), "edited");
+    assert!(applied.rescued[0].now_at.starts_with(fixture.project.root()));
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
 }
 
 #[test]
@@ -601,7 +685,7 @@ fn many_files_are_synced_at_once() {
 }
 
 /// An entry that not even root may change, until this is dropped.
-struct Immutable(std::path::PathBuf);
+struct Immutable(PathBuf);
 
 impl Immutable {
     /// `None` where that cannot be made.

@@ -8,7 +8,6 @@ mod contents;
 pub(crate) mod header;
 mod writer;
 
-use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -35,6 +34,7 @@ use super::{
     Version,
 };
 use crate::threads::on_disk;
+use crate::whole_file::{self, Links};
 
 /// The folder of an image layout in which blobs are, as entries name it.
 const BLOB_FOLDER: &str = "blobs/sha256/";
@@ -117,7 +117,7 @@ impl Scanned {
     /// Opens the archive where a file's content begins. The file may be another one by now: who reads it verifies it.
     fn open(&self, extent: Extent) -> Result<Stretch, RemoteError> {
         let Extent { start, size } = extent;
-        let mut file = File::open(&self.path).map_err(cannot("read", &self.path))?;
+        let mut file = whole_file::open(&self.path, Links::Follow).map_err(cannot("read", &self.path))?;
         file.seek(SeekFrom::Start(start)).map_err(cannot("read", &self.path))?;
         Ok(Stretch { file, path: self.path.clone(), size })
     }

@@ -2,21 +2,37 @@
 //!
 //! It is kept as the JSON that it is, so that whatever other tools wrote there survives.
 
+use std::fmt;
+
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
 use bundle_core::reference::{Reference, Tag};
-use serde_json::{Map, Value, json};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value, json};
 
 use super::{INDEX_FILE, text_field};
 use crate::remote::RemoteError;
+use crate::remote::error::harmless;
 
 /// The annotation that holds a tag.
 const NAME: &str = "org.opencontainers.image.ref.name";
 
+/// The most manifests that one layout may list: each costs as much memory as its text, and a lookup goes over all of them.
+const MAX_MANIFESTS: usize = 200_000;
+
+/// The longest entry of one manifest, in bytes.
+const MAX_ENTRY_BYTES: usize = 1 << 20;
+
+/// The most fields beside the list of manifests; the specification knows five.
+const MAX_FIELDS: usize = 64;
+
 /// The content of `index.json`.
 #[derive(Debug)]
 pub(in crate::remote) struct Index {
-    document: Map<String, Value>,
+    /// Every field but the list, in the order of the file, with the JSON that it holds.
+    fields: Vec<(String, String)>,
+    /// The JSON of each entry. As text it takes a fraction of what it takes as a tree of values.
+    manifests: Vec<Box<str>>,
 }
 
 /// What the index says of a tag.
@@ -29,29 +45,25 @@ pub(in crate::remote) struct Entry {
 impl Index {
     /// One that names nothing.
     pub(in crate::remote) fn empty() -> Self {
-        let document = [
-            ("schemaVersion".to_owned(), json!(2)),
-            ("mediaType".to_owned(), json!(media_type::IMAGE_INDEX)),
-            ("manifests".to_owned(), json!([])),
-        ];
-        Self { document: document.into_iter().collect() }
+        let fields = [("schemaVersion", json!(2)), ("mediaType", json!(media_type::IMAGE_INDEX))];
+        let fields = fields.into_iter().map(|(field, value)| (field.to_owned(), value.to_string()));
+        Self { fields: fields.collect(), manifests: Vec::new() }
     }
 
     /// Reads the bytes of `index.json`.
     pub(in crate::remote) fn parse(content: &[u8]) -> Result<Self, RemoteError> {
-        let fault =
-            |fault: &str| RemoteError::Protocol { what: INDEX_FILE.to_owned(), fault: fault.to_owned() };
-        let document: Value = serde_json::from_slice(content).map_err(|error| fault(&error.to_string()))?;
-        match document {
-            Value::Object(document) if document.get("manifests").is_some_and(Value::is_array) => {
-                Ok(Self { document })
-            }
-            _ => Err(fault("it is no object with a list `manifests`")),
-        }
+        let fault = |error: serde_json::Error| RemoteError::Protocol {
+            what: INDEX_FILE.to_owned(),
+            fault: harmless(&error.to_string()),
+        };
+        let mut reader = serde_json::Deserializer::from_slice(content);
+        let index = reader.deserialize_map(DocumentVisitor).map_err(fault)?;
+        reader.end().map_err(fault)?;
+        Ok(index)
     }
 
-    fn manifests(&self) -> impl DoubleEndedIterator<Item = &Value> {
-        self.document.get("manifests").and_then(Value::as_array).into_iter().flatten()
+    fn manifests(&self) -> impl DoubleEndedIterator<Item = Value> {
+        self.manifests.iter().filter_map(|entry| serde_json::from_str(entry).ok())
     }
 
     /// What `tag` points to. Of two entries with one name the later counts; a name that is a whole reference counts where
@@ -73,7 +85,7 @@ impl Index {
 
     /// The tags, sorted, each once.
     pub(in crate::remote) fn tags(&self) -> Vec<Tag> {
-        let mut tags: Vec<Tag> = self.manifests().filter_map(tag_of).collect();
+        let mut tags: Vec<Tag> = self.manifests().filter_map(|entry| tag_of(&entry)).collect();
         tags.sort();
         tags.dedup();
         tags
@@ -84,7 +96,7 @@ impl Index {
         self.manifests()
             .filter_map(|entry| {
                 let digest = entry.get("digest")?.as_str()?.parse().ok()?;
-                Some((digest, tag_of(entry)))
+                Some((digest, tag_of(&entry)))
             })
             .collect()
     }
@@ -100,36 +112,49 @@ impl Index {
         if let Some(artifact_type) = text_field(content, "artifactType") {
             entry["artifactType"] = Value::String(artifact_type);
         }
-        if let Some(manifests) = self.document.get_mut("manifests").and_then(Value::as_array_mut) {
-            manifests.retain(|entry| name(entry) != Some(tag.as_str()));
-            manifests.push(entry);
-        }
+        self.retain(|entry| name(entry) != Some(tag.as_str()));
+        self.manifests.push(entry.to_string().into());
     }
 
     /// Forgets `tag`, and with it the manifest where nothing else in the list names that.
     pub(in crate::remote) fn remove_tag(&mut self, tag: &Tag) {
-        let Some(manifests) = self.document.get_mut("manifests").and_then(Value::as_array_mut) else {
-            return;
-        };
-        match manifests.iter().any(|entry| name(entry) == Some(tag.as_str())) {
-            true => manifests.retain(|entry| name(entry) != Some(tag.as_str())),
-            false => manifests.retain(|entry| tag_of(entry).as_ref() != Some(tag)),
+        let is_named = self.manifests().any(|entry| name(&entry) == Some(tag.as_str()));
+        if is_named {
+            self.retain(|entry| name(entry) != Some(tag.as_str()));
+        } else {
+            self.retain(|entry| tag_of(entry).as_ref() != Some(tag));
         }
     }
 
     /// Forgets a manifest and every tag of it; whether there was one.
     pub(in crate::remote) fn remove_manifest(&mut self, digest: &Digest) -> bool {
-        let Some(manifests) = self.document.get_mut("manifests").and_then(Value::as_array_mut) else {
-            return false;
-        };
-        let (before, digest) = (manifests.len(), digest.to_string());
-        manifests.retain(|entry| entry.get("digest").and_then(Value::as_str) != Some(&digest));
-        manifests.len() < before
+        let (before, digest) = (self.manifests.len(), digest.to_string());
+        self.retain(|entry| entry.get("digest").and_then(Value::as_str) != Some(&digest));
+        self.manifests.len() < before
+    }
+
+    /// Keeps the entries of which `is_kept` holds, and those that no one understands.
+    fn retain(&mut self, is_kept: impl Fn(&Value) -> bool) {
+        self.manifests.retain(|entry| serde_json::from_str(entry).map_or(true, |entry| is_kept(&entry)));
     }
 
     /// The bytes of `index.json`.
     pub(in crate::remote) fn to_json(&self) -> String {
-        Value::Object(self.document.clone()).to_string()
+        let length: usize = self.manifests.iter().map(|entry| entry.len() + 1).sum();
+        let mut json = String::with_capacity(length + 1024);
+        json.push('{');
+        for (field, value) in &self.fields {
+            json.push_str(&format!("{}:{value},", Value::from(field.as_str())));
+        }
+        json.push_str("\"manifests\":[");
+        for (at, entry) in self.manifests.iter().enumerate() {
+            if at > 0 {
+                json.push(',');
+            }
+            json.push_str(entry);
+        }
+        json.push_str("]}");
+        json
     }
 }
 
@@ -142,6 +167,159 @@ fn name(entry: &Value) -> Option<&str> {
 fn tag_of(entry: &Value) -> Option<Tag> {
     let name = name(entry)?;
     name.parse().ok().or_else(|| name.parse::<Reference>().ok()?.tag)
+}
+
+/// Reads the document.
+struct DocumentVisitor;
+
+impl<'de> Visitor<'de> for DocumentVisitor {
+    type Value = Index;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a list `manifests`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Index, A::Error> {
+        let (mut fields, mut manifests) = (Vec::new(), None);
+        while let Some(field) = map.next_key::<String>()? {
+            if field == "manifests" {
+                if manifests.replace(map.next_value_seed(Manifests)?).is_some() {
+                    return Err(A::Error::custom("it has two lists `manifests`"));
+                }
+                continue;
+            }
+            let mut value = String::new();
+            map.next_value_seed(Copied(&mut value))?;
+            if fields.len() == MAX_FIELDS {
+                return Err(A::Error::custom(format_args!("it has more than {MAX_FIELDS} fields")));
+            }
+            fields.push((field, value));
+        }
+        let manifests = manifests.ok_or_else(|| A::Error::custom("it has no list `manifests`"))?;
+        Ok(Index { fields, manifests })
+    }
+}
+
+/// Reads the list of manifests, each as the text that it is.
+struct Manifests;
+
+impl<'de> DeserializeSeed<'de> for Manifests {
+    type Value = Vec<Box<str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Manifests {
+    type Value = Vec<Box<str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of manifests")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (mut manifests, mut entry) = (Vec::new(), String::new());
+        while list.next_element_seed(Copied(&mut entry))?.is_some() {
+            if manifests.len() == MAX_MANIFESTS {
+                return Err(A::Error::custom(format_args!("it lists more than {MAX_MANIFESTS} manifests")));
+            }
+            if entry.len() > MAX_ENTRY_BYTES {
+                return Err(A::Error::custom(format_args!("an entry has more than {MAX_ENTRY_BYTES} bytes")));
+            }
+            manifests.push(entry.as_str().into());
+            entry.clear();
+        }
+        Ok(manifests)
+    }
+}
+
+/// Writes a value down as it is read, so that no more than its text is held.
+struct Copied<'a>(&'a mut String);
+
+impl Copied<'_> {
+    fn write(self, value: &Value) {
+        self.0.push_str(&value.to_string());
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Copied<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Copied<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.write(&Value::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.write(&value.into());
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.write(&value.into());
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.write(&value.into());
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.write(&value.into());
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.write(&value.into());
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let mut before = '[';
+        self.0.push(before);
+        loop {
+            let length = self.0.len();
+            if before == ',' {
+                self.0.push(before);
+            }
+            if list.next_element_seed(Copied(self.0))?.is_none() {
+                self.0.truncate(length);
+                break;
+            }
+            before = ',';
+        }
+        self.0.push(']');
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.push('{');
+        let mut is_first = true;
+        while let Some(key) = map.next_key::<String>()? {
+            if !std::mem::take(&mut is_first) {
+                self.0.push(',');
+            }
+            Copied(self.0).write(&key.into());
+            self.0.push(':');
+            map.next_value_seed(Copied(self.0))?;
+        }
+        self.0.push('}');
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -163,8 +341,9 @@ mod tests {
         assert_eq!(index.find(&"v1".parse().unwrap()).unwrap().unwrap().digest, descriptor.digest);
         assert_eq!(index.tags().iter().map(Tag::as_str).collect::<Vec<_>>(), ["old", "v1"]);
         let before: Value = serde_json::from_str(&other).unwrap();
+        let document = |index: &Index| serde_json::from_str::<Value>(&index.to_json()).unwrap();
         for kept in ["schemaVersion", "annotations", "x"] {
-            assert_eq!(index.document[kept], before[kept]);
+            assert_eq!(document(&index)[kept], before[kept]);
         }
         let mut shorter = Index::parse(index.to_json().as_bytes()).unwrap();
         shorter.remove_tag(&"v1".parse().unwrap());
@@ -172,10 +351,11 @@ mod tests {
         assert!(!shorter.remove_manifest(&descriptor.digest));
         assert!(shorter.remove_manifest(&Digest::of(b"x")));
         assert_eq!(
-            shorter.document["manifests"].as_array().unwrap()[..],
+            document(&shorter)["manifests"].as_array().unwrap()[..],
             before["manifests"].as_array().unwrap()[..1]
         );
-        let manifests = index.document["manifests"].as_array().unwrap();
+        let document = document(&index);
+        let manifests = document["manifests"].as_array().unwrap();
         assert_eq!(manifests[..2], before["manifests"].as_array().unwrap()[..2]);
         assert_eq!(manifests[2]["artifactType"], "t");
         assert_eq!(manifests.len(), 3);
@@ -209,5 +389,25 @@ mod tests {
         let foreign =
             format!(r#"{{"manifests":[{{"digest":"sha256:../x","annotations":{{"{NAME}":"v1"}}}}]}}"#);
         assert!(Index::parse(foreign.as_bytes()).unwrap().find(&"v1".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn every_kind_of_value_is_kept_as_it_is() {
+        let text = r#"{"a":[],"b":[null,true,-1,2.5,18446744073709551615,"\n\"\u00e4"],"c":{},"d":{"e":{"f":[[]]}},"manifests":[{"x":[{}]}]}"#;
+        let index = Index::parse(text.as_bytes()).unwrap();
+        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(value(&index.to_json()), value(text));
+    }
+
+    #[test]
+    fn what_would_take_much_memory_is_refused() {
+        let many = |count: usize| format!(r#"{{"manifests":[{}0]}}"#, "0,".repeat(count - 1));
+        assert!(Index::parse(many(MAX_MANIFESTS).as_bytes()).is_ok());
+        assert!(Index::parse(many(MAX_MANIFESTS + 1).as_bytes()).is_err());
+        let long = format!(r#"{{"manifests":[{{"x":"{}"}}]}}"#, "x".repeat(MAX_ENTRY_BYTES));
+        assert!(Index::parse(long.as_bytes()).is_err());
+        let fields: String = (0..=MAX_FIELDS).map(|at| format!(r#""f{at}":0,"#)).collect();
+        assert!(Index::parse(format!(r#"{{{fields}"manifests":[]}}"#).as_bytes()).is_err());
+        assert!(Index::parse(br#"{"manifests":[],"manifests":[]}"#).is_err());
     }
 }

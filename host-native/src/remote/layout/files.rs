@@ -1,7 +1,7 @@
 //! The files of a layout: opened only inside it, written whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{Read, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use bundle_core::descriptor::Descriptor;
@@ -10,12 +10,13 @@ use tempfile::NamedTempFile;
 
 use super::PIECE_BYTES;
 use crate::file_lock::{self, Held};
-use crate::project::atomic::make_folders;
+use crate::project::atomic::{make_folders, sync_folder};
 use crate::remote::disk::{OWN_PREFIX, cannot, is_absent, new_file, open_regular, put_in_place};
 use crate::remote::image_layout::{
     Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch, is_marker, marker,
 };
 use crate::remote::{RemoteError, Transferred, blob};
+use crate::whole_file;
 
 /// The directory that a layout lies in.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Directory {
     /// Waits until no other process writes to the index; the lock lasts as long as the file is held.
     pub(super) fn lock(&self) -> Result<(Held, File), RemoteError> {
         let path = self.root.join(format!("{OWN_PREFIX}lock"));
-        let file = File::options().create(true).append(true).open(&path).map_err(cannot("lock", &path))?;
+        let file = whole_file::open_to_append(&path).map_err(cannot("lock", &path))?;
         let held = file_lock::lock(&file, &path).map_err(cannot("lock", &path))?;
         Ok((held, file))
     }
@@ -71,8 +72,24 @@ impl Directory {
         }
         self.check_version()?;
         let blobs = self.blobs();
-        make_folders(&blobs).map_err(cannot("write", &blobs))?;
-        self.inside(&blobs).map(drop)
+        let above = blobs.parent().unwrap_or(&self.root);
+        self.make_folder(above)?;
+        self.make_folder(&blobs)
+    }
+
+    /// Makes a folder in the layout. Where a link is in its place, that may lead to a folder inside alone.
+    fn make_folder(&self, folder: &Path) -> Result<(), RemoteError> {
+        match fs::create_dir(folder) {
+            Ok(()) => return sync_folder(folder.parent().unwrap_or(folder)).map_err(cannot("write", folder)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(cannot("write", folder)(error)),
+        }
+        match self.inside(folder) {
+            Ok(real) if real.is_dir() => Ok(()),
+            Err(RemoteError::Io { source, .. }) if !is_absent(&source) => Err(cannot("read", folder)(source)),
+            // A file, or a link to somewhere else, or to nowhere.
+            _ => Err(RemoteError::OutsideLayout { path: folder.to_owned() }),
+        }
     }
 
     /// Whether there is a layout to be changed.

@@ -59,8 +59,11 @@ impl Left {
     /// The session that was kept of an upload of `content`, whatever has become of it.
     fn take(&self, repository: &Repository, content: &Content) -> Option<Session> {
         let url = self.unfinished.take(&self.place, content)?;
-        // It is worth as much as a `Location` that has just come, and no more.
-        address::resolve(&repository.uploads(), &url).ok().map(Session::left)
+        // A `Location` that has just come was vouched for by the registry; for this one a file alone speaks, which may come
+        // from anybody. So it leads to the registry itself or is dropped.
+        let uploads = repository.uploads();
+        let url = address::resolve(&uploads, &url).ok()?;
+        (url.origin() == uploads.origin()).then(|| Session::left(url))
     }
 }
 

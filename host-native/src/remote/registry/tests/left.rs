@@ -62,33 +62,39 @@ fn registry(asked: &Asked) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn goes_on_on_another_host_without_a_login() {
-    let storage = Server::new(|asked, _| match &*asked.method {
+async fn goes_on_where_the_registry_itself_has_it() {
+    let server = Server::new(|asked, _| match &*asked.method {
         "GET" => reply(204, &["range: 0-2097151"], b""),
         "PATCH" => reply(202, &["location: /s?sig=2"], b""),
         _ => reply(201, &[], b""),
     })
     .await;
-    let server = Server::new(|asked, _| registry(asked)).await;
-    let url = format!("http://{}/s?sig=1", storage.host);
+    let url = format!("http://{}/s?sig=1", server.host);
     let kept = push(&server, url.clone()).await;
-    let asked = storage.asked();
+    let asked = server.asked();
     let methods: Vec<&str> = asked.iter().map(|asked| &*asked.method).collect();
     assert_eq!(methods, ["GET", "PATCH", "PUT"]);
-    assert!(!asked.iter().any(Asked::logs_in) && server.asked().is_empty());
     assert_eq!(asked[1].body.len(), SIZE - (2 << 20));
-    let next = format!("http://{}/s?sig=2", storage.host);
+    let next = format!("http://{}/s?sig=2", server.host);
     assert_eq!(*kept.kept.lock().unwrap(), [(url, 2 << 20), (next, SIZE as u64)]);
 }
 
 #[tokio::test]
-async fn another_host_that_wants_to_know_who_asks_is_not_told() {
-    for status in [401, 403, 404] {
-        let storage = Server::new(move |_, _| reply(status, &["www-authenticate: Basic realm=x"], b"")).await;
-        let server = Server::new(|asked, _| registry(asked)).await;
-        let _ = push(&server, format!("http://{}/s", storage.host)).await;
-        assert_eq!(storage.asked().iter().map(Asked::logs_in).collect::<Vec<_>>(), [false]);
-        assert!(server.asked().iter().any(|asked| asked.body.len() == SIZE));
+async fn what_a_record_says_is_left_on_another_host_is_sent_to_the_registry_itself() {
+    let elsewhere = Server::new(|_, _| reply(201, &[], b"")).await;
+    let server = Server::new(|asked, _| registry(asked)).await;
+    let port = elsewhere.host.rsplit_once(':').unwrap().1;
+    let urls = [
+        format!("http://{}/s", elsewhere.host),
+        format!("//{}/s", elsewhere.host),
+        format!("http://{}@{}/s", server.host.replace(':', "%3a"), elsewhere.host),
+        format!("http://localhost:{port}/s"),
+    ];
+    for url in urls {
+        let before = server.asked().len();
+        let _ = push(&server, url.clone()).await;
+        assert!(elsewhere.asked().is_empty(), "{url}");
+        assert!(server.asked()[before..].iter().any(|asked| asked.body.len() == SIZE), "{url}");
     }
 }
 

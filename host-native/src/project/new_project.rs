@@ -113,7 +113,11 @@ impl Earlier {
     /// Takes off what was appended since.
     fn restore(&self) -> io::Result<()> {
         let Found::Content(content) = &self.found else {
-            return if matches!(self.found, Found::Nothing) { std::fs::remove_file(&self.path) } else { Ok(()) };
+            return if matches!(self.found, Found::Nothing) {
+                std::fs::remove_file(&self.path)
+            } else {
+                Ok(())
+            };
         };
         let file = whole_file::open_to_append(&self.path)?;
         match whole_file::read(&self.path, MAX_BYTES, Links::Refuse)?.starts_with(content) {

@@ -3,10 +3,12 @@
 //! It never keeps anybody out for good: the file is replaced as a whole, so that going on without the lock costs another
 //! program's entry at worst, while not going on costs this one's for certain.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use crate::whole_file::open_to_append;
 
 /// How long another process may hold the lock: it reads and writes one small file.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,25 +82,12 @@ impl Drop for ConfigLock {
 }
 
 fn try_file(path: &Path) -> io::Result<Tried> {
-    let file = open(path)?;
+    let file = open_to_append(path)?;
     match file.try_lock() {
         Ok(()) if is_at(&file, path) => Ok(Tried::Held(Held::File { path: path.to_owned(), _file: file })),
         Ok(()) | Err(TryLockError::WouldBlock) => Ok(Tried::Taken),
         Err(TryLockError::Error(_)) => Ok(Tried::Unsupported),
     }
-}
-
-/// Opens the file to lock, and nothing that a link leads to, nor a pipe that would be waited for.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        options.mode(0o600).custom_flags(flags.bits().cast_signed());
-    }
-    options.open(path)
 }
 
 /// Whether a file still has its name: the one who held it before has removed it.
@@ -200,6 +189,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("config.json");
         std::os::unix::fs::symlink("elsewhere", beside(&config, ".lock")).unwrap();
+        let held = ConfigLock::acquire(&config).await;
+        assert!(matches!(held.held, Held::Nothing));
+        drop(held);
+        assert_eq!(names(folder.path()), ["config.json.lock"]);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_pipe_is_no_lock_and_stays() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.json");
+        mknodat(CWD, beside(&config, ".lock"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let held = ConfigLock::acquire(&config).await;
         assert!(matches!(held.held, Held::Nothing));
         drop(held);

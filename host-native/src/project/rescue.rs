@@ -1,7 +1,7 @@
 //! Moves whatever is in the way of a commit to safety.
 
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cap_fs_ext::DirExt as _;
 use cap_std::ambient_authority;
@@ -78,7 +78,7 @@ fn rename_aside(project: &Project, spot: Spot<'_>, path: &str) -> io::Result<Res
 }
 
 /// Puts what was rescued back to where it was, if nothing is there.
-pub(crate) fn put_back(rescued: &Rescued, parent: &Dir) -> io::Result<()> {
+pub(crate) fn put_back(project: &Project, rescued: &Rescued, parent: &Dir) -> io::Result<()> {
     let target = Spot::new(parent, split(&rescued.path).1);
     if target.look()?.is_some() {
         return Err(ErrorKind::AlreadyExists.into());
@@ -86,7 +86,14 @@ pub(crate) fn put_back(rescued: &Rescued, parent: &Dir) -> io::Result<()> {
     let (Some(folder), Some(name)) = (rescued.now_at.parent(), rescued.now_at.file_name()) else {
         return Err(ErrorKind::NotFound.into());
     };
-    Dir::open_ambient_dir(folder, ambient_authority())?.rename(name, parent, target.name)
+    open_folder(project, folder)?.rename(name, parent, target.name)
+}
+
+/// Opens a folder of the project; no link is followed on the way there.
+fn open_folder(project: &Project, folder: &Path) -> io::Result<Dir> {
+    let below = folder.strip_prefix(project.root()).map_err(|_| ErrorKind::NotFound)?;
+    let root = Dir::open_ambient_dir(project.root(), ambient_authority())?;
+    below.iter().try_fold(root, |above, name| above.open_dir_nofollow(name))
 }
 
 /// Removes the folder `name` if no file lies anywhere in it; says whether it is gone.
@@ -111,4 +118,29 @@ fn has_files(folder: &Dir) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_put_back_by_way_of_a_link() {
+        let (folder, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let project = Project::create(folder.path()).unwrap();
+        let root = Dir::open_ambient_dir(project.root(), ambient_authority()).unwrap();
+        std::fs::write(project.root().join("file"), "mine").unwrap();
+        let rescued = rescue(&project, &root, "file").unwrap();
+        put_back(&project, &rescued, &root).unwrap();
+        assert_eq!(std::fs::read(project.root().join("file")).unwrap(), b"mine");
+
+        let rescued = rescue(&project, &root, "file").unwrap();
+        std::fs::rename(project.rescued_folder(), outside.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("moved"), project.rescued_folder()).unwrap();
+        assert!(put_back(&project, &rescued, &root).is_err());
+        assert_eq!(std::fs::read(outside.path().join("moved/file")).unwrap(), b"mine");
+    }
 }

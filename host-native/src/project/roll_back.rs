@@ -215,7 +215,7 @@ impl Work<'_> {
         let (folder, _) = split(&rescued.path);
         let Some(parent) = self.parents.open(folder, Missing::Leave).map_err(plain)? else { return Ok(()) };
         (self.before_step)("put back")?;
-        match put_back(rescued, &parent) {
+        match put_back(self.project, rescued, &parent) {
             // It stays aside, and that is said.
             Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => Ok(()),
             other => other,

@@ -29,6 +29,8 @@ mod http_proxies;
 mod ignore;
 mod interop;
 mod json_documents;
+#[cfg(target_os = "linux")]
+mod own_files;
 mod packed;
 mod packed_hostile;
 mod peculiar_registries;

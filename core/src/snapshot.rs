@@ -187,6 +187,36 @@ pub fn synced(files: &ByPath<File>) -> ByPath<SyncedFile> {
     ByPath(facts.collect())
 }
 
+/// A file whose mode on disk is not the one that is known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OddMode {
+    /// Its place in the list of files.
+    pub at: usize,
+    /// The mode that is known of it, if one is.
+    pub known: Option<bool>,
+}
+
+/// Those of `files`, as a disk shows them, whose modes are others than what is known of them: what both sides last agreed
+/// on, else what the remote has. An executable file of which nothing is known is one of them.
+///
+/// Where the disk keeps no modes, these are nobody's changes: such a file has the mode that is known of it.
+pub fn odd_modes(files: &ByPath<File>, base: &ByPath<SyncedFile>, remote: &ByPath<File>) -> Vec<OddMode> {
+    // Few files are executable, and no other path needs to be looked up.
+    let executable = |file: &&File| file.executable;
+    let here = files.iter().filter(executable).map(HasPath::path);
+    let agreed = base.iter().filter(|file| file.executable == Some(true)).map(HasPath::path);
+    let there = remote.iter().filter(executable).map(HasPath::path);
+    let suspects: ByPath<BundlePath> = here.chain(agreed).chain(there).cloned().collect();
+    let odd = suspects.iter().filter_map(|path| {
+        let at = files.binary_search_by(|file| file.path.cmp(path)).ok()?;
+        let agreed = base.at(path).and_then(|file| file.executable);
+        let known = agreed.or_else(|| remote.at(path).map(|file| file.executable));
+        let shown = files.get(at)?.executable;
+        (known != Some(shown) && (shown || known.is_some())).then_some(OddMode { at, known })
+    });
+    odd.collect()
+}
+
 /// A list of facts names one path twice.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the path `{path}` comes twice")]
@@ -209,6 +239,39 @@ mod tests {
         let facts = vec![fact("b", true), fact("a", false), fact("b", false)];
         assert!(ByPath::new(facts.clone()).is_err());
         assert_eq!(ByPath::keeping_first(facts).into_vec(), [fact("a", false), fact("b", true)]);
+    }
+
+    #[test]
+    fn a_mode_is_odd_where_it_is_not_what_was_agreed_or_else_what_the_remote_has() {
+        let file = |path: &str, executable| File {
+            path: path.parse().unwrap(),
+            digest: Digest::of(path.as_bytes()),
+            size: 1,
+            executable,
+        };
+        let all =
+            |executable| ByPath::new(["a", "b", "c", "d"].map(|path| file(path, executable)).into()).unwrap();
+        let (plain, programs) = (all(false), all(true));
+        let nothing = (ByPath::default(), ByPath::default());
+        let odd = |files, base, remote| -> Vec<_> {
+            odd_modes(files, base, remote).into_iter().map(|odd| (odd.at, odd.known)).collect()
+        };
+        assert_eq!(odd(&plain, &nothing.0, &nothing.1), []);
+        assert_eq!(odd(&programs, &nothing.0, &nothing.1), [0, 1, 2, 3].map(|at| (at, None)));
+        assert_eq!(odd(&plain, &nothing.0, &programs), [0, 1, 2, 3].map(|at| (at, Some(true))));
+        // What was agreed counts before what the remote has by now, unless nobody wrote the mode down.
+        let base = ["b", "c", "d"].map(|path| SyncedFile {
+            path: path.parse().unwrap(),
+            digest: Digest::of(b"before"),
+            executable: match path {
+                "b" => Some(false),
+                "c" => None,
+                _ => Some(true),
+            },
+        });
+        let base = ByPath::new(base.into()).unwrap();
+        assert_eq!(odd(&plain, &base, &programs), [(0, Some(true)), (2, Some(true)), (3, Some(true))]);
+        assert_eq!(odd(&programs, &base, &plain), [(0, Some(false)), (1, Some(false)), (2, Some(false))]);
     }
 
     #[test]

@@ -11,12 +11,14 @@ use thiserror::Error;
 
 use crate::bundle::{Bundle, Context};
 use crate::component::answers::FactsError;
-use crate::project::ProjectLock;
+use crate::project::disk_path::to_disk;
 use crate::project::file_system::file_system;
 use crate::project::journal::{Commit, CommitError, Delete, PrepareError, StateAfter, Write};
 use crate::project::recovery::Applied;
 use crate::project::staging::Staging;
+use crate::project::stamp::is_executable;
 use crate::project::tracked::format_tracked;
+use crate::project::{Project, ProjectLock};
 use crate::scan::{Refused, Scan};
 use crate::transfer::{DownloadError, Downloaded, download};
 use crate::workspace::Workspace;
@@ -40,6 +42,8 @@ pub struct Pulled {
     pub downloaded: Downloaded,
     /// What happened to the project's files.
     pub applied: Applied,
+    /// Files that came and that the disk does not show to be executable, although they are.
+    pub without_mode: Vec<BundlePath>,
 }
 
 /// Finds out what pulling `bundle` would do; `scan` is of the tracked files and of whatever lies at the bundle's paths.
@@ -47,11 +51,12 @@ pub fn prepare(
     context: Context<'_>,
     workspace: &Workspace,
     bundle: Bundle,
-    scan: Scan,
+    mut scan: Scan,
     mode: PullMode,
 ) -> Result<PreparedPull, PullError> {
     check_names(bundle.files(), file_system(&workspace.project))?;
     let base = workspace.base_for_pull();
+    scan.recall_modes(&workspace.project, &base, bundle.files());
     let sides =
         Sides { local: &scan.files, remote: bundle.files(), base: &base, tracked: &workspace.tracked };
     let obstacles: ByPath<BundlePath> = scan.obstacles.iter().cloned().collect();
@@ -97,7 +102,19 @@ pub async fn apply(
     let after = after(workspace, reference, prepared)?;
     let commit = Commit::prepare(lock, &staging, writes.collect(), deletes.collect(), &after)?;
     let applied = commit.apply()?;
-    Ok(Pulled { downloaded, applied })
+    let without_mode = without_mode(&workspace.project, prepared);
+    Ok(Pulled { downloaded, applied, without_mode })
+}
+
+/// The executable files among those that were put in place and do not show it.
+fn without_mode(project: &Project, prepared: &PreparedPull) -> Vec<BundlePath> {
+    let executable =
+        |path: &&BundlePath| prepared.bundle.files().at(path).is_some_and(|file| file.executable);
+    // A file that somebody has taken away meanwhile has no mode to lack.
+    let shows_none = |path: &&BundlePath| {
+        to_disk(project.root(), path).symlink_metadata().is_ok_and(|now| !is_executable(&now))
+    };
+    prepared.plan.write.iter().filter(executable).filter(shows_none).cloned().collect()
 }
 
 /// What the project's own folder is to say once the files are in place.

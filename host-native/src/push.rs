@@ -285,13 +285,14 @@ pub fn prepare<'a>(
     destination: Destination,
     looked: Looked<'a>,
 ) -> Result<PreparedPush<'a>, PushError> {
-    let Looked { scan, choice, sent } = looked;
+    let Looked { mut scan, choice, sent } = looked;
     let replaces = destination.replaces.as_ref();
     let Some((first, _)) = destination.tags.first() else { return Err(PushError::NoTag) };
     // Without a bundle under that tag there is nothing that both could have agreed on.
     let base = replaces.map(|bundle| workspace.base_for_push(reference, first, bundle)).unwrap_or_default();
     let nothing = ByPath::default();
     let remote = replaces.map_or(&nothing, Bundle::files);
+    scan.recall_modes(&workspace.project, &workspace.state.last_synced, remote);
     let sides = Sides { local: &scan.files, remote, base: &base, tracked: &workspace.tracked };
     let readers = readers(workspace, replaces);
     let choice = match choice {

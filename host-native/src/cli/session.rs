@@ -229,6 +229,18 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Says which files cannot be run, on a disk that keeps no modes.
+    pub(crate) fn warn_of_lost_modes(&self, paths: &[BundlePath]) {
+        // On Windows no file is marked so, and nobody misses it.
+        let Some((first, others)) = paths.split_first().filter(|_| cfg!(unix)) else { return };
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        self.ui.warning(format_args!(
+            "{}{more} could not be made executable: the file system keeps no modes; in the bundle the mode stays, also \
+             after a push from here",
+            super::ui::shown(first.as_str())
+        ));
+    }
+
     /// Says which tags were written and are not shown so yet.
     pub(crate) fn warn_of_late_tags(&self, tags: &[Tag]) {
         for tag in tags {

@@ -17,6 +17,7 @@ pub mod index_cache;
 pub mod journal;
 mod kept;
 pub mod lock;
+pub(crate) mod modes;
 mod new_folders;
 pub mod new_project;
 pub(crate) mod own_folder;

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use cap_std::fs::{Dir, OpenOptions};
 
+use super::modes::set_permissions;
 use super::rescue::remove_empty_tree;
 use super::stamp::Stamp;
 
@@ -96,7 +97,7 @@ impl<'a> Spot<'a> {
         let mut to = target.folder.open_with(target.name, &new)?.into_std();
         io::copy(&mut from, &mut to)?;
         let metadata = from.metadata()?;
-        to.set_permissions(metadata.permissions())?;
+        set_permissions(&to, metadata.permissions())?;
         to.sync_all()?;
         to.set_modified(metadata.modified()?)
     }

@@ -197,7 +197,7 @@ fn make_executable(file: &File) -> io::Result<()> {
         let mut permissions = file.metadata()?.permissions();
         let mode = permissions.mode();
         permissions.set_mode(mode | (mode & 0o444) >> 2);
-        file.set_permissions(permissions)?;
+        super::modes::set_permissions(file, permissions)?;
     }
     #[cfg(not(unix))]
     let _ = file;

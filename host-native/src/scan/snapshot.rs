@@ -1,23 +1,26 @@
 //! Puts together what a walk, the digest cache and the hashing found.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
-use bundle_core::snapshot::{ByPath, File, RepeatedPath, SymlinkPolicy};
+use bundle_core::snapshot::{ByPath, File, OddMode, RepeatedPath, SymlinkPolicy, SyncedFile, odd_modes};
 use rayon::prelude::*;
 use thiserror::Error;
 
 use super::digest_cache::{DigestCache, NewCache};
 use super::hash::{self, HashError, Job, hash_all, hash_readable, open_found};
 use super::walk::{FoundFile, RefusalReason, Refused, Untracked, WalkError, WalkOptions, Walked, walk};
+use crate::leftovers::Among;
 use crate::progress::{Progress, Work};
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::project::journal::Before;
+use crate::project::modes::Modes;
 use crate::project::stamp::Stamp;
-use crate::project::tick::Tick;
+use crate::project::tick::{self, Tick};
 
 /// How to scan.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,16 @@ pub struct Scan {
     refused_entries: Vec<(BundlePath, Stamp)>,
 }
 
+/// What modes are worth on the `device` that holds the file `disk`.
+fn modes_beside(project: &Project, disk: &Path, device: u64) -> Modes {
+    let own = project.folder();
+    let is_there = own.metadata().is_ok_and(|metadata| tick::device(&metadata) == device);
+    match disk.parent() {
+        Some(folder) if !is_there => Modes::of(folder, Among::OtherFiles),
+        _ => Modes::of(&own, Among::OwnFiles),
+    }
+}
+
 /// How much had to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hashed {
@@ -81,6 +94,27 @@ impl Scan {
         };
         let stamp = self.found(path).map(FoundFile::entry).or_else(refused);
         stamp.map_or(Before::Absent, Before::Present)
+    }
+
+    /// Where the disk keeps no modes, gives each file the one that is known of it, from what both sides last agreed on and
+    /// what the remote has: what such a disk shows is nobody's change.
+    pub fn recall_modes(&mut self, project: &Project, base: &ByPath<SyncedFile>, remote: &ByPath<File>) {
+        let odd = odd_modes(&self.files, base, remote);
+        if odd.is_empty() {
+            return;
+        }
+        let mut disks = BTreeMap::new();
+        let mut files = std::mem::take(&mut self.files).into_vec();
+        for OddMode { at, known } in odd {
+            let (Some(file), Some(found)) = (files.get_mut(at), self.found.get(at)) else { continue };
+            let modes = disks.entry(found.device).or_insert_with(|| {
+                let disk = found.target().map_or_else(|| to_disk(project.root(), &file.path), Path::to_owned);
+                modes_beside(project, &disk, found.device)
+            });
+            file.executable = modes.judge(file.executable, known);
+        }
+        // The paths are as before.
+        self.files = ByPath::keeping_first(files);
     }
 
     fn found(&self, path: &BundlePath) -> Option<&FoundFile> {

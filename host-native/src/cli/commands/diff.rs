@@ -194,7 +194,8 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
     let context = session.context(&core, remote.as_ref());
     runtime.block_on(async {
         let from = find(context, &reference).await?;
-        let found = look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?;
+        let mut found = look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?;
+        found.recall_modes(&workspace.project, &workspace.state.last_synced, from.files());
         let sides = Sides {
             local: &found.files,
             remote: from.files(),

@@ -155,6 +155,7 @@ pub(super) async fn pull_into(
     let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
     let pulled = apply(context, workspace, lock, &reference, &prepared).await?;
     session.tell_applied(&pulled.applied);
+    session.warn_of_lost_modes(&pulled.without_mode);
     done(&mut report, &pulled);
     report.requests = context.remote.requests();
     entered.keep(session)?;

@@ -165,7 +165,10 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                     destination.find_lost(context).await?;
                 }
                 // Nothing is sent before it is known whether there is anything to publish.
-                let found = look_here()?;
+                let mut found = look_here()?;
+                if let Some(bundle) = &destination.replaces {
+                    found.recall_modes(&workspace.project, &workspace.state.last_synced, bundle.files());
+                }
                 let highest = find_highest(context).await?;
                 match plan_version(context, highest, &found.files, bump)? {
                     PlannedVersion::Publish(tag) => destination.version = Some(tag),

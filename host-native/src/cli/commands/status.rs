@@ -297,7 +297,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let (workspace, core) = session.core_beside(|| session.workspace())?;
     let reference = configured(&workspace)?;
     let look_here = || look_at_readable(&workspace, session.ui.progress().as_ref());
-    let (found, answer) = if args.offline {
+    let (mut found, answer) = if args.offline {
         (look_here()?, None)
     } else {
         let remote = session.remote(&reference)?;
@@ -312,6 +312,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     };
     let (remote, files, sizes) = weigh(&workspace, &found, answer);
     let base = &workspace.state.last_synced;
+    found.recall_modes(&workspace.project, base, &files);
     let sides = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
     let mut changes = core.diff(sides)?;
     // Nobody knows what these hold.

@@ -31,6 +31,7 @@ mod interop;
 mod json_documents;
 #[cfg(target_os = "linux")]
 mod own_files;
+mod odd_file_systems;
 mod packed;
 mod packed_hostile;
 mod peculiar_registries;

@@ -99,8 +99,10 @@ pub(super) fn sync_folders(project: &Project, folders: &BTreeSet<String>) -> io:
     }
     for folder in folders {
         match sync_folder(&root.join(folder)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+            // It went, and a file may have taken the place of a folder above it.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(error),
+            Ok(()) => {}
         }
     }
     Ok(())

@@ -29,9 +29,9 @@ mod http_proxies;
 mod ignore;
 mod interop;
 mod json_documents;
+mod odd_file_systems;
 #[cfg(target_os = "linux")]
 mod own_files;
-mod odd_file_systems;
 mod packed;
 mod packed_hostile;
 mod peculiar_registries;

@@ -32,6 +32,9 @@ pub(super) enum Content<'a> {
     TooLarge,
 }
 
+/// Has `patch` say that it leaves the file out, and fail; it would else make an empty one of its header alone.
+const NOT_HERE: &str = "GIT binary patch";
+
 /// The patch of one path; empty where the two sides are the same.
 pub(super) fn write_patch(pair: &Pair<'_>, content: Content<'_>) -> String {
     let mut out = String::new();
@@ -47,7 +50,8 @@ fn write(out: &mut String, pair: &Pair<'_>, content: Content<'_>) -> fmt::Result
         Content::Same => return Ok(()),
         Content::TooLarge => {
             write_digests(out, pair)?;
-            return writeln!(out, "Files {} and {}, too large to show, differ", a.if_there(), b.if_there());
+            writeln!(out, "Files {} and {}, too large to show, differ", a.if_there(), b.if_there())?;
+            return writeln!(out, "{NOT_HERE}");
         }
         Content::Bytes { old, new } => (old, new),
     };
@@ -56,7 +60,8 @@ fn write(out: &mut String, pair: &Pair<'_>, content: Content<'_>) -> fmt::Result
     }
     let (Some(old), Some(new)) = (text(old), text(new)) else {
         write_digests(out, pair)?;
-        return writeln!(out, "Binary files {} and {} differ", a.if_there(), b.if_there());
+        writeln!(out, "Binary files {} and {} differ", a.if_there(), b.if_there())?;
+        return writeln!(out, "{NOT_HERE}");
     };
     // A name with a space ends where the tab is.
     let end = if pair.path.as_str().contains(' ') { "\t" } else { "" };
@@ -242,7 +247,7 @@ mod tests {
                 "b",
                 None,
                 Some("\0"),
-                "diff --git a/b b/b\nnew file mode 100644\nindex 000000000000..6e340b9cffb3\nBinary files /dev/null and b/b differ\n",
+                "diff --git a/b b/b\nnew file mode 100644\nindex 000000000000..6e340b9cffb3\nBinary files /dev/null and b/b differ\nGIT binary patch\n",
             ),
             ("same", Some("1"), Some("1"), ""),
         ] {

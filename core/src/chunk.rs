@@ -41,9 +41,15 @@ impl ChunkHash {
     }
 }
 
+impl fmt::Display for ChunkHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
 impl fmt::Debug for ChunkHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChunkHash({})", blake3::Hash::from_bytes(self.0).to_hex())
+        write!(f, "ChunkHash({self})")
     }
 }
 

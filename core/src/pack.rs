@@ -454,7 +454,7 @@ pub struct PackError {
 
 /// A frame does not hold the chunk that it should.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the chunk {hash:?} cannot be decoded")]
+#[error("the chunk {hash} cannot be decoded")]
 pub struct FrameError {
     /// The chunk.
     pub hash: ChunkHash,

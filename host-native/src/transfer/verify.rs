@@ -196,7 +196,11 @@ pub async fn verify_bundle(context: Context<'_>, bundle: &Bundle) -> Result<Veri
     found.add(read_blobs(context, blobs, Some(bundle)).await?);
     match index.layout {
         // A file is its blob.
-        Layout::Files => found.checked.files = index.files.len() as u64,
+        Layout::Files => {
+            let missing = found.faults.iter().filter(|fault| fault.kind == FaultKind::Missing);
+            let missing: usize = missing.map(|fault| fault.paths.len()).sum();
+            found.checked.files = index.files.len().saturating_sub(missing) as u64;
+        }
         Layout::Packed => found.add(packs::verify_packs(context, bundle).await?),
     }
     Ok(found)
@@ -224,7 +228,8 @@ async fn read_blobs(
         .await?;
     let mut found = Findings::default();
     for (blob, BlobRead { bytes, fault }) in read {
-        found.checked.blobs += 1;
+        // What is not there was not checked.
+        found.checked.blobs += u64::from(!fault.as_ref().is_some_and(is_missing));
         found.checked.bytes += bytes;
         let is_index = bundle.is_some_and(|bundle| bundle.manifest_view.index.digest == blob.digest);
         let name = format!("{} {}", if is_index { "index" } else { "blob" }, blob.digest);

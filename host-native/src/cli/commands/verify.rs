@@ -21,6 +21,9 @@ const NAMED_PATHS: usize = 20;
 /// files that suffer from it, and ends with exit code 8 where there is one. Without a REF it is the bundle of the project's
 /// own remote.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle verify\n\
+\x20 modelops-bundle verify registry.example/team/seir:v1.0.0")]
 pub(crate) struct VerifyArgs {
     /// The bundle: a reference, a tag or digest of the project's own remote, a FILE.tar or the folder of an OCI layout
     #[arg(value_name = "REF")]
@@ -119,7 +122,9 @@ impl Report for VerifyReport {
 
 impl FaultReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}: {}: {}", self.kind, shown(&self.what), shown(&self.message))?;
+        // A message often begins with what it is about.
+        let message = self.message.strip_prefix(&*self.what).map_or(&*self.message, str::trim_start);
+        writeln!(out, "{}: {}: {}", self.kind, shown(&self.what), shown(message))?;
         for path in self.paths.iter().take(NAMED_PATHS) {
             writeln!(out, "  {}", shown(path))?;
         }

@@ -44,7 +44,7 @@ fn a_terminal_shows_bars_and_then_the_result() {
     let pushed = in_a_terminal(&python, &project, &["push"]);
     let shown = pushed["shown"].as_str().unwrap();
     assert_eq!(pushed["exit"], 0, "{shown}");
-    assert!(shown.contains("reading") && shown.contains("of 512.00 MiB"), "{shown}");
+    assert!(shown.contains("reading") && shown.contains("of 512.0 MiB"), "{shown}");
     // The bars are gone when the result comes.
     let result = shown.rsplit("\u{1b}[2K").next().unwrap();
     assert!(result.contains("Pushed to") && !result.contains("reading"), "{result:?}");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use xtask::places;
 
 pub use xtask::places::{
-    CHROMIUM, DOCKER_REGISTRY, NODE, NODE_MODULES, PYTHON, Place, REGISTRY3, SKOPEO, WHEELS,
+    CHROMIUM, DOCKER_REGISTRY, FISH, NODE, NODE_MODULES, PYTHON, Place, REGISTRY3, SKOPEO, WHEELS, ZSH,
 };
 
 /// Where a tool is. When it is not on this machine, the test is to return early: this says so in its

@@ -13,6 +13,7 @@
 //! | Node.js | `MODELOPS_TEST_NODE` | (`PATH` only) |
 //! | Playwright and other npm packages | `MODELOPS_TEST_NODE_MODULES` | `node/node_modules` |
 //! | Python with wasmtime and oras | `MODELOPS_TEST_PYTHON` | `python/bin/python` |
+//! | zsh, fish | `MODELOPS_TEST_ZSH`, `MODELOPS_TEST_FISH` | (`PATH` only) |
 //! | wheels used as real input | `MODELOPS_TEST_WHEELS` | `wheels` |
 
 use std::path::PathBuf;
@@ -82,6 +83,13 @@ pub const PYTHON: Place = Place {
     installed: "python/bin/python",
     on_path: &[],
 };
+
+/// A shell whose completions are tested.
+pub const ZSH: Place = Place { name: "zsh", variable: "MODELOPS_TEST_ZSH", installed: "", on_path: &["zsh"] };
+
+/// Another one.
+pub const FISH: Place =
+    Place { name: "fish", variable: "MODELOPS_TEST_FISH", installed: "", on_path: &["fish"] };
 
 /// The folder of wheels that tests unpack as real input.
 pub const WHEELS: Place =

@@ -38,6 +38,8 @@ const TOOLS: &[Tool] = &[
     },
     Tool { place: &places::SKOPEO, recipe: SKOPEO_PACKAGES, install: debian::unpack_skopeo },
     Tool { place: &places::CHROMIUM, recipe: &["chromium"], install: debian::install_chromium },
+    Tool { place: &places::ZSH, recipe: &["zsh"], install: debian::install },
+    Tool { place: &places::FISH, recipe: &["fish"], install: debian::install },
     Tool { place: &places::NODE, recipe: &[], install: ask_for_node },
     Tool { place: &places::NODE_MODULES, recipe: &["playwright-core@1.65.1"], install: install_npm },
     Tool { place: &places::PYTHON, recipe: &["wasmtime==50.0.1", "oras==0.2.43"], install: install_python },

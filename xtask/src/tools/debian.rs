@@ -20,17 +20,31 @@ pub(super) fn unpack_skopeo(tool: &Tool, folder: &Path) -> Result {
     write_script(&folder.join("skopeo"), "usr/bin/skopeo")
 }
 
+/// Installs the packages of the recipe into the system, which only root can.
+pub(super) fn install(tool: &Tool, _: &Path) -> Result {
+    let apt = Apt::find()?;
+    if !is_root()? {
+        let names = tool.recipe.join(" ");
+        return Err(Failure::step(format!("it is part of the system: `apt-get install {names}`, as root")));
+    }
+    install_into_system(&apt, tool)
+}
+
+fn install_into_system(apt: &Apt, tool: &Tool) -> Result {
+    let install = ["install", "--yes", "--no-install-recommends"];
+    if quietly(apt.get().args(install).args(tool.recipe)).is_ok() {
+        return Ok(());
+    }
+    quietly(apt.get().arg("update"))?;
+    quietly(apt.get().args(install).args(tool.recipe))
+}
+
 /// Installs Chromium into the system when run as root. Otherwise unpacks it with those of its dependencies
 /// that the system lacks, and writes a script that starts it from there.
 pub(super) fn install_chromium(tool: &Tool, folder: &Path) -> Result {
     let mut apt = Apt::find()?;
-    let install = ["install", "--yes", "--no-install-recommends"];
     if is_root()? {
-        if quietly(apt.get().args(install).args(tool.recipe)).is_ok() {
-            return Ok(());
-        }
-        quietly(apt.get().arg("update"))?;
-        return quietly(apt.get().args(install).args(tool.recipe));
+        return install_into_system(&apt, tool);
     }
 
     let simulate = ["install", "--simulate", "--no-install-recommends"];

@@ -2,7 +2,8 @@
 //!
 //! Registry names follow the distribution-spec
 //! (<https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests>); `oci:` and
-//! `oci-archive:` are spelled as skopeo spells them (containers-transports(5)).
+//! `oci-archive:` are spelled as skopeo spells them (containers-transports(5)). `oci://HOST/NAME` is a repository too, as
+//! Helm and Flux write one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -102,6 +103,10 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Repository { host, name } => write!(f, "{host}/{name}"),
+            // Behind `oci:`, two slashes would name a registry; to a file system they are one.
+            Self::Layout { directory } if directory.starts_with("//") => {
+                write!(f, "oci:/{}", directory.trim_start_matches('/'))
+            }
             Self::Layout { directory } => write!(f, "oci:{directory}"),
             Self::Archive { file } => write!(f, "oci-archive:{file}"),
         }
@@ -128,8 +133,16 @@ impl FromStr for Reference {
         if text.chars().any(char::is_control) {
             return Err(ReferenceError::ControlCharacter);
         }
+        // Helm's and Flux's spelling of a registry.
+        let (text, is_url) = match text.strip_prefix("oci://") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
         if names_a_user(text) {
             return Err(ReferenceError::Credentials);
+        }
+        if is_url && text.starts_with('/') {
+            return Err(ReferenceError::FolderAsUrl { folder: format!("/{}", text.trim_start_matches('/')) });
         }
         let (text, digest) = match text.rsplit_once('@') {
             Some((rest, digest)) if digest.contains(':') => {
@@ -137,11 +150,13 @@ impl FromStr for Reference {
             }
             _ => (text, None),
         };
-        if let Some(rest) = text.strip_prefix("oci:") {
+        if let Some(rest) = text.strip_prefix("oci:").filter(|_| !is_url) {
             let (directory, tag) = split_file_tag(rest)?;
             return Ok(Self { place: Place::Layout { directory }, tag, digest });
         }
-        if let Some(rest) = text.strip_prefix("oci-archive:") {
+        if let Some(rest) =
+            text.strip_prefix("oci-archive:").filter(|rest| !is_url && !rest.starts_with("//"))
+        {
             let (file, tag) = split_file_tag(rest)?;
             return Ok(Self { place: Place::Archive { file }, tag, digest });
         }
@@ -234,6 +249,12 @@ pub enum ReferenceError {
     /// The part after `@` is no digest.
     #[error("the digest after `@` is not one")]
     Digest(#[source] DigestError),
+    /// A folder was written as a URL is.
+    #[error("`oci://{folder}` names no registry: between `oci://` and the next `/` stands its host")]
+    FolderAsUrl {
+        /// The folder that is probably meant.
+        folder: String,
+    },
     /// The host is no name or address with an optional port.
     #[error("`{host}` is not a registry's host name")]
     Host {
@@ -302,6 +323,44 @@ mod tests {
         assert_eq!(parse("oci:C:\\bundles").place, Place::Layout { directory: "C:\\bundles".to_owned() });
         assert_eq!(parse("oci:me@home/dir").place, Place::Layout { directory: "me@home/dir".to_owned() });
         assert_eq!(parse("localhost:5000/pyproj").tag, None);
+    }
+
+    #[test]
+    fn a_registry_may_be_written_as_a_url_of_helm() {
+        let digest = Digest::of(b"x");
+        for (text, plain) in [
+            ("oci://ghcr.io/team/x", "ghcr.io/team/x"),
+            ("oci://localhost:5000/x:v1", "localhost:5000/x:v1"),
+            ("oci://[::1]:5000/x", "[::1]:5000/x"),
+        ] {
+            assert_eq!(parse(text), parse(plain));
+            assert_eq!(parse(text).to_string(), plain);
+            assert_eq!(parse(&format!("{text}@{digest}")), parse(&format!("{plain}@{digest}")));
+        }
+        for text in ["oci:///srv/x", "oci:////srv/x", "oci:///srv/x:v1"] {
+            let error = text.parse::<Reference>().unwrap_err();
+            assert!(
+                matches!(&error, ReferenceError::FolderAsUrl { folder } if folder.starts_with("/srv/x")),
+                "{error}"
+            );
+        }
+        for text in [
+            "oci://",
+            "oci://host",
+            "oci://host/A",
+            "oci-archive://host/x",
+            "oci://oci:/x",
+            "oci://https://h/x",
+        ] {
+            assert!(text.parse::<Reference>().is_err(), "{text}");
+        }
+        assert_eq!("oci://me:secret@host/x".parse::<Reference>(), Err(ReferenceError::Credentials));
+    }
+
+    #[test]
+    fn a_folder_is_never_written_as_a_registry() {
+        let layout = Place::Layout { directory: "//srv//x".to_owned() };
+        assert_eq!(layout.to_string(), "oci:/srv//x");
     }
 
     #[test]

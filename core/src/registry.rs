@@ -64,6 +64,7 @@ impl FromStr for Registry {
     type Err = RegistryError;
 
     fn from_str(text: &str) -> Result<Self, RegistryError> {
+        let text = text.strip_prefix("oci://").filter(|rest| !rest.starts_with('/')).unwrap_or(text);
         let registry = Self(text.trim_end_matches('/').into());
         // A name behind it would make it the top of the file system.
         if registry.0.ends_with(':') {
@@ -140,13 +141,22 @@ mod tests {
         for (text, expected) in [
             ("localhost:5000", "localhost:5000/org/team/p"),
             ("registry.example/data/", "registry.example/data/org/team/p"),
+            ("oci://registry.example/data", "registry.example/data/org/team/p"),
             ("oci:/srv/bundles", "oci:/srv/bundles/org/team/p"),
         ] {
             assert_eq!(registry(text).place(Some(&namespace), "p").unwrap(), place(expected));
         }
-        for text in
-            ["", "https://host", "host/Team", "oci:", "oci-archive:a", "host:x", "u:p@host", "host/a:t"]
-        {
+        for text in [
+            "",
+            "https://host",
+            "oci:///srv",
+            "host/Team",
+            "oci:",
+            "oci-archive:a",
+            "host:x",
+            "u:p@host",
+            "host/a:t",
+        ] {
             assert!(text.parse::<Registry>().is_err(), "{text}");
         }
         for text in ["", "/", "a//b", "../a", "A", "a/"] {

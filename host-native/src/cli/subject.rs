@@ -43,6 +43,9 @@ pub(crate) fn subject(
 }
 
 fn place_on_disk(text: &str, cwd: &Path) -> Option<Place> {
+    if text.starts_with("oci:") {
+        return None;
+    }
     let path = cwd.join(text);
     if path.join(LAYOUT_MARKER).is_file() {
         return Some(Place::Layout { directory: text.to_owned() });

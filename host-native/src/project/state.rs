@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
-use bundle_core::reference::Reference;
+use bundle_core::reference::{Reference, ReferenceError};
 use bundle_core::snapshot::{ByPath, SyncedFile};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -132,6 +132,14 @@ impl SettledState {
     }
 }
 
+/// Releases up to 0.2 took `oci://x` for the folder `/x` and wrote it down so; no later one writes it.
+fn kept_reference(text: &str) -> Result<Reference, ReferenceError> {
+    match text.strip_prefix("oci://") {
+        Some(folder) => format!("oci:/{}", folder.trim_start_matches('/')).parse(),
+        None => text.parse(),
+    }
+}
+
 struct StateVisitor;
 
 impl<'de> Visitor<'de> for StateVisitor {
@@ -153,7 +161,8 @@ impl<'de> Visitor<'de> for StateVisitor {
                 "last_synced_executable" => executable = map.next_value()?,
                 "synced_ref" => {
                     let text: Option<String> = map.next_value()?;
-                    state.synced_ref = text.map(|text| text.parse()).transpose().map_err(A::Error::custom)?;
+                    state.synced_ref =
+                        text.map(|text| kept_reference(&text)).transpose().map_err(A::Error::custom)?;
                 }
                 "timestamp" => state.timestamp = map.next_value::<Option<f64>>()?.unwrap_or_default(),
                 _ => {
@@ -311,6 +320,8 @@ mod tests {
             file.executable = Some(file.path.as_str() == "src/model.py");
         }
         state.last_synced = ByPath::new(files).unwrap();
+        assert_eq!(kept_reference("oci://ghcr.io/x:v1").unwrap().to_string(), "oci:/ghcr.io/x:v1");
+        assert_eq!(kept_reference("oci:///srv/x").unwrap().to_string(), "oci:/srv/x");
         state.synced_ref = Some("localhost:5000/pyproj:v1".parse().unwrap());
         let again = State::from_json(&state.to_json().unwrap()).unwrap();
         assert_eq!(again, state);

@@ -1,0 +1,80 @@
+//! How a person writes a reference: what each spelling means, to every command.
+
+use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry};
+
+use crate::cmd_project::project;
+
+#[test]
+fn a_reference_as_helm_writes_it_names_a_registry() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let plain = format!("{}/team/seir", registry.host());
+    let url = format!("oci://{plain}");
+    let project = TestProject::new();
+    project.write("a", "1");
+    let made = project.run(&["init", "--ref", &format!("{url}:main"), "--json"]).success().json();
+    assert_eq!((made["ref"].as_str(), made["tag"].as_str()), (Some(plain.as_str()), Some("main")));
+    let _ = project.run(&["add", "a"]).success();
+    assert_eq!(project.run(&["push", "--json"]).success().json()["ref"], plain);
+
+    for arguments in [
+        vec!["inspect", &format!("{url}:main")],
+        vec!["verify", &format!("{url}:main")],
+        vec!["manifest", &url],
+        vec!["diff", &format!("{url}:main"), &format!("{plain}:main")],
+        vec!["copy", &format!("{url}:main"), &format!("{url}-copy:main")],
+        vec!["export", &format!("{url}-copy:main"), "../x.tar"],
+        vec!["import", "../x.tar", "--to", &format!("{url}-import")],
+        vec!["tag", &format!("{url}:main"), "other"],
+        vec!["health", &url, "--read-only"],
+        vec!["config", "set", "registry_ref", &url],
+    ] {
+        let _ = project.run(&arguments).success();
+    }
+    assert_eq!(project.run(&["config", "get", "registry_ref"]).success().stdout(), format!("{plain}\n"));
+    let other = TestProject::new();
+    let _ = other.run(&["pull", &format!("{url}:main")]).success();
+    assert_eq!(other.read_text("a"), "1");
+}
+
+#[test]
+fn a_folder_written_as_a_url_is_refused_with_its_right_spelling() {
+    let project = project();
+    for arguments in [
+        ["init", "--ref", "oci:///srv/x"].as_slice(),
+        &["inspect", "oci:///srv/x"],
+        &["pull", "oci:////srv/x"],
+        &["config", "set", "registry_ref", "oci:///srv/x"],
+    ] {
+        let error = project.run(arguments).code(2);
+        assert!(error.stderr().contains("hint: write the folder as oci:/srv/x"), "{error}");
+    }
+    for (reference, hint) in [
+        ("host.example/a/", "leave out the `/`"),
+        ("host.example/a//b", "leave out the `/`"),
+        ("host.example/A", "lower case"),
+        ("host.example/", "name the repository behind the host"),
+        ("oci-archive:///x.tar", "write a file as oci-archive:FILE"),
+    ] {
+        let error = project.run(&["inspect", reference]).code(2);
+        assert!(error.stderr().contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn a_remote_that_was_a_folder_once_is_explained() {
+    let project = project();
+    project.write(".modelops-bundle/config.yaml", "registry_ref: oci://127.0.0.1:1/team/x\n");
+    let said = project.run(&["status", "--offline"]).success();
+    for part in ["releases up to 0.2", "/127.0.0.1:1/team/x", "config set registry_ref 127.0.0.1:1/team/x"] {
+        assert!(said.stderr().contains(part), "{said}");
+    }
+    let _ = project.run(&["config", "set", "registry_ref", "127.0.0.1:1/team/x"]).success();
+    assert_eq!(project.run(&["status", "--offline"]).success().stderr(), "");
+
+    project.write(".modelops-bundle/config.yaml", "registry_ref: oci:///srv/x\n");
+    let error = project.run(&["status", "--offline"]).code(1);
+    assert!(error.stderr().contains("hint: write the folder as oci:/srv/x, in that file"), "{error}");
+}

@@ -239,7 +239,7 @@ pub async fn look_and_pack<'a>(
                 let destination = opened.insert(destination?);
                 let before = destination.replaces.as_ref();
                 let is_sure = force == Force::Yes || before.is_none_or(|bundle| workspace.knows(bundle));
-                if !is_sure || refuse_published(context, destination, force).is_err() {
+                if !is_sure || refuse_published(context, destination, Digest::EMPTY, force).is_err() {
                     return Ok(found.hash_unknown(progress)?);
                 }
                 let policy = workspace.config.layout;
@@ -320,6 +320,24 @@ fn limits(files: &ByPath<File>) -> PackLimits {
     PackLimits::of(files.len() as u64, total_size(files))
 }
 
+/// Refuses `prepared` where carrying it out would, as far as that is known before anything is sent.
+///
+/// # Errors
+///
+/// [`PushError::Unseen`] and [`PushError::Tag`], and what asking the core may end with.
+pub fn check(context: Context<'_>, prepared: &PreparedPush<'_>, force: Force) -> Result<(), PushError> {
+    let plan = &prepared.plan;
+    if plan.needs_force && force == Force::No {
+        return Err(PushError::Unseen { changes: plan.overwrite.clone() });
+    }
+    let target = match &prepared.destination.replaces {
+        Some(bundle) if !plan.changed => bundle.digest,
+        // The new bundle has no digest yet; that of nothing is none that a manifest has.
+        _ => Digest::EMPTY,
+    };
+    refuse_published(context, &prepared.destination, target, force)
+}
+
 /// Carries out `prepared` for the project that `lock` holds; `created` is the wall clock, an RFC 3339 time in UTC.
 ///
 /// Blobs go first, the index among them, then the manifest, and last the tags, so that none of those names what is not
@@ -335,15 +353,12 @@ pub async fn apply(
 ) -> Result<Pushed, PushError> {
     // First of all: where this is refused, nothing is to have been sent.
     let bridge = Bridge::here()?;
+    check(context, &prepared, force)?;
     let plan = &prepared.plan;
-    if plan.needs_force && force == Force::No {
-        return Err(PushError::Unseen { changes: plan.overwrite.clone() });
-    }
     let mut sent = None;
     let (documents, uploaded) = match &prepared.destination.replaces {
         Some(bundle) if !plan.changed => (Documents::of(bundle), Uploaded::default()),
         _ => {
-            refuse_published(context, &prepared.destination, force)?;
             match prepared.layout {
                 Layout::Files => {
                     // First, because it may refuse, and then nothing is to have been sent.
@@ -471,15 +486,19 @@ impl Documents {
 }
 
 /// Stops before the first byte is sent where a version is in the way.
-fn refuse_published(context: Context<'_>, destination: &Destination, force: Force) -> Result<(), PushError> {
+fn refuse_published(
+    context: Context<'_>,
+    destination: &Destination,
+    target: Digest,
+    force: Force,
+) -> Result<(), PushError> {
     for (tag, planned) in &destination.tags {
         let facts = TagFacts {
             tag: tag.clone(),
             planned: *planned,
             current: *planned,
             occupant: Occupant::default(),
-            // The new bundle has no digest yet; that of nothing is none that a manifest has.
-            target: Digest::EMPTY,
+            target,
             force: force == Force::Yes,
         };
         if let TagDecision::Published(found) = context.core.decide_tag(&facts)? {

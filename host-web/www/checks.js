@@ -122,8 +122,8 @@ function progress(run, total, outcome) {
     if (outcome.undeclared > 0) parts.push(`${outcome.undeclared} not part of this bundle`);
     if (outcome.failed > 0) parts.push(`${outcome.failed} not readable`);
     byId("check-summary").textContent =
-      `${parts.join(", ")}. Of the bundle's files ${known.verified} are verified, ` +
-      `${known.mismatch} do not match, ${known.unseen} are not checked.`;
+      `${parts.join(", ")}. Of the bundle's files ${known.verified} verified, ` +
+      `${known.mismatch} not matching, ${known.unseen} not checked.`;
     await refreshTable();
   };
 }

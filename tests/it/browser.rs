@@ -101,7 +101,7 @@ fn files_that_are_dropped_are_shown_and_verified() {
     assert_eq!(
         checked["checked"],
         "4 files checked, 2 verified, 1 not matching, 1 not part of this bundle. \
-         Of the bundle's files 2 are verified, 1 do not match, 0 are not checked."
+         Of the bundle's files 2 verified, 1 not matching, 0 not checked."
     );
 
     let layout = &results[6];

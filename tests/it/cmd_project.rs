@@ -264,7 +264,7 @@ fn status_says_how_the_remote_is() {
         (registry.host(), "empty", "empty"),
         (closed.host(), "auth_failed", "auth failed"),
         ("127.0.0.1:1", "unreachable", "unreachable"),
-        (proxy.host(), "unknown_error", "unknown error"),
+        (proxy.host(), "unknown_error", "cannot be used"),
     ];
     proxy.inject(Matching::new("GET", "/manifests/").always(), Fault::Answer(500, Vec::new()));
     proxy.inject(Matching::new("HEAD", "/manifests/").always(), Fault::Answer(500, Vec::new()));

@@ -62,13 +62,20 @@ fn what_is_ignored_is_told_and_can_be_forced() {
     let project = project();
     project.write(".modelopsignore", "*.log\n").write("a.log", "").write("b.pyc", "").write("c.txt", "");
     let words = "2 ignored by ignore rules (.modelopsignore + defaults)";
-    let output = project.run(&["add", "a.log", "b.pyc", "c.txt"]).success();
-    assert!(output.stdout().contains("1 file added") && output.stdout().contains(words), "{output}");
+    let output = project.run(&["add", "."]).success();
+    // `init` wrote a `.gitignore`.
+    assert!(output.stdout().contains("3 files added") && output.stdout().contains(words), "{output}");
+    // A folder is passed over in part; who names a file means it.
+    for named in [&["a.log", "b.pyc", "c.txt"][..], &["*.log"], &["c.txt", "*.pyc"]] {
+        let refused = project.run(&[&["add"], named].concat()).code(1);
+        let names_it = [".log", ".pyc"].iter().any(|name| refused.stderr().contains(name));
+        assert!(names_it && refused.stderr().contains("with --force"), "{refused}");
+    }
     let forced = project.run(&["add", "--force", "--json", "a.log", "b.pyc"]).success().json();
     assert_eq!((&forced["added"], &forced["ignored"]), (&json!(["a.log", "b.pyc"]), &json!(0)));
     // A file that is tracked stays tracked, whatever the rules say.
     let status = project.run(&["status", "--json"]).success().json();
-    assert_eq!(status["summary"], json!({"added_local": 3}));
+    assert_eq!(status["summary"], json!({"added_local": 5}));
 }
 
 #[test]

@@ -15,8 +15,10 @@ mod cmd_inspect;
 mod cmd_project;
 mod cmd_push_pull;
 mod cmd_verify;
+mod completion;
 mod copy;
 mod crash;
+mod dry_runs;
 mod embed;
 mod export_files;
 mod faults;
@@ -38,6 +40,7 @@ mod peculiar_registries;
 mod peculiar_tags;
 mod progress;
 mod python_project;
+mod references;
 #[cfg(unix)]
 mod refused_changes;
 mod registry;

@@ -31,7 +31,7 @@ pub(crate) struct GlobalArgs {
     /// Print one JSON document on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Say nothing but results and errors
+    /// Say nothing but errors, and what was asked for
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Say more about what is done; twice or three times for requests and their answers
@@ -114,7 +114,6 @@ pub(crate) enum Command {
     Env(env::EnvArgs),
     Core(core::CoreArgs),
     Completions(completions::CompletionsArgs),
-    #[command(hide = true)]
     Man(man::ManArgs),
 }
 

@@ -14,7 +14,7 @@ use bundle_core::diff::PathChange;
 use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::path::{BundlePath, PathFault};
 use bundle_core::plan::fetch::Disproportion;
-use bundle_core::reference::{Reference, ReferenceError, Tag};
+use bundle_core::reference::{Place, Reference, ReferenceError, Tag};
 use serde::Serialize;
 
 use super::args::Command;
@@ -50,7 +50,7 @@ use crate::remote::registry::catalog::CatalogError;
 use crate::remote::registry::proxy::ProxyFault;
 use crate::remote::{Notice, RemoteError, RemoteErrorKind, TlsFault, TlsFileError};
 use crate::scan::select::SelectError;
-use crate::scan::{Refused, ScanError};
+use crate::scan::{RefusalReason, Refused, ScanError};
 use crate::threads::ThreadError;
 use crate::transfer::{
     DeleteError, DownloadError, ExportError, Fault, PackingError, TablesError, TagError, UploadError,
@@ -326,26 +326,43 @@ impl CliError {
 
 impl From<ReferenceError> for CliError {
     fn from(error: ReferenceError) -> Self {
-        let hint = match &error {
-            ReferenceError::Credentials => "write HOST/NAME alone: a reference is kept and shown",
-            ReferenceError::Scheme { .. } => "write HOST/NAME; plain HTTP is asked for with --plain-http",
-            ReferenceError::Repository { name } if is_with_empty_part(name) => {
-                "leave out the `/` that stands beside nothing"
-            }
-            ReferenceError::Repository { name } if name.chars().any(char::is_uppercase) => {
-                "repository names are written in lower case"
-            }
-            ReferenceError::Repository { .. } => "a repository's name looks like team/model-1",
-            ReferenceError::Tag { .. } => "choose another tag",
-            ReferenceError::Digest(_) => "a digest is `sha256:` and 64 lower-case hex digits",
-            ReferenceError::ControlCharacter
-            | ReferenceError::Host { .. }
-            | ReferenceError::NoDirectory
-            | ReferenceError::NoHost { .. } => {
-                "a reference is HOST[:PORT]/NAME[:TAG][@DIGEST], oci:DIR[:TAG] or oci-archive:FILE[:TAG]"
-            }
-        };
-        Self::of(Exit::Usage, &error).hint(hint)
+        Self::of(Exit::Usage, &error).hint(reference_hint(&error))
+    }
+}
+
+fn reference_hint(error: &ReferenceError) -> String {
+    let hint = match error {
+        ReferenceError::Credentials => {
+            "write HOST/NAME alone, since a reference is kept and shown; `modelops-bundle login HOST` is told who you are"
+        }
+        ReferenceError::FolderAsUrl { folder } => return format!("write the folder as oci:{folder}"),
+        ReferenceError::Scheme { scheme } if scheme == "oci-archive" => "write a file as oci-archive:FILE",
+        ReferenceError::Scheme { .. } => "write HOST/NAME; plain HTTP is asked for with --plain-http",
+        ReferenceError::Repository { name } => repository_hint(name),
+        ReferenceError::Tag { .. } => "choose another tag",
+        ReferenceError::Digest(_) => "a digest is `sha256:` and 64 lower-case hex digits",
+        ReferenceError::ControlCharacter
+        | ReferenceError::Host { .. }
+        | ReferenceError::NoDirectory
+        | ReferenceError::NoHost { .. } => {
+            "a reference is HOST[:PORT]/NAME[:TAG][@DIGEST], oci:DIR[:TAG] or oci-archive:FILE[:TAG]"
+        }
+    };
+    hint.to_owned()
+}
+
+/// What to do about a repository's name that breaks the grammar.
+fn repository_hint(name: &str) -> &'static str {
+    if name.chars().any(char::is_uppercase) {
+        "repository names are written in lower case"
+    } else if name.is_empty() {
+        "name the repository behind the host, as in HOST/NAME"
+    } else if is_with_empty_part(name) {
+        "leave out the `/` that stands beside nothing"
+    } else if name.len() > 255 {
+        "a repository name has at most 255 characters"
+    } else {
+        "a repository's name looks like team/model-1"
     }
 }
 
@@ -421,8 +438,8 @@ impl From<RemoteError> for CliError {
                 "a token server on another host is told credentials only over TLS, by name, and only where nobody can \
                  tamper with what the registry says: leave out --insecure and --plain-http"
             }
-            RemoteError::Unreachable { .. } => {
-                "check the host's name, the port and the network; a registry without TLS needs --plain-http"
+            RemoteError::Unreachable { host, source } => {
+                return Self::unreachable(exit, host, source.as_ref());
             }
             RemoteError::Stalled { .. } => "try again, or wait longer with --timeout SECONDS",
             RemoteError::NotARegistry { .. } => {
@@ -558,6 +575,26 @@ fn refused_credentials_hint(host: &str, origin: &Origin) -> String {
             path.display()
         ),
         Origin::Helper { program } => format!("they come from the credential helper `{program}`: {log_in}"),
+    }
+}
+
+impl CliError {
+    /// No connection. The innermost cause says why; what lies around it only says that somebody tried.
+    fn unreachable(exit: Exit, host: &str, cause: &(dyn Error + Send + Sync + 'static)) -> Self {
+        let mut innermost: &dyn Error = cause;
+        while let Some(deeper) = innermost.source() {
+            innermost = deeper;
+        }
+        let error = Self::new(exit, format_args!("cannot talk to {host}: {innermost}"));
+        if host.contains(['.', ':']) || host == "localhost" {
+            error.hint(
+                "check the host's name, the port and the network; a registry without TLS needs --plain-http",
+            )
+        } else {
+            error.hint(format!(
+                "`{host}` was taken for the registry's host, with which a reference begins, as in docker.io/{host}/NAME"
+            ))
+        }
     }
 }
 
@@ -930,9 +967,42 @@ impl From<ThreadError> for CliError {
 impl CliError {
     /// Nothing is of that name.
     pub(crate) fn no_bundle(reference: &Reference) -> Self {
-        Self::new(Exit::NotFound, format_args!("there is no bundle {reference}"))
-            .hint("see what there is with `modelops-bundle manifest`")
+        let place = reference.without_version();
+        let error = Self::new(Exit::NotFound, format_args!("there is no bundle {reference}"));
+        match &reference.tag {
+            Some(tag) if reference.digest.is_none() && looks_like_a_file(tag.as_str()) => error.hint(format!(
+                "`{tag}` was taken for a tag: a path does not stand here, and an archive is named by a path that is there; \
+                 `modelops-bundle manifest {place}` lists the tags"
+            )),
+            _ => error.hint(format!(
+                "`modelops-bundle manifest {place}` lists what there is; a project's first `modelops-bundle push` makes it"
+            )),
+        }
     }
+
+    /// An archive was to be changed.
+    pub(crate) fn read_only_archive(place: &Place) -> Self {
+        Self::new(
+            Exit::Usage,
+            format_args!("{place} is an archive, which is written as a whole and then only read"),
+        )
+        .hint(
+            "name a registry or a folder, for a project with `modelops-bundle config set registry_ref REF`; \
+             `modelops-bundle export` writes archives",
+        )
+    }
+
+    /// The same failure, of what `reference` names.
+    #[must_use]
+    pub(crate) fn about(self, reference: &Reference) -> Self {
+        Self { message: format!("{reference}: {}", self.message), ..self }
+    }
+}
+
+/// Whether a text that may be a tag has the ending of a file.
+fn looks_like_a_file(tag: &str) -> bool {
+    let ending = tag.rsplit_once('.').map_or("", |(_, ending)| ending);
+    (1..=5).contains(&ending.len()) && ending.bytes().any(|b| b.is_ascii_alphabetic())
 }
 
 impl CliError {
@@ -1007,7 +1077,7 @@ impl CliError {
     /// Something failed that is needed, and a report said what.
     pub(crate) fn unhealthy(exit: Exit, place: &str) -> Self {
         let message = format_args!("{place} cannot be used as it is");
-        Self { is_reported: true, ..Self::new(exit, message).hint("see the hints of what failed") }
+        Self { is_reported: true, ..Self::new(exit, message) }
     }
 }
 
@@ -1174,8 +1244,8 @@ impl From<PullError> for CliError {
                 )
             }
             PullError::Blocked { ref changes, .. } => Self::of(Exit::Conflict, &error).changes(changes).hint(
-                "push or move your versions away first, or let the remote win with --overwrite; \
-                 a folder in the way has to be moved by you",
+                "keep copies of yours elsewhere and let the remote win with --overwrite; a folder or a link in the way has to be \
+                 moved by you",
             ),
             PullError::Commit(error) => error.into(),
             PullError::Facts(error) => error.into(),
@@ -1347,8 +1417,14 @@ impl From<LoadError> for CliError {
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
-        Self::of(Exit::Failure, &error)
-            .hint("mend the file by hand, or set the value anew with `modelops-bundle init`")
+        let hint = match &error {
+            ConfigError::Reference { source, .. } => format!("{}, in that file", reference_hint(source)),
+            ConfigError::Read { .. } | ConfigError::Write { .. } => "check its permissions".to_owned(),
+            ConfigError::Key { .. } | ConfigError::TooLong { .. } | ConfigError::Yaml { .. } => {
+                "mend the file by hand".to_owned()
+            }
+        };
+        Self::of(Exit::Failure, &error).hint(hint)
     }
 }
 
@@ -1459,13 +1535,13 @@ impl From<ScanError> for CliError {
 impl From<SelectError> for CliError {
     fn from(error: SelectError) -> Self {
         match &error {
-            SelectError::Empty => {
-                Self::of(Exit::Usage, &error).hint("write `.` for the folder that you are in; nothing was changed")
-            }
+            SelectError::Empty => Self::of(Exit::Usage, &error)
+                .hint("write `.` for the folder that you are in; nothing was changed"),
             SelectError::Glob { .. } => Self::of(Exit::Usage, &error)
                 .hint("put `\\` before a special character that stands for itself; nothing was changed"),
-            SelectError::OnlyLeavesOut { .. } => Self::of(Exit::Usage, &error)
-                .hint("say of what, as in `. '!**/*.tmp'`; nothing was changed"),
+            SelectError::OnlyLeavesOut { .. } => {
+                Self::of(Exit::Usage, &error).hint("say of what, as in `. '!**/*.tmp'`; nothing was changed")
+            }
             SelectError::Path { source, .. } => {
                 let hint = match source {
                     DiskPathError::Fault { fault: PathFault::Reserved, .. } => {
@@ -1481,11 +1557,24 @@ impl From<SelectError> for CliError {
                 };
                 Self::of(Exit::Usage, &error).hint(hint)
             }
-            SelectError::Refused { refused } => Self::new(Exit::Failure, "these cannot be tracked")
-                .refused(refused)
-                .hint("links may point to files inside the project, by the setting `symlinks`; nothing was tracked"),
+            SelectError::Refused { refused } => Self::cannot_track(refused),
             SelectError::IgnoreFile { .. } | SelectError::Walk { .. } => Self::of(Exit::Failure, &error),
         }
+    }
+}
+
+impl CliError {
+    /// Files were to be tracked that can be in no bundle.
+    pub(crate) fn cannot_track(refused: &[Refused]) -> Self {
+        let is_name = |one: &Refused| {
+            matches!(one.reason, RefusalReason::Name(_) | RefusalReason::NotUnicode | RefusalReason::Special)
+        };
+        let hint = if !refused.iter().all(is_name) {
+            "links may point to files inside the project, by the setting `symlinks`; nothing was tracked"
+        } else {
+            "rename or remove them, or leave them out with `!PATH`; nothing was tracked"
+        };
+        Self::new(Exit::Failure, "these cannot be tracked").refused(refused).hint(hint)
     }
 }
 

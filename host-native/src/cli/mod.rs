@@ -2,7 +2,9 @@
 
 mod args;
 mod commands;
+mod completion;
 mod error;
+mod kept_settings;
 mod notices;
 mod progress;
 mod session;
@@ -30,6 +32,9 @@ use crate::threads::start_pool;
 
 /// Runs the program with the arguments of its process.
 pub fn main() -> ExitCode {
+    if let Some(code) = completion::answer() {
+        return code;
+    }
     let signals = Early::listen();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

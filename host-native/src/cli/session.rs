@@ -132,7 +132,27 @@ impl<'a> Session<'a> {
             }
             Err(error) => return Err(error.into()),
         }
-        Ok(Workspace::load(project)?)
+        self.load(project)
+    }
+
+    fn load(&self, project: Project) -> Result<Workspace, CliError> {
+        let workspace = Workspace::load(project)?;
+        self.tell_respelled_remote(&workspace.config);
+        Ok(workspace)
+    }
+
+    /// Says what a remote means now that earlier releases took for a folder.
+    fn tell_respelled_remote(&self, config: &Config) {
+        let Some(remote) = &config.registry_ref else { return };
+        let Some(text) = config.value("registry_ref").and_then(|value| value.as_str()) else { return };
+        let Some(rest) = text.strip_prefix("oci://") else { return };
+        self.ui.warning(format_args!(
+            "the project's remote, `{}`, is the repository {remote} on a registry; releases up to 0.2 took it for the folder \
+             /{}. Say which one is meant, once: `modelops-bundle config set registry_ref {remote}`, or `… oci:/{}`",
+            super::ui::shown(text),
+            super::ui::shown(rest),
+            super::ui::shown(rest),
+        ));
     }
 
     /// The same for a command that changes the project: holds its lock until that is dropped.
@@ -167,7 +187,7 @@ impl<'a> Session<'a> {
     pub(crate) fn recovered(&self, lock: &ProjectLock) -> Result<Workspace, CliError> {
         self.tell(recover_locked(lock)?);
         complete(lock)?;
-        Ok(Workspace::load(lock.project().clone())?)
+        self.load(lock.project().clone())
     }
 
     fn tell(&self, recovery: Recovery) {
@@ -437,6 +457,14 @@ pub(crate) fn version_of(reference: &Reference) -> Result<Version, CliError> {
         (Some(digest), _) => Ok(Version::Digest(*digest)),
         (None, Some(tag)) => Ok(Version::Tag(tag.clone())),
         (None, None) => Ok(Version::Tag(DEFAULT_TAG.parse()?)),
+    }
+}
+
+/// Refuses a place that nothing can be written to, before anything else is done.
+pub(crate) fn refuse_archive(reference: &Reference) -> Result<(), CliError> {
+    match &reference.place {
+        place @ Place::Archive { .. } => Err(CliError::read_only_archive(place)),
+        Place::Layout { .. } | Place::Repository { .. } => Ok(()),
     }
 }
 

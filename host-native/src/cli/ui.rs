@@ -10,6 +10,7 @@ use super::error::{CliError, Exit};
 use super::progress::{Board, Watched};
 use super::signals::Run;
 use crate::progress::Progress;
+use crate::remote::error::is_obeyed;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,11 @@ pub(crate) struct Ui {
 pub(crate) trait Report: Serialize {
     /// Writes it for people.
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Whether it tells what a command did, which its exit code says too, and not what somebody asked to know.
+    fn is_account(&self) -> bool {
+        false
+    }
 }
 
 impl Ui {
@@ -73,6 +79,9 @@ impl Ui {
     /// Prints a command's result.
     pub(crate) fn report(&self, report: &impl Report) -> Result<(), CliError> {
         self.board.end();
+        if self.format == Format::Text && self.talk == Talk::Quiet && report.is_account() {
+            return Ok(());
+        }
         let mut out = io::BufWriter::new(io::stdout().lock());
         match self.format {
             Format::Text => report.write_text(&mut out),
@@ -96,7 +105,7 @@ impl Ui {
     pub(crate) fn note(&self, text: impl Display) {
         if self.talk == Talk::Normal {
             // Nobody is there to be told that standard error is closed.
-            self.board.aside(|| _ = writeln!(io::stderr(), "{text}"));
+            self.board.aside(|| _ = writeln!(io::stderr(), "{}", shown(&text.to_string())));
         }
     }
 
@@ -107,7 +116,7 @@ impl Ui {
 
     /// Says what the user must know, also one who wants to hear nothing.
     pub(crate) fn alarm(&self, text: impl Display) {
-        self.board.aside(|| _ = writeln!(io::stderr(), "WARNING: {text}"));
+        self.board.aside(|| _ = writeln!(io::stderr(), "WARNING: {}", shown(&text.to_string())));
     }
 
     /// Asks for the user's name at the terminal; `None` where there is none, or no answer.
@@ -148,6 +157,14 @@ impl Ui {
     }
 }
 
+/// Prints what a shell asked to know; nobody is there to be told that it could not be.
+pub(crate) fn print_answer(kind: &str, lines: impl Iterator<Item = String>) {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let _ = writeln!(out, "{kind}");
+    lines.for_each(|line| _ = writeln!(out, "{line}"));
+    let _ = out.flush();
+}
+
 /// A reader that has seen enough, such as `head`, is no failure.
 fn closed_is_fine(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
@@ -171,11 +188,13 @@ struct Shown<'a> {
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Nearly every text, a hundred thousand times in a large project.
-        if !self.text.chars().any(char::is_control) {
+        if self.text.is_ascii() && !self.text.bytes().any(|b| b.is_ascii_control())
+            || !self.text.chars().any(is_obeyed)
+        {
             return f.write_str(self.text);
         }
         for c in self.text.chars() {
-            match c.is_control() && !self.obeyed.contains(&c) {
+            match is_obeyed(c) && !self.obeyed.contains(&c) {
                 true => write!(f, "{}", c.escape_unicode())?,
                 false => write!(f, "{c}")?,
             }
@@ -236,5 +255,6 @@ mod tests {
         assert!(String::from_utf8(out).unwrap().ends_with("wrote a\nwrote 2 files more\n"));
         assert_eq!((counted(1, "file"), counted(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
         assert_eq!(shown("a\u{1b}[31m").to_string(), "a\\u{1b}[31m");
+        assert_eq!(shown("a\u{202e}b\u{2066}é").to_string(), "a\\u{202e}b\\u{2066}é");
     }
 }

@@ -194,6 +194,55 @@ impl Store {
         Ok(Kept::File(path))
     }
 
+    /// Where [`save`](Self::save) would keep the credentials of a registry.
+    ///
+    /// # Errors
+    ///
+    /// Any [`CredentialsError`] of finding that out.
+    pub fn place(&self, server: &Server) -> Result<Kept, CredentialsError> {
+        let path = self.environment.files().into_iter().next().ok_or(CredentialsError::NoHome)?;
+        let helper = helper(&Config::read(&path)?, server)?;
+        Ok(helper.map_or(Kept::File(path), |helper| Kept::Helper(helper.program().to_owned())))
+    }
+
+    /// What [`forget`](Self::forget) would do; nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// Any [`CredentialsError`] of finding that out.
+    pub async fn would_forget(&self, server: &Server) -> Result<Forgotten, CredentialsError> {
+        let mut files = self.environment.files().into_iter();
+        let path = files.next().ok_or(CredentialsError::NoHome)?;
+        let mut config = Config::read(&path)?;
+        let mut removed = Vec::new();
+        if let Some(helper) = helper(&config, server)?
+            && helper.find(server).await?.is_some()
+        {
+            removed.push(Kept::Helper(helper.program().to_owned()));
+        }
+        if config.remove(server)? {
+            removed.push(Kept::File(path));
+        }
+        self.left_in(files, server, removed)
+    }
+
+    /// What still has credentials of a registry once those in `removed` are gone.
+    fn left_in(
+        &self,
+        files: impl Iterator<Item = PathBuf>,
+        server: &Server,
+        removed: Vec<Kept>,
+    ) -> Result<Forgotten, CredentialsError> {
+        let mut left = Vec::new();
+        for path in files {
+            if Config::read(&path)?.credentials(server)?.is_some() {
+                left.push(path);
+            }
+        }
+        let in_environment = self.environment.credentials(server)?.is_some();
+        Ok(Forgotten { removed, left, in_environment })
+    }
+
     /// Forgets the credentials of a registry, where [`save`](Self::save) keeps them.
     ///
     /// # Errors
@@ -203,26 +252,20 @@ impl Store {
         let mut files = self.environment.files().into_iter();
         let path = files.next().ok_or(CredentialsError::NoHome)?;
         let mut config = Config::read(&path)?;
-        let mut forgotten = Forgotten::default();
+        let mut removed = Vec::new();
         if let Some(helper) = helper(&config, server)?
             && helper.erase(server).await?
         {
-            forgotten.removed.push(Kept::Helper(helper.program().to_owned()));
+            removed.push(Kept::Helper(helper.program().to_owned()));
         }
         if config.remove(server)? {
             let _lock = ConfigLock::acquire(&path).await;
             let mut config = Config::read(&path)?;
             config.remove(server)?;
             config.write(&path)?;
-            forgotten.removed.push(Kept::File(path));
+            removed.push(Kept::File(path));
         }
-        for path in files {
-            if Config::read(&path)?.credentials(server)?.is_some() {
-                forgotten.left.push(path);
-            }
-        }
-        forgotten.in_environment = self.environment.credentials(server)?.is_some();
-        Ok(forgotten)
+        self.left_in(files, server, removed)
     }
 }
 

@@ -64,6 +64,18 @@ impl Project {
         Ok(Self { root: folder.canonicalize()? })
     }
 
+    /// The project that [`create`](Self::create) would make of `folder`, which is absolute; nothing is made.
+    pub fn to_be(folder: &Path) -> io::Result<Self> {
+        let fault = || io::Error::from(io::ErrorKind::NotFound);
+        let there = folder.ancestors().find(|folder| folder.exists()).ok_or_else(fault)?;
+        if !there.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let root = there.canonicalize()?.join(folder.strip_prefix(there).map_err(io::Error::other)?);
+        // A path that ends with a separator has another text.
+        Ok(Self { root: root.components().collect() })
+    }
+
     /// The top folder, absolute and free of links.
     pub fn root(&self) -> &Path {
         &self.root

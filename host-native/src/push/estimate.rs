@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::layout::Layout;
 use bundle_core::pack::Table;
 use bundle_core::placement::KnownChunks;
+use bundle_core::plan::push::Upload;
 use bundle_core::snapshot::{ByPath, File};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::held::Held;
 use super::{PreparedPush, PushError};
@@ -30,7 +33,7 @@ pub struct Estimate {
     pub chunks: u64,
     /// The bytes of what is new.
     pub raw: u64,
-    /// The same as they would be sent: compressed in layout `packed`, where the packs' tables come on top.
+    /// The same as they would be sent: in layout `packed`, compressed and with the packs' tables.
     pub stored: u64,
 }
 
@@ -47,13 +50,26 @@ pub async fn estimate(
         return Ok(estimate);
     }
     if prepared.layout == Layout::Files {
-        let bytes = plan.blobs.iter().map(|blob| blob.size).sum();
-        return Ok(Estimate { blobs: plan.blobs.len() as u64, raw: bytes, stored: bytes, ..estimate });
+        let lacking = lacking(context, &plan.blobs).await?;
+        let bytes = lacking.iter().map(|blob| blob.size).sum();
+        return Ok(Estimate { blobs: lacking.len() as u64, raw: bytes, stored: bytes, ..estimate });
     }
     let held = Held::after(prepared.destination.with_packs());
     let tables = load_all_tables(context, held.packs()).await?;
     let new = on_disk_here(|| new_chunks(context, project, prepared, held, &tables))?;
     Ok(Estimate { blobs: new.packs, chunks: new.count(), raw: new.raw, stored: new.stored, ..estimate })
+}
+
+/// Those that the push would send: the others are there, as it would find out.
+async fn lacking<'a>(context: Context<'_>, blobs: &'a [Upload]) -> Result<Vec<&'a Upload>, PushError> {
+    // On a disk each is looked for; by now a registry has been sent a request.
+    let is_on_disk = context.remote.requests() == 0;
+    let lacking = stream::iter(blobs).map(async |blob| {
+        let descriptor = Descriptor::new(media_type::FILE_LAYER, blob.digest, blob.size);
+        let is_there = (blob.ask_first || is_on_disk) && context.remote.has_blob(&descriptor).await?;
+        Ok::<_, PushError>((!is_there).then_some(blob))
+    });
+    lacking.buffered(context.concurrency).try_filter_map(async |blob| Ok(blob)).try_collect().await
 }
 
 fn compare(local: &ByPath<File>, remote: &ByPath<File>) -> Estimate {

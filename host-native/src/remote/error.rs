@@ -423,16 +423,17 @@ fn said(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
+/// Whether a terminal does what a character says instead of showing it: control characters, and those that set the
+/// direction of text or break its lines (Unicode UAX #9, UAX #14).
+pub(crate) fn is_obeyed(c: char) -> bool {
+    let is_direction =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || is_direction || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// Makes foreign text fit for a terminal and a log: no control characters, one line, at most 300 characters.
 pub(crate) fn harmless(text: &str) -> String {
-    let reorders =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars()
-        .map(|c| if c.is_control() || reorders(c) { ' ' } else { c })
-        .take(300)
-        .collect::<String>()
-        .trim()
-        .to_owned()
+    text.chars().map(|c| if is_obeyed(c) { ' ' } else { c }).take(300).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

@@ -129,6 +129,13 @@ pub trait Remote: Send + Sync {
         digest: Digest,
     ) -> BoxFuture<'a, Result<Deletion, RemoteError>>;
 
+    /// What it deletes at a time, found out with names that nothing has; nothing is changed.
+    ///
+    /// [`RemoteError::DeletesOff`] where that is nothing at all.
+    fn deletion(&self) -> BoxFuture<'_, Result<Deletion, RemoteError>> {
+        async { Ok(Deletion::Done) }.boxed()
+    }
+
     /// Lists the tags, sorted; none where the place does not exist yet. What is no valid tag is left out.
     fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>>;
 

@@ -11,7 +11,7 @@ use bundle_core::path::BundlePath;
 use bundle_core::snapshot::{ByPath, SymlinkPolicy};
 use thiserror::Error;
 
-use self::arguments::Arguments;
+use self::arguments::{Arguments, Match};
 use super::walk::{Refused, Untracked, WalkError, WalkOptions, walk_in};
 use crate::project::Project;
 use crate::project::disk_path::{DiskPathError, resolve_argument};
@@ -35,6 +35,10 @@ pub struct Selection {
     pub ignored: u64,
     /// Arguments that mean nothing that there is, or leave out nothing.
     pub unmatched: Vec<String>,
+    /// Files that an argument names itself, and that rules ignore.
+    pub ignored_by_name: Vec<BundlePath>,
+    /// Globs that match ignored files alone.
+    pub ignored_globs: Vec<String>,
     /// What lies below the folders and globs that they name, but cannot be in a bundle.
     pub refused: Vec<Refused>,
 }
@@ -85,7 +89,7 @@ pub fn select_on_disk(
             Force::No => matches.offer_ignored(path),
         }
     }
-    refused.retain(|refused| matches.arguments.mean(&refused.path));
+    refused.retain(|refused| matches.arguments.mean(&refused.path, Match::Kept));
     refused.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Selection { refused, ..matches.finish() })
 }
@@ -151,21 +155,28 @@ struct Matches {
     arguments: Arguments,
     paths: Vec<BundlePath>,
     ignored: u64,
+    ignored_by_name: Vec<BundlePath>,
 }
 
 impl Matches {
     fn new(arguments: Arguments) -> Self {
-        Self { arguments, paths: Vec::new(), ignored: 0 }
+        Self { arguments, paths: Vec::new(), ignored: 0, ignored_by_name: Vec::new() }
     }
 
     fn offer_kept(&mut self, path: &BundlePath) {
-        if self.arguments.mean(path.as_str()) {
+        if self.arguments.mean(path.as_str(), Match::Kept) {
             self.paths.push(path.clone());
         }
     }
 
     fn offer_ignored(&mut self, path: &BundlePath) {
-        self.ignored += u64::from(self.arguments.mean(path.as_str()));
+        if !self.arguments.mean(path.as_str(), Match::Ignored) {
+            return;
+        }
+        self.ignored += 1;
+        if self.arguments.name(path.as_str()) {
+            self.ignored_by_name.push(path.clone());
+        }
     }
 
     fn finish(mut self) -> Selection {
@@ -173,6 +184,8 @@ impl Matches {
         Selection {
             paths: self.paths,
             ignored: self.ignored,
+            ignored_by_name: self.ignored_by_name,
+            ignored_globs: self.arguments.ignored_globs(),
             unmatched: self.arguments.unmatched(),
             refused: Vec::new(),
         }

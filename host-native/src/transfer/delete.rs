@@ -60,9 +60,25 @@ pub async fn find_doomed(context: Context<'_>, version: Version) -> Result<Optio
     Ok(Some(Doomed { version, digest, tags, foreign }))
 }
 
-/// Finds out whether what was found may be deleted, as far as the remote need not be asked, and deletes nothing.
-pub fn may_delete(context: Context<'_>, doomed: &Doomed, force: Force) -> Result<(), DeleteError> {
-    decide(context, doomed, DeleteUnit::Tag, force).map(drop)
+/// What [`delete`] would do with what was found.
+///
+/// # Errors
+///
+/// Those of [`delete`]; nothing is deleted in any case.
+pub async fn plan_delete(
+    context: Context<'_>,
+    doomed: &Doomed,
+    force: Force,
+) -> Result<Deleted, DeleteError> {
+    let unit = match &doomed.version {
+        Version::Digest(_) => DeleteUnit::Bundle,
+        Version::Tag(_) => match context.remote.deletion().await? {
+            Deletion::Done => DeleteUnit::Tag,
+            Deletion::OnlyManifests => DeleteUnit::Bundle,
+        },
+    };
+    let (version, tags) = decide(context, doomed, unit, force)?;
+    Ok(Deleted { tags, manifest: matches!(version, Version::Digest(_)) })
 }
 
 /// Deletes what was found.

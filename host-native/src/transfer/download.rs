@@ -209,7 +209,7 @@ async fn download_chunks(
 }
 
 /// Files of the project that go or change, and may share chunks with what comes.
-fn older_files(project: &Project, plan: &PullPlan, files: &[Assembled<'_>]) -> Vec<Older> {
+pub(super) fn older_files(project: &Project, plan: &PullPlan, files: &[Assembled<'_>]) -> Vec<Older> {
     // What is one chunk and has changed shares nothing.
     let has_chunks = |file: &&Assembled<'_>| file.file.size > MIN_CHUNK as u64;
     let replaced = files.iter().filter(has_chunks).map(|file| &file.file.path);
@@ -222,13 +222,13 @@ fn older_files(project: &Project, plan: &PullPlan, files: &[Assembled<'_>]) -> V
 }
 
 /// A file to be staged, and its place in the plan.
-struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     at: usize,
-    file: &'a File,
+    pub(super) file: &'a File,
 }
 
 impl<'a> Wanted<'a> {
-    fn by_digest(plan: &PullPlan, files: &'a ByPath<File>) -> BTreeMap<Digest, Vec<Self>> {
+    pub(super) fn by_digest(plan: &PullPlan, files: &'a ByPath<File>) -> BTreeMap<Digest, Vec<Self>> {
         let mut wanted: BTreeMap<Digest, Vec<Self>> = BTreeMap::new();
         // What is written is some of the files, in their order.
         let mut files = files.iter();

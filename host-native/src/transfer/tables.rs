@@ -54,6 +54,36 @@ pub async fn load_tables(
         .await
 }
 
+/// The same for who only looks: nothing is kept of what is fetched.
+///
+/// # Errors
+///
+/// As [`load_tables`].
+pub(super) async fn look_at_tables(
+    context: Context<'_>,
+    packs: &[Pack],
+    needed: &BTreeSet<u32>,
+) -> Result<Tables, TablesError> {
+    let (mut known, mut unknown) = (Tables::default(), BTreeSet::new());
+    for (number, pack) in (0..).zip(packs) {
+        let table = match context.cache.filter(|_| needed.contains(&number)) {
+            Some(project) => cached(project, pack).and_then(|stored| Table::parse(&stored, pack).ok()),
+            None => None,
+        };
+        if table.is_none() && needed.contains(&number) {
+            unknown.insert(number);
+        }
+        known.tables.push(table.unwrap_or_default());
+    }
+    let fetched = load_tables(Context { cache: None, ..context }, packs, &unknown).await?;
+    for (number, table) in (0..).zip(fetched.tables) {
+        if unknown.contains(&number) {
+            known.tables[number as usize] = table;
+        }
+    }
+    Ok(Tables { fetched: fetched.fetched, ..known })
+}
+
 /// The tables of all of `packs`, in their order.
 ///
 /// # Errors

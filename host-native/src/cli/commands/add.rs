@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
+use bundle_core::path::BundlePath;
+use bundle_core::snapshot::ByPath;
 use clap::Args;
 use serde::Serialize;
 
@@ -11,13 +13,17 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, counted, list, shown};
 use crate::project::tracked::write_tracked;
-use crate::scan::{Force, select_on_disk};
+use crate::scan::{Force, Selection, select_on_disk};
 
 /// Track files
 ///
 /// Folders are taken with all that lies below them; globs may hold `**` and `{a,b}` and may be quoted; what an argument
 /// behind `!` names is left out, wherever it stands. What ignore rules cover is skipped and counted.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle add src data params.yaml\n\
+\x20 modelops-bundle add 'models/**/*.{py,yaml}' '!models/old'\n\
+\x20 modelops-bundle add --force results/run.log")]
 pub(crate) struct AddArgs {
     /// Files, folders and globs
     #[arg(value_name = "PATH", required = true)]
@@ -25,6 +31,9 @@ pub(crate) struct AddArgs {
     /// Take ignored files too
     #[arg(short, long)]
     force: bool,
+    /// Fail where a file below what is named cannot be tracked, and change nothing
+    #[arg(long)]
+    strict: bool,
     /// Show what would be tracked, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -46,15 +55,16 @@ struct AddReport {
 }
 
 impl Report for AddReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let verb = if self.dry_run { "would track" } else { "tracking" };
+        let (verb, added) =
+            if self.dry_run { ("would track", "would be added") } else { ("tracking", "added") };
         list(out, verb, &self.added)?;
-        writeln!(
-            out,
-            "{} added, {} already tracked",
-            counted(self.added.len(), "file"),
-            self.already_tracked
-        )?;
+        let files = counted(self.added.len(), "file");
+        writeln!(out, "{files} {added}, {} already tracked", self.already_tracked)?;
         if self.ignored > 0 {
             writeln!(out, "{} ignored by ignore rules (.modelopsignore + defaults)", self.ignored)?;
         }
@@ -76,6 +86,10 @@ pub(crate) fn run(session: &Session<'_>, args: &AddArgs) -> Result<(), CliError>
              nothing to track; nothing was changed",
         ));
     }
+    refuse_ignored(&selection, &workspace.tracked)?;
+    if args.strict && !selection.refused.is_empty() {
+        return Err(CliError::cannot_track(&selection.refused));
+    }
     for refused in &selection.refused {
         session.ui.warning(format_args!("{} cannot be tracked: {}", shown(&refused.path), refused.reason));
     }
@@ -94,4 +108,17 @@ pub(crate) fn run(session: &Session<'_>, args: &AddArgs) -> Result<(), CliError>
         write_tracked(&workspace.project, &tracked.into_iter().collect())?;
     }
     session.ui.report(&report)
+}
+
+/// A file that is named is meant; that it is skipped would not be noticed among many.
+fn refuse_ignored(selection: &Selection, tracked: &ByPath<BundlePath>) -> Result<(), CliError> {
+    let named = selection.ignored_by_name.iter().filter(|path| tracked.at(path).is_none());
+    let ignored: Vec<String> =
+        named.map(ToString::to_string).chain(selection.ignored_globs.iter().cloned()).collect();
+    if ignored.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::new(Exit::Failure, "these are ignored by ignore rules (.modelopsignore + defaults)")
+        .paths(ignored)
+        .hint("take them all the same with --force, or leave them out; nothing was changed"))
 }

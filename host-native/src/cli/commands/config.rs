@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::init::parse_remote;
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
+use crate::cli::kept_settings::{is_only_kept, tell_only_kept};
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, shown};
 use crate::project::Config;
@@ -19,6 +20,10 @@ use crate::project::settings::{SETTINGS, Setting};
 ///
 /// They are in `.modelops-bundle/config.yaml`. What is not set there has its default.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle config list\n\
+\x20 modelops-bundle config set default_tag main\n\
+\x20 modelops-bundle config set registry_ref registry.example/team/seir")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -123,14 +128,25 @@ impl Report for SettingReport {
 }
 
 impl Report for SetReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (key, value, former) = (&self.key, in_words(&self.value), in_words(&self.former));
         match (self.changed, self.dry_run) {
-            (false, _) => writeln!(out, "{key} is {} already", shown(&value)),
-            (true, false) => writeln!(out, "{key} = {}, was {}", shown(&value), shown(&former)),
-            (true, true) => writeln!(out, "{key} would be {}, is {}", shown(&value), shown(&former)),
+            (false, _) => writeln!(out, "{key} is {} already", or_nothing(&value)),
+            (true, false) => writeln!(out, "{key} = {}, was {}", or_nothing(&value), or_nothing(&former)),
+            (true, true) => {
+                writeln!(out, "{key} would be {}, is {}", or_nothing(&value), or_nothing(&former))
+            }
         }
     }
+}
+
+/// A value for a sentence.
+fn or_nothing(value: &str) -> String {
+    if value.is_empty() { "not set".to_owned() } else { shown(value).to_string() }
 }
 
 /// A value as one types it.
@@ -209,6 +225,9 @@ fn set(session: &Session<'_>, key: &str, text: &str, execution: Execution) -> Re
         (_, text) => config.set_value(key, kind.parse(text)?)?,
     }
     let changed = config.to_yaml() != workspace.config.to_yaml();
+    if changed && !text.is_empty() && is_only_kept(key) {
+        tell_only_kept(session, key);
+    }
     if changed && execution == Execution::Apply {
         config.write(&workspace.project)?;
         session.tell_lost_comments(&config);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::{Place, Reference, Tag};
+use bundle_core::reference::{Reference, Tag};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use super::diff::find;
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, absolute, understand};
+use crate::cli::session::{Session, absolute, refuse_archive, understand};
 use crate::cli::subject::subject;
 use crate::cli::ui::{Report, bytes, counted};
 use crate::push::Force;
@@ -28,6 +28,9 @@ use crate::workspace::Workspace;
 /// (mounted), and every byte that is sent is verified on its way. Its tag is that of DST, else that of SRC; it stays as it is
 /// where it names another bundle there. An archive is written with `export`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle copy v1.0.0 registry.example/archive/seir\n\
+\x20 modelops-bundle copy registry.example/team/seir oci:/backup/seir --all-tags")]
 pub(crate) struct CopyArgs {
     /// The bundle: a reference, a tag or digest of the project's own remote, a FILE.tar or the folder of an OCI layout
     #[arg(value_name = "SRC")]
@@ -105,11 +108,15 @@ impl std::fmt::Display for BlobsReport {
 }
 
 impl Report for CopyReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { source, reference, uploaded, mounted, .. } = self;
         match (self.changed, self.dry_run) {
             (false, _) => writeln!(out, "Nothing to copy: {reference} has it already")?,
-            (true, true) => writeln!(out, "Would copy {source} to {reference}: {uploaded}")?,
+            (true, true) => writeln!(out, "Would copy {source} to {reference}: {uploaded} to send or mount")?,
             (true, false) => writeln!(out, "Copied {source} to {reference}: {uploaded}; mounted {mounted}")?,
         }
         for bundle in &self.bundles {
@@ -183,10 +190,7 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
 }
 
 fn refuse_target(target: &Reference, args: &CopyArgs) -> Result<(), CliError> {
-    if let Place::Archive { .. } = target.place {
-        return Err(CliError::new(Exit::Usage, "an archive is written as a whole, not copied into")
-            .hint(format!("write one with `modelops-bundle export {} FILE.tar`", args.source)));
-    }
+    refuse_archive(target)?;
     if target.digest.is_some() {
         return Err(CliError::new(Exit::Usage, "a bundle has its digest wherever it goes")
             .hint("leave out the part from `@` on"));

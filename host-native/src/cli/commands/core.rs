@@ -9,9 +9,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::Session;
-use crate::cli::ui::{Report, counted};
+use crate::cli::ui::{Report, counted, shown};
 use crate::component::measure::Cost;
 use crate::component::{Core, FunctionInfo};
 use crate::output_file::{Existing, Found, OutputFile};
@@ -36,10 +37,14 @@ enum CoreCommand {
     /// Write the component to a file
     Extract {
         /// The file
+        #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Replace a file that is there
         #[arg(short, long)]
         force: bool,
+        /// Show what would be written, and write nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Call one of its functions: one JSON object in on standard input, one out on standard output
     Call {
@@ -132,25 +137,34 @@ impl Report for InfoReport {
 /// The document of `core extract`.
 #[derive(Serialize)]
 struct ExtractReport {
-    /// The file that was written, as it was named.
+    /// The file that was, or would be, written, as it was named.
     file: PathBuf,
     /// The component's digest.
     digest: Digest,
     /// Its size in bytes.
     size: u64,
+    /// Whether nothing was written.
+    dry_run: bool,
 }
 
 impl Report for ExtractReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "wrote {} ({} bytes)\n  {}", self.file.display(), self.size, self.digest)
+        let verb = if self.dry_run { "would write" } else { "wrote" };
+        let file = self.file.display().to_string();
+        writeln!(out, "{verb} {} ({} bytes)\n  {}", shown(&file), self.size, self.digest)
     }
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &CoreArgs) -> Result<(), CliError> {
     match &args.command {
         CoreCommand::Info => info(session),
-        CoreCommand::Extract { file, force } => {
-            extract(session, file, if *force { Existing::Goes } else { Existing::Stays })
+        CoreCommand::Extract { file, force, dry_run } => {
+            let existing = if *force { Existing::Goes } else { Existing::Stays };
+            extract(session, file, existing, Execution::of(*dry_run))
         }
         CoreCommand::Call { name } => call(session, name),
         CoreCommand::Measure { files } => measure(session, *files),
@@ -182,7 +196,12 @@ fn info(session: &Session<'_>) -> Result<(), CliError> {
     })
 }
 
-fn extract(session: &Session<'_>, file: &PathBuf, existing: Existing) -> Result<(), CliError> {
+fn extract(
+    session: &Session<'_>,
+    file: &PathBuf,
+    existing: Existing,
+    execution: Execution,
+) -> Result<(), CliError> {
     let target = OutputFile::at(&session.cwd.join(file))?;
     let component = session.component_bytes()?;
     let is_there =
@@ -190,13 +209,16 @@ fn extract(session: &Session<'_>, file: &PathBuf, existing: Existing) -> Result<
     if target.found() == Found::File && existing == Existing::Stays && !is_there {
         return Err(CliError::exists(file));
     }
-    target.write(&component).map_err(|error| {
-        CliError::new(Exit::Failure, format_args!("cannot write {}: {error}", target.path().display()))
-    })?;
+    if execution == Execution::Apply {
+        target.write(&component).map_err(|error| {
+            CliError::new(Exit::Failure, format_args!("cannot write {}: {error}", target.path().display()))
+        })?;
+    }
     session.ui.report(&ExtractReport {
         file: file.clone(),
         digest: Digest::of(&component),
         size: component.len() as u64,
+        dry_run: execution == Execution::DryRun,
     })
 }
 

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, absolute, understand, version_of};
+use crate::cli::session::{Session, absolute, refuse_archive, understand, version_of};
 use crate::cli::ui::Report;
 use crate::push::Force;
 use crate::remote::Intent;
-use crate::transfer::{Deleted, Doomed, delete, find_doomed, may_delete};
+use crate::transfer::{delete, find_doomed, plan_delete};
 use crate::workspace::Workspace;
 
 /// Delete a tag, or a bundle with its tags
@@ -22,6 +22,9 @@ use crate::workspace::Workspace;
 /// needs --force where there are others. The blobs stay until the registry collects what nothing refers to; in an OCI
 /// layout they stay for good.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle delete stable --dry-run\n\
+\x20 modelops-bundle delete registry.example/team/seir:old")]
 pub(crate) struct DeleteArgs {
     /// What is to go: a reference with a tag or a digest, or a tag or digest of the project's own remote
     #[arg(value_name = "REF")]
@@ -42,7 +45,7 @@ struct DeleteReport {
     reference: String,
     /// The bundle that it is, or was the name of.
     digest: Digest,
-    /// The tags that are gone, or would be where the remote deletes them alone.
+    /// The tags that are, or would be, gone.
     tags: Vec<String>,
     /// The tags that name the bundle still.
     others: Vec<String>,
@@ -57,6 +60,10 @@ struct DeleteReport {
 }
 
 impl Report for DeleteReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let verb = if self.dry_run { "Would delete" } else { "Deleted" };
         writeln!(out, "{verb} {}", self.reference)?;
@@ -93,10 +100,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliErr
         let doomed = doomed.ok_or_else(|| CliError::no_bundle(&reference))?;
         let deleted = match execution {
             Execution::Apply => delete(context, &doomed, force).await?,
-            Execution::DryRun => {
-                may_delete(context, &doomed, force)?;
-                expected(&reference, &doomed)
-            }
+            Execution::DryRun => plan_delete(context, &doomed, force).await?,
         };
         Ok::<_, CliError>((doomed, deleted))
     })?;
@@ -115,13 +119,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliErr
 }
 
 fn refuse_unclear(reference: &Reference) -> Result<(), CliError> {
-    if let Place::Archive { .. } = reference.place {
-        return Err(CliError::new(
-            Exit::Usage,
-            "nothing is deleted from an archive, which is written as a whole",
-        )
-        .hint("write another one with `modelops-bundle export`"));
-    }
+    refuse_archive(reference)?;
     match (&reference.tag, &reference.digest) {
         (None, None) => {
             Err(CliError::new(Exit::Usage, format_args!("{reference} names no tag and no digest"))
@@ -132,13 +130,5 @@ fn refuse_unclear(reference: &Reference) -> Result<(), CliError> {
                 .hint("name the tag, or else the bundle with all of its tags"))
         }
         _ => Ok(()),
-    }
-}
-
-/// What will go where the remote deletes tags alone, which is only known once it is asked to.
-fn expected(reference: &Reference, doomed: &Doomed) -> Deleted {
-    match &reference.tag {
-        Some(tag) => Deleted { tags: vec![tag.clone()], manifest: false },
-        None => Deleted { tags: doomed.tags.clone(), manifest: true },
     }
 }

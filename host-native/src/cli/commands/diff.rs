@@ -23,6 +23,10 @@ use crate::scan::Untracked;
 /// Without a REF, between the remote's bundle and the project; with one, between that bundle and the project; with
 /// two, between the first bundle and the second.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle diff\n\
+\x20 modelops-bundle diff v1.0.0 latest --stat\n\
+\x20 modelops-bundle diff v1.0.0 --patch > changes.patch")]
 pub(crate) struct DiffArgs {
     /// Bundles: references, or tags and digests of the project's own remote
     #[arg(value_name = "REF", num_args = 0..=2)]
@@ -223,7 +227,11 @@ fn whole(session: &Session<'_>, reference: Reference) -> Result<Reference, CliEr
 
 /// Opens a bundle that must be there.
 pub(crate) async fn find(context: Context<'_>, reference: &Reference) -> Result<Bundle, CliError> {
-    open(context, &version_of(reference)?).await?.ok_or_else(|| CliError::no_bundle(reference))
+    match open(context, &version_of(reference)?).await {
+        Ok(bundle) => bundle.ok_or_else(|| CliError::no_bundle(reference)),
+        Err(error) if error.is_of_another_kind() => Err(CliError::from(error).about(reference)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Two bundles as the sides of a comparison in which only the new one has changed.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
+use crate::cli::kept_settings::tell_only_kept;
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, shown};
 use crate::environment::{
@@ -118,6 +119,10 @@ impl Report for EnvironmentsReport {
 }
 
 impl Report for SwitchReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let verb = if self.dry_run { "Would switch" } else { "Switched" };
         writeln!(out, "{verb} to {}", self.environment.as_deref().unwrap_or("no environment"))?;
@@ -203,6 +208,9 @@ fn switch_to(
         }
         session.tell_lost_comments(&config);
         session.tell_of_pin(project, &config);
+    }
+    if !to.storage.as_ref().is_none_or(|store| store.provider.is_empty()) {
+        tell_only_kept(session, "storage.provider");
     }
     let remote =
         |config: &Config| Some(Reference::without_version(config.registry_ref.as_ref()?).to_string());

@@ -29,6 +29,9 @@ use crate::transfer::{Parts, copy_to_archive, export_files};
 /// Without a REF it is the bundle of the project's own remote.
 #[derive(Debug, Args)]
 #[command(allow_missing_positional = true)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle export seir.tar\n\
+\x20 modelops-bundle export v1.0.0 files.tar --files")]
 pub(crate) struct ExportArgs {
     /// The bundle: a reference, or a tag or digest of the project's own remote
     #[arg(value_name = "REF")]
@@ -84,6 +87,10 @@ enum Format {
 }
 
 impl Report for ExportReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let verb = if self.dry_run { "Would export" } else { "Exported" };
         let parts = match self.blobs {

@@ -22,6 +22,8 @@ use crate::workspace::Workspace;
 /// opened and cancelled); and about what makes some things faster or possible at all. Leaves nothing behind, unless --write is
 /// given. Ends with the exit code of the first thing that fails and is needed.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle health registry.example/team/seir")]
 pub(crate) struct HealthArgs {
     /// The place: a reference, without it the project's own remote
     #[arg(value_name = "REF")]
@@ -67,7 +69,9 @@ struct CheckReport {
 
 impl Report for HealthReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        for CheckReport { check, verdict, reason, hint, .. } in &self.checks {
+        // What a folder does not have is not worth a line.
+        let checks = self.checks.iter().filter(|check| self.requests > 0 || check.verdict != "skipped");
+        for CheckReport { check, verdict, reason, hint, .. } in checks {
             writeln!(out, "{verdict:<7}  {check:<9}  {}", shown(reason))?;
             if let Some(hint) = hint {
                 writeln!(out, "{:20}{}", "", shown(hint))?;

@@ -11,12 +11,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::diff::find;
-use super::init::{Entered, make_project};
-use super::pull::{Incoming, PullReport, plan_into, pull_into};
+use super::init::{Entered, make_project, prepare_stand_in};
+use super::pull::{Incoming, PullReport, foresee, pull_into};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{DEFAULT_TAG, Session, absolute, configured, understand};
+use crate::cli::session::{DEFAULT_TAG, Session, absolute, configured, refuse_archive, understand};
 use crate::cli::subject::one_bundle;
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::leftovers::{Among, NewFolder};
@@ -33,6 +33,9 @@ use crate::workspace::Workspace;
 /// Checks every byte of the bundle before it changes anything. Without --to the bundle goes to the project's own remote;
 /// the tag there is the one that --to names, else the archive's. It stays as it is where it names another bundle.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle import seir.tar --to registry.example/team/seir\n\
+\x20 modelops-bundle import seir.tar --dest seir")]
 pub(crate) struct ImportArgs {
     /// The archive; as `oci-archive:FILE:TAG` where it holds several bundles
     #[arg(value_name = "FILE")]
@@ -86,6 +89,10 @@ struct UploadedReport {
 }
 
 impl Report for ImportReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.changed {
             let verb = if self.dry_run { "Would import" } else { "Imported" };
@@ -154,7 +161,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
 
 /// The archive that is meant, and the version in it if one is named.
 fn archive_place(session: &Session<'_>, text: &str) -> Result<Reference, CliError> {
-    let reference = if text.starts_with("oci-archive:") {
+    let reference = if text.starts_with("oci-archive:") || text.starts_with("oci:") {
         text.parse()?
     } else {
         Reference { place: Place::Archive { file: text.to_owned() }, tag: None, digest: None }
@@ -181,10 +188,7 @@ fn target(
             (configured(&workspace)?.without_version(), Some(workspace.config.default_tag))
         }
     };
-    if let Place::Archive { .. } = reference.place {
-        return Err(CliError::new(Exit::Usage, "an archive is not copied into")
-            .hint("write one with `modelops-bundle export`"));
-    }
+    refuse_archive(&reference)?;
     if reference.digest.is_some() {
         return Err(CliError::new(Exit::Usage, "a bundle has its digest wherever it goes")
             .hint("leave out the part from `@` on"));
@@ -218,15 +222,16 @@ async fn into_folder(
             let entered = make_project(session, folder, &incoming.reference)?;
             pull_into(session, context, entered, incoming).await
         }
-        (Some(entered), Execution::DryRun) => {
-            Ok(plan_into(session, context, &entered.workspace, incoming)?.0)
-        }
+        (Some(entered), Execution::DryRun) => foresee(session, context, &entered.workspace, incoming).await,
         (None, Execution::DryRun) => {
             // An empty one stands for a folder that is not there, and goes when the command ends.
             let stand_in = NewFolder::make(&std::env::temp_dir(), Among::OtherFiles)?;
+            if !folder.exists() {
+                prepare_stand_in(stand_in.path(), folder)?;
+            }
             let folder = if folder.exists() { folder } else { stand_in.path() };
             let workspace = Workspace::load(Project::imagine(folder)?)?;
-            Ok(plan_into(session, context, &workspace, incoming)?.0)
+            foresee(session, context, &workspace, incoming).await
         }
     }
 }

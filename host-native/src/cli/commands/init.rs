@@ -10,10 +10,11 @@ use clap::Args;
 use etcetera::BaseStrategy as _;
 use serde::Serialize;
 
-use crate::cli::args::LayoutArg;
+use crate::cli::args::{Execution, LayoutArg};
 use crate::cli::error::{CliError, Exit};
+use crate::cli::kept_settings::tell_only_kept;
 use crate::cli::session::{Session, absolute};
-use crate::cli::ui::Report;
+use crate::cli::ui::{Report, shown};
 use crate::environment::{Environment, EnvironmentName, Environments, pin, pinned, place_of_project, switch};
 use crate::project::cache_key::make_cache_key;
 use crate::project::folder::{PROJECT_FOLDER, is_project};
@@ -30,6 +31,10 @@ use crate::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
 /// asked for. Without --ref the remote is in the registry of the environment, called as the folder is; where there is no
 /// environment, it is an OCI image layout in the user's data folder, which needs no server.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle init --ref registry.example/team/seir\n\
+\x20 modelops-bundle init --ref oci:/srv/bundles/seir --layout files\n\
+\x20 modelops-bundle init --dry-run")]
 pub(crate) struct InitArgs {
     /// The folder; the current one by default
     #[arg(value_name = "DIR")]
@@ -49,6 +54,9 @@ pub(crate) struct InitArgs {
     /// The size from which a file goes to external storage, in bytes or with K, M or G
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     threshold: Option<u64>,
+    /// Show what would be made, and make nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 /// The document of `init`.
@@ -63,15 +71,31 @@ struct InitReport {
     tag: String,
     /// Whether the folder was a project before.
     existed: bool,
-    /// Whether `.gitignore` was created or changed.
+    /// Whether `.gitignore` was, or would be, created or changed.
     gitignore_changed: bool,
+    /// Whether nothing was made or changed.
+    dry_run: bool,
 }
 
 impl Report for InitReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let what = if self.existed { "Project" } else { "New project" };
-        writeln!(out, "{what} in {}", self.root.display())?;
-        writeln!(out, "Remote {}, tag {}", self.reference, self.tag)
+        let what = match (self.existed, self.dry_run) {
+            (true, _) => "Project",
+            (false, false) => "New project",
+            (false, true) => "Would make a project",
+        };
+        let root = self.root.display().to_string();
+        writeln!(out, "{what} in {}", shown(&root))?;
+        writeln!(out, "Remote {}, tag {}", shown(&self.reference), self.tag)?;
+        match (self.gitignore_changed, self.dry_run) {
+            (false, _) => Ok(()),
+            (true, false) => writeln!(out, "Added `.modelops-bundle/` to {GITIGNORE}"),
+            (true, true) => writeln!(out, "Would add `.modelops-bundle/` to {GITIGNORE}"),
+        }
     }
 }
 
@@ -86,7 +110,15 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     if !existed && reference.is_none() {
         Home::find(&known, None, None, namespace.as_ref())?;
     }
-    let (new, _lock, workspace) = create(session, &folder)?;
+    let execution = Execution::of(args.dry_run);
+    // Held to the end, where anything is to be changed.
+    let (new, _lock, workspace) = match execution {
+        Execution::Apply => {
+            let (new, lock, workspace) = create(session, &folder)?;
+            (Some(new), Some(lock), workspace)
+        }
+        Execution::DryRun => (None, None, to_be(&folder)?),
+    };
     let mut config = workspace.config;
     let place = match (reference, &config.registry_ref) {
         (Some(reference), _) => Some(reference),
@@ -95,15 +127,25 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
             let project = &workspace.project;
             let home = Home::find(&known, pinned(project)?, remote.as_ref(), namespace.as_ref())?;
             let namespace = namespace.as_ref().or(known.namespace.as_ref());
-            Some(home.take_in(&mut config, project, namespace)?)
+            Some(home.take_in(&mut config, project, namespace, execution)?)
         }
     };
     settle(&mut config, place, tag.as_ref(), args)?;
-    config.write(&workspace.project)?;
-    session.tell_lost_comments(&config);
-    session.tell_of_pin(&workspace.project, &config);
-    let gitignore_changed = ignore_in_git(session, workspace.project.root())?;
-    new.keep()?;
+    let gitignore_changed = match execution {
+        Execution::Apply => {
+            config.write(&workspace.project)?;
+            session.tell_lost_comments(&config);
+            session.tell_of_pin(&workspace.project, &config);
+            ignore_in_git(session, workspace.project.root())?
+        }
+        Execution::DryRun => !ignores_project_folder(workspace.project.root()).unwrap_or_default(),
+    };
+    if args.threshold.is_some() {
+        tell_only_kept(session, "storage.threshold_bytes");
+    }
+    if let Some(new) = new {
+        new.keep()?;
+    }
     let remote = config.registry_ref.as_ref().map(Reference::without_version);
     session.ui.report(&InitReport {
         root: workspace.project.root().to_owned(),
@@ -111,6 +153,7 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
         tag: config.default_tag.to_string(),
         existed,
         gitignore_changed,
+        dry_run: args.dry_run,
     })
 }
 
@@ -149,6 +192,13 @@ impl Entered {
             && new.keep()? == Birth::Now
         {
             session.ui.note(format_args!("new project in {}", self.workspace.root().display()));
+            let remote = self.workspace.config.registry_ref.as_ref().map(|remote| &remote.place);
+            if let Some(Place::Archive { .. }) = remote {
+                session.ui.note(
+                    "its remote is the archive, which is only read: name another one before you push, with \
+                     `modelops-bundle config set registry_ref REF`",
+                );
+            }
         }
         Ok(())
     }
@@ -159,6 +209,25 @@ fn create(session: &Session<'_>, folder: &Path) -> Result<(NewProject, ProjectLo
     make_cache_key();
     let workspace = session.recovered(&lock)?;
     Ok((new, lock, workspace))
+}
+
+/// Writes into `stand_in`, which stands for the new `folder` on a dry run, what making that a project would write.
+pub(super) fn prepare_stand_in(stand_in: &Path, folder: &Path) -> Result<(), CliError> {
+    let root = Project::to_be(folder).map_err(|error| cannot_create(folder, &error))?;
+    if !ignores_project_folder(root.root()).unwrap_or_default() {
+        fs::write(stand_in.join(GITIGNORE), GENERATED_GITIGNORE)?;
+    }
+    Ok(())
+}
+
+/// The project that `folder` is or would be, without a lock.
+fn to_be(folder: &Path) -> Result<Workspace, CliError> {
+    Ok(Workspace::load(Project::to_be(folder).map_err(|error| cannot_create(folder, &error))?)?)
+}
+
+fn cannot_create(folder: &Path, error: &io::Error) -> CliError {
+    CliError::new(Exit::Failure, format_args!("cannot create {}: {error}", folder.display()))
+        .hint("name a folder, or one to be made, in a place that you may write to")
 }
 
 pub(super) fn parse_remote(text: &str, cwd: &Path) -> Result<Reference, CliError> {
@@ -231,6 +300,7 @@ impl<'a> Home<'a> {
         config: &mut Config,
         project: &Project,
         namespace: Option<&Namespace>,
+        execution: Execution,
     ) -> Result<Reference, CliError> {
         let place = match &self.registry {
             Some(registry) => place_of_project(registry, namespace, project)?,
@@ -239,7 +309,9 @@ impl<'a> Home<'a> {
         if let Some((name, environment)) = &self.environment {
             config.set_value("registry_ref", place.to_string().into())?;
             switch(config, project, None, environment, namespace)?;
-            pin(project, name)?;
+            if execution == Execution::Apply {
+                pin(project, name)?;
+            }
         }
         Ok(place)
     }

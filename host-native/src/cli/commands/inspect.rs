@@ -30,6 +30,10 @@ const LISTED: usize = 20;
 /// Without a REF it is the bundle of the project's own remote, and what a push of the project as it is now would add to
 /// it; nothing is sent.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle inspect\n\
+\x20 modelops-bundle inspect v1.0.0 --files\n\
+\x20 modelops-bundle inspect seir.tar --verify")]
 pub(crate) struct InspectArgs {
     /// The bundle: a reference, a tag or digest of the project's own remote, a FILE.tar or the folder of an OCI layout
     #[arg(value_name = "REF")]
@@ -272,8 +276,9 @@ impl BundleReport {
         writeln!(out, "  files    {}, {}", self.file_count, bytes(self.size))?;
         write!(out, "  stored   {}", self.stored)?;
         match self.ratio {
-            Some(ratio) => writeln!(out, ", {:.1} % of the files", ratio * 100.0)?,
-            None => writeln!(out)?,
+            Some(ratio) if ratio <= 1.0 => writeln!(out, ", {:.1} % of the files", ratio * 100.0)?,
+            // What describes small files is more than they are.
+            Some(_) | None => writeln!(out)?,
         }
         if let Some(packs) = &self.packs {
             packs.write_text(out, limit)?;

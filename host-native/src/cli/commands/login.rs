@@ -6,6 +6,7 @@ use bundle_core::reference::{Place, Reference};
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, shown};
@@ -22,6 +23,9 @@ const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 /// The password is asked for, or read from standard input; it is never an argument. It is checked with the registry, and
 /// kept where Docker keeps it: with the credential helper that is configured, or else in Docker's configuration file.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle login registry.example -u researcher\n\
+\x20 modelops-bundle login registry.example -u ci --password-stdin < secret")]
 pub(crate) struct LoginArgs {
     /// The registry, as HOST or HOST:PORT
     #[arg(value_name = "HOST", value_parser = named_registry)]
@@ -32,6 +36,9 @@ pub(crate) struct LoginArgs {
     /// Read the password, or a token in its place, from standard input
     #[arg(long)]
     password_stdin: bool,
+    /// Check the credentials, and keep nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 #[derive(Serialize)]
@@ -42,7 +49,10 @@ struct LoginReport {
     checked: bool,
     /// The other host that was told the credentials, where the registry names one.
     token_server: Option<String>,
+    /// Where they are, or would be, kept.
     stored: Stored,
+    /// Whether nothing was kept.
+    dry_run: bool,
 }
 
 /// Where credentials are.
@@ -74,12 +84,18 @@ impl std::fmt::Display for Stored {
 }
 
 impl Report for LoginReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "Logged in to {} as {}", self.host, shown(&self.user))?;
+        let verb = if self.dry_run { "Would log in" } else { "Logged in" };
+        writeln!(out, "{verb} to {} as {}", self.host, shown(&self.user))?;
         if let Some(token_server) = &self.token_server {
             writeln!(out, "  checked by its token server, {token_server}")?;
         }
-        writeln!(out, "  kept {}", self.stored)
+        let verb = if self.dry_run { "would be kept" } else { "kept" };
+        writeln!(out, "  {verb} {}", self.stored)
     }
 }
 
@@ -111,17 +127,28 @@ pub(crate) fn run(session: &Session<'_>, args: &LoginArgs) -> Result<(), CliErro
         Some(token) => Credentials::IdentityToken { user: user.clone(), token },
         None => given,
     };
-    let kept = runtime.block_on(session.credentials().save(&server, &kept))?;
-    if let Kept::File(path) = &kept {
+    let execution = Execution::of(args.dry_run);
+    let kept = match execution {
+        Execution::Apply => runtime.block_on(session.credentials().save(&server, &kept))?,
+        Execution::DryRun => session.credentials().place(&server)?,
+    };
+    if execution == Execution::Apply
+        && let Kept::File(path) = &kept
+    {
         session.ui.warning(format_args!(
             "the secret is kept as plain text in {}, where whoever can read that file can read it; \
              a credential helper (`credsStore` in that file) keeps it better",
             path.display()
         ));
     }
-    let report =
-        LoginReport { host: host.to_owned(), user, checked: is_checked, token_server, stored: kept.into() };
-    session.ui.report(&report)
+    session.ui.report(&LoginReport {
+        host: host.to_owned(),
+        user,
+        checked: is_checked,
+        token_server,
+        stored: kept.into(),
+        dry_run: args.dry_run,
+    })
 }
 
 /// All of standard input but the line's end.
@@ -176,10 +203,9 @@ pub(crate) fn named_registry(text: &str) -> Result<NamedRegistry, String> {
     let host = if host == "index.docker.io" { "docker.io" } else { host };
     // Whatever makes a reference with a repository is a host.
     match format!("{host}/x").parse::<Reference>().map(|reference| reference.place) {
-        Ok(Place::Repository { name, .. }) if name == "x" => Ok(NamedRegistry {
-            host: host.to_owned(),
-            left_out: (!matches!(path, "" | "v1" | "v2")).then(|| path.to_owned()),
-        }),
+        Ok(Place::Repository { host, name }) if name == "x" => {
+            Ok(NamedRegistry { host, left_out: (!matches!(path, "" | "v1" | "v2")).then(|| path.to_owned()) })
+        }
         _ if text.starts_with("http://") => {
             Err("a registry is named HOST or HOST:PORT; one without TLS is spoken to with --plain-http"
                 .to_owned())

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::args::Execution;
 use crate::cli::commands::login::{NamedRegistry, Stored, named_registry};
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
@@ -19,6 +20,9 @@ pub(crate) struct LogoutArgs {
     /// The registry, as HOST or HOST:PORT
     #[arg(value_name = "HOST", value_parser = named_registry)]
     host: NamedRegistry,
+    /// Show what would be forgotten, and forget nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 #[derive(Serialize)]
@@ -28,22 +32,34 @@ struct LogoutReport {
     removed: Vec<Stored>,
     /// Where there still are some, which are not ours to remove.
     left: Vec<String>,
+    /// Whether nothing was forgotten.
+    dry_run: bool,
 }
 
 impl Report for LogoutReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.removed.is_empty() {
             return writeln!(out, "There was no login to {}", self.host);
         }
-        writeln!(out, "Logged out of {}", self.host)?;
-        self.removed.iter().try_for_each(|place| writeln!(out, "  was kept {place}"))
+        let (verb, kept) =
+            if self.dry_run { ("Would log out", "is kept") } else { ("Logged out", "was kept") };
+        writeln!(out, "{verb} of {}", self.host)?;
+        self.removed.iter().try_for_each(|place| writeln!(out, "  {kept} {place}"))
     }
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &LogoutArgs) -> Result<(), CliError> {
     let host = args.host.noted(session);
     let server = Server::new(host, "");
-    let forgotten = session.runtime()?.block_on(session.credentials().forget(&server))?;
+    let (store, runtime) = (session.credentials(), session.runtime()?);
+    let forgotten = match Execution::of(args.dry_run) {
+        Execution::Apply => runtime.block_on(store.forget(&server))?,
+        Execution::DryRun => runtime.block_on(store.would_forget(&server))?,
+    };
     let mut left: Vec<String> = forgotten.left.iter().map(|path| path.display().to_string()).collect();
     if forgotten.in_environment {
         left.push("the environment".to_owned());
@@ -52,5 +68,5 @@ pub(crate) fn run(session: &Session<'_>, args: &LogoutArgs) -> Result<(), CliErr
         session.ui.warning(format_args!("{place} still has credentials for {host}"));
     }
     let removed = forgotten.removed.into_iter().map(Stored::from).collect();
-    session.ui.report(&LogoutReport { host: host.to_owned(), removed, left })
+    session.ui.report(&LogoutReport { host: host.to_owned(), removed, left, dry_run: args.dry_run })
 }

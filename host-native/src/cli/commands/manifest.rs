@@ -25,6 +25,9 @@ const LISTED: usize = 20;
 ///
 /// Newest first; tags of one bundle stand together. Costs one request a tag, and several run at the same time.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle manifest\n\
+\x20 modelops-bundle manifest registry.example/team/seir --full")]
 pub(crate) struct ManifestArgs {
     /// The place, or one bundle: a reference, or a tag or digest of the project's own remote
     #[arg(value_name = "REF")]

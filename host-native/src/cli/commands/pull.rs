@@ -1,6 +1,5 @@
 //! `pull`: makes the project equal to the remote's bundle.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
@@ -21,6 +20,7 @@ use crate::project::Project;
 use crate::project::folder::FindError;
 use crate::pull::{PreparedPull, PullError, Pulled, apply, prepare};
 use crate::scan::Untracked;
+use crate::transfer::{Downloaded, forecast};
 use crate::workspace::Workspace;
 
 /// Make the project equal to the remote's bundle
@@ -28,6 +28,10 @@ use crate::workspace::Workspace;
 /// All or nothing: where the project has changes that the pull would undo, it lists them and changes nothing. With a
 /// REF in a folder that is in no project, makes it one.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle pull\n\
+\x20 modelops-bundle pull registry.example/team/seir:v1.0.0\n\
+\x20 modelops-bundle pull :latest --dry-run")]
 pub(crate) struct PullArgs {
     /// The bundle: a reference, or a tag or digest of the project's own remote
     #[arg(value_name = "REF")]
@@ -78,7 +82,17 @@ struct DownloadedReport {
     bytes: u64,
 }
 
+impl From<Downloaded> for DownloadedReport {
+    fn from(Downloaded { files, blobs, bytes }: Downloaded) -> Self {
+        Self { files, blobs, bytes }
+    }
+}
+
 impl Report for PullReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (wrote, deleted) =
             if self.dry_run { ("would write", "would delete") } else { ("wrote", "deleted") };
@@ -125,10 +139,12 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
     };
     let incoming = Incoming { reference, bundle, mode };
     let report = match (entered, Execution::of(args.dry_run)) {
-        (Some(entered), Execution::DryRun) => plan_into(session, context, &entered.workspace, incoming)?.0,
+        (Some(entered), Execution::DryRun) => {
+            runtime.block_on(foresee(session, context, &entered.workspace, incoming))?
+        }
         (None, Execution::DryRun) => {
             let workspace = Workspace::load(Project::imagine(&session.cwd)?)?;
-            plan_into(session, context, &workspace, incoming)?.0
+            runtime.block_on(foresee(session, context, &workspace, incoming))?
         }
         (Some(entered), Execution::Apply) => {
             runtime.block_on(pull_into(session, context, entered, incoming))?
@@ -181,6 +197,23 @@ pub(super) fn plan_into(
     Ok((report, prepared))
 }
 
+/// What pulling would do, in the figures that it would then report.
+pub(super) async fn foresee(
+    session: &Session<'_>,
+    context: Context<'_>,
+    workspace: &Workspace,
+    incoming: Incoming,
+) -> Result<PullReport, CliError> {
+    // What is known of packs is used, and nothing kept.
+    let context = context.with_cache(&workspace.project);
+    let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
+    let PreparedPull { plan, bundle, .. } = &prepared;
+    report.downloaded =
+        forecast(context, &workspace.project, bundle, plan).await.map_err(PullError::from)?.into();
+    report.requests = context.remote.requests();
+    Ok(report)
+}
+
 /// The project that the user is in; none where one is to be made.
 fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<Entered>, CliError> {
     match Project::find(&session.cwd) {
@@ -195,21 +228,11 @@ fn planned(reference: &Reference, prepared: &PreparedPull) -> PullReport {
     // What is written is some of the bundle's files, in their order.
     let mut writes = plan.write.iter().peekable();
     let is_left = |path: &&BundlePath| writes.next_if_eq(path).is_none() && scan.files.at(path).is_none();
-    let fetched = || plan.sources.iter().filter(|source| source.local.is_none());
-    let digests: BTreeSet<Digest> = fetched().map(|source| source.digest).collect();
-    let mut files = bundle.files().iter();
-    let mut is_fetched = |path: &&BundlePath| {
-        files.find(|file| file.path == **path).is_some_and(|file| digests.contains(&file.digest))
-    };
     PullReport {
         reference: reference.to_string(),
         digest: bundle.digest,
         tree: bundle.index_view.tree,
-        downloaded: DownloadedReport {
-            files: plan.write.iter().filter(&mut is_fetched).count() as u64,
-            blobs: fetched().count() as u64,
-            bytes: fetched().map(|source| source.size).sum(),
-        },
+        downloaded: Downloaded::default().into(),
         written: plan.write.iter().map(ToString::to_string).collect(),
         deleted: plan.delete.iter().map(ToString::to_string).collect(),
         left_deleted: bundle
@@ -225,7 +248,6 @@ fn planned(reference: &Reference, prepared: &PreparedPull) -> PullReport {
 }
 
 fn done(report: &mut PullReport, pulled: &Pulled) {
-    let sum = pulled.downloaded;
-    report.downloaded = DownloadedReport { files: sum.files, blobs: sum.blobs, bytes: sum.bytes };
+    report.downloaded = pulled.downloaded.into();
     report.dry_run = false;
 }

@@ -15,12 +15,13 @@ use serde::Serialize;
 use crate::bundle::Bundle;
 use crate::cli::args::{BumpArg, Execution};
 use crate::cli::error::{CliError, Exit, settle_places, two_places};
-use crate::cli::session::{Session, configured, look};
+use crate::cli::kept_settings::tell_passed_over;
+use crate::cli::session::{Session, configured, look, refuse_archive};
 use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::clock::creation_time;
 use crate::push::{
-    Destination, Force, PlannedVersion, PreparedPush, Pushed, UploadRecord, apply, find_highest,
-    look_and_pack, open_destination, plan_version, prepare,
+    Destination, Estimate, Force, PlannedVersion, PreparedPush, Pushed, UploadRecord, apply, check, estimate,
+    find_highest, look_and_pack, open_destination, plan_version, prepare,
 };
 use crate::scan::Untracked;
 
@@ -32,6 +33,10 @@ const WARNED_NAMES: usize = 10;
 /// Sends what the remote lacks, then moves the tag, if it still names what it named when the push began. Files that
 /// were deleted here are dropped there.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle push\n\
+\x20 modelops-bundle push --tag v1.0.0 --tag latest\n\
+\x20 modelops-bundle push --bump auto --dry-run")]
 pub(crate) struct PushArgs {
     /// The tag to push to, once or several times; the project's default tag otherwise
     #[arg(short, long = "tag", value_name = "TAG")]
@@ -98,6 +103,10 @@ struct UploadedReport {
 }
 
 impl Report for PushReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let tags = self.tags.join(", ");
         if !self.changed {
@@ -119,6 +128,9 @@ impl Report for PushReport {
 
 impl std::fmt::Display for UploadedReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.blobs == 0 {
+            return f.write_str("everything is there already");
+        }
         write!(
             f,
             "{} in {}, {}",
@@ -132,6 +144,7 @@ impl std::fmt::Display for UploadedReport {
 pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError> {
     let ((lock, mut workspace), core) = session.core_beside(|| session.locked_workspace("push"))?;
     let reference = configured(&workspace)?;
+    refuse_archive(&reference)?;
     if let Some(pinned) =
         session.pinned(&workspace.project, &workspace.config).filter(|pinned| !pinned.agrees)
     {
@@ -191,11 +204,20 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
             }
         };
         let prepared = prepare(context, &workspace, &reference, destination, found)?;
-        warn_of_what_is_undone(session, &prepared, force);
+        check(context, &prepared, force)?;
+        warn_of_what_is_undone(session, &prepared);
         tell_lost(session, &prepared);
         warn_of_names(session, &prepared);
         warn_of_layout(session, &prepared);
+        if prepared.plan.changed {
+            tell_passed_over(session, &workspace.config, &prepared.scan.files);
+        }
         let mut report = planned(&reference.without_version().to_string(), &prepared);
+        if execution == Execution::DryRun {
+            let Estimate { blobs, stored, .. } = estimate(context, lock.project(), &prepared).await?;
+            let files = if blobs == 0 { 0 } else { prepared.plan.upload.len() };
+            report.uploaded = UploadedReport { files, blobs, bytes: stored };
+        }
         if execution == Execution::Apply {
             let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
             session.warn_of_late_tags(&pushed.late);
@@ -253,9 +275,9 @@ fn published(
 }
 
 /// A project that has never agreed with its remote replaces it; its user should know what.
-fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>, force: Force) {
+fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>) {
     let plan = &prepared.plan;
-    if plan.overwrite.is_empty() || (plan.needs_force && force == Force::No) {
+    if plan.overwrite.is_empty() {
         return;
     }
     let before =

@@ -23,6 +23,9 @@ use crate::scan::select_tracked;
 /// They stay on disk unless --rm is given; the next push drops them from the bundle. Arguments are those of `add`: globs
 /// may be quoted, and `!` leaves out.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle remove data/old.csv\n\
+\x20 modelops-bundle remove '**/*.tmp' --rm --dry-run")]
 pub(crate) struct RemoveArgs {
     /// Files, folders and globs
     #[arg(value_name = "PATH", required = true)]
@@ -47,6 +50,10 @@ struct RemoveReport {
 }
 
 impl Report for RemoveReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let verb = match (self.dry_run, self.deleted_from_disk) {
             (false, false) => "no longer tracking",
@@ -55,7 +62,8 @@ impl Report for RemoveReport {
             (true, true) => "would delete",
         };
         list(out, verb, &self.removed)?;
-        writeln!(out, "{} removed", counted(self.removed.len(), "file"))
+        let removed = if self.dry_run { "would be removed" } else { "removed" };
+        writeln!(out, "{} {removed}", counted(self.removed.len(), "file"))
     }
 }
 
@@ -67,11 +75,11 @@ pub(crate) fn run(session: &Session<'_>, args: &RemoveArgs) -> Result<(), CliErr
             .paths(selection.unmatched)
             .hint("see what is tracked with `modelops-bundle status --files`; nothing was changed"));
     }
+    let mut parents = Parents::new(workspace.root())?;
+    if args.rm {
+        check_folders(&mut parents, &selection.paths)?;
+    }
     if Execution::of(args.dry_run) == Execution::Apply {
-        let mut parents = Parents::new(workspace.root())?;
-        if args.rm {
-            check_folders(&mut parents, &selection.paths)?;
-        }
         let removed: BTreeSet<_> = selection.paths.iter().collect();
         let kept: Vec<_> = workspace.tracked.iter().filter(|path| !removed.contains(path)).cloned().collect();
         write_tracked(&workspace.project, &kept.into_iter().collect())?;

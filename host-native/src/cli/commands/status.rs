@@ -17,6 +17,7 @@ use crate::cli::error::{CliError, settle_places, two_places};
 use crate::cli::session::{Session, configured, look_at_readable, version_of};
 use crate::cli::ui::{Report, counted, shown};
 use crate::environment::Pinned;
+use crate::project::State;
 use crate::remote::{RemoteError, RemoteErrorKind};
 use crate::scan::{RefusalReason, Scan};
 use crate::threads::start;
@@ -25,11 +26,18 @@ use crate::workspace::Workspace;
 /// As many unchanged paths are named, not only counted.
 const NAMED_UNCHANGED: usize = 10;
 
+/// As many changes are listed where nobody asked for all of them.
+const LISTED: usize = 50;
+
 /// Show what differs between the project and its remote
 ///
 /// Compares the files on disk with the remote's bundle and with what both last agreed on. An unreachable remote is
 /// named, and the comparison is then with what was last agreed on.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle status\n\
+\x20 modelops-bundle status --files --details\n\
+\x20 modelops-bundle status --offline --json")]
 pub(crate) struct StatusArgs {
     /// List every tracked file, unchanged ones too
     #[arg(long)]
@@ -74,7 +82,7 @@ impl RemoteState {
             Self::Offline => "not asked",
             Self::Unreachable => "unreachable",
             Self::AuthFailed => "auth failed",
-            Self::UnknownError => "unknown error",
+            Self::UnknownError => "cannot be used",
         }
     }
 }
@@ -140,6 +148,9 @@ struct RemoteReport {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// With what the project is compared where that is not the remote's bundle.
+    #[serde(skip)]
+    stand_in: Option<String>,
 }
 
 /// One path that cannot be read.
@@ -197,11 +208,18 @@ impl Report for StatusReport<'_> {
         if let Some(hint) = &self.remote.hint {
             writeln!(out, "  hint: {}", shown(hint))?;
         }
+        if let Some(stand_in) = &self.remote.stand_in {
+            writeln!(out, "  compared with {}", shown(stand_in))?;
+        }
         if !self.changes.is_empty() {
             writeln!(out, "\nChanges:")?;
         }
-        for change in &self.changes {
+        let listed = if self.shows.unchanged.is_empty() && !self.shows.details { LISTED } else { usize::MAX };
+        for change in self.changes.iter().take(listed) {
             change.write_text(out, self.shows.details)?;
+        }
+        if let Some(more) = self.changes.len().checked_sub(listed).filter(|more| *more > 0) {
+            writeln!(out, "  and {more} more: see --files")?;
         }
         if !self.unreadable.is_empty() {
             writeln!(out, "\nCannot be read, and so not compared; a push or a pull would refuse:")?;
@@ -360,19 +378,39 @@ fn weigh(
                 digest: Some(bundle.digest),
                 message: None,
                 hint: None,
+                stand_in: None,
             };
             return (remote, bundle.index_view.files, Sizes::Known);
         }
-        Some(Ok(None)) => {
-            let remote = RemoteReport { state: RemoteState::Empty, digest: None, message: None, hint: None };
-            return (remote, ByPath::default(), Sizes::Known);
-        }
+        // Nobody has deleted anything where nothing was pushed.
+        Some(Ok(None)) => (RemoteState::Empty, None),
         Some(Err(error)) => (state_of(&error), Some(CliError::from(error))),
         None => (RemoteState::Offline, None),
     };
     let message = error.as_ref().map(|error| error.message().to_owned());
-    let hint = error.as_ref().and_then(CliError::hint_text).map(str::to_owned);
-    (RemoteReport { state, digest: None, message, hint }, last_agreed(workspace, found), Sizes::Unknown)
+    let hint = match state {
+        RemoteState::Empty => {
+            Some("there is no bundle of this tag there: `modelops-bundle push` makes it".to_owned())
+        }
+        _ => error.and_then(CliError::into_hint),
+    };
+    let remote = RemoteReport { state, digest: None, message, hint, stand_in: last_synced(workspace) };
+    (remote, last_agreed(workspace, found), Sizes::Unknown)
+}
+
+/// The bundle that the project was last made equal to, or was sent as, in words.
+fn last_synced(workspace: &Workspace) -> Option<String> {
+    let State { last_pull_digest, last_push_digest, synced_ref, .. } = &workspace.state;
+    let digest = match (last_push_digest, last_pull_digest) {
+        (Some(push), Some(pull)) if push != pull => None,
+        (push, pull) => push.or(*pull),
+    };
+    if workspace.state.last_synced.is_empty() {
+        return None;
+    }
+    let place = synced_ref.as_ref().map(|last| format!(", {last}")).unwrap_or_default();
+    let short = digest.map(|digest| format!(", {}", digest.short())).unwrap_or_default();
+    Some(format!("what was last pushed or pulled{place}{short}"))
 }
 
 fn state_of(error: &OpenError) -> RemoteState {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::bundle::{Context, OpenedManifest, open_manifest};
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
-use crate::cli::session::{Session, version_of, wanted_bundle};
+use crate::cli::session::{Session, refuse_archive, version_of, wanted_bundle};
 use crate::cli::ui::Report;
 use crate::remote::Intent;
 use crate::transfer::{Shown, TagError, check_tag, move_tag, tag_digest};
@@ -22,6 +22,9 @@ use crate::transfer::{Shown, TagError, check_tag, move_tag, tag_digest};
 /// Nothing is sent but the manifest. A tag that names another bundle is moved, but not a published version (`1.2.3`), nor
 /// what names an image or another artifact: that needs --force. All of them are looked at before the first one is written.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle tag v1.0.0 stable approved\n\
+\x20 modelops-bundle tag @sha256:DIGEST keep")]
 pub(crate) struct TagArgs {
     /// The bundle: a reference, or a tag or digest of the project's own remote
     #[arg(value_name = "REF")]
@@ -67,6 +70,10 @@ struct NamedReport {
 }
 
 impl Report for TagReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         for NamedReport { tag, before, changed } in &self.tags {
             match (changed, before) {
@@ -85,6 +92,7 @@ pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError>
     // A whole reference needs no project.
     let workspace = session.workspace().ok();
     let reference = wanted_bundle(session, Some(&args.reference), workspace.as_ref())?;
+    refuse_archive(&reference)?;
     let mut names = Vec::new();
     for name in &args.names {
         let name: Tag = name.strip_prefix(':').unwrap_or(name).parse()?;

@@ -305,6 +305,10 @@ impl Remote for Registry {
         self.delete_manifest(which).boxed()
     }
 
+    fn deletion(&self) -> BoxFuture<'_, Result<Deletion, RemoteError>> {
+        self.try_deletion().boxed()
+    }
+
     fn tags(&self) -> BoxFuture<'_, Result<Vec<Tag>, RemoteError>> {
         self.list_tags().boxed()
     }

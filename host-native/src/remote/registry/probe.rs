@@ -10,7 +10,7 @@ use super::Registry;
 use super::address::is_loopback;
 use super::call::{Call, text};
 use super::upload;
-use crate::remote::{RemoteError, Version};
+use crate::remote::{Deletion, RemoteError, Version};
 
 /// What a registry says when it is asked whether it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,24 @@ impl Registry {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let unique = format!("{}-{}", now.as_nanos(), std::process::id());
         self.deletes(Digest::of(unique.as_bytes())).await
+    }
+
+    /// What the registry deletes at a time, asked with a tag, and then a digest, that nothing has.
+    pub(super) async fn try_deletion(&self) -> Result<Deletion, RemoteError> {
+        // Nothing has the digest of a text that is made up here and now, nor a tag that is made of it.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let absent = Digest::of(format!("{}-{}", now.as_nanos(), std::process::id()).as_bytes());
+        let Ok(tag) = format!("absent-{}", absent.short()).parse() else {
+            return Ok(Deletion::OnlyManifests);
+        };
+        match self.delete_manifest(&Version::Tag(tag)).await {
+            Ok(Deletion::Done) | Err(RemoteError::Missing { .. }) => Ok(Deletion::Done),
+            Ok(Deletion::OnlyManifests) => match self.delete_manifest(&Version::Digest(absent)).await {
+                Ok(_) | Err(RemoteError::Missing { .. }) => Ok(Deletion::OnlyManifests),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the registry deletes manifests, asked with the digest of one that is not there.

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use bundle_core::path::BundlePath;
+use fast_glob::ErrorKind;
 
 use super::SelectError;
 use crate::project::disk_path::{DiskPathError, HERE, Place, resolve_argument, to_disk, with_slashes};
@@ -32,6 +33,17 @@ struct Argument {
     text: String,
     role: Role,
     has_matched: bool,
+    /// Whether one of its files is not ignored.
+    has_kept: bool,
+}
+
+/// What a file is that an argument may speak of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Match {
+    /// One to be tracked.
+    Kept,
+    /// One that rules ignore.
+    Ignored,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +83,7 @@ impl Arguments {
                 parsed.areas.extend(Some(place.as_str().to_owned()).filter(|_| role == Role::Takes));
                 parsed.places.entry(place.as_str().to_owned()).or_default().push(at);
             }
-            parsed.all.push(Argument { text: text.to_owned(), role, has_matched: false });
+            parsed.all.push(Argument { text: text.to_owned(), role, has_matched: false, has_kept: false });
         }
         match parsed.all.first() {
             Some(first) if parsed.all.iter().all(|argument| argument.role == Role::LeavesOut) => {
@@ -82,12 +94,13 @@ impl Arguments {
     }
 
     /// Whether the file at `path` is taken, and not left out; every argument that speaks of it has then matched.
-    pub(super) fn mean(&mut self, path: &str) -> bool {
+    pub(super) fn mean(&mut self, path: &str, found: Match) -> bool {
         let Self { all, places, globs, .. } = self;
         let (mut is_taken, mut is_left_out) = (false, false);
         let mut hear = |at: usize| {
             let Some(argument) = all.get_mut(at) else { return };
             argument.has_matched = true;
+            argument.has_kept |= found == Match::Kept;
             match argument.role {
                 Role::Takes => is_taken = true,
                 Role::LeavesOut => is_left_out = true,
@@ -128,6 +141,13 @@ impl Arguments {
         self.globs.is_empty() && self.places.len() == files.len()
     }
 
+    /// The globs that matched ignored files alone.
+    pub(super) fn ignored_globs(&self) -> Vec<String> {
+        let globs = self.globs.iter().filter_map(|(_, at)| self.all.get(*at));
+        let ignored = globs.filter(|one| one.role == Role::Takes && one.has_matched && !one.has_kept);
+        ignored.map(|argument| argument.text.clone()).collect()
+    }
+
     /// The arguments that nothing was found for.
     pub(super) fn unmatched(self) -> Vec<String> {
         self.all.into_iter().filter(|argument| !argument.has_matched).map(|argument| argument.text).collect()
@@ -144,13 +164,24 @@ fn resolve(root: &Path, cwd: &Path, path: &str, argument: &str) -> Result<Place,
         .map_err(|source| SelectError::Path { argument: argument.to_owned(), source })
 }
 
+/// What is wrong with a glob.
+fn fault_of_glob(error: &fast_glob::Error) -> String {
+    match error.kind {
+        ErrorKind::UnclosedBrace => "its `{` has no `}`",
+        ErrorKind::UnclosedBracket => "its `[` has no `]`",
+        ErrorKind::TrailingBackslash => "the `\\` at its end has nothing behind it",
+        _ => return error.to_string(),
+    }
+    .to_owned()
+}
+
 /// Makes a glob that is relative to `cwd` one that is relative to the project; the folder outside of which it matches
 /// nothing comes first.
 fn glob_in_project(root: &Path, cwd: &Path, argument: &str) -> Result<(String, String), SelectError> {
     let glob = with_slashes(argument, HERE);
     fast_glob::validate(&*glob).map_err(|source| SelectError::Glob {
         argument: argument.to_owned(),
-        fault: format!("{source:?}"),
+        fault: fault_of_glob(&source),
     })?;
     // The folders before the first special character are a path like any other, and may hold `..`.
     let special = glob.find(SPECIAL).into_iter().chain(glob.find('\\')).min().unwrap_or(glob.len());

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use bundle_core::chunk::ChunkHash;
-use bundle_core::pack::{Run, StoredChunk, extend_runs};
+use bundle_core::compression::CompressionError;
+use bundle_core::pack::{PackWriter, Run, StoredChunk, extend_runs};
 use bundle_core::placement::PackLimits;
 
 use super::read::{self, Chunk};
@@ -17,10 +18,12 @@ pub(crate) struct NewChunks {
     pub(crate) packs: u64,
     /// Their bytes, raw.
     pub(crate) raw: u64,
-    /// Their bytes as packs would have them; tables are not counted.
+    /// The bytes of those packs, with their tables.
     pub(crate) stored: u64,
-    /// Bytes and chunks of the last of those packs.
-    open: (u64, u32),
+    /// The last of them, which has no table yet.
+    open: Option<PackWriter>,
+    /// The layer of what was added last.
+    layer: usize,
 }
 
 impl NewChunks {
@@ -29,19 +32,31 @@ impl NewChunks {
         self.hashes.len() as u64
     }
 
-    fn add(&mut self, chunk: &StoredChunk, limits: PackLimits) {
+    fn add(&mut self, layer: usize, chunk: &StoredChunk, limits: PackLimits) -> Result<(), CompressionError> {
         if !self.hashes.insert(chunk.hash) {
-            return;
+            return Ok(());
         }
-        let (bytes, chunks) = self.open;
         let stored = chunk.bytes.len() as u64;
-        if chunks == 0 || !limits.have_room(bytes, chunks, stored) {
-            self.packs += 1;
-            self.open = (0, 0);
+        let has_room = |pack: &PackWriter| limits.have_room(pack.stored(), pack.chunks(), stored);
+        if layer != self.layer || self.open.as_ref().is_some_and(|pack| !has_room(pack)) {
+            self.close()?;
+            self.layer = layer;
         }
-        self.open = (self.open.0 + stored, self.open.1 + 1);
+        let open = self.open.get_or_insert_with(|| {
+            self.packs += 1;
+            PackWriter::default()
+        });
+        open.add(chunk);
         self.raw += u64::from(chunk.raw);
         self.stored += stored;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), CompressionError> {
+        if let Some(pack) = self.open.take() {
+            self.stored += pack.finish()?.stored_table.len() as u64;
+        }
+        Ok(())
     }
 }
 
@@ -52,17 +67,20 @@ pub(crate) fn measure_files(
     new: &mut NewChunks,
 ) -> Result<Vec<Vec<Run>>, PackingError> {
     let mut held = vec![Vec::new(); files.len()];
-    // As every packing, it begins with a pack of its own.
-    new.open = (0, 0);
     read::in_segments(files, base.known, &|_| (), |segment| {
         for chunk in segment.chunks {
             match (chunk, held.get_mut(segment.file)) {
                 (Chunk::Known(place), Some(runs)) => extend_runs(runs, place),
                 (Chunk::Known(_), None) => {}
-                (Chunk::New(chunk), _) => new.add(&chunk, base.limits),
+                (Chunk::New(chunk), _) => {
+                    let layer = files.get(segment.file).map_or(0, |file| file.layer);
+                    new.add(layer, &chunk, base.limits)?;
+                }
             }
         }
         Ok(())
     })?;
+    // As every packing, the next one begins with a pack of its own.
+    new.close()?;
     Ok(held)
 }

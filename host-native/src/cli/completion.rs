@@ -360,9 +360,12 @@ fn without_helpers() -> Environment {
     let docker = environment.docker_folder.iter().map(|folder| folder.join("config.json"));
     let podman = environment.podman_folders.iter().map(|folder| folder.join("containers").join("auth.json"));
     let mut files = environment.auth_file.iter().cloned().chain(docker).chain(podman);
-    if files.any(|file| names_a_helper(&file)) {
+    if environment.auth_config.as_deref().is_some_and(mentions_a_helper)
+        || files.any(|file| names_a_helper(&file))
+    {
         return Environment {
             user: environment.user,
+            python: environment.python,
             password: environment.password,
             registry: environment.registry,
             ..Environment::default()
@@ -371,12 +374,16 @@ fn without_helpers() -> Environment {
     environment
 }
 
+fn mentions_a_helper(text: &str) -> bool {
+    text.contains("credsStore") || text.contains("credHelpers")
+}
+
 /// Whether a file of credentials may lead to a helper; one that cannot be read might.
 fn names_a_helper(file: &Path) -> bool {
     match file.metadata() {
         Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_AUTH_FILE => {
             std::fs::read_to_string(file)
-                .map_or(true, |text| text.contains("credsStore") || text.contains("credHelpers"))
+                .map_or(true, |text| mentions_a_helper(&text))
         }
         Ok(_) => true,
         Err(_) => false,

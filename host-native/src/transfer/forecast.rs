@@ -14,10 +14,11 @@ use rayon::prelude::*;
 use super::download::{Wanted, older_files};
 use super::tables::{Tables, look_at_tables};
 use super::unpacking::{Assembled, Older, packs_of};
-use super::{DownloadError, Downloaded, blocking};
+use super::{DownloadError, Downloaded};
 use crate::bundle::{Bundle, Context};
 use crate::project::Project;
 use crate::scan::open_found;
+use crate::threads::engine;
 
 /// What carrying out `plan` would bring. In layout `packed`, asks for tables of packs, keeps none of them, and reads the older
 /// files of the project that have chunks of what would come.
@@ -57,7 +58,7 @@ async fn of_chunks(
     let assembled = |files: &Vec<Wanted<'_>>| Assembled::of(bundle, &files.first()?.file.path);
     let files: Vec<Assembled<'_>> = absent.iter().filter_map(assembled).collect();
     let tables = look_at_tables(context, &bundle.index_view.placement.packs, &packs_of(&files)).await?;
-    let held = blocking(|| chunks_of(&older_files(project, plan, &files)));
+    let held = engine(|_| Ok::<_, DownloadError>(chunks_of(&older_files(project, plan, &files))))?;
     // By pack, in the order of the chunks in it.
     let mut lacking: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     let mut sum = Downloaded { bytes: tables.fetched, ..Downloaded::default() };

@@ -36,6 +36,7 @@ use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store, Trap};
 
+use crate::remote::error::is_obeyed;
 use crate::whole_file::{self, Links};
 
 /// The longest file of a component that is read, in bytes: the embedded one has less than a MiB.
@@ -512,7 +513,7 @@ pub enum CallError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// The function refuses what it was given: its error, as JSON.
-    #[error("the core refuses it: {0}")]
+    #[error("the core refuses it: {}", in_plain_json(.0))]
     Refused(Value),
     /// No interface exports such a function.
     #[error("the core has no function `{}`, only {}", name.escape_debug(), known.join(", "))]
@@ -522,6 +523,19 @@ pub enum CallError {
         /// The names that there are.
         known: Vec<String>,
     },
+}
+
+/// JSON that stays so on a terminal: what that would obey is escaped as JSON has it.
+fn in_plain_json(value: &Value) -> String {
+    let mut plain = String::new();
+    for c in value.to_string().chars() {
+        match is_obeyed(c) {
+            // All of them lie in the plane of four digits.
+            true => plain.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => plain.push(c),
+        }
+    }
+    plain
 }
 
 impl Core {

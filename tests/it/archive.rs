@@ -165,8 +165,13 @@ fn goes_through_a_file_to_a_registry_and_into_a_folder() {
     // An archive is a remote that is only read.
     pulled.write("new", "new");
     let _ = pulled.run(&["add", "new"]).success();
-    let output = pulled.run(&["push"]).code(1);
-    assert!(output.stderr().contains("`export`"), "{output}");
+    for refused in
+        [&["push"][..], &["push", "--bump", "auto"], &["tag", "latest", "x"], &["delete", "latest"]]
+    {
+        let output = pulled.run(refused).code(2);
+        let words = "is an archive, which is written as a whole and then only read";
+        assert!(output.stderr().contains(words) && output.stderr().contains("export"), "{output}");
+    }
 }
 
 #[test]

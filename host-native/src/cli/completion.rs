@@ -382,8 +382,7 @@ fn mentions_a_helper(text: &str) -> bool {
 fn names_a_helper(file: &Path) -> bool {
     match file.metadata() {
         Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_AUTH_FILE => {
-            std::fs::read_to_string(file)
-                .map_or(true, |text| mentions_a_helper(&text))
+            std::fs::read_to_string(file).map_or(true, |text| mentions_a_helper(&text))
         }
         Ok(_) => true,
         Err(_) => false,

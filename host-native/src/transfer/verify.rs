@@ -125,7 +125,8 @@ impl FaultKind {
 impl Fault {
     fn of_blob(what: String, error: &RemoteError, paths: Vec<BundlePath>) -> Self {
         let kind = if is_missing(error) { FaultKind::Missing } else { FaultKind::Damaged };
-        Self { kind, what, message: with_causes(error), paths }
+        let message = without_subject(&with_causes(error), &what).to_owned();
+        Self { kind, what, message, paths }
     }
 
     /// What the error that ended the opening of a document says about it; the error itself where that is no fault of
@@ -296,6 +297,16 @@ fn is_damage(error: &OpenError) -> bool {
         ),
         OpenError::NotABundle { .. } | OpenError::Remote(_) => false,
         OpenError::Resolve(error) => !matches!(error, ResolveError::Core(_)),
+    }
+}
+
+/// What a message says of `what`, such as `blob sha256:…`, where it begins with that or with another noun for the same
+/// digest: it is shown behind it.
+fn without_subject<'a>(message: &'a str, what: &str) -> &'a str {
+    let name = what.rsplit(' ').next().unwrap_or(what);
+    match message.split_once(&format!("{name} ")) {
+        Some((noun, rest)) if !noun.trim_end().contains(' ') => rest,
+        _ => message,
     }
 }
 

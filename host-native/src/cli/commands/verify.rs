@@ -122,9 +122,7 @@ impl Report for VerifyReport {
 
 impl FaultReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        // A message often begins with what it is about.
-        let message = self.message.strip_prefix(&*self.what).map_or(&*self.message, str::trim_start);
-        writeln!(out, "{}: {}: {}", self.kind, shown(&self.what), shown(message))?;
+        writeln!(out, "{}: {}: {}", self.kind, shown(&self.what), shown(&self.message))?;
         for path in self.paths.iter().take(NAMED_PATHS) {
             writeln!(out, "  {}", shown(path))?;
         }

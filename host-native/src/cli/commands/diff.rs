@@ -10,11 +10,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::status::{ChangeReport, FileReport, Sizes, change_reports};
-use crate::bundle::{Bundle, Context, open};
+use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::CliError;
 use crate::cli::session::{DEFAULT_TAG, Session, absolute, configured, look, understand, version_of};
 use crate::cli::subject::only_bundle;
 use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
+use crate::component::answers::ManifestError;
 use crate::patch::{Side, patches};
 use crate::scan::Untracked;
 
@@ -229,7 +230,9 @@ fn whole(session: &Session<'_>, reference: Reference) -> Result<Reference, CliEr
 pub(crate) async fn find(context: Context<'_>, reference: &Reference) -> Result<Bundle, CliError> {
     match open(context, &version_of(reference)?).await {
         Ok(bundle) => bundle.ok_or_else(|| CliError::no_bundle(reference)),
-        Err(error) if error.is_of_another_kind() => Err(CliError::from(error).about(reference)),
+        Err(error @ OpenError::Manifest(ManifestError::NotABundle(_))) => {
+            Err(CliError::from(error).about(reference))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -42,12 +42,14 @@ fn run() -> Result<()> {
     let component = ComponentEncoder::default().validate(true).module(&module)?.encode()?;
     println!("cargo::rustc-env=CONTRACT={}", prove_pure(&component)?);
 
-    let mut config = config();
-    // Naming the target, even when it is the host, asks for code that any processor of its kind runs.
-    config.target(&variable("TARGET")?)?;
-    let precompiled = wasmtime::Engine::new(&config)?.precompile_component(&component)?;
+    for (space, name) in [(AddressSpace::Ample, "ample.cwasm"), (AddressSpace::Scarce, "scarce.cwasm")] {
+        let mut config = config(space);
+        // Naming the target, even when it is the host, asks for code that any processor of its kind runs.
+        config.target(&variable("TARGET")?)?;
+        let precompiled = wasmtime::Engine::new(&config)?.precompile_component(&component)?;
+        fs::write(out_dir.join(name), precompiled)?;
+    }
     fs::write(out_dir.join("core.wasm"), component)?;
-    fs::write(out_dir.join("core.cwasm"), precompiled)?;
     Ok(())
 }
 

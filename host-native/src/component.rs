@@ -30,6 +30,7 @@ use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::Tag;
 use bundle_core::snapshot::{ByPath, File};
 use bundle_core::version::{Version, VersionDecision, VersionFacts};
+use modelops_bundle_component::{AddressSpace, config, precompiled};
 use serde_json::Value;
 use thiserror::Error;
 use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem};
@@ -87,11 +88,12 @@ impl Core {
         if let Some(core) = CORE.get() {
             return Ok(core.clone());
         }
-        let engine = Engine::new(&modelops_bundle_component::config()).map_err(LoadError::engine)?;
+        let space = address_space();
+        let engine = Engine::new(&config(space)).map_err(LoadError::engine)?;
         // SAFETY: the bytes come from the build script, which compiled them with this very version of the runtime;
         // nobody else can have written them.
         #[expect(unsafe_code, reason = "compiled code has to be believed")]
-        let component = unsafe { Component::deserialize(&engine, modelops_bundle_component::PRECOMPILED) };
+        let component = unsafe { Component::deserialize(&engine, precompiled(space)) };
         let component = component.map_err(LoadError::engine)?;
         let core = Self::from_component(component, None)?;
         Ok(CORE.get_or_init(|| core).clone())
@@ -111,7 +113,7 @@ impl Core {
 
     /// The core in `bytes`, which hold a component; it is compiled here and now.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
-        let engine = Engine::new(&modelops_bundle_component::config()).map_err(LoadError::engine)?;
+        let engine = Engine::new(&config(address_space())).map_err(LoadError::engine)?;
         let component = Component::from_binary(&engine, bytes)
             .map_err(|source| LoadError::NoComponent { source: source.into() })?;
         Self::from_component(component, Some(Digest::of(bytes)))
@@ -145,6 +147,25 @@ impl Core {
 
     fn engine(&self) -> &Engine {
         self.component.engine()
+    }
+}
+
+/// With less address space than this, in bytes, a component takes no more than it needs: several run at the same time, and
+/// each would take more than 4 GiB.
+const AMPLE_BYTES: u64 = 64 << 30;
+
+/// The most address space that this process may have, in bytes, where the system limits it (`ulimit -v`).
+pub fn address_space_limit() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::As).current;
+    #[cfg(not(unix))]
+    return None;
+}
+
+fn address_space() -> AddressSpace {
+    match address_space_limit() {
+        Some(limit) if limit < AMPLE_BYTES => AddressSpace::Scarce,
+        _ => AddressSpace::Ample,
     }
 }
 

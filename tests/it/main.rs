@@ -34,6 +34,7 @@ mod json_documents;
 mod odd_file_systems;
 #[cfg(target_os = "linux")]
 mod own_files;
+mod limits;
 mod packed;
 mod packed_hostile;
 mod peculiar_registries;

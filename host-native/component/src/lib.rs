@@ -8,7 +8,12 @@ include!("config.rs");
 pub static WASM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/core.wasm"));
 
 /// [`WASM`], compiled ahead of time under [`config`].
-pub static PRECOMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/core.cwasm"));
+pub fn precompiled(space: AddressSpace) -> &'static [u8] {
+    match space {
+        AddressSpace::Ample => include_bytes!(concat!(env!("OUT_DIR"), "/ample.cwasm")),
+        AddressSpace::Scarce => include_bytes!(concat!(env!("OUT_DIR"), "/scarce.cwasm")),
+    }
+}
 
 /// Name and version of the contract that the component fulfils, as `modelops:bundle@1.0.0`.
 pub const CONTRACT: &str = env!("CONTRACT");

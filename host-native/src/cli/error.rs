@@ -671,8 +671,14 @@ impl From<TlsFileError> for CliError {
 
 impl From<CoreError> for CliError {
     fn from(error: CoreError) -> Self {
-        Self::of(Exit::Failure, &error)
-            .hint("this is a fault of the component: compare `modelops-bundle core info`")
+        let hint = match (&error, component::address_space_limit()) {
+            (CoreError::Stopped { .. }, Some(limit)) => format!(
+                "this process may have {} of address space (`ulimit -v`): allow more, or none at all",
+                bytes(limit)
+            ),
+            _ => "this is a fault of the component: compare `modelops-bundle core info`".to_owned(),
+        };
+        Self::of(Exit::Failure, &error).hint(hint)
     }
 }
 
@@ -680,7 +686,7 @@ impl From<component::LoadError> for CliError {
     fn from(error: component::LoadError) -> Self {
         let hint = match &error {
             component::LoadError::Engine { .. } => {
-                "this system does not let the program run compiled components"
+                "this system does not let the program run compiled components; where `ulimit -v` is set, allow more"
             }
             component::LoadError::Contract { .. }
             | component::LoadError::Imports { .. }
@@ -965,6 +971,15 @@ impl From<ThreadError> for CliError {
 }
 
 impl CliError {
+    /// All was done that was asked for, and then standard output could not be written.
+    pub(crate) fn unprinted(error: &io::Error) -> Self {
+        Self::new(
+            Exit::Failure,
+            format_args!("the command is done, but its result cannot be written to standard output: {error}"),
+        )
+        .hint("what it changed stays changed: see `modelops-bundle status`; give its output another place")
+    }
+
     /// Nothing is of that name.
     pub(crate) fn no_bundle(reference: &Reference) -> Self {
         let place = reference.without_version();

@@ -90,7 +90,7 @@ impl Ui {
                 .and_then(|()| writeln!(out)),
         }
         .and_then(|()| out.flush())
-        .or_else(|error| closed_is_fine(error).map_err(CliError::from))
+        .or_else(|error| closed_is_fine(error).map_err(|error| CliError::unprinted(&error)))
     }
 
     /// Prints text or bytes that are a result as they are.
@@ -98,7 +98,7 @@ impl Ui {
         let mut out = io::stdout().lock();
         out.write_all(content)
             .and_then(|()| out.flush())
-            .or_else(|error| closed_is_fine(error).map_err(CliError::from))
+            .or_else(|error| closed_is_fine(error).map_err(|error| CliError::unprinted(&error)))
     }
 
     /// Says what goes on.
@@ -150,8 +150,13 @@ impl Ui {
             Format::Json if error.is_reported => {}
             Format::Json => {
                 let mut out = io::stdout().lock();
-                let _ = serde_json::to_writer_pretty(&mut out, &error.document()).map_err(io::Error::from);
-                let _ = writeln!(out);
+                let printed = serde_json::to_writer_pretty(&mut out, &error.document())
+                    .map_err(io::Error::from)
+                    .and_then(|()| writeln!(out));
+                // Whoever reads documents does not get this one, as on a full disk: then a person is told.
+                if printed.is_err() {
+                    let _ = write!(io::stderr(), "{error}");
+                }
             }
         }
     }

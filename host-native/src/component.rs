@@ -40,9 +40,6 @@ use wasmtime::{Engine, Store, Trap};
 use crate::remote::error::is_obeyed;
 use crate::whole_file::{self, Links};
 
-/// The longest file of a component that is read, in bytes: the embedded one has less than a MiB.
-pub const MAX_FILE_BYTES: u64 = 64 << 20;
-
 use answers::{
     FactsError, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError, VersionError,
 };
@@ -50,6 +47,9 @@ use convert::{PackedSides, Texts};
 use generated::CorePre;
 pub use json::InputError;
 use signature::NamedTypes;
+
+/// The longest file of a component that is read, in bytes: the embedded one has less than a MiB.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
 
 mod generated {
     wasmtime::component::bindgen!({

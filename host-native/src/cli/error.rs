@@ -1435,9 +1435,7 @@ impl From<ConfigError> for CliError {
         let hint = match &error {
             ConfigError::Reference { source, .. } => format!("{}, in that file", reference_hint(source)),
             ConfigError::Read { .. } | ConfigError::Write { .. } => "check its permissions".to_owned(),
-            ConfigError::Key { .. } | ConfigError::TooLong { .. } | ConfigError::Yaml { .. } => {
-                "mend the file by hand".to_owned()
-            }
+            ConfigError::Key { .. } | ConfigError::Yaml { .. } => "mend the file by hand".to_owned(),
         };
         Self::of(Exit::Failure, &error).hint(hint)
     }

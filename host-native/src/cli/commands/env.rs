@@ -209,7 +209,8 @@ fn switch_to(
         session.tell_lost_comments(&config);
         session.tell_of_pin(project, &config);
     }
-    if !to.storage.as_ref().is_none_or(|store| store.provider.is_empty()) {
+    let store = to.and_then(|to| to.storage.as_ref());
+    if store.is_some_and(|store| !store.provider.is_empty()) {
         tell_only_kept(session, "storage.provider");
     }
     let remote =

@@ -1,5 +1,6 @@
 //! `init`: makes a folder a project.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 

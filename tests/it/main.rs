@@ -32,9 +32,9 @@ mod ignore;
 mod interop;
 mod json_documents;
 mod odd_file_systems;
+mod limits;
 #[cfg(target_os = "linux")]
 mod own_files;
-mod limits;
 mod packed;
 mod packed_hostile;
 mod peculiar_registries;

@@ -1,4 +1,6 @@
 //! Every command ends, from every place and to every place, however many transfers are asked for; and with few threads.
+
+#![expect(clippy::print_stdout, reason = "the table of cells is what these tests are read for")]
 #![cfg(unix)]
 
 use std::fs::{self, File};

@@ -317,11 +317,6 @@ impl CliError {
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
-
-    /// What to do next.
-    pub(crate) fn hint_text(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
 }
 
 impl From<ReferenceError> for CliError {

@@ -25,10 +25,10 @@ pub const MODEL_REGISTRY: &str = ".modelops-bundle/registry.yaml";
 
 /// A path that a bundle may hold.
 ///
-/// Relative, parts separated by `/`; no part is empty, `.` or `..`; no backslash, no drive letter, no control
-/// character; at most [`MAX_PATH_BYTES`]; outside [`RESERVED_FOLDERS`], but for [`MODEL_REGISTRY`]. Ordered by its bytes, the order in which
-/// an index, a diff and a tree digest go through files. A copy shares the text: a project of many files holds each path
-/// in several lists.
+/// Relative, parts separated by `/`; no part is empty, `.`, `..` or invisible; no backslash, no drive letter, no control
+/// character; at most [`MAX_PATH_BYTES`]; outside [`RESERVED_FOLDERS`] and of what some file system takes for them, but
+/// for [`MODEL_REGISTRY`]. Ordered by its bytes, the order in which an index, a diff and a tree digest go through files.
+/// A copy shares the text: a project of many files holds each path in several lists.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BundlePath(Arc<str>);
@@ -112,7 +112,7 @@ pub enum PathFault {
     /// It holds a backslash, which some systems take for a separator.
     #[error("it holds a backslash")]
     Backslash,
-    /// It holds a control character, or one that reorders text on a screen.
+    /// It holds a control character, or one that ends a line or reorders text on a screen.
     #[error("it holds a control character")]
     ControlCharacter,
     /// A part is `.`.
@@ -130,12 +130,18 @@ pub enum PathFault {
     /// It holds `//` or ends with a slash.
     #[error("a part of it is empty")]
     EmptyPart,
+    /// A part has nothing that can be seen, and is more than blanks.
+    #[error("a part of it has no visible character")]
+    Invisible,
     /// One part is longer than [`MAX_PART_BYTES`].
     #[error("a part of it is longer than {MAX_PART_BYTES} bytes")]
     PartTooLong,
     /// It lies in one of [`RESERVED_FOLDERS`], and is not [`MODEL_REGISTRY`].
     #[error("it lies in a folder that bundles keep out of (`.modelops-bundle`, `.git`)")]
     Reserved,
+    /// It lies in what some file system takes for one of [`RESERVED_FOLDERS`].
+    #[error("some systems take it for a folder that bundles keep out of (`.modelops-bundle`, `.git`)")]
+    TakenForReserved,
     /// It is longer than [`MAX_PATH_BYTES`].
     #[error("it is longer than {MAX_PATH_BYTES} bytes")]
     TooLong,
@@ -203,20 +209,78 @@ fn check_closely(text: &str) -> Result<(), PathFault> {
             "." => return Err(PathFault::DotPart),
             ".." => return Err(PathFault::DotDotPart),
             _ if part.len() > MAX_PART_BYTES => return Err(PathFault::PartTooLong),
+            _ if is_invisible(part) => return Err(PathFault::Invisible),
             _ => {}
         }
     }
-    // Folded, because on some file systems `.GIT` is `.git` (the lesson of CVE-2014-9390).
-    let top = text.split('/').next().unwrap_or_default();
-    if RESERVED_FOLDERS.iter().any(|reserved| top.eq_ignore_ascii_case(reserved)) && text != MODEL_REGISTRY {
+    let top = text.split_once('/').map_or(text, |(top, _)| top);
+    if text == MODEL_REGISTRY {
+        return Ok(());
+    }
+    // Upper case or lower, because on some file systems `.GIT` is `.git`.
+    if RESERVED_FOLDERS.iter().any(|reserved| top.eq_ignore_ascii_case(reserved)) {
         return Err(PathFault::Reserved);
     }
-    Ok(())
+    if is_taken_for_reserved(top) { Err(PathFault::TakenForReserved) } else { Ok(()) }
 }
 
-/// Control characters, and the directional ones that make a name look like another (Unicode UAX #9).
+/// Whether some file system takes the name `top` for one of [`RESERVED_FOLDERS`], as git asks with `core.protectHFS` and
+/// `core.protectNTFS` (CVE-2014-9390, CVE-2019-1352, CVE-2019-1353).
+///
+/// Upper and lower case may be one, zero-width characters be passed over, dots and blanks at the end be dropped, what
+/// follows a colon name a stream of the same entry, and a long name have a short one, such as `GIT~1`.
+fn is_taken_for_reserved(top: &str) -> bool {
+    let name = top.split(':').next().unwrap_or(top);
+    let seen = name.chars().filter(|c| !is_zero_width(*c));
+    let folded: String = seen.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    let folded = folded.trim_end_matches(['.', ' ']);
+    RESERVED_FOLDERS.iter().any(|reserved| folded == *reserved || is_short_for(folded, reserved))
+}
+
+/// Whether `name`, in lower case, may be the short name that NTFS and FAT give to `long`: six of its characters without
+/// the dot in front, and a number.
+fn is_short_for(name: &str, long: &str) -> bool {
+    let start: String = long.trim_start_matches('.').chars().take(6).collect();
+    let number = name.strip_prefix(&*start).and_then(|rest| rest.strip_prefix('~'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+/// Whether `part` shows nothing but blanks, and holds something else all the same.
+fn is_invisible(part: &str) -> bool {
+    part.chars().any(is_zero_width) && part.chars().all(|c| is_zero_width(c) || c.is_whitespace())
+}
+
+/// Control characters, those that end a line or a paragraph, and the directional ones that make a name look like another
+/// (Unicode UAX #9).
 fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Characters that take no room on a screen, which Unicode calls default-ignorable: file systems that fold names pass
+/// over some of them (HFS+, Apple TN1150) or all of them (ext4 and F2FS with casefold).
+fn is_zero_width(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 #[cfg(test)]
@@ -233,6 +297,22 @@ mod tests {
             "a b/c",
             "x/.git/config",
             "…",
+            ".github/x",
+            ".git-blame",
+            ".gitx.",
+            "git~",
+            "git~1x",
+            "git/x",
+            "a git~1",
+            "modelo~x/y",
+            ".modelops",
+            "می\u{200c}خواهم",
+            "👩\u{200d}🔬.png",
+            "\u{feff}marked",
+            "\u{200b}x/\u{feff}.git",
+            "\u{feff}.gitignore",
+            " ",
+            "a/\u{a0}",
             MODEL_REGISTRY,
         ] {
             assert_eq!(text.parse::<BundlePath>().unwrap().as_str(), text);
@@ -269,6 +349,31 @@ mod tests {
             (".Modelops-Bundle/registry.yaml", PathFault::Reserved),
             (".modelops-bundle/registry.yaml/x", PathFault::Reserved),
             (".modelops-bundle/models/registry.yaml", PathFault::Reserved),
+            (".git./config", PathFault::TakenForReserved),
+            (".git /config", PathFault::TakenForReserved),
+            (".git . ./config", PathFault::TakenForReserved),
+            ("git~1/config", PathFault::TakenForReserved),
+            ("GIT~12/config", PathFault::TakenForReserved),
+            ("git~1. :x/config", PathFault::TakenForReserved),
+            (".git::$INDEX_ALLOCATION/config", PathFault::TakenForReserved),
+            (".Git:stream", PathFault::TakenForReserved),
+            (".g\u{200c}it/config", PathFault::TakenForReserved),
+            ("\u{200d}.git\u{2060}/config", PathFault::TakenForReserved),
+            (".modelops-bundle./state.json", PathFault::TakenForReserved),
+            (".Modelops-Bundle ::$DATA", PathFault::TakenForReserved),
+            ("MODELO~1/config.yaml", PathFault::TakenForReserved),
+            (".modelop\u{17f}-bundle/config.yaml", PathFault::TakenForReserved),
+            ("\u{feff}.git/config", PathFault::TakenForReserved),
+            (".git\u{ad}/config", PathFault::TakenForReserved),
+            (".modelops\u{fe0f}-bundle/config.yaml", PathFault::TakenForReserved),
+            ("\u{200b}", PathFault::Invisible),
+            ("a/\u{200c}\u{200d}/b", PathFault::Invisible),
+            ("a/\u{2060}", PathFault::Invisible),
+            ("\u{feff}/b", PathFault::Invisible),
+            ("a/ \u{200b}\u{a0}", PathFault::Invisible),
+            ("a/\u{3164}", PathFault::Invisible),
+            ("a\u{2028}b", PathFault::ControlCharacter),
+            ("a\u{2029}b", PathFault::ControlCharacter),
             (&deep, PathFault::TooLong),
             (&long, PathFault::PartTooLong),
         ] {

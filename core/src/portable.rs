@@ -61,9 +61,6 @@ pub enum Unfitness {
     /// It, or a folder that it lies in, is spelled almost like another.
     #[error("where case or composed characters do not count, it is the same as `{0}`")]
     SameAs(String),
-    /// A part may be the short name that Windows gives to a folder that bundles keep out of.
-    #[error("`{0}` may be another folder's short name on Windows")]
-    ShortName(String),
     /// A part ends with a dot or a space, which Windows leaves out.
     #[error("Windows leaves out the dot or space at the end of `{0}`")]
     TrailingDotOrSpace(String),
@@ -95,9 +92,6 @@ fn unfit_on_windows(path: &BundlePath) -> Option<Unfitness> {
     {
         return Some(Unfitness::Character(c.into()));
     }
-    if is_short_name(path.parts().next()?) {
-        return path.parts().next().map(|part| Unfitness::ShortName(part.to_owned()));
-    }
     path.parts().find_map(|part| {
         if part.ends_with(['.', ' ']) {
             Some(Unfitness::TrailingDotOrSpace(part.to_owned()))
@@ -119,14 +113,6 @@ fn is_device(part: &str) -> bool {
         _ if matches!(number, "¹" | "²" | "³") => is_one_of(port, &["COM", "LPT"]),
         _ => is_one_of(name, &["CONIN$", "CONOUT$"]),
     }
-}
-
-/// `GIT~1` and the like, by which `.git` and `.modelops-bundle` can be reached too (the lesson of CVE-2019-1352).
-fn is_short_name(part: &str) -> bool {
-    let Some((name, number)) = part.split_once('~') else { return false };
-    ["GIT", "MODELO"].iter().any(|short| name.eq_ignore_ascii_case(short))
-        && !number.is_empty()
-        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Paths that differ from another, themselves or by a folder that they lie in, only in case or composition.
@@ -200,8 +186,9 @@ mod tests {
             ("file:stream", Unfitness::Character(':')),
             ("what?", Unfitness::Character('?')),
             ("a<b", Unfitness::Character('<')),
-            ("git~1/config", Unfitness::ShortName("git~1".into())),
-            ("MODELO~12/x", Unfitness::ShortName("MODELO~12".into())),
+            ("git~1x./config", Unfitness::TrailingDotOrSpace("git~1x.".into())),
+            ("x/.git /config", Unfitness::TrailingDotOrSpace(".git ".into())),
+            ("x/.git:stream", Unfitness::Character(':')),
         ] {
             assert_eq!(found(&[text], WINDOWS), [(text.to_owned(), reason)]);
             assert_eq!(found(&[text], FOLDED), []);
@@ -217,6 +204,8 @@ mod tests {
             "LPT",
             "conin",
             "x~1",
+            "x/git~1",
+            "progra~1/x",
             "naïve.txt",
             "COMé",
         ] {

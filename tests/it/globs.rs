@@ -161,6 +161,47 @@ fn names_that_no_bundle_can_hold_are_told() {
 }
 
 #[test]
+#[cfg(unix)]
+fn names_that_some_system_takes_for_others_are_told() {
+    let project = project();
+    let names = [
+        (".git./config", "keep out of"),
+        (".git /config", "keep out of"),
+        ("git~1/config", "keep out of"),
+        (".git:stream", "keep out of"),
+        (".g\u{200d}it", "keep out of"),
+        ("modelo~1", "keep out of"),
+        (".Modelops-Bundle./x", "keep out of"),
+        ("data/\u{200b}\u{feff}", "no visible character"),
+        ("data/ \u{2060}", "no visible character"),
+        ("data/a\u{2028}b", "control character"),
+        ("data/a\u{2029}", "control character"),
+    ];
+    let legal = [" ", ".gitx", "data/\u{200b}x", "data/git~1", "git~x", "\u{feff}marked", "x/.git./config"];
+    names.iter().map(|(name, _)| name).chain(&legal).for_each(|name| _ = project.write(name, *name));
+    for (name, words) in names {
+        let output = project.run(&["add", name]).code(2);
+        let line = output.stderr().lines().next().unwrap_or_default();
+        assert!(line.starts_with("error: ") && line.contains(words), "{name:?}: {output}");
+        assert!(output.stderr().contains("hint: "), "{name:?}: {output}");
+    }
+    assert!(!project.exists(".modelops-bundle/tracked.txt"));
+    let output = project.run(&["add", "."]).success();
+    assert!(output.stdout().contains(&format!("{} left out", names.len())), "{output}");
+    assert_eq!(
+        output.stderr().lines().filter(|line| line.starts_with("warning: ")).count(),
+        names.len(),
+        "{output}"
+    );
+    let _ = project.run(&["push"]).success();
+    let status = project.run(&["status", "--json"]).success().json();
+    assert_eq!(status["summary"], json!({"unchanged": legal.len() + 1}), "{status}");
+    let clone = crate::cmd_push_pull::clone_of(&project);
+    legal.iter().for_each(|name| assert_eq!(clone.read_text(name), *name));
+    names.iter().for_each(|(name, _)| assert!(!clone.exists(name), "{name:?}"));
+}
+
+#[test]
 fn a_shell_may_have_expanded_the_glob() {
     let project = project();
     let names: Vec<String> = (0..20_000).map(|at| format!("f{at:05}")).collect();

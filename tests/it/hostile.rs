@@ -102,6 +102,19 @@ fn paths_that_lead_out() {
         ".Modelops-bundle/registry.yaml",
         ".modelops-bundle/registry.yaml/deep",
         ".GIT/config",
+        ".git./config",
+        ".git  /hooks/post-checkout",
+        "Git~1/hooks/post-checkout",
+        ".git::$INDEX_ALLOCATION/config",
+        ".g\u{200c}it/config",
+        "\u{feff}.git/config",
+        ".modelops-bundle../state.json",
+        "MODELO~2/config.yaml",
+        ".modelops\u{2060}-bundle/config.yaml",
+        "data/\u{200b}",
+        "\u{feff} ",
+        "line\u{2028}separator",
+        "paragraph\u{2029}separator",
     ] {
         let index = index(&json!({path: entry(path, content)}));
         serve(&registry.client(), &index, &manifest(&index, &json!([layer(content)])), &[content]);

@@ -335,10 +335,10 @@ fn is_own_name(name: &str) -> bool {
     [STATE, TRACKED_FILE, FORMER_FILE].contains(&name)
 }
 
-/// Whether `path` is a plain name, or one and behind it a path below that.
+/// Whether `path` is a plain name, or one and behind it a path below that, which may be called as no file at the top may.
 fn is_staged_path(path: &str) -> bool {
     match path.split_once('/') {
-        Some((folder, below)) => is_plain_name(folder) && below.parse::<BundlePath>().is_ok(),
+        Some((folder, _)) => is_plain_name(folder) && path.parse::<BundlePath>().is_ok(),
         None => is_plain_name(path),
     }
 }

@@ -292,20 +292,48 @@ fn documents_that_lie_are_found_out() {
     assert_eq!(faults(&project), [(format!("table: table of the pack {pack}"), all)]);
 }
 
-#[test]
-fn a_table_that_lies_is_found_out() {
-    let project = pushed("packed");
-    let content = fs::read(blob(&project, &pack_of(&project))).unwrap();
+/// The table of a pack, open to every change.
+struct OpenTable {
+    text: Vec<u8>,
+    chunks: usize,
+}
+
+impl OpenTable {
+    /// What it has before its columns, and of each chunk: hash, offset, stored size, raw size, encoding.
+    const HEAD: usize = 12;
+    const WIDTHS: [usize; 5] = [32, 8, 4, 4, 1];
+
+    fn cell(&mut self, column: usize, chunk: usize) -> &mut [u8] {
+        let before: usize = Self::WIDTHS[..column].iter().sum();
+        let start = Self::HEAD + before * self.chunks + Self::WIDTHS[column] * chunk;
+        &mut self.text[start..start + Self::WIDTHS[column]]
+    }
+
+    fn add(&mut self, column: usize, chunk: usize, difference: i32) {
+        let cell = self.cell(column, chunk);
+        let number = i32::from_le_bytes(cell.try_into().unwrap()) + difference;
+        cell.copy_from_slice(&number.to_le_bytes());
+    }
+
+    /// Which of its chunks are stored as they are, or compressed.
+    fn encoded(&mut self, encoding: u8) -> Vec<usize> {
+        (0..self.chunks).filter(|at| *self.cell(4, *at) == [encoding]).collect()
+    }
+}
+
+/// Publishes the bundle with another table in its pack, and all that names that is right; says the new pack's digest.
+fn forge_table(project: &TestProject, change: impl FnOnce(&mut OpenTable, &mut Value)) -> String {
+    let content = fs::read(blob(project, &pack_of(project))).unwrap();
     let mut name = String::new();
-    forge(&project, |manifest, index| {
-        let pack = &mut index["packs"][0];
-        let frames = pack["toc"]["offset"].as_u64().unwrap() as usize;
-        let mut table = decompress_up_to(&content[frames..], 1 << 20).unwrap();
-        // The hash of the first chunk, behind magic and count.
-        table[12] ^= 1;
-        let table = Compressor::new().unwrap().compress(&table).unwrap();
+    forge(project, |manifest, index| {
+        let frames = index["packs"][0]["toc"]["offset"].as_u64().unwrap() as usize;
+        let chunks = index["packs"][0]["chunks"].as_u64().unwrap() as usize;
+        let mut table = OpenTable { text: decompress_up_to(&content[frames..], 1 << 20).unwrap(), chunks };
+        change(&mut table, index);
+        let table = Compressor::new().unwrap().compress(&table.text).unwrap();
         let content = [&content[..frames], &table].concat();
         name = Digest::of(&content).to_string();
+        let pack = &mut index["packs"][0];
         (pack["digest"], pack["size"]) = (json!(name), json!(content.len()));
         pack["toc"]["digest"] = json!(Digest::of(&table).to_string());
         pack["toc"]["size"] = json!(table.len());
@@ -313,7 +341,91 @@ fn a_table_that_lies_is_found_out() {
             (json!(name), json!(content.len()));
         vec![content]
     });
-    assert_eq!(faults(&project), [(format!("chunk: chunk 0 of the pack {name}"), json!(["a", "copy"]))]);
+    name
+}
+
+/// A project that has pushed what [`fill`] writes and a file that is compressed, in layout `packed`.
+fn pushed_with_text() -> TestProject {
+    let project = project();
+    let _ = project.run(&["init", "--layout", "packed"]).success();
+    project.write("text", "the same line again\n".repeat(500));
+    let _ = project.run(&["add", "text"]).success();
+    fill(&project);
+    project
+}
+
+#[test]
+fn a_chunk_hash_that_is_wrong_behind_right_files_is_found() {
+    let first = |_: &mut OpenTable| 0;
+    let middle = |table: &mut OpenTable| table.chunks / 2;
+    let compressed = |table: &mut OpenTable| table.encoded(1)[0];
+    let places: [(fn(&mut OpenTable) -> usize, Value); 3] =
+        [(first, json!(["a", "copy"])), (middle, json!(["data/large"])), (compressed, json!(["text"]))];
+    for (place, paths) in places {
+        let project = pushed_with_text();
+        let mut chunk = 0;
+        let pack = forge_table(&project, |table, _| {
+            chunk = place(table);
+            table.cell(0, chunk)[31] ^= 1;
+        });
+        assert_eq!(faults(&project), [(format!("chunk: chunk {chunk} of the pack {pack}"), paths)]);
+        // The files are right all the same.
+        let clone = TestProject::new();
+        let layout = format!("oci:{}", project.home().join("layout").display());
+        let _ = clone.run(&["pull", &layout]).success();
+        assert!(clone.read("data/large") == noise(1, 2_000_000) && clone.read_text("a") == "some text\n");
+    }
+}
+
+#[test]
+fn a_wrong_hash_is_found_also_where_no_file_needs_the_chunk() {
+    let project = pushed_with_text();
+    let mut chunk = 0;
+    let pack = forge_table(&project, |table, index| {
+        chunk = table.encoded(1)[0];
+        table.cell(0, chunk).fill(7);
+        index["files"].as_object_mut().unwrap().remove("text");
+    });
+    let expected = [
+        ("tree: tree digest".to_owned(), json!([])),
+        (format!("chunk: chunk {chunk} of the pack {pack}"), json!([])),
+    ];
+    assert_eq!(faults(&project), expected);
+}
+
+#[test]
+fn a_frame_whose_sizes_are_not_those_of_its_encoding_is_found() {
+    let all = json!(["a", "copy", "data/large", "run.sh", "text"]);
+    let more = |index: &mut Value, difference: i64| {
+        let raw = &mut index["packs"][0]["raw"];
+        *raw = json!(raw.as_i64().unwrap() + difference);
+    };
+    type Lie<'a> = &'a dyn Fn(&mut OpenTable, &mut Value);
+    let lies: [(&str, Lie<'_>); 5] = [
+        ("raw, and longer than stored", &|table, index| {
+            table.add(3, 0, 1);
+            more(index, 1);
+        }),
+        ("raw, and shorter than stored", &|table, index| {
+            let last = *table.encoded(0).last().unwrap();
+            table.add(3, last, -1);
+            more(index, -1);
+        }),
+        ("raw, by the length of another", &|table, _| {
+            table.add(3, 1, 1);
+            table.add(3, 2, -1);
+        }),
+        ("compressed, and called raw", &|table, _| {
+            let chunk = table.encoded(1)[0];
+            table.cell(4, chunk).fill(0);
+        }),
+        ("raw, and called compressed", &|table, _| table.cell(4, 0).fill(1)),
+    ];
+    for (what, lie) in lies {
+        let project = pushed_with_text();
+        let pack = forge_table(&project, lie);
+        assert_eq!(faults(&project), [(format!("table: table of the pack {pack}"), all.clone())], "{what}");
+    }
 }
 
 #[test]

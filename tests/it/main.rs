@@ -31,8 +31,8 @@ mod http_proxies;
 mod ignore;
 mod interop;
 mod json_documents;
-mod odd_file_systems;
 mod limits;
+mod odd_file_systems;
 #[cfg(target_os = "linux")]
 mod own_files;
 mod packed;

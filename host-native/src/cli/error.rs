@@ -1429,7 +1429,10 @@ impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         let hint = match &error {
             ConfigError::Reference { source, .. } => format!("{}, in that file", reference_hint(source)),
-            ConfigError::Read { .. } | ConfigError::Write { .. } => "check its permissions".to_owned(),
+            ConfigError::Read { .. } => {
+                "it has to be a regular file of settings that you may read".to_owned()
+            }
+            ConfigError::Write { .. } => "check its permissions".to_owned(),
             ConfigError::Key { .. } | ConfigError::Yaml { .. } => "mend the file by hand".to_owned(),
         };
         Self::of(Exit::Failure, &error).hint(hint)

@@ -216,7 +216,7 @@ fn create(session: &Session<'_>, folder: &Path) -> Result<(NewProject, ProjectLo
 pub(super) fn prepare_stand_in(stand_in: &Path, folder: &Path) -> Result<(), CliError> {
     let root = Project::to_be(folder).map_err(|error| cannot_create(folder, &error))?;
     if !ignores_project_folder(root.root()).unwrap_or_default() {
-        fs::write(stand_in.join(GITIGNORE), GENERATED_GITIGNORE)?;
+        std::fs::write(stand_in.join(GITIGNORE), GENERATED_GITIGNORE)?;
     }
     Ok(())
 }

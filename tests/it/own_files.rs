@@ -502,3 +502,25 @@ fn nothing_is_kept_that_the_table_does_not_name() {
     assert_eq!(unnamed(&world.home(Home::Layout), Home::Layout), Vec::<String>::new());
     assert_eq!(unnamed(&world.home(Home::User), Home::User), Vec::<String>::new());
 }
+
+#[test]
+fn a_list_of_a_layout_that_is_none_is_not_blamed_on_a_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World { top: folder.path().canonicalize().unwrap() };
+    world.write("project/nothing", "");
+    world.write("layout/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    let entry = r#"{"digest":"sha256:0","annotations":{"org.opencontainers.image.ref.name":"latest"}}"#;
+    let many = vec!["{}"; 200_001].join(",");
+    for list in [
+        "[]",
+        r#"{"manifests":"#,
+        &format!(r#"{{"manifests":[{entry}]}}"#),
+        &format!(r#"{{"manifests":[{many}]}}"#),
+    ] {
+        world.write("layout/index.json", list);
+        let output = world.run(&["manifest", "REF"]).code(1);
+        let words = output.stderr();
+        assert!(words.contains("index.json: ") && words.contains("hint: the layout is damaged"), "{output}");
+        assert!(!words.contains("requests") && !words.contains("registry"), "{output}");
+    }
+}

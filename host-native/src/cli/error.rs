@@ -467,6 +467,9 @@ impl From<RemoteError> for CliError {
             RemoteError::Archive { .. } => {
                 "the file is damaged, or no archive that `modelops-bundle export` wrote; nothing of it was used"
             }
+            RemoteError::Index { .. } => {
+                "the layout is damaged, or lists more than any does: copy it again from its source; nothing of it was used"
+            }
             RemoteError::NoArchive { .. } => "check the path",
             RemoteError::NotAFile { .. } => "name a file",
             RemoteError::TooLarge { .. } => "nothing of it was used",

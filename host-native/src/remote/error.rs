@@ -204,6 +204,12 @@ pub enum RemoteError {
         /// Which rule.
         fault: String,
     },
+    /// The list of a layout or an archive is none, or too long.
+    #[error("{}: {fault}", super::image_layout::INDEX_FILE)]
+    Index {
+        /// What is wrong with it.
+        fault: String,
+    },
     /// What lies between this machine and the host does not let requests through.
     #[error("cannot reach {host} through the proxy {proxy}")]
     Proxy {
@@ -385,6 +391,7 @@ impl RemoteError {
             Self::ChangedWhileRead { .. }
             | Self::DeletesOff { .. }
             | Self::Downgrade { .. }
+            | Self::Index { .. }
             | Self::Io { .. }
             | Self::NotAFile { .. }
             | Self::NotALayout { .. }

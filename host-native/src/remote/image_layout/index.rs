@@ -10,7 +10,7 @@ use bundle_core::reference::{Reference, Tag};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
-use super::{INDEX_FILE, text_field};
+use super::text_field;
 use crate::remote::RemoteError;
 use crate::remote::error::harmless;
 
@@ -52,10 +52,7 @@ impl Index {
 
     /// Reads the bytes of `index.json`.
     pub(in crate::remote) fn parse(content: &[u8]) -> Result<Self, RemoteError> {
-        let fault = |error: serde_json::Error| RemoteError::Protocol {
-            what: INDEX_FILE.to_owned(),
-            fault: harmless(&error.to_string()),
-        };
+        let fault = |error: serde_json::Error| RemoteError::Index { fault: harmless(&error.to_string()) };
         let mut reader = serde_json::Deserializer::from_slice(content);
         let index = reader.deserialize_map(DocumentVisitor).map_err(fault)?;
         reader.end().map_err(fault)?;
@@ -75,10 +72,8 @@ impl Index {
             return Ok(None);
         };
         let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
-        let digest = digest.parse().map_err(|fault| RemoteError::Protocol {
-            what: format!("tag {tag} in {INDEX_FILE}"),
-            fault: format!("{fault}"),
-        })?;
+        let digest =
+            digest.parse().map_err(|fault| RemoteError::Index { fault: format!("tag {tag}: {fault}") })?;
         let media_type = entry.get("mediaType").and_then(Value::as_str).map(str::to_owned);
         Ok(Some(Entry { digest, media_type }))
     }

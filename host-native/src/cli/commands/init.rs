@@ -1,6 +1,5 @@
 //! `init`: makes a folder a project.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 

@@ -281,7 +281,7 @@ impl Command {
         match self {
             Self::Push(_) => "push again to go on: what the remote has by now is not sent again",
             Self::Pull(_) => "no file was changed; pull again",
-            Self::Export(_) => "no file was written; export again, which begins anew",
+            Self::Export(_) => "nothing half-written was left; export again, which begins anew",
             Self::Import(args) if args.dest.is_some() => "no file was changed; import again",
             Self::Import(_) | Self::Copy(_) => {
                 "run it again to go on: what the target has by now is not copied again"

@@ -40,6 +40,7 @@ mod packed_hostile;
 mod peculiar_registries;
 mod peculiar_tags;
 mod progress;
+mod python_flags;
 mod python_project;
 mod references;
 #[cfg(unix)]

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
     add, completions, config, copy, core, delete, diff, env, export, health, import, init, inspect, login,
-    logout, man, manifest, pull, push, remove, repos, status, tag, verify,
+    logout, man, manifest, pull, push, python, remove, repos, status, tag, verify,
 };
 use super::progress::ProgressMode;
 
@@ -68,6 +68,9 @@ pub(crate) struct GlobalArgs {
     /// Take the registry for whoever it says it is, without checking its certificate: dangerous
     #[arg(long, conflicts_with = "plain_http", global = true)]
     pub(crate) insecure: bool,
+    /// Understood for the Python tool's sake: nothing is asked
+    #[arg(long, global = true, hide = true)]
+    pub(crate) no_confirm: bool,
     /// Let the WASM component in FILE decide instead of the one inside this program
     #[arg(long = "core", value_name = "FILE", global = true)]
     pub(crate) core_file: Option<PathBuf>,
@@ -115,6 +118,10 @@ pub(crate) enum Command {
     Core(core::CoreArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    #[command(hide = true)]
+    Dev(env::DevArgs),
+    #[command(flatten)]
+    Python(python::PythonCommand),
 }
 
 /// The layouts that `init` takes.

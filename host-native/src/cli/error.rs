@@ -273,6 +273,8 @@ impl Command {
             Self::Core(_) => "core",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
+            Self::Dev(_) => "dev",
+            Self::Python(command) => command.name(),
         }
     }
 
@@ -294,6 +296,7 @@ impl Command {
             | Self::Remove(_)
             | Self::Config(_)
             | Self::Env(_)
+            | Self::Dev(_)
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Core(_)
@@ -305,6 +308,7 @@ impl Command {
             | Self::Verify(_)
             | Self::Repos(_)
             | Self::Health(_)
+            | Self::Python(_)
             | Self::Completions(_) => "it changes nothing; run it again",
         }
     }

@@ -21,7 +21,7 @@ use clap::error::ErrorKind;
 use self::args::{Cli, Command};
 use self::commands::{
     add, completions, config, copy, core, delete, diff, env, export, health, import, init, inspect, login,
-    logout, man, manifest, pull, push, remove, repos, status, tag, verify,
+    logout, man, manifest, pull, push, python, remove, repos, status, tag, verify,
 };
 use self::error::{CliError, Exit};
 use self::progress::{Board, ProgressMode};
@@ -83,6 +83,8 @@ fn carry_out(ui: &Ui, cli: &Cli, run: &Run) -> Result<(), CliError> {
         Command::Logout(args) => logout::run(&session, args),
         Command::Config(args) => config::run(&session, args),
         Command::Env(args) => env::run(&session, args),
+        Command::Dev(args) => env::run_dev(&session, args),
+        Command::Python(command) => Err(command.refuse()),
         Command::Core(args) => core::run(&session, args),
         Command::Man(args) => man::run(&session, args),
         Command::Completions(args) => completions::run(ui, args),
@@ -91,6 +93,12 @@ fn carry_out(ui: &Ui, cli: &Cli, run: &Run) -> Result<(), CliError> {
 
 /// Help and version are results; a command line that cannot be understood is a failure, in JSON where that is wanted.
 fn refuse(error: &clap::Error) -> ExitCode {
+    if let Some(refused) = python::refuse_option(error) {
+        let is_json = std::env::args_os().any(|argument| argument == "--json");
+        let format = if is_json { Format::Json } else { Format::Text };
+        Ui::new(format, Talk::Normal, Board::Nothing, Arc::default()).error(&refused);
+        return ExitCode::from(Exit::Usage as u8);
+    }
     let is_result = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if !is_result && std::env::args_os().any(|argument| argument == "--json") {
         let text = error.render().to_string();

@@ -361,7 +361,7 @@ impl<'a> Session<'a> {
             tls,
             transport: match says_tls {
                 true => Transport::Tls,
-                false if global.plain_http => Transport::PlainHttp,
+                false if global.plain_http || wants_plain_http() => Transport::PlainHttp,
                 false => Transport::Secure,
             },
             ..RemoteOptions::default()
@@ -388,6 +388,12 @@ impl<'a> Session<'a> {
     pub(crate) fn runtime(&self) -> Result<Runtime<'_>, CliError> {
         Ok(Runtime { runtime: crate::threads::runtime()?, run: self.run })
     }
+}
+
+/// Whether the Python tool's variable asks for what `--plain-http` does.
+fn wants_plain_http() -> bool {
+    std::env::var("MODELOPS_BUNDLE_INSECURE")
+        .is_ok_and(|value| ["true", "1", "yes"].contains(&value.to_ascii_lowercase().as_str()))
 }
 
 /// What transfers run on, until a signal asks for the end.
@@ -474,6 +480,11 @@ pub(crate) fn configured(workspace: &Workspace) -> Result<Reference, CliError> {
         CliError::new(Exit::Usage, "the project has no remote")
             .hint("set one with `modelops-bundle init --ref HOST/NAME`, or name it on the command line")
     })
+}
+
+/// The bundle of a tag at the project's own place.
+pub(crate) fn at_tag(workspace: &Workspace, tag: &Tag) -> Result<Reference, CliError> {
+    Ok(configured(workspace)?.without_version().with_tag(tag.clone()))
 }
 
 /// Looks at the tracked files of a project and at whatever lies at the paths `extra`.

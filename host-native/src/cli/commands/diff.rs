@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::path::BundlePath;
-use bundle_core::reference::Reference;
+use bundle_core::reference::{Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, SyncedFile, synced};
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::status::{ChangeReport, FileReport, Sizes, change_reports};
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::CliError;
-use crate::cli::session::{DEFAULT_TAG, Session, absolute, configured, look, understand, version_of};
+use crate::cli::session::{DEFAULT_TAG, Session, absolute, at_tag, configured, look, understand, version_of};
 use crate::cli::subject::only_bundle;
 use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
 use crate::component::answers::ManifestError;
@@ -32,6 +32,9 @@ pub(crate) struct DiffArgs {
     /// Bundles: references, or tags and digests of the project's own remote
     #[arg(value_name = "REF", num_args = 0..=2)]
     references: Vec<String>,
+    /// Compare the project with the bundle of this tag, at its own remote
+    #[arg(short, long, value_name = "TAG", conflicts_with = "references")]
+    tag: Option<Tag>,
     /// Show how many bytes each file has on both sides
     #[arg(long)]
     stat: bool,
@@ -188,12 +191,13 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
         });
     }
     let workspace = session.workspace()?;
-    let reference = match args.references.first() {
-        Some(text) => {
+    let reference = match (args.references.first(), &args.tag) {
+        (_, Some(tag)) => at_tag(&workspace, tag)?,
+        (Some(text), None) => {
             let default = workspace.default_reference();
             whole(session, absolute(understand(text, default.as_ref())?, &session.cwd)?)?
         }
-        None => configured(&workspace)?,
+        (None, None) => configured(&workspace)?,
     };
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());

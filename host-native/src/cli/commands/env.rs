@@ -49,6 +49,24 @@ enum EnvCommand {
     },
 }
 
+/// What the Python tool calls its commands for environments
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    #[command(subcommand)]
+    command: DevCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DevCommand {
+    /// List the environments, as `env list` does
+    Env,
+    /// Pin the project to an environment, as `env switch` does
+    Switch {
+        /// The environment
+        name: String,
+    },
+}
+
 /// The document of `env list`.
 #[derive(Serialize)]
 struct EnvironmentsReport {
@@ -157,6 +175,16 @@ pub(crate) fn run(session: &Session<'_>, args: &EnvArgs) -> Result<(), CliError>
             switch_to(session, &known, name.as_ref(), Execution::of(*dry_run))
         }
     }
+}
+
+pub(crate) fn run_dev(session: &Session<'_>, args: &DevArgs) -> Result<(), CliError> {
+    let command = match &args.command {
+        DevCommand::Env => EnvCommand::List,
+        DevCommand::Switch { name } => {
+            EnvCommand::Switch { name: Some(name.clone()), none: false, dry_run: false }
+        }
+    };
+    run(session, &EnvArgs { command })
 }
 
 fn list(session: &Session<'_>, known: &Environments) -> Result<(), CliError> {

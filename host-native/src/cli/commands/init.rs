@@ -20,7 +20,7 @@ use crate::project::cache_key::make_cache_key;
 use crate::project::folder::{PROJECT_FOLDER, is_project};
 use crate::project::git::{MAX_BYTES, ignores_project_folder};
 use crate::project::new_project::Birth;
-use crate::project::settings::parse_size;
+use crate::project::settings::{SizeFault, parse_size};
 use crate::project::{Config, NewProject, Project, ProjectLock};
 use crate::whole_file::{self, FileFault, Links};
 use crate::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
@@ -51,12 +51,40 @@ pub(crate) struct InitArgs {
     /// How pushes lay out files in the repository
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<LayoutArg>,
-    /// The size from which a file goes to external storage, in bytes or with K, M or G
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    threshold: Option<u64>,
+    /// Pin the project to an environment, and put it into the registry of that
+    #[arg(short, long = "env", value_name = "ENV", conflicts_with = "reference")]
+    environment: Option<EnvironmentName>,
+    /// The size from which a file goes to external storage, with B, K, M or G; a number alone is in megabytes
+    #[arg(long, value_name = "SIZE", value_parser = parse_threshold)]
+    threshold: Option<Threshold>,
     /// Show what would be made, and make nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+}
+
+/// The size from which a file goes to external storage, as it was given.
+#[derive(Clone, Copy, Debug)]
+struct Threshold {
+    bytes: u64,
+    unit: Unit,
+}
+
+/// Who says in what a size is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    /// The user, by a letter.
+    Said,
+    /// The Python tool, for which a number alone is in megabytes.
+    Megabytes,
+}
+
+fn parse_threshold(text: &str) -> Result<Threshold, SizeFault> {
+    let size = parse_size(text)?;
+    if text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        return Ok(Threshold { bytes: size, unit: Unit::Said });
+    }
+    let bytes = size.checked_mul(1 << 20).ok_or(SizeFault::TooLarge)?;
+    Ok(Threshold { bytes, unit: Unit::Megabytes })
 }
 
 /// The document of `init`.
@@ -108,7 +136,7 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     let existed = is_project(&folder);
     let known = if reference.is_none() { Environments::read()? } else { Environments::default() };
     if !existed && reference.is_none() {
-        Home::find(&known, None, None, namespace.as_ref())?;
+        Home::find(&known, args.environment.clone(), None, namespace.as_ref())?;
     }
     let execution = Execution::of(args.dry_run);
     // Held to the end, where anything is to be changed.
@@ -120,12 +148,18 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
         Execution::DryRun => (None, None, to_be(&folder)?),
     };
     let mut config = workspace.config;
+    if existed && let Some(wanted) = &args.environment {
+        refuse_other_environment(&workspace.project, wanted)?;
+    }
     let place = match (reference, &config.registry_ref) {
         (Some(reference), _) => Some(reference),
         (None, Some(_)) if namespace.is_none() => None,
         (None, remote) => {
             let project = &workspace.project;
-            let home = Home::find(&known, pinned(project)?, remote.as_ref(), namespace.as_ref())?;
+            let home = {
+                let name = args.environment.clone().map_or_else(|| pinned(project), |name| Ok(Some(name)))?;
+                Home::find(&known, name, remote.as_ref(), namespace.as_ref())?
+            };
             let namespace = namespace.as_ref().or(known.namespace.as_ref());
             Some(home.take_in(&mut config, project, namespace, execution)?)
         }
@@ -140,6 +174,11 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
         }
         Execution::DryRun => !ignores_project_folder(workspace.project.root()).unwrap_or_default(),
     };
+    if let Some(Threshold { bytes, unit: Unit::Megabytes }) = args.threshold {
+        session.ui.note(format_args!(
+            "--threshold: a number alone is in megabytes, as for the Python tool: {bytes} bytes; `B` behind it means bytes"
+        ));
+    }
     if args.threshold.is_some() {
         tell_only_kept(session, "storage.threshold_bytes");
     }
@@ -155,6 +194,16 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
         gitignore_changed,
         dry_run: args.dry_run,
     })
+}
+
+/// To move a project to another environment is more than `init` does.
+fn refuse_other_environment(project: &Project, wanted: &EnvironmentName) -> Result<(), CliError> {
+    if pinned(project)?.as_ref() == Some(wanted) {
+        return Ok(());
+    }
+    let name = wanted.as_str();
+    Err(CliError::new(Exit::Usage, format_args!("the folder is a project already, and not pinned to {name}"))
+        .hint(format!("switch it with `modelops-bundle env switch {name}`")))
 }
 
 /// Makes `folder` a project whose remote is at the place of `reference`, if it is kept.
@@ -260,7 +309,7 @@ fn settle(
         None => {}
     }
     if let Some(threshold) = args.threshold {
-        config.set_value("storage.threshold_bytes", threshold.into())?;
+        config.set_value("storage.threshold_bytes", threshold.bytes.into())?;
     }
     Ok(())
 }

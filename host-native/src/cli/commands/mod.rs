@@ -19,6 +19,7 @@ pub(crate) mod man;
 pub(crate) mod manifest;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod python;
 pub(crate) mod remove;
 pub(crate) mod repos;
 pub(crate) mod status;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::PullMode;
-use bundle_core::reference::Reference;
+use bundle_core::reference::{Reference, Tag};
 use clap::Args;
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use super::init::{Entered, make_project};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
-use crate::cli::session::{Session, look, wanted_bundle};
+use crate::cli::session::{Session, at_tag, look, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, list};
 use crate::project::Project;
 use crate::project::folder::FindError;
@@ -36,6 +36,9 @@ pub(crate) struct PullArgs {
     /// The bundle: a reference, or a tag or digest of the project's own remote
     #[arg(value_name = "REF")]
     reference: Option<String>,
+    /// The bundle of this tag, at the project's own remote
+    #[arg(short, long, value_name = "TAG", conflicts_with = "reference")]
+    tag: Option<Tag>,
     /// Let the remote win where the project has changes
     #[arg(long)]
     overwrite: bool,
@@ -125,7 +128,10 @@ pub(super) struct Incoming {
 pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError> {
     let entered = enter(session, args)?;
     let workspace = entered.as_ref().map(|entered| &entered.workspace);
-    let reference = wanted_bundle(session, args.reference.as_deref(), workspace)?;
+    let reference = match (&args.tag, workspace) {
+        (Some(tag), Some(workspace)) => at_tag(workspace, tag)?,
+        _ => wanted_bundle(session, args.reference.as_deref(), workspace)?,
+    };
     let core = session.core()?;
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Context, OpenError, open};
-use crate::cli::error::{CliError, settle_places, two_places};
+use crate::cli::error::{CliError, Exit, settle_places, two_places};
 use crate::cli::session::{Session, configured, look_at_readable, version_of};
 use crate::cli::ui::{Report, counted, shown};
 use crate::environment::Pinned;
@@ -40,14 +40,17 @@ const LISTED: usize = 50;
 \x20 modelops-bundle status --offline --json")]
 pub(crate) struct StatusArgs {
     /// List every tracked file, unchanged ones too
-    #[arg(long)]
+    #[arg(short, long)]
     files: bool,
     /// List untracked files
-    #[arg(long)]
+    #[arg(short, long)]
     untracked: bool,
-    /// Show digests and sizes
-    #[arg(long)]
-    details: bool,
+    /// List untracked files, and nothing else; the remote is not asked
+    #[arg(long, conflicts_with_all = ["files", "details"])]
+    untracked_only: bool,
+    /// Show digests and sizes: of every file that differs, or of the file NAME alone
+    #[arg(short, long, value_name = "NAME", num_args = 0..=1)]
+    details: Option<Option<String>>,
     /// Do not ask the remote; compare with what was last agreed on
     #[arg(long)]
     offline: bool,
@@ -109,6 +112,9 @@ struct StatusReport<'a> {
     unreadable: Vec<UnreadableReport>,
     /// Files that are neither tracked nor ignored.
     untracked: Vec<String>,
+    /// The file that `--details NAME` names; absent without a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<ChangeReport<'a>>,
     #[serde(skip)]
     shows: Shows,
 }
@@ -191,12 +197,19 @@ pub(crate) struct FileReport {
 struct Shows {
     details: bool,
     untracked: bool,
+    only_untracked: bool,
     /// Every unchanged path, where they were asked for.
     unchanged: Vec<String>,
 }
 
 impl Report for StatusReport<'_> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.shows.only_untracked {
+            return self.untracked.iter().try_for_each(|path| writeln!(out, "{}", shown(path)));
+        }
+        if let Some(named) = &self.details {
+            return named.write_text(out, true);
+        }
         write!(out, "Remote {}, tag {}: {}", self.reference, self.tag, self.remote.state.words())?;
         match self.remote.digest {
             Some(digest) => writeln!(out, ", {digest}")?,
@@ -267,11 +280,6 @@ pub(crate) fn change_reports<'a>(
     sizes: Sizes,
 ) -> Vec<ChangeReport<'a>> {
     let (mut local, mut remote) = (local.iter().peekable(), remote.iter().peekable());
-    let report = |file: &File, sizes| FileReport {
-        digest: file.digest,
-        size: (sizes == Sizes::Known).then_some(file.size),
-        executable: file.executable,
-    };
     let differing = changes.iter().filter(|each| each.change != Change::Unchanged);
     differing
         .map(|each| {
@@ -281,11 +289,38 @@ pub(crate) fn change_reports<'a>(
             ChangeReport {
                 path: each.path.as_str(),
                 change: each.change.name(),
-                local: local.next_if(|file| file.path == each.path).map(|file| report(file, Sizes::Known)),
-                remote: remote.next_if(|file| file.path == each.path).map(|file| report(file, sizes)),
+                local: local.next_if(|file| file.path == each.path).map(|file| FileReport::of(file, Sizes::Known)),
+                remote: remote.next_if(|file| file.path == each.path).map(|file| FileReport::of(file, sizes)),
             }
         })
         .collect()
+}
+
+impl FileReport {
+    fn of(file: &File, sizes: Sizes) -> Self {
+        let size = (sizes == Sizes::Known).then_some(file.size);
+        Self { digest: file.digest, size, executable: file.executable }
+    }
+}
+
+/// The one path that is called `name`, changed or not.
+fn find_named<'a>(
+    name: &str,
+    changes: &'a [PathChange],
+    local: &ByPath<File>,
+    remote: &ByPath<File>,
+    sizes: Sizes,
+) -> Result<ChangeReport<'a>, CliError> {
+    let each = changes.iter().find(|each| each.path.as_str() == name).ok_or_else(|| {
+        CliError::new(Exit::NotFound, format_args!("no tracked file is called {}", shown(name)))
+            .hint("name it by its path in the project, as `modelops-bundle status --files` lists it")
+    })?;
+    Ok(ChangeReport {
+        path: each.path.as_str(),
+        change: each.change.name(),
+        local: local.at(&each.path).map(|file| FileReport::of(file, Sizes::Known)),
+        remote: remote.at(&each.path).map(|file| FileReport::of(file, sizes)),
+    })
 }
 
 impl ChangeReport<'_> {
@@ -315,7 +350,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let (workspace, core) = session.core_beside(|| session.workspace())?;
     let reference = configured(&workspace)?;
     let look_here = || look_at_readable(&workspace, session.ui.progress().as_ref());
-    let (mut found, answer) = if args.offline {
+    let (mut found, answer) = if args.offline || args.untracked_only {
         (look_here()?, None)
     } else {
         let remote = session.remote(&reference)?;
@@ -347,7 +382,10 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     if let Some(pinned) = pinned.as_ref().filter(|pinned| !pinned.agrees) {
         session.ui.warning(format_args!("{}; {}", two_places(pinned), settle_places(pinned)));
     }
+    let named = args.details.as_ref().and_then(Option::as_deref);
+    let named = named.map(|name| find_named(name, &changes, &found.files, &files, sizes)).transpose()?;
     let mut report = report(&reference, remote, &changes, &found, &files, sizes, args);
+    report.details = named;
     report.environment = pinned.map(PinnedReport::from);
     let printed = session.ui.report(&report);
     // The program ends here: to give back several hundred thousand small texts one by one would only take time.
@@ -479,8 +517,10 @@ fn report<'a>(
             .map(|one| UnreadableReport { path: one.path.clone(), reason: one.reason.to_string() })
             .collect(),
         untracked: found.untracked.iter().map(ToString::to_string).collect(),
+        details: None,
         shows: Shows {
-            details: args.details,
+            details: args.details.is_some(),
+            only_untracked: args.untracked_only,
             untracked: args.untracked,
             unchanged: if args.files { unchanged().collect() } else { Vec::new() },
         },

@@ -289,7 +289,9 @@ pub(crate) fn change_reports<'a>(
             ChangeReport {
                 path: each.path.as_str(),
                 change: each.change.name(),
-                local: local.next_if(|file| file.path == each.path).map(|file| FileReport::of(file, Sizes::Known)),
+                local: local
+                    .next_if(|file| file.path == each.path)
+                    .map(|file| FileReport::of(file, Sizes::Known)),
                 remote: remote.next_if(|file| file.path == each.path).map(|file| FileReport::of(file, sizes)),
             }
         })

@@ -359,7 +359,8 @@ fn a_chunk_hash_that_is_wrong_behind_right_files_is_found() {
     let first = |_: &mut OpenTable| 0;
     let middle = |table: &mut OpenTable| table.chunks / 2;
     let compressed = |table: &mut OpenTable| table.encoded(1)[0];
-    let places: [(fn(&mut OpenTable) -> usize, Value); 3] =
+    type Lie = fn(&mut OpenTable) -> usize;
+    let places: [(Lie, Value); 3] =
         [(first, json!(["a", "copy"])), (middle, json!(["data/large"])), (compressed, json!(["text"]))];
     for (place, paths) in places {
         let project = pushed_with_text();

@@ -221,7 +221,7 @@ fn what_was_tampered_with_is_never_called_verified() {
     for (result, why) in results[4..].iter().zip([
         "the path `../model.py` cannot be in a bundle: a part of it is `..`",
         "the manifest cannot be read",
-        "the manifest's field `config` cannot be taken",
+        "it is not a bundle but JSON of another kind",
         "the manifest cannot be read",
     ]) {
         let error = result["error"].as_str().unwrap();

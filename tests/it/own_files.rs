@@ -368,7 +368,8 @@ impl Outcome {
     /// Tries one file in one form with every command that it is tried with, in a world of its own.
     fn try_row(&mut self, base: &World, top: PathBuf, row: &Kept, form: Form) {
         let world = base.copy(top);
-        let (outside, original) = (world.outside(), fs::read(base.file(row)).ok());
+        // Its own: settings of the base would send what commands write to the base's layout.
+        let (outside, original) = (world.outside(), fs::read(world.file(row)).ok());
         for arguments in row.also.iter().chain(row.home.commands()) {
             world.plant(&world.file(row), form, original.clone());
             let tried = try_cell(&world, arguments);

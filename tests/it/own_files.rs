@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bundle_core::digest::Digest;
 use modelops_bundle_tests::{
-    BundleCommand, CommandOutput, PASSWORD, Registry, Tree, USER, can_connect_to_registry,
+    BundleCommand, CommandOutput, PASSWORD, Registry, Tree, USER, bundle_binary, can_connect_to_registry,
 };
 
 /// Where a file is kept.
@@ -329,6 +329,12 @@ const UNSPEAKABLE: [&str; 7] = ["panicked", "Os {", "Error(", "kind:", "Custom {
 
 /// The most memory that a process has held so far, in bytes.
 fn peak_memory(process: u32) -> u64 {
+    // Until it has become the program, a new process is a copy of this one, with its memory.
+    if !fs::read_link(format!("/proc/{process}/exe"))
+        .is_ok_and(|exe| exe.file_name() == bundle_binary().file_name())
+    {
+        return 0;
+    }
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()).map_or(0, |kib| kib << 10)

@@ -1,7 +1,7 @@
 //! The three-way comparison of a project, its remote and what they last agreed on: one [`Change`] per path.
 
 use crate::path::BundlePath;
-use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
+use crate::snapshot::{ByPath, File, HasPath, SyncedFile, modes_agree};
 
 /// What became of one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,9 +223,7 @@ impl Row {
         let is_same = local.zip(remote).is_some_and(|(local, remote)| local.is_same_as(remote));
         let is_base = |file: Option<&File>| {
             file.zip(base).is_some_and(|(file, base)| {
-                // A mode that nobody wrote down is whatever it is.
-                base.digest == file.digest
-                    && base.executable.is_none_or(|executable| executable == file.executable)
+                base.digest == file.digest && modes_agree(base.executable, file.executable)
             })
         };
         let bits = [
@@ -248,9 +246,9 @@ impl Row {
     pub fn classify(self) -> Option<Change> {
         Some(match (self.has(Self::LOCAL), self.has(Self::REMOTE)) {
             (true, true) if self.has(Self::LOCAL_IS_REMOTE) => Change::Unchanged,
-            // Where the last mode is unknown and only modes differ, both are the base: the project's one is the news.
-            (true, true) if self.has(Self::REMOTE_IS_BASE) => Change::ModifiedLocal,
+            // Where the last synced mode is unknown and only modes differ, both are the base: the remote's one is the news.
             (true, true) if self.has(Self::LOCAL_IS_BASE) => Change::ModifiedRemote,
+            (true, true) if self.has(Self::REMOTE_IS_BASE) => Change::ModifiedLocal,
             (true, true) => Change::Conflict,
             (true, false) if !self.has(Self::BASE) => Change::AddedLocal,
             (true, false) if self.has(Self::LOCAL_IS_BASE) => Change::DeletedRemote,
@@ -283,7 +281,7 @@ pub(crate) mod tests {
             path: "p".parse().unwrap(),
             digest: Digest::of(content.as_bytes()),
             size: content.len() as u64,
-            executable: content.ends_with('!'),
+            executable: Some(content.ends_with('!')),
         }
     }
 
@@ -344,14 +342,31 @@ pub(crate) mod tests {
     #[test]
     fn a_mode_is_a_change() {
         let plain = file("a");
-        let executable = File { executable: true, ..plain.clone() };
+        let executable = File { executable: Some(true), ..plain.clone() };
         let change = |last: Option<bool>| {
             let base = self::last(&plain, last);
             Row::of(Some(&executable), Some(&plain), Some(&base), true).classify()
         };
         assert_eq!(change(Some(false)), Some(Change::ModifiedLocal));
         assert_eq!(change(Some(true)), Some(Change::ModifiedRemote));
-        assert_eq!(change(None), Some(Change::ModifiedLocal));
+        assert_eq!(change(None), Some(Change::ModifiedRemote));
+    }
+
+    #[test]
+    fn a_mode_that_the_remote_does_not_know_is_no_change() {
+        let unknown = File { executable: None, ..file("a") };
+        for here in [false, true] {
+            let local = File { executable: Some(here), ..file("a") };
+            for last in [None, Some(false), Some(true)] {
+                let base = self::last(&local, last);
+                let row = Row::of(Some(&local), Some(&unknown), Some(&base), true);
+                assert_eq!(row.classify(), Some(Change::Unchanged));
+                let new = File { executable: None, ..file("b") };
+                let local = File { executable: last, ..local.clone() };
+                let row = Row::of(Some(&local), Some(&new), Some(&base), true);
+                assert_eq!(row.classify(), Some(Change::ModifiedRemote));
+            }
+        }
     }
 
     proptest! {

@@ -280,6 +280,10 @@ impl Line<'_> {
             Layout::Packed => FIELDS_PACKED,
         };
         let mut keys: Vec<&str> = known.to_vec();
+        // A mode that is unknown stays so.
+        if self.file.executable.is_none() {
+            keys.retain(|key| *key != "executable");
+        }
         if !self.other.is_empty() {
             keys.extend(self.other.keys().map(String::as_str).filter(|key| !known.contains(key)));
             keys.sort_by(|a, b| key_order(a, b));
@@ -289,7 +293,9 @@ impl Line<'_> {
             let json = object.key(key);
             match key {
                 "digest" => canonical::write_text(json, &self.file.digest.to_string()),
-                "executable" => json.push_str(if self.file.executable { "true" } else { "false" }),
+                "executable" => {
+                    json.push_str(if self.file.executable == Some(true) { "true" } else { "false" });
+                }
                 "path" => canonical::write_text(json, self.file.path.as_str()),
                 "runs" => write_runs(json, self.runs),
                 "size" => write_number(json, self.file.size),
@@ -589,8 +595,8 @@ impl RawEntry<'_> {
         if layout == Layout::Packed && !fits(&runs, size, packs) {
             return Err(IndexError::Runs { path });
         }
-        let executable = self.executable.unwrap_or(false);
-        Ok(Entry { file: File { path, digest, size, executable }, runs, other: self.other })
+        let file = File { path, digest, size, executable: self.executable };
+        Ok(Entry { file, runs, other: self.other })
     }
 }
 
@@ -787,22 +793,26 @@ mod tests {
         let files = index.files();
         assert_eq!(files.len(), 5);
         assert_eq!(files[0].path.as_str(), "README.md");
-        assert_eq!((files[0].size, files[0].executable), (14, false));
+        assert_eq!((files[0].size, files[0].executable), (14, None));
     }
 
     #[test]
     fn writes_known_bytes() {
-        let index = index_of(&entry("a/ü.txt")).unwrap();
+        let read = index_of(&entry("a/ü.txt")).unwrap();
         let digest = Digest::of(b"x");
-        assert_eq!(
-            index.to_json(),
-            format!(
+        for (mode, executable) in
+            [(None, ""), (Some(true), "\"executable\":true,"), (Some(false), "\"executable\":false,")]
+        {
+            let file = File { executable: mode, ..read.entries[0].file.clone() };
+            let index = read.with_files(&ByPath::new(vec![file]).unwrap());
+            let expected = format!(
                 "{{\"created\":\"1970-01-01T00:00:00Z\",\"files\":{{\"a/ü.txt\":{{\"blobRef\":null,\"digest\":\"{digest}\",\
-                 \"executable\":false,\"mediaType\":null,\"path\":\"a/ü.txt\",\"size\":1,\"storage\":\"oci\"}}}},\
+                 {executable}\"mediaType\":null,\"path\":\"a/ü.txt\",\"size\":1,\"storage\":\"oci\"}}}},\
                  \"layers\":{{}},\"metadata\":{{}},\"roles\":{{}},\"tool\":{{\"name\":\"modelops-bundle\"}},\
                  \"version\":\"1.0\"}}"
-            )
-        );
+            );
+            assert_eq!(index.to_json(), expected);
+        }
     }
 
     #[test]

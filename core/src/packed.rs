@@ -75,7 +75,7 @@ impl Packed for File {
         self.path.pack(bytes);
         bytes.extend_from_slice(self.digest.as_bytes());
         bytes.extend_from_slice(&self.size.to_le_bytes());
-        pack_mode(Some(self.executable), bytes);
+        pack_mode(self.executable, bytes);
     }
 
     fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError> {
@@ -83,8 +83,7 @@ impl Packed for File {
         let digest = Digest::from_sha256(take_array(bytes)?);
         let size = u64::from_le_bytes(take_array(bytes)?);
         check_size(size, path.as_str().as_bytes())?;
-        let executable = unpack_mode(bytes)?.ok_or(PackedError::Code)?;
-        Ok(Self { path, digest, size, executable })
+        Ok(Self { path, digest, size, executable: unpack_mode(bytes)? })
     }
 }
 
@@ -262,7 +261,7 @@ mod tests {
     #[test]
     fn the_layout_is_fixed() {
         let path = "a/b".parse().unwrap();
-        let file = File { path, digest: Digest::of(b""), size: 0x0102, executable: true };
+        let file = File { path, digest: Digest::of(b""), size: 0x0102, executable: Some(true) };
         let mut expected = b"\x03\0\0\0a/b".to_vec();
         expected.extend_from_slice(Digest::of(b"").as_bytes());
         expected.extend_from_slice(b"\x02\x01\0\0\0\0\0\0\x01");
@@ -276,7 +275,7 @@ mod tests {
                 path: path.parse().unwrap(),
                 digest: Digest::EMPTY,
                 size: 0,
-                executable: false,
+                executable: None,
             };
             pack(&paths.iter().map(file).collect::<Vec<_>>())
         };
@@ -306,7 +305,7 @@ mod tests {
         );
         assert_eq!(file(b"\xff", &plain), PackedError::NotUtf8);
         assert_eq!(file(b"a", &[0, 0, 0, 0, 0, 0, 0, 0, 9]), PackedError::Code);
-        assert_eq!(file(b"a", &[0, 0, 0, 0, 0, 0, 0, 0, 2]), PackedError::Code);
+        assert_eq!(file(b"a", &[0, 0, 0, 0, 0, 0, 0, 0, 3]), PackedError::Code);
         assert!(matches!(file(b"a", &[0xff; 9]), PackedError::Size { .. }));
         assert_eq!(file(b"a", &[0; 8]), PackedError::Truncated);
         assert_eq!(unpack::<BundlePath>(b"\xff\xff\xff\xffa").unwrap_err(), PackedError::Truncated);

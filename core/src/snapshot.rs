@@ -15,15 +15,44 @@ pub struct File {
     pub digest: Digest,
     /// How many bytes it has.
     pub size: u64,
-    /// Whether its owner may run it; the only part of a mode that a bundle keeps.
-    pub executable: bool,
+    /// Its execute bit, the only part of a mode that a bundle keeps; unknown where a tool that records none wrote the bundle.
+    pub executable: Option<bool>,
 }
 
 impl File {
-    /// Whether both have the same content and mode, wherever they lie.
+    /// Whether both have the same content and mode, wherever they lie. An unknown mode equals any.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.executable == other.executable
+        self.digest == other.digest && modes_agree(self.executable, other.executable)
     }
+}
+
+/// Whether two modes can be the same: an unknown one equals any.
+pub(crate) fn modes_agree(a: Option<bool>, b: Option<bool>) -> bool {
+    a.zip(b).is_none_or(|(a, b)| a == b)
+}
+
+/// The mode that a file of the remote's has here: the remote's, where that is unknown the one it has in the project, else
+/// the one it had when both last agreed.
+pub(crate) fn known_mode(remote: &File, local: Option<&File>, base: Option<&SyncedFile>) -> Option<bool> {
+    let here = || local.and_then(|file| file.executable);
+    remote.executable.or_else(here).or_else(|| base?.executable)
+}
+
+/// What is remembered of a bundle's `files` once a pull has put them beside `local`: a mode that the bundle does not know
+/// is the one that is known of it here.
+#[must_use]
+pub fn synced_here(
+    files: &ByPath<File>,
+    local: &ByPath<File>,
+    base: &ByPath<SyncedFile>,
+) -> ByPath<SyncedFile> {
+    let fact = |file: &File| SyncedFile {
+        path: file.path.clone(),
+        digest: file.digest,
+        executable: known_mode(file, local.at(&file.path), base.at(&file.path)),
+    };
+    // They are sorted and free of repetitions, as the files are.
+    ByPath(files.iter().map(fact).collect())
 }
 
 /// What a project knew of one file when it last agreed with its remote.
@@ -181,7 +210,7 @@ pub fn synced(files: &ByPath<File>) -> ByPath<SyncedFile> {
     let facts = files.iter().map(|file| SyncedFile {
         path: file.path.clone(),
         digest: file.digest,
-        executable: Some(file.executable),
+        executable: file.executable,
     });
     // They are sorted and free of repetitions, as the files are.
     ByPath(facts.collect())
@@ -202,7 +231,7 @@ pub struct OddMode {
 /// Where the disk keeps no modes, these are nobody's changes: such a file has the mode that is known of it.
 pub fn odd_modes(files: &ByPath<File>, base: &ByPath<SyncedFile>, remote: &ByPath<File>) -> Vec<OddMode> {
     // Few files are executable, and no other path needs to be looked up.
-    let executable = |file: &&File| file.executable;
+    let executable = |file: &&File| file.executable == Some(true);
     let here = files.iter().filter(executable).map(HasPath::path);
     let agreed = base.iter().filter(|file| file.executable == Some(true)).map(HasPath::path);
     let there = remote.iter().filter(executable).map(HasPath::path);
@@ -210,8 +239,8 @@ pub fn odd_modes(files: &ByPath<File>, base: &ByPath<SyncedFile>, remote: &ByPat
     let odd = suspects.iter().filter_map(|path| {
         let at = files.binary_search_by(|file| file.path.cmp(path)).ok()?;
         let agreed = base.at(path).and_then(|file| file.executable);
-        let known = agreed.or_else(|| remote.at(path).map(|file| file.executable));
-        let shown = files.get(at)?.executable;
+        let known = agreed.or_else(|| remote.at(path)?.executable);
+        let shown = files.get(at)?.executable?;
         (known != Some(shown) && (shown || known.is_some())).then_some(OddMode { at, known })
     });
     odd.collect()
@@ -247,7 +276,7 @@ mod tests {
             path: path.parse().unwrap(),
             digest: Digest::of(path.as_bytes()),
             size: 1,
-            executable,
+            executable: Some(executable),
         };
         let all =
             |executable| ByPath::new(["a", "b", "c", "d"].map(|path| file(path, executable)).into()).unwrap();
@@ -272,6 +301,27 @@ mod tests {
         let base = ByPath::new(base.into()).unwrap();
         assert_eq!(odd(&plain, &base, &programs), [(0, Some(true)), (2, Some(true)), (3, Some(true))]);
         assert_eq!(odd(&programs, &base, &plain), [(0, Some(false)), (1, Some(false)), (2, Some(false))]);
+    }
+
+    #[test]
+    fn a_mode_that_a_bundle_does_not_know_stays_as_it_is() {
+        let file =
+            |executable| File { path: "p".parse().unwrap(), digest: Digest::EMPTY, size: 0, executable };
+        let list = |executable| ByPath::new(vec![file(executable)]).unwrap();
+        for (remote, local, base, expected) in [
+            (Some(false), Some(Some(true)), Some(Some(true)), Some(false)),
+            (None, Some(Some(true)), Some(Some(false)), Some(true)),
+            (None, Some(Some(false)), Some(Some(true)), Some(false)),
+            (None, None, Some(Some(true)), Some(true)),
+            (None, None, Some(None), None),
+            (None, None, None, None),
+        ] {
+            let local = local.map_or_else(ByPath::default, list);
+            let base = base.map_or_else(ByPath::default, |mode| synced(&list(mode)));
+            assert_eq!(synced_here(&list(remote), &local, &base), synced(&list(expected)));
+        }
+        assert!(file(None).is_same_as(&file(Some(true))) && file(Some(false)).is_same_as(&file(None)));
+        assert!(!file(Some(false)).is_same_as(&file(Some(true))));
     }
 
     #[test]

@@ -5,13 +5,13 @@ use crate::snapshot::{ByPath, File};
 
 /// Hashes the records `path NUL mode NUL size NUL digest LF` of `files` in the order of their paths' bytes.
 ///
-/// The mode is `x` for an executable file and `-` for any other. Paths hold no NUL and no line feed, so no two trees
+/// The mode is `x` for an executable file and `-` for any other, also one whose mode is unknown. Paths hold no NUL and no line feed, so no two trees
 /// share their records.
 pub fn tree_digest(files: &ByPath<File>) -> Digest {
     let mut hasher = Hasher::new();
     for file in files {
         hasher.update(file.path.as_str().as_bytes());
-        hasher.update(if file.executable { b"\0x\0" } else { b"\0-\0" });
+        hasher.update(if file.executable == Some(true) { b"\0x\0" } else { b"\0-\0" });
         hasher.update(format!("{}\0{}\n", file.size, file.digest).as_bytes());
     }
     hasher.finish()
@@ -32,6 +32,7 @@ pub(crate) mod tests {
                 let path: BundlePath = path.parse().unwrap();
                 // A file that is a folder too lies on no disk.
                 if tree.iter().all(|file| !path.is_below(file.path.as_str())) {
+                    let executable = Some(executable);
                     tree.push(File { path, digest: Digest::of(&[content]), size: 1, executable });
                 }
             }
@@ -45,7 +46,7 @@ pub(crate) mod tests {
             path: path.parse().unwrap(),
             digest: Digest::of(content),
             size: content.len() as u64,
-            executable,
+            executable: Some(executable),
         };
         let files = ByPath::new(vec![file("run.sh", b"abc", true), file("README.md", b"", false)]).unwrap();
         let records = format!("README.md\0-\00\0{}\nrun.sh\0x\03\0{}\n", Digest::of(b""), Digest::of(b"abc"));

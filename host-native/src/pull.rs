@@ -6,7 +6,7 @@ use bundle_core::path::BundlePath;
 use bundle_core::plan::pull::{PullMode, PullPlan};
 use bundle_core::portable::{FileSystem, Unfit, unfit};
 use bundle_core::reference::Reference;
-use bundle_core::snapshot::{ByPath, File, synced};
+use bundle_core::snapshot::{ByPath, File, synced_here};
 use thiserror::Error;
 
 use crate::bundle::{Bundle, Context};
@@ -50,7 +50,7 @@ pub struct Pulled {
 pub fn prepare(
     context: Context<'_>,
     workspace: &Workspace,
-    bundle: Bundle,
+    mut bundle: Bundle,
     mut scan: Scan,
     mode: PullMode,
 ) -> Result<PreparedPull, PullError> {
@@ -61,6 +61,7 @@ pub fn prepare(
         Sides { local: &scan.files, remote: bundle.files(), base: &base, tracked: &workspace.tracked };
     let obstacles: ByPath<BundlePath> = scan.obstacles.iter().cloned().collect();
     let plan = context.core.plan_pull(sides, mode, &obstacles)?;
+    bundle.index_view.files = plan.with_modes(std::mem::take(&mut bundle.index_view.files));
     Ok(PreparedPull { plan, bundle, scan })
 }
 
@@ -108,8 +109,7 @@ pub async fn apply(
 
 /// The executable files among those that were put in place and do not show it.
 fn without_mode(project: &Project, prepared: &PreparedPull) -> Vec<BundlePath> {
-    let executable =
-        |path: &&BundlePath| prepared.bundle.files().at(path).is_some_and(|file| file.executable);
+    let executable = |path: &&BundlePath| prepared.plan.executable.at(path).is_some();
     // A file that somebody has taken away meanwhile has no mode to lack.
     let shows_none = |path: &&BundlePath| {
         to_disk(project.root(), path).symlink_metadata().is_ok_and(|now| !is_executable(&now))
@@ -126,7 +126,7 @@ fn after(
     let files = prepared.bundle.files();
     let mut state = workspace.state.clone();
     state.last_pull_digest = Some(prepared.bundle.digest);
-    state.last_synced = synced(files);
+    state.last_synced = synced_here(files, &prepared.scan.files, &workspace.state.last_synced);
     state.synced_ref = Some(reference.clone());
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
 
@@ -201,7 +201,7 @@ mod tests {
             path: path.parse().unwrap(),
             digest: Digest::of(b""),
             size: 0,
-            executable: false,
+            executable: Some(false),
         };
         let files = ByPath::new(["A", "a", "nul.txt", "plain"].map(file).to_vec()).unwrap();
         let refused = |system, spelling| match check_names(&files, FileSystem { system, spelling }) {

@@ -136,7 +136,7 @@ impl Bundle {
             path: entry.file.path.to_string(),
             size: entry.file.size,
             digest: entry.file.digest.to_string(),
-            executable: entry.file.executable,
+            executable: entry.file.executable == Some(true),
             layer: layer(entry).map(str::to_owned),
             content: *content,
         })
@@ -351,7 +351,7 @@ pub(crate) mod tests {
             path: path.parse().unwrap(),
             digest: Digest::of(content.as_bytes()),
             size: content.len() as u64,
-            executable: content.starts_with("#!"),
+            executable: Some(content.starts_with("#!")),
         };
         seal(&SealRequest {
             files: &ByPath::new(files.iter().map(file).collect()).unwrap(),

@@ -97,13 +97,17 @@ def expect(is_right: bool, what: str, value: Any) -> None:
 
 
 def fields_to_component(fields: list[tuple[str, ValType]], value: Any) -> dict[str, Any]:
-    """Converts an object; an option and a flag may be left out, and there may be nothing else."""
+    """Converts an object; an option, a flag and a mode may be left out, and there may be nothing else."""
     expect(isinstance(value, dict), "an object", value)
     rest = dict(value)
+    # A file's mode is left out where it is plain, and null where it is unknown.
+    is_file = [name for name, _ in fields] == ["path", "digest", "size", "executable"]
     converted = {}
     for name, kind in fields:
         if snake(name) in rest:
             converted[name] = to_component(kind, rest.pop(snake(name)))
+        elif is_file and name == "executable":
+            converted[name] = False
         elif isinstance(kind, OptionType):
             converted[name] = None
         elif isinstance(kind, Bool):

@@ -473,7 +473,7 @@ fn tree(files: &[(&str, &[u8], bool)]) -> ByPath<File> {
         path: path.parse().unwrap(),
         digest: Digest::of(content),
         size: content.len() as u64,
-        executable: *executable,
+        executable: Some(*executable),
     };
     ByPath::new(files.iter().map(file).collect()).unwrap()
 }

@@ -54,7 +54,7 @@ impl Forgery {
             }
             runs.push(Run { pack: 0, first, count: writer.chunks() - first });
             let (path, digest) = (path.parse().unwrap(), Digest::of(content));
-            files.push(File { path, digest, size: content.len() as u64, executable: false });
+            files.push(File { path, digest, size: content.len() as u64, executable: Some(false) });
         }
         let finished = writer.finish().unwrap();
         let size = TABLE_HEAD + WIDTHS.iter().sum::<usize>() * finished.table.frames.len();

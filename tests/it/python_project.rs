@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use modelops_bundle_tests::{Registry, TestProject, Tree, can_connect_to_registry};
+use modelops_bundle_tests::{PythonTool, Registry, TestProject, Tree, can_connect_to_registry};
 use serde_json::json;
 
 use crate::cmd_project::changes;
@@ -190,51 +190,14 @@ fn every_name_that_is_tracked_is_pushed_and_comes_back() {
     assert_eq!(listed["changes"].as_array().unwrap().len(), 1, "nothing but that is dropped: {listed}");
 }
 
-/// Puts a bundle of `files` there as the Python tool writes one: no artifact type, no annotations, no modes.
-fn push_as_python(registry: &Registry, repository: &str, tag: &str, files: &[(String, String)]) {
-    let client = registry.client();
-    let put = |content: &[u8]| {
-        let digest = bundle_core::digest::Digest::of(content).to_string();
-        client.put_blob(repository, &digest, content);
-        digest
-    };
-    let (mut listed, mut layers) = (serde_json::Map::new(), Vec::new());
-    for (path, content) in files {
-        let digest = put(content.as_bytes());
-        layers.push(json!({
-            "mediaType": "application/vnd.oci.image.layer.v1.tar", "size": content.len(), "digest": digest,
-            "annotations": {"org.opencontainers.image.title": path},
-        }));
-        let entry = json!({
-            "blobRef": null, "digest": digest, "mediaType": null, "path": path, "size": content.len(), "storage": "oci",
-        });
-        listed.insert(path.clone(), entry);
-    }
-    let index = json!({
-        "created": "2026-11-22T07:03:21.212798Z", "files": listed, "metadata": {},
-        "tool": {"name": "modelops-bundle", "version": "0.1.1"}, "version": "1.0",
-    })
-    .to_string();
-    let media_type = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": media_type,
-        "config": {
-            "mediaType": "application/vnd.modelops.bundle.index.v1+json", "size": index.len(),
-            "digest": put(index.as_bytes()),
-        },
-        "layers": layers, "annotations": {},
-    });
-    client.put_manifest(repository, tag, media_type, manifest.to_string().as_bytes());
-}
-
 #[test]
 fn what_the_python_tool_reads_stays_in_a_layout_that_it_reads() {
     let registry = Registry::start();
     if !can_connect_to_registry(&registry) {
         return;
     }
-    let files: Vec<_> = (0..120).map(|at| (format!("f{at}.txt"), format!("{at}"))).collect();
-    push_as_python(&registry, "lots", "latest", &files);
+    let files = (0..120).map(|at| (format!("f{at}.txt"), format!("{at}").into_bytes())).collect();
+    let _ = PythonTool::new(&registry, "lots", "latest").put(&files);
     let reference = format!("{}/lots", registry.host());
     let project = TestProject::new();
     let _ = project.run(&["pull", &reference]).success();
@@ -313,4 +276,98 @@ fn a_pin_to_another_place_stops_a_push_until_it_is_settled() {
     assert!(!project.exists(".modelops-bundle/env"));
     let _ = project.run(&["push"]).success();
     assert_eq!(project.run(&["status", "--json"]).success().json()["environment"], json!(null));
+}
+
+#[test]
+fn both_tools_take_turns() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let python = PythonTool::new(&registry, "pyproj", "latest");
+    // A project that the Python tool made, with a registered model, more files than go into a bundle of files by
+    // default, and an executable.
+    let bob = python_project();
+    let config = bob.read_text(".modelops-bundle/config.yaml");
+    let config = config.replace("localhost:5000", registry.host());
+    bob.write(".modelops-bundle/config.yaml", &config).remove(".modelops-bundle/env");
+    let many: Vec<String> = (0..114).map(|at| format!("data/runs/{at}.csv")).collect();
+    for path in &many {
+        bob.write(path, path);
+    }
+    bob.write_executable("run.sh", "#!/bin/sh\n");
+    let paths: Vec<&str> = many.iter().map(String::as_str).chain([REGISTRY_FILE, "run.sh"]).collect();
+    python.add(&bob, &paths);
+    python.push(&bob);
+    assert_eq!(python.get().1.len(), 121);
+
+    // In that very folder this tool sees no change, and in a fresh one it has the same files.
+    let status = bob.run(&["status", "--json"]).success().json();
+    assert_eq!((changes(&status), &status["summary"]), (vec![], &json!({"unchanged": 121})));
+    let reference = format!("{}/pyproj", registry.host());
+    let alice = TestProject::new();
+    let _ = alice.run(&["init", "--ref", &reference]).success();
+    let _ = alice.run(&["pull"]).success();
+    let own = |path: &str| path != ".gitignore";
+    assert_eq!(alice.read(REGISTRY_FILE), bob.read(REGISTRY_FILE));
+    let is_program = |project: &TestProject, is_program: bool| {
+        let tree = project.tree();
+        let shown = format!("{:?}", tree.entry("run.sh").unwrap()).starts_with("executable");
+        assert_eq!(shown, is_program);
+    };
+    // Nobody wrote down that it is a program: the person says so, and this tool then does.
+    is_program(&alice, false);
+    alice
+        .write_executable("run.sh", "#!/bin/sh\nexec python src/model.py\n")
+        .write("data/runs/0.csv", "alice");
+    let pushed = alice.run(&["push", "--json"]).success().json();
+    assert_eq!(pushed["layout"], "files");
+
+    // The Python tool reads it, changes another file, and knows no modes.
+    python.pull(&bob);
+    assert_eq!(bob.read_text("data/runs/0.csv"), "alice");
+    bob.write("data/runs/1.csv", "bob").write(REGISTRY_FILE, "version: '1.0'\nmodels: {seir: {}}\n");
+    bob.remove("data/runs/2.csv");
+    python.push(&bob);
+
+    // Nobody took the executable bit away, so nobody loses it.
+    let status = alice.run(&["status", "--json"]).success().json();
+    let expected = [format!("modified_remote {REGISTRY_FILE}"), "modified_remote data/runs/1.csv".to_owned()];
+    let mut found = changes(&status);
+    found.retain(|change| !change.ends_with("data/runs/2.csv"));
+    assert_eq!(found, expected);
+    let pulled = alice.run(&["pull", "--overwrite", "--json"]).success().json();
+    assert_eq!(pulled["written"], json!([REGISTRY_FILE, "data/runs/1.csv"]));
+    assert!(!alice.exists("data/runs/2.csv"));
+    is_program(&alice, true);
+    let status = alice.run(&["status", "--json"]).success().json();
+    assert_eq!((changes(&status), &status["summary"]), (vec![], &json!({"unchanged": 120})));
+    // A new content of the program comes with the mode that it has here.
+    python.pull(&bob);
+    bob.write("run.sh", "#!/bin/sh\nexec python3 src/model.py\n");
+    python.push(&bob);
+    let _ = alice.run(&["pull"]).success();
+    is_program(&alice, true);
+    assert_eq!(alice.read("run.sh"), bob.read("run.sh"));
+    let nothing = alice.run(&["push", "--json"]).success().json();
+    assert_eq!(nothing["changed"], false, "an unknown mode equals any");
+
+    // Her next push writes the mode down again, and whoever is new has it.
+    alice.write("data/runs/3.csv", "alice");
+    let _ = alice.run(&["push"]).success();
+    let carol = TestProject::new();
+    let _ = carol.run(&["init", "--ref", &reference]).success();
+    let _ = carol.run(&["pull"]).success();
+    is_program(&carol, true);
+    python.pull(&bob);
+    for project in [&alice, &carol] {
+        let same = |path: &str| own(path) && path != "run.sh";
+        project.tree().filtered(same).assert_same(&bob.tree().filtered(same));
+        assert_eq!(project.read("run.sh"), bob.read("run.sh"));
+        assert_eq!(project.read(REGISTRY_FILE), bob.read(REGISTRY_FILE));
+    }
+    // The folder of the Python tool goes on with this one.
+    let status = bob.run(&["status", "--json"]).success().json();
+    let found = changes(&status);
+    assert!(found.iter().all(|change| change.ends_with("run.sh")), "{status}");
 }

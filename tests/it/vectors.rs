@@ -268,7 +268,7 @@ fn native_pull(input: &Value) -> Answer {
     let plan = plan_pull(facts.sides(), mode, &checked_paths(&obstacles.unwrap_or_default())?);
     let sources = plan.sources.iter();
     Ok(json!({
-        "write": *plan.write, "delete": *plan.delete, "blocked": changes(&plan.blocked),
+        "write": *plan.write, "executable": *plan.executable, "delete": *plan.delete, "blocked": changes(&plan.blocked),
         "sources": sources.map(|s| json!({"digest": s.digest, "size": s.size, "local": s.local})).collect::<Vec<_>>(),
     }))
 }
@@ -730,8 +730,13 @@ struct RawFile {
     path: String,
     digest: String,
     size: u64,
-    #[serde(default)]
-    executable: bool,
+    /// Left out it is false, `null` is an unknown one.
+    #[serde(default = "plain")]
+    executable: Option<bool>,
+}
+
+fn plain() -> Option<bool> {
+    Some(false)
 }
 
 #[derive(Deserialize)]

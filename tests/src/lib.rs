@@ -14,6 +14,7 @@
 //! | the program where the system refuses things | [`run_as_owner`], [`script_with_mounts`], [`make_immutable`] |
 //! | content that compresses or does not | [`noise`], [`text`] |
 //! | to compare folders, or unpack real input | [`Tree`] |
+//! | what the Python tool does to a project and a registry | [`PythonTool`] |
 //! | a folder on a web server | [`WebServer`] |
 //! | another program: Python, node, a browser | [`tools`] |
 //!
@@ -35,6 +36,7 @@ mod obstacle;
 mod project;
 mod protection;
 mod proxy;
+mod python_tool;
 mod registry;
 mod scripted;
 mod tls;
@@ -52,6 +54,7 @@ pub use obstacle::{Immutable, give_to_plain_user, make_immutable, run_as_owner, 
 pub use project::TestProject;
 pub use protection::{ProtectedRegistry, Protection};
 pub use proxy::{Fault, Matching, Proxy, Seen};
+pub use python_tool::PythonTool;
 pub use registry::{
     Generation, PASSWORD, Registry, RegistryClient, RegistrySetup, USER, can_connect_to_registry,
 };

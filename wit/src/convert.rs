@@ -519,6 +519,7 @@ impl From<PullPlan> for plan::PullPlan {
         };
         Self {
             write: texts(plan.write.into_vec()),
+            executable: texts(plan.executable.into_vec()),
             delete: texts(plan.delete.into_vec()),
             blocked: plan.blocked.into_iter().map(Into::into).collect(),
             sources: plan.sources.into_iter().map(source).collect(),

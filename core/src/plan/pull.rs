@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::diff::{Change, PathChange, Sides, compare};
 use crate::digest::Digest;
 use crate::path::BundlePath;
-use crate::snapshot::{ByPath, File};
+use crate::snapshot::{ByPath, File, known_mode};
 
 /// Which way a pull decides what is in dispute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,11 @@ pub enum PullMode {
 #[must_use = "a plan does nothing until a host carries it out"]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PullPlan {
-    /// The paths to put in place, with the remote's content and mode.
+    /// The paths to put in place, with the remote's content.
     pub write: ByPath<BundlePath>,
+    /// Those of `write` that are to be executable: as the remote says; where it does not say, as the project's file is, else
+    /// as it was when both last agreed.
+    pub executable: ByPath<BundlePath>,
     /// The paths to remove.
     pub delete: ByPath<BundlePath>,
     /// What stands in the way; while there is anything here, every other list is empty.
@@ -58,6 +61,7 @@ enum Step {
 pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath>) -> PullPlan {
     let mut plan = PullPlan::default();
     let mut written: Vec<&File> = Vec::new();
+    let mut executable: Vec<BundlePath> = Vec::new();
     let mut deleted: Vec<BundlePath> = Vec::new();
     let mut standing: Vec<BundlePath> = Vec::new();
     for compared in compare(sides) {
@@ -67,7 +71,12 @@ pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath
             decide(compared.change, compared.remote, mode)
         };
         match (step, compared.remote) {
-            (Step::Write, Some(file)) => written.push(file),
+            (Step::Write, Some(file)) => {
+                written.push(file);
+                if known_mode(file, compared.local, compared.base) == Some(true) {
+                    executable.push(file.path.clone());
+                }
+            }
             (Step::Delete, _) => deleted.push(compared.path.clone()),
             (Step::Block, _) => {
                 plan.blocked.push(PathChange { path: compared.path.clone(), change: compared.change });
@@ -84,6 +93,7 @@ pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath
         return PullPlan { blocked: plan.blocked, ..PullPlan::default() };
     }
     plan.write = written.iter().map(|file| file.path.clone()).collect();
+    plan.executable = executable.into_iter().collect();
     plan.delete = deleted.into_iter().collect();
     plan.sources = sources(&written);
     plan.find_local(sides.local);
@@ -91,6 +101,17 @@ pub fn plan_pull(sides: Sides<'_>, mode: PullMode, obstacles: &ByPath<BundlePath
 }
 
 impl PullPlan {
+    /// `files` of the remote's, with the modes that the plan gives to those it writes.
+    #[must_use]
+    pub fn with_modes(&self, files: ByPath<File>) -> ByPath<File> {
+        let settle = |file: File| match self.write.at(&file.path) {
+            Some(path) => File { executable: Some(self.executable.at(path).is_some()), ..file },
+            None => file,
+        };
+        // The paths stay, and with them their order.
+        ByPath::keeping_first(files.into_vec().into_iter().map(settle).collect())
+    }
+
     /// Finds out which content a file of the project has already: the first one by path that has it.
     ///
     /// To be called again with all of the project's files where the plan was made without those that are settled
@@ -165,7 +186,8 @@ mod tests {
             let file = remote.at(path).unwrap();
             let source = plan.sources.iter().find(|source| source.digest == file.digest);
             assert_eq!(source.is_some(), file.size > 0);
-            files.insert(path.clone(), file.clone());
+            let executable = Some(plan.executable.at(path).is_some());
+            files.insert(path.clone(), File { executable, ..file.clone() });
         }
         ByPath::new(files.into_values().collect()).unwrap()
     }
@@ -175,7 +197,7 @@ mod tests {
             path: "p".parse().unwrap(),
             digest: Digest::of(content.as_bytes()),
             size: content.len() as u64,
-            executable: false,
+            executable: Some(false),
         };
         ByPath::new(vec![file]).unwrap()
     }
@@ -216,6 +238,33 @@ mod tests {
                 assert_eq!(found, expected, "{change:?} in {mode:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_of_unknown_mode_is_written_with_the_one_it_has_here() {
+        let with = |content, executable| {
+            let file = File { executable, ..one(content)[0].clone() };
+            ByPath::new(vec![file]).unwrap()
+        };
+        let none = ByPath::default();
+        for (remote, local, base, is_executable) in [
+            (Some(true), Some(Some(false)), Some(Some(false)), true),
+            (Some(false), Some(Some(true)), Some(Some(true)), false),
+            (None, Some(Some(true)), Some(Some(true)), true),
+            (None, Some(Some(false)), Some(None), false),
+            (None, None, Some(Some(true)), true),
+            (None, None, None, false),
+        ] {
+            let (local, remote) =
+                (local.map_or_else(ByPath::default, |mode| with("a", mode)), with("b", remote));
+            let base = base.map_or_else(ByPath::default, |mode| synced(&with("a", mode)));
+            let sides = Sides { local: &local, remote: &remote, base: &base, tracked: &paths(&local) };
+            let plan = plan_pull(sides, PullMode::Overwrite, &none);
+            assert_eq!(plan.executable, if is_executable { plan.write.clone() } else { ByPath::default() });
+            assert_eq!(plan.with_modes(remote)[0].executable, Some(is_executable));
+        }
+        let remote = with("a", None);
+        assert_eq!(PullPlan::default().with_modes(remote.clone()), remote);
     }
 
     #[test]

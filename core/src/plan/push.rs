@@ -167,7 +167,7 @@ mod tests {
             path: path.parse().unwrap(),
             digest: Digest::of(content.as_bytes()),
             size: content.len() as u64,
-            executable: false,
+            executable: Some(false),
         };
         ByPath::new(files.iter().map(file).collect()).unwrap()
     }

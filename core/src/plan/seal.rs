@@ -396,7 +396,7 @@ mod tests {
 
     fn file(path: &str, content: &[u8]) -> File {
         let path = path.parse().unwrap();
-        File { path, digest: Digest::of(content), size: content.len() as u64, executable: false }
+        File { path, digest: Digest::of(content), size: content.len() as u64, executable: Some(false) }
     }
 
     #[test]

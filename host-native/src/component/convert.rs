@@ -321,6 +321,7 @@ pub(super) fn pull_plan(plan: plan::PullPlan) -> Answer<PullPlan> {
     };
     Ok(PullPlan {
         write: each(plan.write, path)?.into_iter().collect(),
+        executable: each(plan.executable, path)?.into_iter().collect(),
         delete: each(plan.delete, path)?.into_iter().collect(),
         blocked: changes(plan.blocked)?,
         sources: each(plan.sources, source)?,

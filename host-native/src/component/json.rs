@@ -196,18 +196,25 @@ fn read_record(record: &Record, object: Map<String, Value>, place: &Place<'_>) -
     Ok(Val::Record(read_fields(&fields, object, place)?))
 }
 
+/// The fields of a `file`. Scripts leave its mode out where it is plain, and write `null` where it is unknown.
+const FILE_FIELDS: [&str; 4] = ["path", "digest", "size", "executable"];
+
 /// Reads each of `fields` from `object`, in their order, and refuses whatever else is there.
 fn read_fields(
     fields: &[(&str, Type)],
     mut object: Map<String, Value>,
     place: &Place<'_>,
 ) -> Result<Vec<(String, Val)>, InputError> {
+    let is_file = fields.iter().map(|(name, _)| *name).eq(FILE_FIELDS);
     let mut values = Vec::with_capacity(fields.len());
     for (name, ty) in fields {
         let key = snake_case(name);
         let place = Place::Field(place, &key);
         let value = match (object.remove(&*key), ty) {
             (Some(json), _) => read(ty, json, &place)?,
+            (None, Type::Option(_)) if is_file && *name == "executable" => {
+                Val::Option(Some(Box::new(Val::Bool(false))))
+            }
             (None, Type::Option(_)) => Val::Option(None),
             (None, Type::Bool) => Val::Bool(false),
             (None, _) => return Err(place.fault("it is missing")),

@@ -79,7 +79,7 @@ fn tree(files: usize, version: usize) -> ByPath<File> {
         let path: BundlePath = format!("series-{:03}/part-{number:07}.bin", number % 1000).parse().ok()?;
         let content =
             if number.is_multiple_of(100) { format!("{number} {version}") } else { number.to_string() };
-        Some(File { path, digest: Digest::of(content.as_bytes()), size: 4096, executable: false })
+        Some(File { path, digest: Digest::of(content.as_bytes()), size: 4096, executable: Some(false) })
     };
     ByPath::keeping_first((0..files).filter_map(file).collect())
 }

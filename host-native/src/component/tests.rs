@@ -25,7 +25,7 @@ fn file(path: &str, content: &str) -> File {
         path: path.parse().unwrap(),
         digest: Digest::of(content.as_bytes()),
         size: content.len() as u64,
-        executable: content.ends_with('!'),
+        executable: Some(content.ends_with('!')),
     }
 }
 
@@ -46,7 +46,7 @@ fn any_base() -> impl Strategy<Value = ByPath<SyncedFile>> {
         let synced = |file: &File| SyncedFile {
             path: file.path.clone(),
             digest: file.digest,
-            executable: mode.map(|_| file.executable),
+            executable: mode.and(file.executable),
         };
         ByPath::new(files.iter().map(synced).collect()).unwrap()
     })
@@ -266,7 +266,7 @@ fn calls_by_name() {
         { "path": "b", "change": "modified_local" },
     ] });
     assert_eq!(core.call_json("diff", facts.clone()).unwrap(), changes);
-    let pull = json!({ "write": ["a"], "delete": [], "blocked": [], "sources": [
+    let pull = json!({ "write": ["a"], "executable": [], "delete": [], "blocked": [], "sources": [
         { "digest": two, "size": 1, "local": null },
     ] });
     let base = with("local", json!([]));
@@ -280,6 +280,17 @@ fn calls_by_name() {
             assert_eq!(core.call_json(name, input).unwrap(), pull, "{name} {mode}");
         }
     }
+    let unknown = core.call_json(
+        "plan-pull",
+        json!({
+            "local": [{ "path": "a", "digest": one, "size": 1, "executable": true }],
+            "remote": [{ "path": "a", "digest": two, "size": 1, "executable": null }],
+            "base": [{ "path": "a", "digest": one }],
+            "tracked": ["a"],
+            "mode": "safe",
+        }),
+    );
+    assert_eq!(unknown.unwrap()["executable"], json!(["a"]));
     let blocked = core.call_json("plan-pull", {
         let mut input = facts.clone();
         input["mode"] = "safe".into();

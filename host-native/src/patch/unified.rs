@@ -71,7 +71,7 @@ fn write(out: &mut String, pair: &Pair<'_>, content: Content<'_>) -> fmt::Result
 }
 
 fn write_header(out: &mut String, pair: &Pair<'_>, a: &Name<'_>, b: &Name<'_>) -> fmt::Result {
-    let mode = |file: &File| if file.executable { "100755" } else { "100644" };
+    let mode = |file: &File| if file.executable == Some(true) { "100755" } else { "100644" };
     match (pair.old, pair.new) {
         (None, None) => Ok(()),
         (None, Some(new)) => writeln!(out, "diff --git {a} {b}\nnew file mode {}", mode(new)),
@@ -79,7 +79,8 @@ fn write_header(out: &mut String, pair: &Pair<'_>, a: &Name<'_>, b: &Name<'_>) -
         (Some(old), Some(new)) if old.is_same_as(new) => Ok(()),
         (Some(old), Some(new)) => {
             writeln!(out, "diff --git {a} {b}")?;
-            if old.executable != new.executable {
+            // An unknown mode equals any.
+            if old.executable.zip(new.executable).is_some_and(|(old, new)| old != new) {
                 writeln!(out, "old mode {}\nnew mode {}", mode(old), mode(new))?;
             }
             Ok(())
@@ -213,7 +214,7 @@ mod tests {
             path: path.clone(),
             digest: Digest::of(content.as_bytes()),
             size: content.len() as u64,
-            executable: content.starts_with("#!"),
+            executable: Some(content.starts_with("#!")),
         };
         let (before, after) = (old.map(file), new.map(file));
         let pair = Pair { path: &path, old: before.as_ref(), new: after.as_ref() };

@@ -127,7 +127,8 @@ mod tests {
     use super::*;
 
     fn view() -> IndexView {
-        let file = File { path: "a/b".parse().unwrap(), digest: Digest::of(b"1"), size: 1, executable: true };
+        let file =
+            File { path: "a/b".parse().unwrap(), digest: Digest::of(b"1"), size: 1, executable: Some(true) };
         let files = ByPath::new(vec![file]).unwrap();
         let mut placement = Placement::default();
         placement.push(&[]);

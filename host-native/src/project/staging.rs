@@ -39,8 +39,8 @@ pub enum Mode {
 
 impl Mode {
     /// The mode of a file that is `executable`.
-    pub fn of(executable: bool) -> Self {
-        if executable { Self::Executable } else { Self::Plain }
+    pub fn of(executable: Option<bool>) -> Self {
+        if executable == Some(true) { Self::Executable } else { Self::Plain }
     }
 }
 

@@ -111,7 +111,7 @@ impl Scan {
                 let disk = found.target().map_or_else(|| to_disk(project.root(), &file.path), Path::to_owned);
                 modes_beside(project, &disk, found.device)
             });
-            file.executable = modes.judge(file.executable, known);
+            file.executable = file.executable.map(|shown| modes.judge(shown, known));
         }
         // The paths are as before.
         self.files = ByPath::keeping_first(files);
@@ -227,7 +227,7 @@ fn scan_by<E: From<ScanError>>(
                 path: wanted[file.wanted].clone(),
                 digest: *digest,
                 size: file.content.size,
-                executable: file.executable,
+                executable: Some(file.executable),
             };
             ByPath::new(walked.files.par_iter().zip(&digests).map(file).collect())
         },

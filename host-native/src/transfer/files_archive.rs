@@ -88,7 +88,7 @@ fn write_headers(archive: &fs::File, files: &[File]) -> io::Result<Vec<u64>> {
     let mut starts = Vec::with_capacity(files.len());
     let mut end = 0;
     for file in files {
-        let mode = if file.executable { EXECUTABLE_MODE } else { PLAIN_MODE };
+        let mode = if file.executable == Some(true) { EXECUTABLE_MODE } else { PLAIN_MODE };
         let headers = headers(file.path.as_str(), file.size, mode)?;
         write_at(archive, &headers, end)?;
         let start = end + headers.len() as u64;

@@ -170,7 +170,7 @@ struct FileReport {
     /// Its bytes.
     size: u64,
     /// Whether it may be run.
-    executable: bool,
+    executable: Option<bool>,
     /// The layer that it belongs to, where the index says so.
     layer: Option<String>,
 }
@@ -317,7 +317,7 @@ impl PacksReport {
 
 impl FileReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mode = if self.executable { ", executable" } else { "" };
+        let mode = if self.executable == Some(true) { ", executable" } else { "" };
         let layer = self.layer.as_ref().map(|layer| format!(", layer {}", shown(layer))).unwrap_or_default();
         writeln!(out, "  {}  {}{mode}{layer}", shown(&self.path), bytes(self.size))
     }

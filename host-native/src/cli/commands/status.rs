@@ -5,7 +5,6 @@ use std::io::{self, Write};
 
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File};
 use clap::Args;
@@ -188,8 +187,8 @@ pub(crate) struct FileReport {
     pub(crate) digest: Digest,
     /// Its size in bytes.
     pub(crate) size: Option<u64>,
-    /// Whether it may be run.
-    pub(crate) executable: bool,
+    /// Whether it may be run; absent where the bundle does not say.
+    pub(crate) executable: Option<bool>,
 }
 
 /// What a person asked to see.
@@ -332,7 +331,7 @@ impl ChangeReport<'_> {
             for (side, file) in [("local", &self.local), ("remote", &self.remote)] {
                 if let Some(FileReport { digest, size, executable }) = file {
                     let size = size.map_or_else(|| "?".to_owned(), |size| size.to_string());
-                    let mode = if *executable { ", executable" } else { "" };
+                    let mode = if *executable == Some(true) { ", executable" } else { "" };
                     writeln!(out, "    {side:<6} {digest}, {size} bytes{mode}")?;
                 }
             }
@@ -365,7 +364,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         (found, Some(answer?))
     };
-    let (remote, files, sizes) = weigh(&workspace, &found, answer);
+    let (remote, files, sizes) = weigh(&workspace, answer);
     let base = &workspace.state.last_synced;
     found.recall_modes(&workspace.project, base, &files);
     let sides = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
@@ -408,7 +407,6 @@ fn ask(
 /// What the answer says of the remote, and the files to compare with.
 fn weigh(
     workspace: &Workspace,
-    found: &Scan,
     answer: Option<Result<Option<Bundle>, OpenError>>,
 ) -> (RemoteReport, ByPath<File>, Sizes) {
     let (state, error) = match answer {
@@ -435,7 +433,7 @@ fn weigh(
         _ => error.and_then(CliError::into_hint),
     };
     let remote = RemoteReport { state, digest: None, message, hint, stand_in: last_synced(workspace) };
-    (remote, last_agreed(workspace, found), Sizes::Unknown)
+    (remote, last_agreed(workspace), Sizes::Unknown)
 }
 
 /// The bundle that the project was last made equal to, or was sent as, in words.
@@ -478,14 +476,12 @@ fn state_of(error: &OpenError) -> RemoteState {
 }
 
 /// The files that both sides last agreed on, standing in for a remote that was not asked.
-fn last_agreed(workspace: &Workspace, found: &Scan) -> ByPath<File> {
-    // A state without modes cannot show that one changed.
-    let is_executable_here = |path: &BundlePath| found.files.at(path).is_some_and(|file| file.executable);
+fn last_agreed(workspace: &Workspace) -> ByPath<File> {
     let files = workspace.state.last_synced.par_iter().map(|synced| File {
         path: synced.path.clone(),
         digest: synced.digest,
         size: 0,
-        executable: synced.executable.unwrap_or_else(|| is_executable_here(&synced.path)),
+        executable: synced.executable,
     });
     ByPath::keeping_first(files.collect())
 }

@@ -92,7 +92,8 @@ impl Fixture {
         let staging = Staging::create_for(lock, &paths).unwrap();
         let write = |(path, content): &(&str, &str)| {
             let path: BundlePath = path.parse().unwrap();
-            let (staged, mut file) = staging.stage(&path, Mode::of(path.as_str().ends_with(".sh"))).unwrap();
+            let (staged, mut file) =
+                staging.stage(&path, Mode::of(Some(path.as_str().ends_with(".sh")))).unwrap();
             file.write_all(content.as_bytes()).unwrap();
             let expected_before = self.before(path.as_str());
             Write { path, staged, expected_before }

@@ -64,7 +64,10 @@ fn tells_what_is_there_and_what_is_not() {
     let files: Vec<_> =
         scan.files.iter().map(|file| (file.path.as_str(), file.digest, file.executable)).collect();
     let expected = [("a.txt", false), ("b/c.txt", true), ("remote.txt", false)];
-    assert_eq!(files, expected.map(|(path, executable)| (path, Digest::of(path.as_bytes()), executable)));
+    assert_eq!(
+        files,
+        expected.map(|(path, executable)| (path, Digest::of(path.as_bytes()), Some(executable)))
+    );
     assert_eq!(texts(&scan.missing), ["gone.txt"]);
     assert_eq!(texts(&scan.untracked), ["new.txt"]);
     assert_eq!((scan.obstacles.len(), scan.refused.len()), (0, 0));

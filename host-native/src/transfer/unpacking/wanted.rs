@@ -216,7 +216,7 @@ mod tests {
     }
 
     fn file(size: u64) -> File {
-        File { path: "x".parse().unwrap(), digest: Digest::EMPTY, size, executable: false }
+        File { path: "x".parse().unwrap(), digest: Digest::EMPTY, size, executable: Some(false) }
     }
 
     fn destinations(wanted: &Wanted, chunk: Place) -> Vec<(usize, u64)> {

@@ -246,7 +246,7 @@ mod tests {
         let chunks = runs.iter().flat_map(|run| (run.first..run.first + run.count).map(|at| (run.pack, at)));
         let content: String = chunks.map(|(pack, chunk)| format!("{pack}.{chunk};")).collect();
         let (digest, size) = (Digest::of(content.as_bytes()), content.len() as u64);
-        (File { path: path.parse().unwrap(), digest, size, executable: false }, runs)
+        (File { path: path.parse().unwrap(), digest, size, executable: Some(false) }, runs)
     }
 
     fn placed(files: Vec<(File, Vec<Run>)>) -> (ByPath<File>, Placement) {

@@ -6,6 +6,8 @@
 
 mod pattern;
 
+use std::sync::Arc;
+
 use pattern::Pattern;
 
 use crate::path::MODEL_REGISTRY;
@@ -60,12 +62,49 @@ struct Rule {
     anchored: bool,
     folders_only: bool,
     verdict: Verdict,
+    /// Shared with whatever it decides about: one rule may ignore very many files.
+    written: Arc<WrittenRule>,
 }
 
+/// What a rule says of the entries that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub enum Verdict {
+    /// They are ignored.
     Ignore,
+    /// They are not, whatever weaker rules say.
     Keep,
+}
+
+/// A rule as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenRule {
+    /// Its text, without blanks at the end.
+    pub text: String,
+    /// Where it stands.
+    pub source: RuleSource,
+}
+
+/// Where a rule stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleSource {
+    /// In no file: it applies in every project.
+    BuiltIn,
+    /// In an ignore file.
+    File {
+        /// The folder of that file, empty for the top.
+        folder: String,
+        /// The line, counted from one.
+        line: usize,
+    },
+}
+
+/// What rules decide about an entry, and which one does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What becomes of the entry.
+    pub verdict: Verdict,
+    /// The rule that decides: the last one that matches.
+    pub rule: Arc<WrittenRule>,
 }
 
 impl IgnoreRules {
@@ -73,7 +112,7 @@ impl IgnoreRules {
     pub fn defaults() -> Self {
         let mut rules = Self::default();
         for pattern in OWN_FOLDERS.iter().chain(DEFAULT_PATTERNS) {
-            rules.add(String::new(), pattern);
+            rules.add(String::new(), pattern, RuleSource::BuiltIn);
         }
         rules
     }
@@ -84,13 +123,15 @@ impl IgnoreRules {
     /// may end with CR LF.
     pub fn add_file(&mut self, folder: &str, text: &str) {
         let base = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        for line in text.strip_prefix('\u{feff}').unwrap_or(text).split('\n') {
-            self.add(base.clone(), line.strip_suffix('\r').unwrap_or(line));
+        for (line, number) in text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').zip(1..) {
+            let source = RuleSource::File { folder: folder.to_owned(), line: number };
+            self.add(base.clone(), line.strip_suffix('\r').unwrap_or(line), source);
         }
     }
 
-    fn add(&mut self, base: String, line: &str) {
+    fn add(&mut self, base: String, line: &str, source: RuleSource) {
         let Some(mut line) = content(line) else { return };
+        let written = WrittenRule { text: line.to_owned(), source };
         let mut verdict = Verdict::Ignore;
         if let Some(rest) = line.strip_prefix('!') {
             (line, verdict) = (rest, Verdict::Keep);
@@ -103,34 +144,55 @@ impl IgnoreRules {
         if line.is_empty() {
             return;
         }
-        self.rules.push(Rule { base, pattern: Pattern::new(line), anchored, folders_only, verdict });
+        let (pattern, written) = (Pattern::new(line), Arc::new(written));
+        self.rules.push(Rule { base, pattern, anchored, folders_only, verdict, written });
     }
 
     /// Whether the entry at `path` is ignored, itself or with a folder that it lies in.
-    ///
-    /// [`MODEL_REGISTRY`] lies in a folder that is always ignored, and is asked about only by name: for it, just the
-    /// rules that match the file itself count.
     pub fn is_ignored(&self, path: &str, kind: EntryKind) -> bool {
-        if path == MODEL_REGISTRY {
-            return self.ignores(path, kind);
-        }
-        let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
-        folders
-            .map(|folder| (folder, EntryKind::Folder))
-            .chain([(path, kind)])
-            .any(|(p, k)| self.ignores(p, k))
+        self.deciding(path, kind).is_some_and(|rule| rule.verdict == Verdict::Ignore)
+    }
+
+    /// What is decided about the entry at `path`, itself or with a folder that it lies in; `None` where no rule matches it.
+    pub fn decision(&self, path: &str, kind: EntryKind) -> Option<Decision> {
+        self.deciding(path, kind).map(Rule::decision)
     }
 
     /// Like [`Self::is_ignored`], for a walk that has already found the folders above `path` not ignored.
     pub fn ignores(&self, path: &str, kind: EntryKind) -> bool {
+        self.last_match(path, kind).is_some_and(|rule| rule.verdict == Verdict::Ignore)
+    }
+
+    /// Like [`Self::decision`], for the same walk.
+    pub fn decision_here(&self, path: &str, kind: EntryKind) -> Option<Decision> {
+        self.last_match(path, kind).map(Rule::decision)
+    }
+
+    /// [`MODEL_REGISTRY`] lies in a folder that is always ignored, and is asked about only by name: for it, just the
+    /// rules that match the file itself count.
+    fn deciding(&self, path: &str, kind: EntryKind) -> Option<&Rule> {
+        let folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        folders
+            .filter(|_| path != MODEL_REGISTRY)
+            .filter_map(|folder| self.last_match(folder, EntryKind::Folder))
+            .find(|rule| rule.verdict == Verdict::Ignore)
+            .or_else(|| self.last_match(path, kind))
+    }
+
+    fn last_match(&self, path: &str, kind: EntryKind) -> Option<&Rule> {
         let name = path.rsplit('/').next().unwrap_or(path);
-        let last = self.rules.iter().rev().find(|rule| {
+        self.rules.iter().rev().find(|rule| {
             (kind == EntryKind::Folder || !rule.folders_only)
                 && path
                     .strip_prefix(rule.base.as_str())
                     .is_some_and(|below| rule.pattern.matches(if rule.anchored { below } else { name }))
-        });
-        last.is_some_and(|rule| rule.verdict == Verdict::Ignore)
+        })
+    }
+}
+
+impl Rule {
+    fn decision(&self) -> Decision {
+        Decision { verdict: self.verdict, rule: Arc::clone(&self.written) }
     }
 }
 
@@ -229,6 +291,34 @@ mod tests {
         assert!(rules.is_ignored("data/only-here", EntryKind::File));
         assert!(!rules.is_ignored("data/x/only-here", EntryKind::File));
         assert!(!rules.is_ignored("database/only-here", EntryKind::File));
+    }
+
+    #[test]
+    fn the_last_rule_that_matches_is_named_with_its_place() {
+        let mut rules = IgnoreRules::defaults();
+        rules.add_file("", "\u{feff}# of the project\r\n*.log  \r\n\r\nbuild/\r\n!*.pyc");
+        rules.add_file("data", "!keep.log\n/raw/*");
+        let built_in = RuleSource::BuiltIn;
+        let at = |folder: &str, line| RuleSource::File { folder: folder.to_owned(), line };
+        for (path, kind, verdict, text, source) in [
+            ("x.log", EntryKind::File, Verdict::Ignore, "*.log", at("", 2)),
+            ("build", EntryKind::Folder, Verdict::Ignore, "build/", at("", 4)),
+            // The outermost folder that is ignored decides, whatever stands below it.
+            ("build/a/x.log", EntryKind::File, Verdict::Ignore, "build/", at("", 4)),
+            ("data/keep.log", EntryKind::File, Verdict::Keep, "!keep.log", at("data", 1)),
+            ("data/raw/keep.log", EntryKind::File, Verdict::Ignore, "/raw/*", at("data", 2)),
+            ("a/x.pyc", EntryKind::File, Verdict::Keep, "!*.pyc", at("", 5)),
+            ("a/x.swp", EntryKind::File, Verdict::Ignore, "*.swp", built_in.clone()),
+            (".git/HEAD", EntryKind::File, Verdict::Ignore, ".git/", built_in),
+        ] {
+            let rule = Arc::new(WrittenRule { text: text.to_owned(), source });
+            assert_eq!(rules.decision(path, kind), Some(Decision { verdict, rule }), "{path}");
+            assert_eq!(rules.is_ignored(path, kind), verdict == Verdict::Ignore, "{path}");
+        }
+        for (path, kind) in [("x.csv", EntryKind::File), ("build", EntryKind::File)] {
+            assert_eq!(rules.decision(path, kind), None, "{path}");
+        }
+        assert_eq!(rules.decision(MODEL_REGISTRY, EntryKind::File), None);
     }
 
     #[test]

@@ -79,6 +79,83 @@ fn what_is_ignored_is_told_and_can_be_forced() {
 }
 
 #[test]
+fn status_names_what_is_ignored_and_by_which_rule() {
+    let project = project();
+    for path in [
+        "a.log",
+        "build/deep/x",
+        "build/y",
+        "node_modules/a/b",
+        "node_modules/c",
+        "sub/keep.log",
+        "sub/x.log",
+    ] {
+        project.write(path, "");
+    }
+    project
+        .write(".modelopsignore", "# of the project\n*.log\nbuild/\n")
+        .write("sub/.modelopsignore", "!keep.log\n");
+    let _ = project.run(&["add", "--force", "node_modules/a/b"]).success();
+    // Not said unless asked for.
+    assert_eq!(project.run(&["status", "--json"]).success().json().get("ignored"), None);
+    let expected = json!([
+        {"path": "a.log", "rule": "*.log", "source": ".modelopsignore", "line": 2},
+        {"path": "build/", "rule": "build/", "source": ".modelopsignore", "line": 3},
+        {"path": "node_modules/", "rule": "node_modules/", "source": "default", "line": null},
+        {"path": "sub/x.log", "rule": "*.log", "source": ".modelopsignore", "line": 2},
+    ]);
+    for flags in [&["--include-ignored"][..], &["--explain"], &["-u", "--include-ignored", "--explain"]] {
+        let document = project.run(&[&["status", "--json"], flags].concat()).success().json();
+        assert_eq!(document["ignored"], expected, "{flags:?}");
+    }
+    let listed = project.run(&["status", "--untracked-only", "--include-ignored"]).success();
+    let lines =
+        [".gitignore", ".modelopsignore", "sub/.modelopsignore", "sub/keep.log", "", "Ignored:", "  a.log"];
+    assert!(listed.stdout().lines().take(lines.len()).eq(lines), "{listed}");
+    let text = project.run(&["status", "--explain"]).success().stdout().to_owned();
+    assert!(text.contains("  build/: `build/`, line 3 of .modelopsignore\n"), "{text}");
+    assert!(text.contains("    local  sha256:"), "why a file differs is said too: {text}");
+}
+
+#[test]
+fn status_explains_single_paths() {
+    let project = project();
+    project
+        .write(".modelopsignore", "*.log\nbuild/\n")
+        .write("sub/.modelopsignore", "!keep.log\n")
+        .write("a.log", "");
+    project.write("sub/keep.log", "").write("run.py", "");
+    let _ = project.run(&["add", "--force", "a.log", "run.py"]).success();
+    let explained = |paths: &[&str]| {
+        let arguments = [&["status", "--explain", "-C", "sub"], paths].concat();
+        project.run(&arguments).success().stdout().to_owned()
+    };
+    for (path, words) in [
+        ("../a.log", "a.log: tracked, although this would ignore it: `*.log`, line 1 of .modelopsignore\n"),
+        ("../run.py", "run.py: tracked; no rule is about it\n"),
+        ("keep.log", "sub/keep.log: not ignored, because of `!keep.log`, line 1 of sub/.modelopsignore\n"),
+        ("new.log", "sub/new.log: ignored by `*.log`, line 1 of .modelopsignore\n"),
+        ("../build", "build: not ignored: no rule is about it\n"),
+        ("../build/", "build: ignored by `build/`, line 2 of .modelopsignore\n"),
+        ("../build/x", "build/x: ignored by `build/`, line 2 of .modelopsignore\n"),
+        ("x.pyc", "sub/x.pyc: ignored by `*.pyc`, which applies in every project\n"),
+        ("..", ".: not ignored: no rule is about it\n"),
+    ] {
+        assert_eq!(explained(&[path]), words, "{path}");
+    }
+    let both = project.run(&["status", "--explain", "run.py", "a.log", "--json"]).success().json();
+    assert_eq!(
+        both["explained"],
+        json!([
+            {"path": "run.py", "tracked": true, "ignored": false},
+            {"path": "a.log", "tracked": true, "ignored": true, "rule": "*.log", "source": ".modelopsignore", "line": 1},
+        ])
+    );
+    let _ = project.run(&["status", "--explain", "../outside"]).code(2);
+    let _ = project.run(&["status", "a.log"]).code(2);
+}
+
+#[test]
 fn rules_that_cannot_be_read_stop_the_command() {
     let project = project();
     project.write("a.txt", "a").write(".modelopsignore", vec![b'x'; (1 << 20) + 1]);

@@ -82,6 +82,8 @@ impl Documents {
         self.expect("add-dry-run", 0, &["add", "--dry-run", "src"]);
         self.expect("add", 0, &["add", "src", "data", "run.sh"]);
         self.expect("status-empty", 0, &["status"]);
+        self.expect("status-ignored", 0, &["status", "--include-ignored"]);
+        self.expect("status-explain", 0, &["status", "--explain", "src/__pycache__/x.pyc", "run.sh"]);
         self.expect("push-dry-run", 0, &["push", "--dry-run"]);
         self.expect("push", 0, &["push", "--tag", "v1.0.0", "--tag", "latest"]);
         self.expect("push-unchanged", 0, &["push"]);

@@ -149,7 +149,7 @@ fn meaning(command: &str, argument: &Arg) -> Option<Meaning> {
         ("inspect" | "verify" | "ui", "REF") | ("copy", "SRC") => Meaning::ReferenceOrFile,
         (_, "REF" | "SRC" | "DST") => Meaning::Reference,
         (_, "TAG" | "NEW") => Meaning::Tag,
-        ("add", "PATH") | (_, "FILE") => Meaning::Files,
+        ("add" | "status", "PATH") | (_, "FILE") => Meaning::Files,
         (_, "PATH") => Meaning::Tracked,
         (_, "DIR") => Meaning::Folders,
         (_, "KEY") => Meaning::Setting,

@@ -499,7 +499,11 @@ pub(crate) fn look(
 }
 
 /// Looks at the tracked files of a project, and at what else there is, for somebody who changes nothing.
-pub(crate) fn look_at_readable(workspace: &Workspace, progress: &dyn Progress) -> Result<Scan, ScanError> {
-    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::List };
+pub(crate) fn look_at_readable(
+    workspace: &Workspace,
+    untracked: Untracked,
+    progress: &dyn Progress,
+) -> Result<Scan, ScanError> {
+    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked };
     scan_readable(&workspace.project, &workspace.tracked, options, progress)
 }

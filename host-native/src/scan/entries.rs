@@ -6,12 +6,13 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bundle_core::ignore::EntryKind;
+use bundle_core::ignore::{Decision, EntryKind, Verdict};
 use bundle_core::path::{BundlePath, RESERVED_FOLDERS};
 
 use super::links::{Chain, Target, follow};
 use super::walk::{
-    Folder, FoundFile, FoundLink, Ignored, Listed, RefusalReason, Refused, Untracked, Walk, Walked,
+    Folder, FoundFile, FoundLink, Ignored, IgnoredEntry, Listed, RefusalReason, Refused, Untracked, Walk,
+    Walked,
 };
 use crate::project::stamp::Stamp;
 
@@ -148,8 +149,10 @@ impl<'a> Batch<'a> {
             if untracked == Untracked::Skip {
                 return;
             }
-            if untracked == Untracked::List && self.is_ignored(entry.name, EntryKind::Folder) {
+            let passes = matches!(untracked, Untracked::List | Untracked::NameIgnored);
+            if passes && self.is_ignored(entry.name, EntryKind::Folder) {
                 self.walked.ignored_count += 1;
+                self.name_ignored(entry.name, EntryKind::Folder);
                 return;
             }
         }
@@ -158,6 +161,9 @@ impl<'a> Batch<'a> {
             return;
         }
         let ignored = if self.is_ignored(entry.name, EntryKind::Folder) { Ignored::Yes } else { Ignored::No };
+        if ignored == Ignored::Yes && untracked != Untracked::Skip {
+            self.name_ignored(entry.name, EntryKind::Folder);
+        }
         let rules = Arc::clone(&self.folder.rules);
         self.folders.push(Folder { path, disk, rules, ignored, untracked, chain, below: entry.below });
     }
@@ -195,7 +201,8 @@ impl<'a> Batch<'a> {
         }
         let is_ignored = self.is_ignored(name, kind);
         self.walked.ignored_count += u64::from(is_ignored);
-        if is_ignored && untracked == Untracked::List {
+        if is_ignored && untracked != Untracked::ListIgnored {
+            self.name_ignored(name, kind);
             return;
         }
         let path = self.path_of(name);
@@ -204,6 +211,19 @@ impl<'a> Batch<'a> {
             Ok(path) => self.walked.untracked.push(path),
             Err(_) if is_ignored => {}
             Err(reason) => self.walked.refused.push(Refused { path, reason }),
+        }
+    }
+
+    /// Notes something ignored where that is to be named, unless a folder stands for it already.
+    fn name_ignored(&mut self, name: &str, kind: EntryKind) {
+        if self.folder.untracked != Untracked::NameIgnored || self.folder.ignored == Ignored::Yes {
+            return;
+        }
+        let path = self.path_of(name);
+        if let Some(Decision { verdict: Verdict::Ignore, rule }) =
+            self.folder.rules.decision_here(&path, kind)
+        {
+            self.walked.ignored_entries.push(IgnoredEntry { path, kind, rule });
         }
     }
 

@@ -15,4 +15,4 @@ pub(crate) use hash::open_found;
 pub use hash::{HashError, Hashed};
 pub use select::{Force, Selection, select_on_disk, select_tracked};
 pub use snapshot::{Found, Scan, ScanError, ScanOptions, scan, scan_readable, scan_with};
-pub use walk::{RefusalReason, Refused, Untracked};
+pub use walk::{IgnoredEntry, RefusalReason, Refused, Untracked};

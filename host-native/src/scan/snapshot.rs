@@ -12,7 +12,9 @@ use thiserror::Error;
 
 use super::digest_cache::{DigestCache, NewCache};
 use super::hash::{self, HashError, Job, hash_all, hash_readable, open_found};
-use super::walk::{FoundFile, RefusalReason, Refused, Untracked, WalkError, WalkOptions, Walked, walk};
+use super::walk::{
+    FoundFile, IgnoredEntry, RefusalReason, Refused, Untracked, WalkError, WalkOptions, Walked, walk,
+};
 use crate::leftovers::Among;
 use crate::progress::{Progress, Work};
 use crate::project::Project;
@@ -42,6 +44,8 @@ pub struct Scan {
     pub untracked: Vec<BundlePath>,
     /// How many entries were passed by because of an ignore rule; a folder counts once.
     pub ignored_count: u64,
+    /// What was passed by, and because of which rule, sorted; only on [`Untracked::NameIgnored`].
+    pub ignored: Vec<IgnoredEntry>,
     /// Paths, tracked or asked about, that cannot be written without losing something that is no file of theirs,
     /// sorted: a folder that holds files which are not tracked, a refused link, a pipe; or a part of the path above
     /// is such a thing, or a file that is not tracked.
@@ -205,6 +209,7 @@ fn scan_by<E: From<ScanError>>(
     walked.refused.sort_by(|a, b| a.path.cmp(&b.path));
     walked.barriers.sort_by(|a, b| a.path.cmp(&b.path));
     walked.untracked.sort_unstable();
+    walked.ignored_entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
 
     walked.files.par_sort_unstable_by_key(|file| file.wanted);
     let (digests, hashed) = digests(project, &wanted, &mut walked.files, &cache, read)?;
@@ -250,6 +255,7 @@ fn scan_by<E: From<ScanError>>(
         missing,
         untracked: walked.untracked,
         ignored_count: walked.ignored_count,
+        ignored: walked.ignored_entries,
         obstacles: blocked,
         refused: walked.refused,
         unreadable,

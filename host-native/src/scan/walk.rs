@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bundle_core::ignore::IgnoreRules;
+use bundle_core::ignore::{EntryKind, IgnoreRules, WrittenRule};
 use bundle_core::path::{BundlePath, PathFault};
 use bundle_core::snapshot::SymlinkPolicy;
 use thiserror::Error;
@@ -30,6 +30,8 @@ pub enum Untracked {
     List,
     /// List all, also the ignored ones.
     ListIgnored,
+    /// List those that no rule ignores, and name the others with the rule that does; a folder stands for all in it.
+    NameIgnored,
     /// Pass them by, with the folders in which nothing is looked for.
     Skip,
 }
@@ -107,6 +109,17 @@ pub enum RefusalReason {
     System(ErrorKind),
 }
 
+/// Something that a rule ignores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IgnoredEntry {
+    /// Its path in the project, as far as it can be written.
+    pub path: String,
+    /// Whether it is a folder, which stands for all that lies in it.
+    pub kind: EntryKind,
+    /// The rule.
+    pub rule: Arc<WrittenRule>,
+}
+
 /// What a walk found. Lists are in no order.
 #[derive(Debug, Default)]
 pub(crate) struct Walked {
@@ -122,6 +135,8 @@ pub(crate) struct Walked {
     pub(crate) ignored: Vec<BundlePath>,
     /// How many entries were passed by because of a rule; an ignored folder counts once.
     pub(crate) ignored_count: u64,
+    /// Filled only on [`Untracked::NameIgnored`].
+    pub(crate) ignored_entries: Vec<IgnoredEntry>,
     /// Not wanted and not ignored.
     pub(crate) refused: Vec<Refused>,
     /// What is not wanted itself, but stands where a folder of wanted ones should be, and cannot be gone through.
@@ -300,6 +315,7 @@ impl Walked {
         self.untracked.append(&mut other.untracked);
         self.ignored.append(&mut other.ignored);
         self.ignored_count += other.ignored_count;
+        self.ignored_entries.append(&mut other.ignored_entries);
         self.refused.append(&mut other.refused);
         self.barriers.append(&mut other.barriers);
     }

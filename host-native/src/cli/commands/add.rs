@@ -120,5 +120,8 @@ fn refuse_ignored(selection: &Selection, tracked: &ByPath<BundlePath>) -> Result
     }
     Err(CliError::new(Exit::Failure, "these are ignored by ignore rules (.modelopsignore + defaults)")
         .paths(ignored)
-        .hint("take them all the same with --force, or leave them out; nothing was changed"))
+        .hint(
+            "take them all the same with --force, or leave them out; `modelops-bundle status --explain PATH` says which \
+             rule it is; nothing was changed",
+        ))
 }

@@ -1,7 +1,10 @@
 //! `status`: how the project and its remote compare.
 
+mod ignored;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::Digest;
@@ -11,6 +14,7 @@ use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use self::ignored::{IgnoredReport, explain};
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::{CliError, Exit, settle_places, two_places};
 use crate::cli::session::{Session, configured, look_at_readable, version_of};
@@ -18,7 +22,7 @@ use crate::cli::ui::{Report, counted, shown};
 use crate::environment::Pinned;
 use crate::project::State;
 use crate::remote::{RemoteError, RemoteErrorKind};
-use crate::scan::{RefusalReason, Scan};
+use crate::scan::{RefusalReason, Scan, Untracked};
 use crate::threads::start;
 use crate::workspace::Workspace;
 
@@ -31,12 +35,14 @@ const LISTED: usize = 50;
 /// Show what differs between the project and its remote
 ///
 /// Compares the files on disk with the remote's bundle and with what both last agreed on. An unreachable remote is
-/// named, and the comparison is then with what was last agreed on.
+/// named, and the comparison is then with what was last agreed on. With PATHs, it is said which ignore rule decides about
+/// each of them, and nothing else.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
 \x20 modelops-bundle status\n\
 \x20 modelops-bundle status --files --details\n\
-\x20 modelops-bundle status --offline --json")]
+\x20 modelops-bundle status --offline --json\n\
+\x20 modelops-bundle status --explain results/run.log")]
 pub(crate) struct StatusArgs {
     /// List every tracked file, unchanged ones too
     #[arg(short, long)]
@@ -47,6 +53,16 @@ pub(crate) struct StatusArgs {
     /// List untracked files, and nothing else; the remote is not asked
     #[arg(long, conflicts_with_all = ["files", "details"])]
     untracked_only: bool,
+    /// List what ignore rules leave out too; a folder stands for all in it
+    #[arg(long)]
+    include_ignored: bool,
+    /// Say why: the digests of files that differ, and the rule behind everything ignored
+    #[arg(long)]
+    explain: bool,
+    /// Say of these paths alone which ignore rule decides about them; the remote is not asked
+    #[arg(value_name = "PATH", requires = "explain",
+        conflicts_with_all = ["files", "untracked", "untracked_only", "include_ignored", "details"])]
+    paths: Vec<PathBuf>,
     /// Show digests and sizes: of every file that differs, or of the file NAME alone
     #[arg(short, long, value_name = "NAME", num_args = 0..=1)]
     details: Option<Option<String>>,
@@ -111,6 +127,9 @@ struct StatusReport<'a> {
     unreadable: Vec<UnreadableReport>,
     /// Files that are neither tracked nor ignored.
     untracked: Vec<String>,
+    /// What ignore rules leave out; absent where nobody asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ignored: Option<Vec<IgnoredReport>>,
     /// The file that `--details NAME` names; absent without a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<ChangeReport<'a>>,
@@ -197,6 +216,8 @@ struct Shows {
     details: bool,
     untracked: bool,
     only_untracked: bool,
+    /// The rule behind everything ignored.
+    rules: bool,
     /// Every unchanged path, where they were asked for.
     unchanged: Vec<String>,
 }
@@ -204,7 +225,8 @@ struct Shows {
 impl Report for StatusReport<'_> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.shows.only_untracked {
-            return self.untracked.iter().try_for_each(|path| writeln!(out, "{}", shown(path)));
+            self.untracked.iter().try_for_each(|path| writeln!(out, "{}", shown(path)))?;
+            return self.write_ignored(out);
         }
         if let Some(named) = &self.details {
             return named.write_text(out, true);
@@ -264,8 +286,25 @@ impl Report for StatusReport<'_> {
                 writeln!(out, "\n{files}: see --untracked, or track with `modelops-bundle add`")?;
             }
         }
+        self.write_ignored(out)?;
         if self.changes.is_empty() && unchanged == 0 && self.unreadable.is_empty() {
             writeln!(out, "\nNothing is tracked yet: `modelops-bundle add PATH`")?;
+        }
+        Ok(())
+    }
+}
+
+impl StatusReport<'_> {
+    fn write_ignored(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(ignored) = self.ignored.as_ref().filter(|ignored| !ignored.is_empty()) else {
+            return Ok(());
+        };
+        writeln!(out, "\nIgnored:")?;
+        for IgnoredReport { path, rule } in ignored {
+            match self.shows.rules {
+                true => writeln!(out, "  {}: {rule}", shown(path))?,
+                false => writeln!(out, "  {}", shown(path))?,
+            }
         }
         Ok(())
     }
@@ -347,10 +386,20 @@ pub(crate) enum Sizes {
     Unknown,
 }
 
+impl StatusArgs {
+    fn names_ignored(&self) -> bool {
+        self.include_ignored || self.explain
+    }
+}
+
 pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliError> {
+    if !args.paths.is_empty() {
+        return session.ui.report(&explain(&session.workspace()?, &session.cwd, &args.paths)?);
+    }
     let (workspace, core) = session.core_beside(|| session.workspace())?;
     let reference = configured(&workspace)?;
-    let look_here = || look_at_readable(&workspace, session.ui.progress().as_ref());
+    let untracked = if args.names_ignored() { Untracked::NameIgnored } else { Untracked::List };
+    let look_here = || look_at_readable(&workspace, untracked, session.ui.progress().as_ref());
     let (mut found, answer) = if args.offline || args.untracked_only {
         (look_here()?, None)
     } else {
@@ -515,9 +564,11 @@ fn report<'a>(
             .map(|one| UnreadableReport { path: one.path.clone(), reason: one.reason.to_string() })
             .collect(),
         untracked: found.untracked.iter().map(ToString::to_string).collect(),
+        ignored: args.names_ignored().then(|| found.ignored.iter().map(IgnoredReport::from).collect()),
         details: None,
         shows: Shows {
-            details: args.details.is_some(),
+            details: args.details.is_some() || args.explain,
+            rules: args.explain,
             only_untracked: args.untracked_only,
             untracked: args.untracked,
             unchanged: if args.files { unchanged().collect() } else { Vec::new() },

@@ -95,6 +95,22 @@ fn ignored_folders_are_entered_only_for_what_is_tracked_there() {
     assert_eq!(texts(&walked.untracked), [".modelopsignore", "src/.modelopsignore", "src/keep.log"]);
     // out/a, __pycache__, src/x.log, src/sub/y.log.
     assert_eq!(walked.ignored_count, 4);
+    assert_eq!(walked.ignored_entries, []);
+    // A folder stands for what is in it, also where something in it is looked for.
+    let walked = tree.walk(&["out/deep/b"], SymlinkPolicy::Inside, Untracked::NameIgnored);
+    assert_eq!((walked.ignored_count, walked.ignored.len()), (4, 0));
+    let mut named: Vec<_> =
+        walked.ignored_entries.iter().map(|entry| (&*entry.path, entry.kind, &*entry.rule.text)).collect();
+    named.sort_unstable_by_key(|entry| entry.0);
+    assert_eq!(
+        named,
+        [
+            ("__pycache__", EntryKind::Folder, "__pycache__/"),
+            ("out", EntryKind::Folder, "out/"),
+            ("src/sub/y.log", EntryKind::File, "*.log"),
+            ("src/x.log", EntryKind::File, "*.log"),
+        ]
+    );
     let walked = tree.walk(&[], SymlinkPolicy::Inside, Untracked::ListIgnored);
     assert_eq!(
         texts(&walked.ignored),

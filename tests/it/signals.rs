@@ -10,7 +10,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use modelops_bundle_tests::{BundleCommand, CommandOutput, TestProject, bundle_binary, noise};
+use modelops_bundle_tests::{BundleCommand, CommandOutput, TestProject, bundle_binary, noise, tools};
+use serde_json::json;
 
 use crate::cmd_project::project;
 use crate::packed::packed;
@@ -427,6 +428,31 @@ fn a_second_signal_ends_a_command_on_the_spot() {
     }
     let output = running.wait().code(130);
     assert_eq!(output.stderr().matches("was stopped").count(), 1, "{output}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_shows_again_what_is_typed_when_a_login_is_ended() {
+    let Some(python) = tools::require(&tools::PYTHON) else { return };
+    let project = TestProject::new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("terminal/password.py");
+    for (how, code) in [("key", 130), ("key", 130), ("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)] {
+        let ended = BundleCommand::of_program(&python, project.home())
+            .arg(&script)
+            .args([how, "env", "--default-signal=INT,TERM,HUP"])
+            .arg(bundle_binary())
+            .args(["login", "registry.invalid", "-u", "me"])
+            .run()
+            .success()
+            .json();
+        assert_eq!(
+            (&ended["exit"], &ended["shows_typing"]),
+            (&json!(code), &json!([true, false, true])),
+            "{ended}"
+        );
+        let shown = ended["shown"].as_str().unwrap();
+        assert!(shown.contains("login was stopped") && !shown.contains("sec"), "{how}: {shown}");
+    }
 }
 
 #[test]

@@ -165,6 +165,11 @@ impl CliError {
         Self::new(exit, format_args!("{command} was stopped: {why}")).hint(go_on)
     }
 
+    /// Ctrl-C in place of a password.
+    pub(crate) fn password_interrupted() -> Self {
+        Self::stopped(Exit::Interrupted, "login", NOTHING_HALF_DONE)
+    }
+
     /// The message of `error` with all that lies behind it.
     fn of(exit: Exit, error: &dyn Error) -> Self {
         let mut message = error.to_string();
@@ -300,7 +305,7 @@ impl Command {
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Core(_)
-            | Self::Man(_) => "run it again: nothing is left half done",
+            | Self::Man(_) => NOTHING_HALF_DONE,
             Self::Status(_)
             | Self::Diff(_)
             | Self::Manifest(_)
@@ -313,6 +318,8 @@ impl Command {
         }
     }
 }
+
+const NOTHING_HALF_DONE: &str = "run it again: nothing is left half done";
 
 const AFTER_INTERRUPTION: &str = "nothing is lost: run the command again once that is mended";
 

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod completion;
+mod echo;
 mod error;
 mod kept_settings;
 mod notices;

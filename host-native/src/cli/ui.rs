@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::echo::shown_again_after_a_signal;
 use super::error::{CliError, Exit};
 use super::progress::{Board, Watched};
 use super::signals::Run;
@@ -136,7 +137,17 @@ impl Ui {
             return Err(CliError::new(Exit::Usage, "there is no terminal to ask for the password")
                 .hint("give it on standard input, with --password-stdin"));
         }
-        Ok(rpassword::prompt_password(format!("Password for {host}: "))?)
+        let shown_again = shown_again_after_a_signal();
+        let password = rpassword::prompt_password(format!("Password for {host}: "));
+        // Now it does so already.
+        if let Some(shown_again) = shown_again {
+            shown_again.keep();
+        }
+        password.map_err(|error| match error.kind() {
+            // Ctrl-C, which comes as a key before it is a signal.
+            io::ErrorKind::Interrupted => CliError::password_interrupted(),
+            _ => error.into(),
+        })
     }
 
     /// Says why a command failed.

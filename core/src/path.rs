@@ -258,7 +258,7 @@ fn is_control(c: char) -> bool {
 
 /// Characters that take no room on a screen, which Unicode calls default-ignorable: file systems that fold names pass
 /// over some of them (HFS+, Apple TN1150) or all of them (ext4 and F2FS with casefold).
-fn is_zero_width(c: char) -> bool {
+pub fn is_zero_width(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'

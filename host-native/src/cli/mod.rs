@@ -6,6 +6,7 @@ mod completion;
 mod echo;
 mod error;
 mod kept_settings;
+mod lookalikes;
 mod notices;
 mod progress;
 mod session;

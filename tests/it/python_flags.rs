@@ -145,7 +145,7 @@ fn a_conflict_and_a_moved_tag_have_names_of_their_own() {
 
 #[cfg(unix)]
 #[test]
-fn under_its_second_name_usage_lines_say_that() {
+fn under_its_second_name_usage_lines_and_hints_say_that() {
     let project = TestProject::new();
     let link = project.home().join("mops-bundle");
     std::os::unix::fs::symlink(modelops_bundle_tests::bundle_binary(), &link).unwrap();
@@ -155,8 +155,22 @@ fn under_its_second_name_usage_lines_say_that() {
             .args(["pull", argument])
             .run()
     };
-    assert!(run("--help").success().stdout().contains("Usage: mops-bundle pull"));
+    let help = run("--help").success();
+    assert!(
+        help.stdout().contains("Usage: mops-bundle pull") && help.stdout().contains("\n  mops-bundle pull"),
+        "{help}"
+    );
     assert!(run("--no-such-flag").code(2).stderr().contains("Usage: mops-bundle pull"));
+    // So do hints, and words in documents; a name of a link that is no plain word is left alone.
+    let status = |program: &std::path::Path| {
+        let command = modelops_bundle_tests::BundleCommand::of_program(program, project.home());
+        command.current_dir(project.path()).args(["status", "--json"]).run().code(6).json()
+    };
+    let hint = |document: Value| document["error"]["hint"].as_str().unwrap().to_owned();
+    assert!(hint(status(&link)).contains("`mops-bundle init`"), "{}", status(&link));
+    let odd = project.home().join("two words");
+    std::os::unix::fs::symlink(modelops_bundle_tests::bundle_binary(), &odd).unwrap();
+    assert!(hint(status(&odd)).contains("`modelops-bundle init`"), "{}", status(&odd));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use bundle_core::reference::{Place, Reference, ReferenceError, Tag};
 use serde::Serialize;
 
 use super::args::Command;
+use super::program::as_typed;
 use super::ui::{bytes, counted, shown};
 use crate::bundle::OpenError;
 use crate::component::answers::{
@@ -146,7 +147,7 @@ const LISTED_PATHS: usize = 20;
 
 impl CliError {
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        let mut message = message.to_string();
+        let mut message = as_typed(&message.to_string()).into_owned();
         // Some errors of libraries quote whole values of a file.
         if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
             message.truncate(end);
@@ -188,7 +189,7 @@ impl CliError {
 
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(as_typed(&hint.into()).into_owned());
         self
     }
 

@@ -8,6 +8,7 @@ mod error;
 mod kept_settings;
 mod lookalikes;
 mod notices;
+mod program;
 mod progress;
 mod session;
 mod signals;
@@ -17,8 +18,8 @@ mod ui;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use self::args::{Cli, Command};
 use self::commands::{
@@ -26,6 +27,7 @@ use self::commands::{
     logout, man, manifest, pull, push, python, remove, repos, status, tag, verify,
 };
 use self::error::{CliError, Exit};
+use self::program::with_typed_examples;
 use self::progress::{Board, ProgressMode};
 use self::session::Session;
 use self::signals::{Early, Run};
@@ -38,7 +40,7 @@ pub fn main() -> ExitCode {
         return code;
     }
     let signals = Early::listen();
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -55,6 +57,13 @@ pub fn main() -> ExitCode {
     log_to_standard_error(cli.global.verbose);
     let listener = signals.answer(Arc::clone(&ui), &cli.command, Arc::clone(&run));
     listener.end(carry_out(&ui, &cli, &run))
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    // Usage lines name the program as it was typed; so do the examples behind them.
+    let mut command = with_typed_examples(Cli::command());
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 fn carry_out(ui: &Ui, cli: &Cli, run: &Run) -> Result<(), CliError> {

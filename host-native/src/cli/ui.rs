@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::echo::shown_again_after_a_signal;
 use super::error::{CliError, Exit};
 use super::lookalikes::is_to_be_numbered;
+use super::program::as_typed;
 use super::progress::{Board, Watched};
 use super::signals::Run;
 use crate::progress::Progress;
@@ -106,7 +107,7 @@ impl Ui {
     pub(crate) fn note(&self, text: impl Display) {
         if self.talk == Talk::Normal {
             // Nobody is there to be told that standard error is closed.
-            self.board.aside(|| _ = writeln!(io::stderr(), "{}", shown(&text.to_string())));
+            self.board.aside(|| _ = writeln!(io::stderr(), "{}", shown(&as_typed(&text.to_string()))));
         }
     }
 

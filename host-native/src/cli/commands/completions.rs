@@ -8,10 +8,8 @@ use serde::Serialize;
 
 use crate::cli::args::Cli;
 use crate::cli::error::CliError;
+use crate::cli::program;
 use crate::cli::ui::{Report, Ui};
-
-/// The program's name on the command line.
-const PROGRAM: &str = "modelops-bundle";
 
 /// Print the completion script of a shell
 ///
@@ -63,12 +61,12 @@ fn whereabouts() -> String {
     let named = std::env::args_os().next().unwrap_or_default();
     let is_path = Path::new(&named).components().count() > 1;
     let path = std::env::current_exe().ok().filter(|_| is_path);
-    path.and_then(|path| path.to_str().map(str::to_owned)).unwrap_or_else(|| PROGRAM.to_owned())
+    path.and_then(|path| path.to_str().map(str::to_owned)).unwrap_or_else(|| program::name().to_owned())
 }
 
 /// A script that knows the command line itself, without values that are only known when they are asked for.
 fn complete_in_itself(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut script);
+    clap_complete::generate(shell, &mut Cli::command(), program::name(), &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }

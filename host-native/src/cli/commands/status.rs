@@ -17,6 +17,7 @@ use serde::Serialize;
 use self::ignored::{IgnoredReport, explain};
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::{CliError, Exit, settle_places, two_places};
+use crate::cli::program::as_typed;
 use crate::cli::session::{Session, configured, look_at_readable, version_of};
 use crate::cli::ui::{Report, counted, shown};
 use crate::environment::Pinned;
@@ -283,12 +284,13 @@ impl Report for StatusReport<'_> {
                 }
             } else {
                 let files = counted(self.untracked.len(), "untracked file");
-                writeln!(out, "\n{files}: see --untracked, or track with `modelops-bundle add`")?;
+                let add = as_typed("`modelops-bundle add`");
+                writeln!(out, "\n{files}: see --untracked, or track with {add}")?;
             }
         }
         self.write_ignored(out)?;
         if self.changes.is_empty() && unchanged == 0 && self.unreadable.is_empty() {
-            writeln!(out, "\nNothing is tracked yet: `modelops-bundle add PATH`")?;
+            writeln!(out, "\nNothing is tracked yet: {}", as_typed("`modelops-bundle add PATH`"))?;
         }
         Ok(())
     }
@@ -476,9 +478,9 @@ fn weigh(
     };
     let message = error.as_ref().map(|error| error.message().to_owned());
     let hint = match state {
-        RemoteState::Empty => {
-            Some("there is no bundle of this tag there: `modelops-bundle push` makes it".to_owned())
-        }
+        RemoteState::Empty => Some(
+            as_typed("there is no bundle of this tag there: `modelops-bundle push` makes it").into_owned(),
+        ),
         _ => error.and_then(CliError::into_hint),
     };
     let remote = RemoteReport { state, digest: None, message, hint, stand_in: last_synced(workspace) };

@@ -78,6 +78,7 @@ pub mod project;
 pub mod pull;
 pub mod push;
 pub mod remote;
+mod rights;
 pub mod scan;
 pub mod threads;
 pub mod transfer;

@@ -1,7 +1,7 @@
 //! A file that the user names to be written: where it really lies, and what is there.
 
-use std::fs::{self, File, FileType};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::fs::{self, FileType};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -96,27 +96,9 @@ impl OutputFile {
         self.found
     }
 
-    /// The size of a file that is there and stays, by `existing`.
-    pub(crate) fn kept_size(&self, existing: Existing) -> io::Result<Option<u64>> {
-        match (self.found, existing) {
-            (Found::File, Existing::Stays) => Ok(Some(self.path.metadata()?.len())),
-            (Found::Nothing, _) | (_, Existing::Goes) => Ok(None),
-        }
-    }
-
-    /// Whether what is there has the very bytes of `other`.
-    pub(crate) fn is_same_as(&self, other: &Path) -> io::Result<bool> {
-        let (mut ours, mut others) =
-            (BufReader::new(File::open(&self.path)?), BufReader::new(File::open(other)?));
-        loop {
-            let (one, another) = (ours.fill_buf()?, others.fill_buf()?);
-            let length = one.len().min(another.len());
-            if length == 0 || one[..length] != another[..length] {
-                return Ok(one.is_empty() && another.is_empty());
-            }
-            ours.consume(length);
-            others.consume(length);
-        }
+    /// Whether there is a file, which stays by `existing`.
+    pub(crate) fn is_kept(&self, existing: Existing) -> bool {
+        (self.found, existing) == (Found::File, Existing::Stays)
     }
 }
 

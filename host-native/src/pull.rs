@@ -13,7 +13,7 @@ use crate::bundle::{Bundle, Context};
 use crate::component::answers::FactsError;
 use crate::project::disk_path::to_disk;
 use crate::project::file_system::file_system;
-use crate::project::journal::{Commit, CommitError, Delete, PrepareError, StateAfter, Write};
+use crate::project::journal::{Commit, CommitError, Delete, PrepareError, StateAfter, Write, foresee_reach};
 use crate::project::recovery::Applied;
 use crate::project::staging::Staging;
 use crate::project::stamp::is_executable;
@@ -69,6 +69,12 @@ pub fn prepare(
 fn check_names(files: &ByPath<File>, file_system: FileSystem) -> Result<(), PullError> {
     let unfit = unfit(files.iter().map(|file| &file.path), file_system);
     if unfit.is_empty() { Ok(()) } else { Err(PullError::Names { unfit }) }
+}
+
+/// Finds out whether the system would let `prepared` be carried out in `project`, as far as can be told ahead.
+pub fn foresee(project: &Project, prepared: &PreparedPull) -> Result<(), PullError> {
+    let PreparedPull { plan, scan, .. } = prepared;
+    Ok(foresee_reach(project, &plan.write, &plan.delete, |path| scan.before(path))?)
 }
 
 /// Carries out `prepared` in the project that `lock` holds; the bundle came from `reference`.

@@ -145,6 +145,25 @@ fn a_dry_run_and_a_bad_target_write_nothing() {
     let dry = project.run(&["export", "--files", "out.tar", "--dry-run"]).success();
     assert!(dry.stdout().starts_with("Would export ") && dry.stdout().contains(": 1 file, 1 B\n"), "{dry}");
     assert!(!project.exists("out.tar"));
+    // What is there is looked at, and not only that something is.
+    let _ = project.run(&["export", "--files", "out.tar"]).success();
+    let whole = fs::read(project.path().join("out.tar")).unwrap();
+    let mut changed = whole.clone();
+    changed[512] = b'b';
+    for (content, code) in [
+        (whole.clone(), 0),
+        (changed, 3),
+        ([&whole[..], b"\0"].concat(), 3),
+        (whole[..600].to_vec(), 3),
+        (Vec::new(), 3),
+    ] {
+        project.write("out.tar", &content);
+        let run = |more: &[&str]| project.run(&[&["export", "--files", "out.tar"], more].concat());
+        let (dry, real) = (run(&["--dry-run"]).code(code), run(&[]).code(code));
+        assert_eq!(dry.stderr(), real.stderr());
+        assert_eq!(fs::read(project.path().join("out.tar")).unwrap(), content);
+        let _ = run(&["--dry-run", "--force"]).success();
+    }
     project.write("folder/x", "");
     let _ = project.run(&["export", "--files", "folder"]).code_among(&[1, 2]);
     let _ = project.run(&["export", "--files", "nowhere/out.tar"]).code_among(&[1, 6]);

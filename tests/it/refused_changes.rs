@@ -80,7 +80,11 @@ fn a_folder_that_may_not_be_written_in_stops_a_pull_before_it_begins() {
         let case = Case::new();
         give_to_plain_user(&case.victim);
         set_mode(&case.disk(folder), 0o555);
-        let output = run_as_owner(&case.victim, &["pull", "two", "--overwrite"]).run().code(3);
+        let pull = |more: &[&str]| {
+            run_as_owner(&case.victim, &[&["pull", "two", "--overwrite"], more].concat()).run().code(3)
+        };
+        let (dry, output) = (pull(&["--dry-run"]), pull(&[]));
+        assert_eq!(dry.stderr(), output.stderr());
         assert!(output.stderr().contains("no permission to write in its folder"), "{}", output.stderr());
         let _ = run_as_owner(&case.victim, &["status"]).run().success();
         set_mode(&case.disk(folder), 0o755);
@@ -98,11 +102,62 @@ fn an_import_into_a_folder_is_all_or_nothing_too() {
     give_to_plain_user(&case.victim);
     set_mode(&case.disk("m"), 0o555);
     let arguments = ["import", archive.to_str().unwrap(), "--dest", ".", "--overwrite"];
-    let _ = run_as_owner(&case.victim, &arguments).run().code(3);
+    for dry in [&["--dry-run"][..], &[]] {
+        let _ = run_as_owner(&case.victim, &[&arguments, dry].concat()).run().code(3);
+    }
     set_mode(&case.disk("m"), 0o755);
     case.victim.tree().assert_same(&case.old);
     let _ = run_as_owner(&case.victim, &arguments).run().success();
     case.victim.tree().assert_same(&case.new);
+}
+
+#[test]
+fn a_dry_run_is_refused_where_the_run_may_not_write() {
+    let project = project();
+    project.write("a", "a").write("archives/x", "");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let _ = project.run(&["export", "archives/a.tar"]).success();
+    fs::create_dir(project.home().join("closed")).unwrap();
+    project.write("a", "b");
+    give_to_plain_user(&project);
+    let (layout, closed) = (project.home().join("layout"), project.home().join("closed"));
+    let archives = project.path().join("archives");
+    for folder in [&layout, &closed, &archives] {
+        set_mode(folder, 0o555);
+    }
+    let in_closed = |name: &str| closed.join(name).display().to_string();
+    let copied = format!("oci:{}:latest", in_closed("copied"));
+    let new_project = in_closed("project");
+    let from_layout = format!("oci:{}", layout.display());
+    for arguments in [
+        &["push"][..],
+        &["push", "--tag", "other"],
+        &["tag", "latest", "other"],
+        &["delete", "latest"],
+        &["copy", "latest", &copied],
+        &["import", "archives/a.tar", "--to", &copied],
+        &["import", "archives/a.tar", "--to", &format!("{from_layout}:imported")],
+        &["import", "archives/a.tar", "--dest", &new_project],
+        &["-C", closed.to_str().unwrap(), "pull", &from_layout],
+        &["export", "archives/b.tar"],
+        &["export", "archives/b.tar", "--files"],
+    ] {
+        let run = |more: &[&str]| run_as_owner(&project, &[arguments, more].concat()).run();
+        let (dry, real) = (run(&["--dry-run"]).code(1), run(&[]).code(1));
+        for output in [&dry, &real] {
+            assert!(output.stderr().contains("Permission denied"), "{arguments:?}: {output}");
+        }
+    }
+    // Who has nothing to write there is not stopped.
+    for arguments in [&["tag", "latest", "latest"][..], &["copy", "latest", &format!("{from_layout}:latest")]]
+    {
+        let run = |more: &[&str]| run_as_owner(&project, &[arguments, more].concat()).run();
+        let _ = (run(&["--dry-run"]).success(), run(&[]).success());
+    }
+    for folder in [&layout, &closed, &archives] {
+        set_mode(folder, 0o755);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bundle_core::path::BundlePath;
+use bundle_core::snapshot::ByPath;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -375,7 +376,28 @@ fn reach(
         takes_away: true,
         staged: None,
     }));
-    look_ahead(project, staging, &changes).map_err(|source| PrepareError::Refused { source })
+    look_ahead(project, staging.folder(), staging.new_folders(), &changes)
+        .map_err(|source| PrepareError::Refused { source })
+}
+
+/// Finds out whether the system would let a commit write and delete these paths of `project`, where nothing is staged;
+/// `before` is what lies at a path.
+pub(crate) fn foresee_reach(
+    project: &Project,
+    writes: &ByPath<BundlePath>,
+    deletes: &ByPath<BundlePath>,
+    before: impl Fn(&BundlePath) -> Before,
+) -> Result<(), PrepareError> {
+    let root = project.root();
+    let fault = |source| PrepareError::Root { root: root.to_owned(), source };
+    let new_folders = NewFolders::of(root, writes).map_err(fault)?;
+    let write = |path| Change { path, takes_away: before(path) != Before::Absent, staged: None };
+    let delete = |path| Change { path, takes_away: true, staged: None };
+    let changes: Vec<Change<'_>> = writes.iter().map(write).chain(deletes.iter().map(delete)).collect();
+    let own = project.folder();
+    let home = if own.is_dir() { own.as_path() } else { root };
+    look_ahead(project, home, &new_folders, &changes).map_err(|source| PrepareError::Refused { source })?;
+    Ok(())
 }
 
 fn stage_own_files(

@@ -9,6 +9,7 @@ use super::folder::{PROJECT_FOLDER, Project, is_project, refuse_link};
 use super::git::MAX_BYTES;
 use super::lock::{LockError, ProjectLock};
 use crate::leftovers::Unfinished;
+use crate::rights::{check_folder, nearest_folder};
 use crate::whole_file::{self, FileFault, Links};
 
 /// A folder that is about to be a project. Dropped before it is [kept](Self::keep), it is left as it was found; a process
@@ -77,6 +78,12 @@ impl NewProject {
             let unfinished = Unfinished::new(move || take_back(&found, &made, &earlier));
             return Ok((Self { project, unfinished: Some(unfinished) }, lock));
         }
+    }
+
+    /// Finds out whether `folder` could be made a project, as far as can be told without making it.
+    pub fn foresee(folder: &Path) -> Result<(), BeginError> {
+        check_folder(nearest_folder(folder))
+            .map_err(|source| BeginError::Folder { folder: folder.to_owned(), source })
     }
 
     /// It is a project from now on; says whether it was none before.

@@ -13,8 +13,8 @@ use bundle_core::path::BundlePath;
 use thiserror::Error;
 
 use super::folder::Project;
+use super::new_folders::NewFolders;
 use super::parents::{Missing, Parents, split};
-use super::staging::Staging;
 
 /// One change that a commit makes.
 #[derive(Clone, Copy, Debug)]
@@ -35,20 +35,21 @@ pub(crate) struct Reach {
     pub(crate) across: Vec<String>,
 }
 
-/// Looks whether `changes`, of files staged in `staging`, can be made in `project`.
+/// Looks whether `changes` can be made in `project`, of files staged in the folder `home`, or in `new_folders` there.
 pub(crate) fn look_ahead(
     project: &Project,
-    staging: &Staging,
+    home: &Path,
+    new_folders: &NewFolders,
     changes: &[Change<'_>],
 ) -> Result<Reach, ReachError> {
     let fault = |source| ReachError::Look { folder: project.root().display().to_string(), source };
     let parents = Parents::new(project.root()).map_err(fault)?;
-    let home = Folder::at(staging.folder()).map_err(fault)?;
+    let home = Folder::at(home).map_err(fault)?;
     let mut look =
         Look { parents, home, folders: BTreeMap::new(), refused: Vec::new(), made: BTreeSet::new() };
     let mut across: BTreeMap<String, u64> = BTreeMap::new();
     for change in changes {
-        let Some(folder) = look.folder_of(change.path, staging)? else { continue };
+        let Some(folder) = look.folder_of(change.path, new_folders)? else { continue };
         look.check(change, &folder)?;
         if let Some(staged) = change.staged.filter(|_| look.is_across(&folder)) {
             let size = staged.symlink_metadata().map_err(fault)?.len();
@@ -75,8 +76,12 @@ struct Look {
 impl Look {
     /// The folder in which a change at `path` gives or takes a name: the one that it lies in, or the one in which the
     /// first folder on the way there is made. `None` where something else stands there that goes as well.
-    fn folder_of(&mut self, path: &BundlePath, staging: &Staging) -> Result<Option<String>, ReachError> {
-        if let Some((new, _)) = staging.new_folders().above(path)
+    fn folder_of(
+        &mut self,
+        path: &BundlePath,
+        new_folders: &NewFolders,
+    ) -> Result<Option<String>, ReachError> {
+        if let Some((new, _)) = new_folders.above(path)
             && self.made.contains(&new.path)
         {
             return Ok(Some(split(new.path.as_str()).0.to_owned()));

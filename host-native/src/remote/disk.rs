@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 use super::RemoteError;
 use crate::leftovers::{self, Among, Readers};
 use crate::project::atomic::sync_folder;
+use crate::rights;
 use crate::whole_file::{self, FileFault, Links};
 
 /// Files of ours that are not finished start with this.
@@ -24,6 +25,11 @@ pub(super) fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error
 pub(crate) fn new_file(folder: &Path) -> Result<NamedTempFile, RemoteError> {
     // What becomes of it is there to be shared: the umask decides, as for any other file.
     leftovers::new_file(folder, Among::OtherFiles, Readers::ByUmask).map_err(cannot("write", folder))
+}
+
+/// Refuses a folder in which no file could be made, and makes none.
+pub(crate) fn check_folder(folder: &Path) -> Result<(), RemoteError> {
+    rights::check_folder(folder).map_err(cannot("write", folder))
 }
 
 /// Gives a file that is whole its name, once all of it is on disk.

@@ -155,6 +155,11 @@ pub trait Remote: Send + Sync {
         async { Ok(true) }.boxed()
     }
 
+    /// Finds out whether this machine lets it be written to, as far as can be told without writing.
+    fn foresee_writing(&self) -> BoxFuture<'_, Result<(), RemoteError>> {
+        async { Ok(()) }.boxed()
+    }
+
     /// How many HTTP requests were made so far.
     fn requests(&self) -> u64;
 

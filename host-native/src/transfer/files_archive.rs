@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use bundle_core::descriptor::Descriptor;
-use bundle_core::digest::Digest;
+use bundle_core::digest::{Digest, Hasher};
 use bundle_core::layout::Layout;
 use bundle_core::snapshot::File;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -26,9 +26,12 @@ use crate::bundle::{Bundle, Context};
 use crate::output_file::{Existing, OutputFile};
 use crate::progress::Work;
 use crate::remote::archive::header::{END, EXECUTABLE_MODE, PLAIN_MODE, headers, padding};
-use crate::remote::disk::{new_file, put_in_place};
+use crate::remote::disk::{check_folder, new_file, put_in_place};
 use crate::remote::{RemoteError, read_blob};
 use crate::threads::{engine, on_disk_here};
+
+/// How much of an archive that is there is read at a time.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Writes the files of `bundle` to the new archive `target`, by path.
 ///
@@ -41,18 +44,14 @@ pub async fn export_files(
     output: &OutputFile,
     existing: Existing,
 ) -> Result<(), ExportError> {
-    bundle.check_claims(context.claims).map_err(DownloadError::from)?;
-    let sizes = bundle.files().iter().map(|file| file.size);
-    check_room(output.folder(), sizes.fold(0, u64::saturating_add), context.claims)?;
+    match foresee_export(context, bundle, output, existing)? {
+        ExportTarget::HasIt => return Ok(()),
+        ExportTarget::Free => {}
+    }
     let archive = new_file(output.folder())?;
     let target = output.path();
     let fault = |source| DownloadError::Staging { folder: target.to_owned(), source };
     let starts = on_disk_here(|| write_headers(archive.as_file(), bundle.files())).map_err(fault)?;
-    let kept = output.kept_size(existing).map_err(fault)?;
-    let exists = || ExportError::Exists { path: target.to_owned() };
-    if kept.is_some() && kept != Some(archive.as_file().metadata().map_err(fault)?.len()) {
-        return Err(exists());
-    }
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for (at, (file, start)) in bundle.files().iter().zip(starts).enumerate() {
         match file.size {
@@ -68,10 +67,79 @@ pub async fn export_files(
             write_chunks(context, bundle, &site).await?;
         }
     }
-    if kept.is_some() && !on_disk_here(|| output.is_same_as(archive.path())).map_err(fault)? {
-        return Err(exists());
-    }
     Ok(on_disk_here(|| put_in_place(archive, target))?)
+}
+
+/// What lies where an archive is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportTarget {
+    /// Nothing, or what may be replaced.
+    Free,
+    /// The very bytes that would be written.
+    HasIt,
+}
+
+/// Finds out whether the files of `bundle` could be written to `output`, as far as can be told ahead; fetches and writes
+/// nothing.
+pub fn foresee_export(
+    context: Context<'_>,
+    bundle: &Bundle,
+    output: &OutputFile,
+    existing: Existing,
+) -> Result<ExportTarget, ExportError> {
+    bundle.check_claims(context.claims).map_err(DownloadError::from)?;
+    let path = output.path();
+    if output.is_kept(existing) {
+        let fault = |source| DownloadError::Staging { folder: path.to_owned(), source };
+        return match on_disk_here(|| is_archive_of(path, bundle.files())).map_err(fault)? {
+            true => Ok(ExportTarget::HasIt),
+            false => Err(ExportError::Exists { path: path.to_owned() }),
+        };
+    }
+    let sizes = bundle.files().iter().map(|file| file.size);
+    check_room(output.folder(), sizes.fold(0, u64::saturating_add), context.claims)?;
+    check_folder(output.folder())?;
+    Ok(ExportTarget::Free)
+}
+
+/// Whether the file at `path` has the bytes of an archive of `files`; it is read once, as far as that is so.
+fn is_archive_of(path: &Path, files: &[File]) -> io::Result<bool> {
+    let mut archive = io::BufReader::with_capacity(PIECE_BYTES, fs::File::open(path)?);
+    for file in files {
+        if !goes_on_with(&mut archive, &headers_of(file)?)?
+            || digest_of((&mut archive).take(file.size))? != file.digest
+            || !goes_on_with(&mut archive, padding(file.size))?
+        {
+            return Ok(false);
+        }
+    }
+    Ok(goes_on_with(&mut archive, &END)? && archive.fill_buf()?.is_empty())
+}
+
+fn goes_on_with(archive: &mut impl io::Read, expected: &[u8]) -> io::Result<bool> {
+    let mut found = vec![0; expected.len()];
+    match archive.read_exact(&mut found) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| found == expected),
+    }
+}
+
+fn digest_of(mut content: impl io::BufRead) -> io::Result<Digest> {
+    let mut hasher = Hasher::new();
+    loop {
+        let piece = content.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(hasher.finish());
+        }
+        hasher.update(piece);
+        let length = piece.len();
+        content.consume(length);
+    }
+}
+
+fn headers_of(file: &File) -> io::Result<Vec<u8>> {
+    let mode = if file.executable == Some(true) { EXECUTABLE_MODE } else { PLAIN_MODE };
+    headers(file.path.as_str(), file.size, mode)
 }
 
 /// A file with content.
@@ -88,8 +156,7 @@ fn write_headers(archive: &fs::File, files: &[File]) -> io::Result<Vec<u64>> {
     let mut starts = Vec::with_capacity(files.len());
     let mut end = 0;
     for file in files {
-        let mode = if file.executable == Some(true) { EXECUTABLE_MODE } else { PLAIN_MODE };
-        let headers = headers(file.path.as_str(), file.size, mode)?;
+        let headers = headers_of(file)?;
         write_at(archive, &headers, end)?;
         let start = end + headers.len() as u64;
         starts.push(start);

@@ -25,7 +25,7 @@ pub use self::copy::{Carried, Copied, Parts, copy_to_archive, copy_to_remote, la
 pub use self::delete::{DeleteError, Deleted, Doomed, delete, find_doomed, plan_delete};
 pub use self::delivery::{Delivered, Delivery, claim, lacking_for};
 pub use self::download::{DownloadError, Downloaded, download};
-pub use self::files_archive::{ExportError, export_files};
+pub use self::files_archive::{ExportError, ExportTarget, export_files, foresee_export};
 pub use self::forecast::forecast;
 pub use self::packing::PackingError;
 use self::sending::Sending;

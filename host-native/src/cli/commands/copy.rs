@@ -162,7 +162,12 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
         }
         let mut carried = Carried::default();
         match execution {
-            Execution::DryRun => carried.sent = lacking_for(&deliveries, writing).await?,
+            Execution::DryRun => {
+                if deliveries.iter().any(Delivery::changes) {
+                    to.foresee_writing().await?;
+                }
+                carried.sent = lacking_for(&deliveries, writing).await?;
+            }
             Execution::Apply => {
                 for delivery in deliveries.iter().filter(|delivery| delivery.changes()) {
                     let delivered = delivery.carry_out(&from, writing).await?;

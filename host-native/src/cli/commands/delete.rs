@@ -100,7 +100,11 @@ pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliErr
         let doomed = doomed.ok_or_else(|| CliError::no_bundle(&reference))?;
         let deleted = match execution {
             Execution::Apply => delete(context, &doomed, force).await?,
-            Execution::DryRun => plan_delete(context, &doomed, force).await?,
+            Execution::DryRun => {
+                let deleted = plan_delete(context, &doomed, force).await?;
+                remote.foresee_writing().await?;
+                deleted
+            }
         };
         Ok::<_, CliError>((doomed, deleted))
     })?;

@@ -14,10 +14,11 @@ use crate::cli::args::Execution;
 use crate::cli::error::CliError;
 use crate::cli::session::{DEFAULT_TAG, Session, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, shown};
-use crate::output_file::{Existing, Found, OutputFile};
+use crate::output_file::{Existing, OutputFile};
 use crate::remote::archive::Archive;
+use crate::remote::disk::check_folder;
 use crate::remote::{Remote as _, Version};
-use crate::transfer::{Parts, copy_to_archive, export_files};
+use crate::transfer::{Parts, copy_to_archive, export_files, foresee_export};
 
 /// Write a bundle to one file
 ///
@@ -132,13 +133,18 @@ pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliErr
     let existing = if args.force { Existing::Goes } else { Existing::Stays };
     let report = session.runtime()?.block_on(async {
         let bundle = find(context, &reference).await?;
-        let is_kept = target.found() == Found::File && existing == Existing::Stays;
-        if is_kept && format == Format::OciArchive && !is_archive_of(&target, &tag, &bundle).await {
+        if target.is_kept(existing)
+            && format == Format::OciArchive
+            && !is_archive_of(&target, &tag, &bundle).await
+        {
             return Err(CliError::exists(&file));
         }
         let parts = Parts::of(&bundle);
         match (execution, format) {
-            (Execution::DryRun, _) => {}
+            (Execution::DryRun, Format::OciArchive) => check_folder(target.folder())?,
+            (Execution::DryRun, Format::Tar) => {
+                foresee_export(context, &bundle, &target, existing)?;
+            }
             (Execution::Apply, Format::OciArchive) => {
                 copy_to_archive(
                     context.remote,

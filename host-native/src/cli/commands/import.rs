@@ -22,6 +22,7 @@ use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::leftovers::{Among, NewFolder};
 use crate::project::Project;
 use crate::project::folder::is_project;
+use crate::project::new_project::NewProject;
 use crate::push::Force;
 use crate::remote::archive::Archive;
 use crate::remote::{Intent, Remote};
@@ -139,7 +140,10 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
     let changed = delivery.changes();
     let copied = match (changed, Execution::of(args.dry_run)) {
         (false, _) => Copied::default(),
-        (true, Execution::DryRun) => runtime.block_on(lacking_for(std::slice::from_ref(&delivery), to))?,
+        (true, Execution::DryRun) => {
+            runtime.block_on(remote.foresee_writing())?;
+            runtime.block_on(lacking_for(std::slice::from_ref(&delivery), to))?
+        }
         (true, Execution::Apply) => {
             let source: Arc<dyn Remote> = Arc::new(archive.clone());
             let delivered = runtime.block_on(delivery.carry_out(&source, to))?;
@@ -224,6 +228,7 @@ async fn into_folder(
         }
         (Some(entered), Execution::DryRun) => foresee(session, context, &entered.workspace, incoming).await,
         (None, Execution::DryRun) => {
+            NewProject::foresee(folder)?;
             // An empty one stands for a folder that is not there, and goes when the command ends.
             let stand_in = NewFolder::make(&std::env::temp_dir(), Among::OtherFiles)?;
             if !folder.exists() {

@@ -18,7 +18,8 @@ use crate::cli::session::{Session, at_tag, look, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, list};
 use crate::project::Project;
 use crate::project::folder::FindError;
-use crate::pull::{PreparedPull, PullError, Pulled, apply, prepare};
+use crate::project::new_project::NewProject;
+use crate::pull::{self, PreparedPull, PullError, Pulled, apply, prepare};
 use crate::scan::Untracked;
 use crate::transfer::{Downloaded, forecast};
 use crate::workspace::Workspace;
@@ -149,6 +150,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
             runtime.block_on(foresee(session, context, &entered.workspace, incoming))?
         }
         (None, Execution::DryRun) => {
+            NewProject::foresee(&session.cwd)?;
             let workspace = Workspace::load(Project::imagine(&session.cwd)?)?;
             runtime.block_on(foresee(session, context, &workspace, incoming))?
         }
@@ -213,6 +215,7 @@ pub(super) async fn foresee(
     // What is known of packs is used, and nothing kept.
     let context = context.with_cache(&workspace.project);
     let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
+    pull::foresee(&workspace.project, &prepared)?;
     let PreparedPull { plan, bundle, .. } = &prepared;
     report.downloaded =
         forecast(context, &workspace.project, bundle, plan).await.map_err(PullError::from)?.into();

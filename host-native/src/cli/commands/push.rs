@@ -214,6 +214,9 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         }
         let mut report = planned(&reference.without_version().to_string(), &prepared);
         if execution == Execution::DryRun {
+            if report.changed {
+                remote.foresee_writing().await?;
+            }
             let Estimate { blobs, stored, .. } = estimate(context, lock.project(), &prepared).await?;
             let files = if blobs == 0 { 0 } else { prepared.plan.upload.len() };
             report.uploaded = UploadedReport { files, blobs, bytes: stored };

@@ -119,6 +119,8 @@ pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError>
                 .try_collect()
                 .await?;
             session.warn_of_late_tags(&late);
+        } else if planned.iter().any(|facts| facts.planned != Some(manifest.digest)) {
+            remote.foresee_writing().await?;
         }
         Ok::<_, CliError>((manifest, planned))
     })?;

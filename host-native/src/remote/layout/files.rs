@@ -11,11 +11,14 @@ use tempfile::NamedTempFile;
 use super::PIECE_BYTES;
 use crate::file_lock::{self, Held};
 use crate::project::atomic::{make_folders, sync_folder};
-use crate::remote::disk::{OWN_PREFIX, cannot, is_absent, new_file, open_regular, put_in_place};
+use crate::remote::disk::{
+    OWN_PREFIX, cannot, check_folder, is_absent, new_file, open_regular, put_in_place,
+};
 use crate::remote::image_layout::{
     Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch, is_marker, marker,
 };
 use crate::remote::{RemoteError, Transferred, blob};
+use crate::rights::nearest_folder;
 use crate::whole_file;
 
 /// The directory that a layout lies in.
@@ -99,15 +102,21 @@ impl Directory {
 
     /// Finds out whether files can be written, and leaves none.
     pub(super) fn try_to_write(&self) -> Result<(), RemoteError> {
-        let mut folder = self.root.as_path();
-        // What is not there yet will be made by the first push, in whatever there is.
-        while let (false, Some(parent)) = (folder.exists(), folder.parent()) {
-            folder = parent;
-        }
+        new_file(self.first_written()?).map(drop)
+    }
+
+    /// The same, as far as can be told without writing.
+    pub(super) fn foresee_writing(&self) -> Result<(), RemoteError> {
+        check_folder(self.first_written()?)
+    }
+
+    /// The folder in which the first file would be made.
+    fn first_written(&self) -> Result<&Path, RemoteError> {
         if self.root.exists() && !self.root.join(MARKER_FILE).exists() {
             self.refuse_foreign()?;
         }
-        new_file(folder).map(drop)
+        // What is not there yet will be made by the first push, in whatever there is.
+        Ok(nearest_folder(&self.root))
     }
 
     fn refuse_foreign(&self) -> Result<(), RemoteError> {

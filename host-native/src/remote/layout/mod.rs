@@ -201,6 +201,10 @@ impl Remote for Layout {
         self.blocking(|directory| Ok(directory.index()?.manifests_and_tags())).boxed()
     }
 
+    fn foresee_writing(&self) -> BoxFuture<'_, Result<(), RemoteError>> {
+        self.blocking(Directory::foresee_writing).boxed()
+    }
+
     fn requests(&self) -> u64 {
         0
     }

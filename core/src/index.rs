@@ -88,15 +88,15 @@ impl BundleIndex {
     }
 
     /// The text of the same index with other files, in layout `packed`; `placement` says of each of them where its chunks
-    /// are.
-    pub fn to_packed_json(&self, files: &ByPath<File>, placement: &Placement) -> String {
+    /// are, and there is no text where it is about other files.
+    pub fn to_packed_json(&self, files: &ByPath<File>, placement: &Placement) -> Option<String> {
         let nothing = Map::new();
-        let lines = files.iter().enumerate().map(|(at, file)| Line {
+        let lines = placement.of_files(files)?.into_iter().map(|(file, runs)| Line {
             file,
-            runs: placement.runs(at),
+            runs,
             other: self.known(file).map_or(&nothing, |entry| &entry.other),
         });
-        write_json(Layout::Packed, &placement.packs, &self.other, lines.collect())
+        Some(write_json(Layout::Packed, &placement.packs, &self.other, lines.collect()))
     }
 
     /// What it says of the content of `file`: what another tool said of other content at that path does not hold.

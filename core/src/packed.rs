@@ -120,11 +120,10 @@ fn unpack_mode(bytes: &mut &[u8]) -> Result<Option<bool>, PackedError> {
 
 /// Packs files with their chunks: each file, the number of its runs, and of each run its pack, first chunk and count;
 /// all of those are u32.
-pub fn pack_placed(files: &ByPath<File>, placement: &Placement) -> Vec<u8> {
+pub fn pack_placed<'a>(files: impl ExactSizeIterator<Item = (&'a File, &'a [Run])>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(files.len() * 96);
-    for (at, file) in files.iter().enumerate() {
+    for (file, runs) in files {
         file.pack(&mut bytes);
-        let runs = placement.runs(at);
         // As many runs fit into no index that is read.
         bytes.extend_from_slice(&(runs.len() as u32).to_le_bytes());
         for run in runs {
@@ -330,7 +329,7 @@ mod tests {
                 let run = |first| Run { pack: 0, first, count: at };
                 placement.push(&(0..at % 3).map(run).collect::<Vec<_>>());
             }
-            let bytes = pack_placed(&tree, &placement);
+            let bytes = pack_placed(placement.of_files(&tree).unwrap().into_iter());
             prop_assert_eq!(unpack_placed(&bytes, placement.packs.clone()), Ok((tree, placement)));
         }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::chunk::{AVG_CHUNK, ChunkHash};
 use crate::pack::{MAX_PACKS, PACK_BYTES, PACK_CHUNKS, Pack, Place, Run, Table};
+use crate::snapshot::{ByPath, File};
 
 /// The packs of a bundle, and which of their chunks each of its files is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,11 +44,23 @@ impl Placement {
         self.ends.is_empty()
     }
 
-    /// The chunks that the file at this place is; none for an empty file.
-    pub fn runs(&self, at: usize) -> &[Run] {
+    /// The chunks that the file at this place is, which is an empty list for an empty file; `None` where no file was
+    /// added as this one.
+    pub fn runs(&self, at: usize) -> Option<&[Run]> {
         let end = |at: usize| self.ends.get(at).map(|end| *end as usize);
-        let start = at.checked_sub(1).and_then(end).unwrap_or_default();
-        end(at).and_then(|end| self.runs.get(start..end)).unwrap_or_default()
+        let start = match at.checked_sub(1) {
+            Some(before) => end(before)?,
+            None => 0,
+        };
+        self.runs.get(start..end(at)?)
+    }
+
+    /// Each of `files` with its chunks; `None` where those are not the files that were added, by their number.
+    pub fn of_files<'a>(&'a self, files: &'a ByPath<File>) -> Option<Vec<(&'a File, &'a [Run])>> {
+        if files.len() != self.len() {
+            return None;
+        }
+        files.iter().enumerate().map(|(at, file)| Some((file, self.runs(at)?))).collect()
     }
 
     /// Leaves out the packs that no file needs, and numbers the others anew.
@@ -208,9 +221,33 @@ mod tests {
         placement.push(&[run(2, 5)]);
         let compact = placement.compact();
         assert_eq!(compact.packs, [pack("a"), pack("c")]);
-        let runs: Vec<_> = (0..3).map(|at| compact.runs(at).to_vec()).collect();
+        let runs: Vec<_> = (0..3).map(|at| compact.runs(at).unwrap().to_vec()).collect();
         assert_eq!(runs, [vec![run(1, 0), run(0, 3)], vec![], vec![run(1, 5)]]);
-        assert_eq!(compact.runs(3), []);
+        assert_eq!(compact.runs(3), None);
+    }
+
+    #[test]
+    fn files_that_were_not_added_have_no_chunks_at_all() {
+        let file = |path: &str| File {
+            path: path.parse().unwrap(),
+            digest: Digest::of(path.as_bytes()),
+            size: 1,
+            executable: Some(false),
+        };
+        let files = ByPath::new(vec![file("a"), file("b")]).unwrap();
+        let mut placement = Placement::new(vec![pack("a")]);
+        assert_eq!((placement.runs(0), placement.of_files(&files)), (None, None));
+        let runs = [Run { pack: 0, first: 0, count: 1 }];
+        placement.push(&runs);
+        assert_eq!(
+            (placement.runs(0), placement.runs(1), placement.of_files(&files)),
+            (Some(&runs[..]), None, None)
+        );
+        placement.push(&[]);
+        let placed = placement.of_files(&files).unwrap();
+        assert_eq!(placed.iter().map(|(_, runs)| runs.len()).collect::<Vec<_>>(), [1, 0]);
+        placement.push(&runs);
+        assert_eq!(placement.of_files(&files), None);
     }
 
     #[test]

@@ -306,7 +306,9 @@ impl Core {
         placement: &Placement,
         replaces: Option<&str>,
     ) -> Result<String, SealError> {
-        let placed = bundle_core::packed::pack_placed(files, placement);
+        let unplaced = || SealError::Other("not every file has a place".to_owned());
+        let placed = placement.of_files(files).ok_or_else(unplaced)?;
+        let placed = bundle_core::packed::pack_placed(placed.into_iter());
         let digests = Texts::of(pack_digests(&placement.packs));
         let packs = convert::packs(&placement.packs, &digests);
         let answer = self.call("write-index-packed", |core, store| {

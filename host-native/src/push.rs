@@ -518,7 +518,7 @@ fn push_packs<'a>(
     created: &str,
 ) -> Result<(Documents, Uploaded), PushError> {
     let packs = pack_rest(context, bridge, lock, prepared, sent)?;
-    let placement = packs.placement(&prepared.scan.files);
+    let placement = packs.placement(&prepared.scan.files)?;
     let write_index = || {
         let sealed = seal_packed(context, prepared, &placement, created)?;
         bridge.wait(sealed.send_blobs(context))?;
@@ -691,6 +691,12 @@ pub enum PushError {
     /// The core refuses the files.
     #[error(transparent)]
     Facts(#[from] FactsError),
+    /// A file was packed, and it is not known where.
+    #[error("`{path}` was packed, and it is not known where")]
+    NoPlace {
+        /// The file.
+        path: String,
+    },
     /// No tag to push to.
     #[error("no tag to push to")]
     NoTag,

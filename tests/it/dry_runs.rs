@@ -162,3 +162,14 @@ fn a_dry_run_of_a_login_keeps_nothing() {
     case.compare(&[0], &["init"]);
     case.compare(&[0], &["env", "switch", "lab"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_dry_run_of_init_leaves_a_linked_gitignore_alone_too() {
+    let project = TestProject::new();
+    fs::write(project.home().join("rules"), "*.o\n").unwrap();
+    std::os::unix::fs::symlink(project.home().join("rules"), project.path().join(".gitignore")).unwrap();
+    let case = Case { project: &project, storage: None };
+    case.compare(&[0], &["init"]);
+    assert_eq!(fs::read_to_string(project.home().join("rules")).unwrap(), "*.o\n");
+}

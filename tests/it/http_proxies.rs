@@ -90,3 +90,15 @@ fn a_proxy_that_makes_no_sense_is_an_error_and_no_way_around_it() {
         assert!(!direct.stderr().contains("names no proxy"), "{direct}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_proxy_that_is_no_text_is_not_passed_over() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let project = TestProject::new();
+    let command = project.command(["manifest", "reg.invalid/t/x", "--retries", "0"]);
+    let refused = command.env("HTTPS_PROXY", OsStr::from_bytes(b"http://pr\xff.invalid")).run().code(7);
+    assert!(refused.stderr().contains("HTTPS_PROXY names no proxy"), "{refused}");
+}

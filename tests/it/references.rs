@@ -78,3 +78,59 @@ fn a_remote_that_was_a_folder_once_is_explained() {
     let error = project.run(&["status", "--offline"]).code(1);
     assert!(error.stderr().contains("hint: write the folder as oci:/srv/x, in that file"), "{error}");
 }
+
+#[test]
+fn a_project_with_broken_settings_is_not_taken_for_none() {
+    let project = project();
+    let _ = project.run(&["init", "--tag", "main"]).success();
+    project.write("a", "a");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let _ = project.run(&["export", "b.tar"]).success();
+    let layout = format!("oci:{}", project.home().join("layout").display());
+    project.write(".modelops-bundle/config.yaml", "default_tag: [");
+
+    // Whatever leaves something to the project stops, and says why: a default would mean another bundle.
+    for arguments in [
+        &["verify", "main"][..],
+        &["inspect", &layout],
+        &["tag", "main", "v1"],
+        &["copy", "main", "oci:other:v1"],
+        &["export", ":main", "c.tar"],
+        &["manifest", "main"],
+        &["delete", "main", "-n"],
+        &["diff", "main", &format!("{layout}:main")],
+        &["health", "main"],
+        &["import", "b.tar", "--to", "main"],
+    ] {
+        let output = project.run(arguments);
+        assert!(output.exit_code() != Some(0), "{output}");
+        assert!(output.stderr().contains("config.yaml"), "{output}");
+    }
+    // A whole reference needs no project.
+    let whole = format!("{layout}:main");
+    for arguments in [
+        &["verify", &whole][..],
+        &["inspect", "b.tar"],
+        &["manifest", &layout],
+        &["copy", &whole, "oci:other"],
+        &["import", "b.tar", "--to", "oci:in"],
+        &["tag", &whole, "v1"],
+    ] {
+        let _ = project.run(arguments).success();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_does_not_count_as_not_set() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let project = project();
+    project.write("a", "a");
+    let _ = project.run(&["add", "a"]).success();
+    let no_text = OsStr::from_bytes(b"\xff");
+    let output = project.command(["push"]).env("SOURCE_DATE_EPOCH", no_text).run().code(2);
+    assert!(output.stderr().contains("SOURCE_DATE_EPOCH"), "{output}");
+}

@@ -286,7 +286,7 @@ pub(crate) fn packed_index(index: &BundleIndex) -> bulk::PackedIndex {
         layers: groups(index, "layers"),
         roles: groups(index, "roles"),
         is_plain: index.is_plain(),
-        files: pack_placed(&files, &index.placement()),
+        files: pack_placed(index.entries.iter().map(|entry| (&entry.file, &*entry.runs))),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::index::{BundleIndex, IndexError};
 use crate::layout::Readers;
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, PYTHON_READS, annotation};
-use crate::pack::Pack;
+use crate::pack::{Pack, Run};
 use crate::placement::Placement;
 use crate::snapshot::{ByPath, File};
 use crate::tree::tree_digest;
@@ -128,10 +128,14 @@ pub fn packed_index(
     replaces: Option<&[u8]>,
 ) -> Result<String, SealError> {
     refuse_nested(files)?;
-    if placement.len() != files.len() {
-        return Err(SealError::Placement { files: files.len(), placed: placement.len() });
+    let unplaced = || SealError::Placement { files: files.len(), placed: placement.len() };
+    let placed = placement.of_files(files).ok_or_else(unplaced)?;
+    let is_whole = |(file, runs): &&(&File, &[Run])| (file.size == 0) == runs.is_empty();
+    let placed = placed.iter().filter(is_whole).count();
+    if placed != files.len() {
+        return Err(SealError::Placement { files: files.len(), placed });
     }
-    Ok(replaced(replaces)?.to_packed_json(files, placement))
+    replaced(replaces)?.to_packed_json(files, placement).ok_or_else(unplaced)
 }
 
 /// Makes the manifest of a bundle in layout `packed`.
@@ -392,6 +396,15 @@ mod tests {
         let files = ByPath::new(vec![file("a", b"x")]).unwrap();
         let refused = packed_index(&files, &Placement::default(), None);
         assert!(matches!(refused, Err(SealError::Placement { files: 1, placed: 0 })));
+        let mut without_chunks = Placement::default();
+        without_chunks.push(&[]);
+        let refused = packed_index(&files, &without_chunks, None);
+        assert!(matches!(refused, Err(SealError::Placement { files: 1, placed: 0 })));
+        let empty = ByPath::new(vec![file("a", b"")]).unwrap();
+        assert!(packed_index(&empty, &without_chunks, None).is_ok());
+        without_chunks.push(&[]);
+        let refused = packed_index(&files, &without_chunks, None);
+        assert!(matches!(refused, Err(SealError::Placement { files: 1, placed: 2 })));
     }
 
     fn file(path: &str, content: &[u8]) -> File {

@@ -881,7 +881,7 @@ impl From<DownloadError> for CliError {
             )
             .hint("make room; where most of the files are holes, say --any-size; nothing was changed"),
             DownloadError::Implausible(claim) => Self::implausible(claim),
-            DownloadError::NoBlob { .. } => Self::of(Exit::Integrity, &error),
+            DownloadError::NoBlob { .. } | DownloadError::NoPlace { .. } => Self::of(Exit::Integrity, &error),
             DownloadError::Pack { pack, source } => {
                 let cause = Self::from(source);
                 let message = format!("cannot fetch the pack {pack}: {}; nothing was changed", cause.message);
@@ -913,7 +913,9 @@ impl From<PatchError> for CliError {
 impl From<PackingError> for CliError {
     fn from(error: PackingError) -> Self {
         match error {
-            PackingError::Compression(_) | PackingError::Stopped => Self::of(Exit::Failure, &error),
+            PackingError::Compression(_) | PackingError::Cut | PackingError::Stopped => {
+                Self::of(Exit::Failure, &error)
+            }
             PackingError::Threads(error) => error.into(),
             PackingError::Read(error) => Self::of(Exit::Failure, &error)
                 .hint("run the command again when the file is no longer being written; no tag was moved"),
@@ -1194,6 +1196,8 @@ impl From<PushError> for CliError {
             PushError::Compression(_) => Self::of(Exit::Failure, &error),
             PushError::Core(error) => error.into(),
             PushError::Facts(error) => error.into(),
+            PushError::NoPlace { .. } => Self::of(Exit::Failure, &error)
+                .hint("the tag is as it was; push again, and report it if it stays"),
             PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
             PushError::Open(error) => error.into(),
             PushError::PartlyTagged { written, digest, source } => {

@@ -20,6 +20,7 @@ use crate::component::{Core, MAX_FILE_BYTES};
 use crate::credentials::{Environment, Store};
 use crate::environment::Pinned;
 use crate::progress::Progress;
+use crate::project::folder::FindError;
 use crate::project::lock::{Holder, LockError, Patience, name};
 use crate::project::new_project::complete;
 use crate::project::recovery::{Applied, RecoverError, Recovery, RolledBack, recover, recover_locked};
@@ -133,6 +134,20 @@ impl<'a> Session<'a> {
             Err(error) => return Err(error.into()),
         }
         self.load(project)
+    }
+
+    /// The project around, which has a say in what `text` means where that leaves out some of `needs`.
+    ///
+    /// # Errors
+    ///
+    /// A project that cannot be used, where `text` does not name everything by itself: a default would mean something else.
+    pub(crate) fn workspace_for(&self, text: &str, needs: Needs) -> Result<Option<Workspace>, CliError> {
+        match self.workspace() {
+            Ok(workspace) => Ok(Some(workspace)),
+            Err(_) if is_whole(text, needs) || self.cwd.join(text).exists() => Ok(None),
+            Err(_) if matches!(Project::find(&self.cwd), Err(FindError::NoProject { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn load(&self, project: Project) -> Result<Workspace, CliError> {
@@ -407,6 +422,20 @@ impl Runtime<'_> {
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(self.run.unless_stopped(work)).unwrap_or_else(|| self.run.stop_here())
     }
+}
+
+/// What an argument has to name, by itself or with the project's help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// A place.
+    Place,
+    /// A bundle in a place, by its tag or digest.
+    Bundle,
+}
+
+fn is_whole(text: &str, needs: Needs) -> bool {
+    text.parse::<Reference>()
+        .is_ok_and(|reference| needs == Needs::Place || reference.tag.is_some() || reference.digest.is_some())
 }
 
 /// Understands a reference as the user writes it: whole, or as a tag or digest at the project's own place.

@@ -109,7 +109,8 @@ fn write_with(key: &CacheKey, project: &Project, core: &Digest, bundle: &Digest,
     };
     let Ok(header) = serde_json::to_vec(&header) else { return };
     let Ok(length) = u32::try_from(header.len()) else { return };
-    let files = pack_placed(index.files, index.placement);
+    let Some(placed) = index.placement.of_files(index.files) else { return };
+    let files = pack_placed(placed.into_iter());
     let length = length.to_le_bytes();
     let pieces: [&[u8]; 5] = [core.as_bytes(), bundle.as_bytes(), &length, &header, &files];
     let seal = key.seal(&pieces);

@@ -34,7 +34,7 @@ pub(crate) enum WhenRefused {
 pub struct RolledBack {
     /// What could not be put back, and where it is now.
     pub aside: Vec<Rescued>,
-    /// What could neither be put back nor moved: nobody knows what was there, or the system refuses.
+    /// What could not be put back, since nobody knows what was there.
     pub left: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn roll_back(
     let mut rolled_back = RolledBack::default();
     match (faults.into_iter().next(), when_refused) {
         (Some(first), WhenRefused::Wait) => return Err(first),
-        (Some(_), WhenRefused::GiveUp) => work.move_aside(&mut rolled_back),
+        (Some(_), WhenRefused::GiveUp) => work.move_aside(&mut rolled_back)?,
         (None, _) => {}
     }
     let unmoved = rescued.iter().filter(|one| one.now_at.symlink_metadata().is_ok());
@@ -231,37 +231,40 @@ impl Work<'_> {
     }
 
     /// Moves what is still kept to where the user finds it.
-    fn move_aside(&mut self, rolled_back: &mut RolledBack) {
+    ///
+    /// # Errors
+    ///
+    /// What cannot be moved: it lies in staging, which therefore must stay, and the journal with it.
+    fn move_aside(&mut self, rolled_back: &mut RolledBack) -> Result<(), RollBackError> {
         for (at, delete) in self.journal.deletes.iter().enumerate() {
+            let fault = |source| RollBackError { path: delete.path.to_string(), source };
             let name = Kept::Deleted(at).in_staging();
             let staging = self.staging.top();
             let kept = Spot::new(&staging, &name);
-            if kept.look().is_ok_and(|found| found.is_some()) {
-                self.aside(kept, delete.path.as_str(), rolled_back);
+            if kept.look().map_err(fault)?.is_some() {
+                let rescued = rescue_as(self.project, kept, delete.path.as_str()).map_err(fault)?;
+                rolled_back.aside.push(rescued);
             }
         }
         for (at, write) in self.journal.writes.iter().enumerate() {
-            let Ok(spots) = WriteSpots::open(self, at, write) else { continue };
-            let Ok(old) = find_old(spots.in_staging(), |found| write.is_new(found)) else { continue };
-            match old {
-                Some(old) => self.aside(old, write.path.as_str(), rolled_back),
+            let fault = |source| RollBackError { path: write.path.to_string(), source };
+            let spots = WriteSpots::open(self, at, write).map_err(fault)?;
+            match find_old(spots.in_staging(), |found| write.is_new(found)).map_err(fault)? {
+                Some(old) => {
+                    let rescued = rescue_as(self.project, old, write.path.as_str()).map_err(fault)?;
+                    rolled_back.aside.push(rescued);
+                }
                 None if self.is_new_in_place(write) => rolled_back.left.push(write.path.to_string()),
                 None => {}
             }
         }
+        Ok(())
     }
 
     fn is_new_in_place(&mut self, write: &Promise) -> bool {
         let Ok(Some(parent)) = self.parent(&write.path, Missing::Leave) else { return false };
         let target = Spot::new(&parent, split(write.path.as_str()).1);
         target.look().is_ok_and(|found| found.is_some_and(|found| write.is_new(&found)))
-    }
-
-    fn aside(&self, kept: Spot<'_>, path: &str, rolled_back: &mut RolledBack) {
-        match rescue_as(self.project, kept, path) {
-            Ok(rescued) => rolled_back.aside.push(rescued),
-            Err(_) => rolled_back.left.push(path.to_owned()),
-        }
     }
 }
 

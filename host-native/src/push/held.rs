@@ -10,8 +10,9 @@ use bundle_core::placement::Placement;
 use bundle_core::plan::repack::PackUse;
 use bundle_core::snapshot::{ByPath, File};
 
+use super::PushError;
 use crate::bundle::Bundle;
-use crate::component::{Core, CoreError};
+use crate::component::Core;
 use crate::project::Project;
 use crate::scan::Scan;
 use crate::transfer::packing::ToPack;
@@ -56,8 +57,9 @@ impl Held {
         self.numbers.contains_key(digest)
     }
 
-    fn runs(&self, digest: &Digest) -> &[Run] {
-        self.numbers.get(digest).map_or(&[], |number| self.placed.runs(*number))
+    /// The chunks of a content, where it has a place.
+    fn runs(&self, digest: &Digest) -> Option<&[Run]> {
+        self.placed.runs(*self.numbers.get(digest)?)
     }
 
     pub(super) fn add_pack(&mut self, pack: Pack) {
@@ -73,10 +75,20 @@ impl Held {
     }
 
     /// Where the chunks of `files` are.
-    pub(super) fn placement(&self, files: &ByPath<File>) -> Placement {
+    ///
+    /// # Errors
+    ///
+    /// A file that has content and no place: nothing may be written of it.
+    pub(super) fn placement(&self, files: &ByPath<File>) -> Result<Placement, PushError> {
         let mut placement = Placement::new(self.placed.packs.clone());
-        files.iter().for_each(|file| placement.push(self.runs(&file.digest)));
-        placement
+        for file in files {
+            match self.runs(&file.digest) {
+                Some(runs) => placement.push(runs),
+                None if file.size == 0 => placement.push(&[]),
+                None => return Err(PushError::NoPlace { path: file.path.to_string() }),
+            }
+        }
+        Ok(placement)
     }
 
     /// Those of `files` that have no place yet, each content once.
@@ -92,8 +104,8 @@ impl Held {
         core: &Core,
         files: &ByPath<File>,
         tables: &[Table],
-    ) -> Result<BTreeSet<u32>, CoreError> {
-        let used = self.placement(files).used(tables);
+    ) -> Result<BTreeSet<u32>, PushError> {
+        let used = self.placement(files)?.used(tables);
         // A push is of files that are all here.
         let pack_use = |(pack, used): (&Pack, u64)| PackUse { stored: pack.toc.offset, used, is_here: true };
         let packs: Vec<PackUse> = self.packs().iter().zip(used).take(self.kept).map(pack_use).collect();
@@ -107,7 +119,8 @@ impl Held {
             return displaced;
         }
         for file in files {
-            if self.runs(&file.digest).iter().any(|run| dropped.contains(&run.pack)) {
+            let is_dropped = |runs: &[Run]| runs.iter().any(|run| dropped.contains(&run.pack));
+            if self.runs(&file.digest).is_some_and(is_dropped) {
                 self.numbers.remove(&file.digest);
                 displaced.push(file);
             }
@@ -126,5 +139,30 @@ impl Held {
         let mut files: Vec<ToPack> = files.iter().map(to_pack).collect();
         files.sort_by_key(|file| file.layer);
         files
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_packed_nowhere_is_put_into_no_index() {
+        let file = |path: &str, content: &str| File {
+            path: path.parse().unwrap(),
+            digest: Digest::of(content.as_bytes()),
+            size: content.len() as u64,
+            executable: Some(false),
+        };
+        let files = ByPath::new(vec![file("a", "1"), file("b", "2"), file("empty", "")]).unwrap();
+        let mut held = Held::after(None);
+        let runs = [Run { pack: 0, first: 0, count: 1 }];
+        held.add(Digest::of(b"1"), &runs);
+        let refused = held.placement(&files);
+        assert!(matches!(refused, Err(PushError::NoPlace { path }) if path == "b"));
+        held.add(Digest::of(b"2"), &runs);
+        let placement = held.placement(&files).unwrap();
+        let placed: Vec<_> = (0..4).map(|at| placement.runs(at)).collect();
+        assert_eq!(placed, [Some(&runs[..]), Some(&runs[..]), Some(&[][..]), None]);
     }
 }

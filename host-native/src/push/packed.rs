@@ -151,8 +151,8 @@ impl<'a> Packs<'a> {
     }
 
     /// Where the chunks of `files` are now.
-    pub(super) fn placement(&self, files: &ByPath<File>) -> Placement {
-        self.held.placement(files).compact()
+    pub(super) fn placement(&self, files: &ByPath<File>) -> Result<Placement, PushError> {
+        Ok(self.held.placement(files)?.compact())
     }
 
     /// Sends everything to its end and does `work` meanwhile; says what was sent. All packs but those in `needed` are

@@ -68,8 +68,9 @@ async fn read_chunks(
     wanted: &[&File],
 ) -> Result<BTreeMap<Digest, Bytes>, DownloadError> {
     let packs = &bundle.index_view.placement.packs;
-    let files: Vec<Assembled<'_>> =
-        wanted.iter().filter_map(|file| Assembled::of(bundle, &file.path)).collect();
+    let files: Result<Vec<Assembled<'_>>, DownloadError> =
+        wanted.iter().map(|file| Assembled::of(bundle, &file.path)).collect();
+    let files = files?;
     let tables = load_tables(context, packs, &packs_of(&files)).await?;
     let contents = unpack_to_memory(context, packs, &tables.tables, &files).await?;
     Ok(files.iter().map(|file| file.file.digest).zip(contents).collect())

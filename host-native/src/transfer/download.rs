@@ -192,8 +192,11 @@ async fn download_chunks(
     staged: &mut [PathBuf],
 ) -> Result<Downloaded, DownloadError> {
     let placement = &bundle.index_view.placement;
-    let assembled = |files: &Vec<Wanted<'_>>| Assembled::of(bundle, &files.first()?.file.path);
-    let files: Vec<Assembled<'_>> = absent.iter().filter_map(assembled).collect();
+    // All files of one content are put together as the first of them.
+    let firsts = absent.iter().filter_map(|files| files.first());
+    let files: Result<Vec<Assembled<'_>>, DownloadError> =
+        firsts.map(|wanted| Assembled::of(bundle, &wanted.file.path)).collect();
+    let files = files?;
     let tables = load_tables(context, &placement.packs, &packs_of(&files)).await?;
     let older = older_files(project, plan, &files);
     let unpacked =
@@ -358,6 +361,12 @@ pub enum DownloadError {
     /// The manifest names no blob for a file.
     #[error("the manifest names no blob that is the content of `{path}`")]
     NoBlob {
+        /// The file.
+        path: String,
+    },
+    /// The index does not say which chunks a file is.
+    #[error("the index names no chunks for `{path}`")]
+    NoPlace {
         /// The file.
         path: String,
     },

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::{Digest, Hasher};
 use bundle_core::layout::Layout;
+use bundle_core::placement::Placement;
 use bundle_core::snapshot::File;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -221,12 +222,18 @@ async fn write_chunks(
     site: &Entries<'_>,
 ) -> Result<(), DownloadError> {
     let placement = &bundle.index_view.placement;
-    let assembled = |entry: &Entry<'_>| placement.runs(entry.at);
-    let files: Vec<Assembled<'_>> =
-        site.entries.iter().map(|entry| Assembled { file: entry.file, runs: assembled(entry) }).collect();
+    let files: Result<Vec<Assembled<'_>>, DownloadError> =
+        site.entries.iter().map(|entry| assembled(placement, entry)).collect();
+    let files = files?;
     let tables = load_tables(context, &placement.packs, &packs_of(&files)).await?;
     engine(|bridge| unpack(context, bridge, site, &placement.packs, &tables, &files, &[]))?;
     Ok(())
+}
+
+fn assembled<'a>(placement: &'a Placement, entry: &Entry<'a>) -> Result<Assembled<'a>, DownloadError> {
+    let runs = placement.runs(entry.at);
+    let runs = runs.ok_or_else(|| DownloadError::NoPlace { path: entry.file.path.to_string() })?;
+    Ok(Assembled { file: entry.file, runs })
 }
 
 /// The room of each entry in an archive.

@@ -55,8 +55,10 @@ async fn of_chunks(
     plan: &PullPlan,
     absent: &[Vec<Wanted<'_>>],
 ) -> Result<Downloaded, DownloadError> {
-    let assembled = |files: &Vec<Wanted<'_>>| Assembled::of(bundle, &files.first()?.file.path);
-    let files: Vec<Assembled<'_>> = absent.iter().filter_map(assembled).collect();
+    let firsts = absent.iter().filter_map(|files| files.first());
+    let files: Result<Vec<Assembled<'_>>, DownloadError> =
+        firsts.map(|wanted| Assembled::of(bundle, &wanted.file.path)).collect();
+    let files = files?;
     let tables = look_at_tables(context, &bundle.index_view.placement.packs, &packs_of(&files)).await?;
     let held = engine(|_| Ok::<_, DownloadError>(chunks_of(&older_files(project, plan, &files))))?;
     // By pack, in the order of the chunks in it.

@@ -251,6 +251,9 @@ pub enum PackingError {
     /// A chunk could not be compressed.
     #[error("a chunk could not be compressed")]
     Compression(#[from] CompressionError),
+    /// The chunks of a file are not all of its bytes.
+    #[error("a file was not cut into chunks as a whole")]
+    Cut,
     /// A file could not be read, or changed meanwhile.
     #[error("cannot pack the project's files")]
     Read(#[from] HashError),

@@ -47,9 +47,12 @@ pub(super) struct Assembled<'a> {
 
 impl<'a> Assembled<'a> {
     /// The file at `path` of a bundle in layout `packed`.
-    pub(super) fn of(bundle: &'a Bundle, path: &BundlePath) -> Option<Self> {
-        let at = bundle.files().binary_search_by(|file| file.path.cmp(path)).ok()?;
-        Some(Self { file: &bundle.files()[at], runs: bundle.index_view.placement.runs(at) })
+    pub(super) fn of(bundle: &'a Bundle, path: &BundlePath) -> Result<Self, DownloadError> {
+        let placed = || {
+            let at = bundle.files().binary_search_by(|file| file.path.cmp(path)).ok()?;
+            Some(Self { file: bundle.files().get(at)?, runs: bundle.index_view.placement.runs(at)? })
+        };
+        placed().ok_or_else(|| DownloadError::NoPlace { path: path.to_string() })
     }
 }
 

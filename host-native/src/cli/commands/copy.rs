@@ -14,7 +14,7 @@ use super::diff::find;
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, absolute, refuse_archive, understand};
+use crate::cli::session::{Needs, Session, absolute, refuse_archive, understand};
 use crate::cli::subject::subject;
 use crate::cli::ui::{Report, bytes, counted};
 use crate::push::Force;
@@ -127,8 +127,11 @@ impl Report for CopyReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError> {
-    // A whole reference needs no project.
-    let workspace = session.workspace().ok();
+    let needs = if args.all_tags { Needs::Place } else { Needs::Bundle };
+    let workspace = match session.workspace_for(&args.source, needs)? {
+        None => session.workspace_for(&args.target, Needs::Place)?,
+        found => found,
+    };
     let default = workspace.as_ref().and_then(Workspace::default_reference);
     let target = absolute(understand(&args.target, default.as_ref())?, &session.cwd)?;
     refuse_target(&target, args)?;

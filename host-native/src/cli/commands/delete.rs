@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, absolute, refuse_archive, understand, version_of};
+use crate::cli::session::{Needs, Session, absolute, refuse_archive, understand, version_of};
 use crate::cli::ui::Report;
 use crate::push::Force;
 use crate::remote::Intent;
@@ -85,8 +85,8 @@ fn counted_names(tags: &[String]) -> String {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliError> {
-    // A whole reference needs no project.
-    let default = session.workspace().ok().as_ref().and_then(Workspace::default_reference);
+    let workspace = session.workspace_for(&args.reference, Needs::Place)?;
+    let default = workspace.as_ref().and_then(Workspace::default_reference);
     let reference = absolute(understand(&args.reference, default.as_ref())?, &session.cwd)?;
     refuse_unclear(&reference)?;
     let core = session.core()?;

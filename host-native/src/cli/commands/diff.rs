@@ -12,12 +12,15 @@ use serde::Serialize;
 use super::status::{ChangeReport, FileReport, Sizes, change_reports};
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::CliError;
-use crate::cli::session::{DEFAULT_TAG, Session, absolute, at_tag, configured, look, understand, version_of};
+use crate::cli::session::{
+    DEFAULT_TAG, Needs, Session, absolute, at_tag, configured, look, understand, version_of,
+};
 use crate::cli::subject::only_bundle;
 use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
 use crate::component::answers::ManifestError;
 use crate::patch::{Side, patches};
 use crate::scan::Untracked;
+use crate::workspace::Workspace;
 
 /// Show which files differ
 ///
@@ -173,8 +176,11 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
         })
     };
     if let [old, new] = args.references.as_slice() {
-        // Two whole references need no project.
-        let default = session.workspace().ok().and_then(|workspace| workspace.default_reference());
+        let workspace = match session.workspace_for(old, Needs::Bundle)? {
+            None => session.workspace_for(new, Needs::Bundle)?,
+            found => found,
+        };
+        let default = workspace.as_ref().and_then(Workspace::default_reference);
         let understood =
             |text: &str| whole(session, absolute(understand(text, default.as_ref())?, &session.cwd)?);
         let (old, new) = (understood(old)?, understood(new)?);

@@ -12,7 +12,7 @@ use super::diff::find;
 use crate::bundle::Bundle;
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
-use crate::cli::session::{DEFAULT_TAG, Session, wanted_bundle};
+use crate::cli::session::{DEFAULT_TAG, Needs, Session, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::output_file::{Existing, OutputFile};
 use crate::remote::archive::Archive;
@@ -116,9 +116,8 @@ async fn is_archive_of(target: &OutputFile, tag: &Tag, bundle: &Bundle) -> bool 
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliError> {
-    // A whole reference needs no project.
-    let workspace = match args.reference {
-        Some(_) => session.workspace().ok(),
+    let workspace = match &args.reference {
+        Some(text) => session.workspace_for(text, Needs::Bundle)?,
         None => Some(session.workspace()?),
     };
     let reference = wanted_bundle(session, args.reference.as_deref(), workspace.as_ref())?;

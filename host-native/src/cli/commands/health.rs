@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, absolute, configured, understand};
+use crate::cli::session::{Needs, Session, absolute, configured, understand};
 use crate::cli::ui::{Report, shown};
 use crate::health::{Aspect, Check, Depth, Finding, Verdict, check_archive, check_layout, check_registry};
 use crate::remote::Remote as _;
@@ -85,8 +85,8 @@ impl Report for HealthReport {
 pub(crate) fn run(session: &Session<'_>, args: &HealthArgs) -> Result<(), CliError> {
     let reference = match &args.reference {
         Some(text) => {
-            // A whole reference needs no project.
-            let default = session.workspace().ok().as_ref().and_then(Workspace::default_reference);
+            let workspace = session.workspace_for(text, Needs::Place)?;
+            let default = workspace.as_ref().and_then(Workspace::default_reference);
             absolute(understand(text, default.as_ref())?, &session.cwd)?
         }
         None => configured(&session.workspace()?)?,

@@ -16,7 +16,7 @@ use super::pull::{Incoming, PullReport, foresee, pull_into};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{DEFAULT_TAG, Session, absolute, configured, refuse_archive, understand};
+use crate::cli::session::{DEFAULT_TAG, Needs, Session, absolute, configured, refuse_archive, understand};
 use crate::cli::subject::one_bundle;
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::leftovers::{Among, NewFolder};
@@ -181,8 +181,8 @@ fn target(
 ) -> Result<(Reference, Tag), CliError> {
     let (reference, default_tag) = match text {
         Some(text) => {
-            // A whole reference needs no project.
-            let workspace = session.workspace().ok();
+            let needs = if archive_tag.is_some() { Needs::Place } else { Needs::Bundle };
+            let workspace = session.workspace_for(text, needs)?;
             let default = workspace.as_ref().and_then(Workspace::default_reference);
             let reference = absolute(understand(text, default.as_ref())?, &session.cwd)?;
             (reference, workspace.map(|workspace| workspace.config.default_tag))

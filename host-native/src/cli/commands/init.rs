@@ -170,9 +170,9 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
             config.write(&workspace.project)?;
             session.tell_lost_comments(&config);
             session.tell_of_pin(&workspace.project, &config);
-            ignore_in_git(session, workspace.project.root())?
+            ignore_in_git(session, workspace.project.root(), execution)?
         }
-        Execution::DryRun => !ignores_project_folder(workspace.project.root()).unwrap_or_default(),
+        Execution::DryRun => ignore_in_git(session, workspace.project.root(), execution)?,
     };
     if let Some(Threshold { bytes, unit: Unit::Megabytes }) = args.threshold {
         session.ui.note(format_args!(
@@ -217,7 +217,7 @@ pub(crate) fn make_project(
     let tag = reference.tag.as_ref().unwrap_or(&workspace.config.default_tag).to_string();
     workspace.config.set_value("default_tag", tag.into())?;
     workspace.config.write(&workspace.project)?;
-    ignore_in_git(session, workspace.root())?;
+    ignore_in_git(session, workspace.root(), Execution::Apply)?;
     Ok(Entered { new: Some(new), lock, workspace })
 }
 
@@ -263,10 +263,13 @@ fn create(session: &Session<'_>, folder: &Path) -> Result<(NewProject, ProjectLo
 /// Writes into `stand_in`, which stands for the new `folder` on a dry run, what making that a project would write.
 pub(super) fn prepare_stand_in(stand_in: &Path, folder: &Path) -> Result<(), CliError> {
     let root = Project::to_be(folder).map_err(|error| cannot_create(folder, &error))?;
-    if !ignores_project_folder(root.root()).unwrap_or_default() {
-        std::fs::write(stand_in.join(GITIGNORE), GENERATED_GITIGNORE)?;
+    match ignores_project_folder(root.root()) {
+        Ok(false) => Ok(std::fs::write(stand_in.join(GITIGNORE), GENERATED_GITIGNORE)?),
+        Ok(true) => Ok(()),
+        // It is left as it is.
+        Err(error) if FileFault::of(&error).is_some() => Ok(()),
+        Err(error) => Err(cannot_change(&root.root().join(GITIGNORE), &error)),
     }
-    Ok(())
 }
 
 /// The project that `folder` is or would be, without a lock.
@@ -382,9 +385,10 @@ fn own_layout(project: &Project) -> Result<Reference, CliError> {
 }
 
 /// Makes sure that git ignores the project's own folder; says whether `.gitignore` was changed for that.
-fn ignore_in_git(session: &Session<'_>, root: &Path) -> Result<bool, CliError> {
+/// Has git ignore the project's own folder; whether `.gitignore` changes for that.
+fn ignore_in_git(session: &Session<'_>, root: &Path, execution: Execution) -> Result<bool, CliError> {
     let file = root.join(GITIGNORE);
-    match add_to_gitignore(root, &file) {
+    match add_to_gitignore(root, &file, execution) {
         Ok(changed) => Ok(changed),
         // Git follows no such link either. The project is as good without.
         Err(error) if FileFault::of(&error).is_some() => {
@@ -394,13 +398,16 @@ fn ignore_in_git(session: &Session<'_>, root: &Path) -> Result<bool, CliError> {
             ));
             Ok(false)
         }
-        Err(error) => {
-            Err(CliError::new(Exit::Failure, format_args!("cannot change {}: {error}", file.display())))
-        }
+        Err(error) => Err(cannot_change(&file, &error)),
     }
 }
 
-fn add_to_gitignore(root: &Path, file: &Path) -> io::Result<bool> {
+fn cannot_change(file: &Path, error: &io::Error) -> CliError {
+    CliError::new(Exit::Failure, format_args!("cannot change {}: {error}", file.display()))
+        .hint("let the file be read and written, or have it ignore `.modelops-bundle/` yourself")
+}
+
+fn add_to_gitignore(root: &Path, file: &Path, execution: Execution) -> io::Result<bool> {
     if ignores_project_folder(root)? {
         return Ok(false);
     }
@@ -410,6 +417,8 @@ fn add_to_gitignore(root: &Path, file: &Path) -> io::Result<bool> {
         Err(error) => return Err(error),
     };
     let separator = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
-    whole_file::append(file, format!("{separator}{GENERATED_GITIGNORE}").as_bytes())?;
+    if execution == Execution::Apply {
+        whole_file::append(file, format!("{separator}{GENERATED_GITIGNORE}").as_bytes())?;
+    }
     Ok(true)
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::verify::{VerifyReport, verdict};
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, look, version_of};
+use crate::cli::session::{Needs, Session, look, version_of};
 use crate::cli::subject::subject;
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::inspect::{Other, Sharing, UsedPack, sharing, used_packs};
@@ -371,9 +371,8 @@ fn write_more(out: &mut dyn Write, count: usize, limit: usize) -> io::Result<()>
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &InspectArgs) -> Result<(), CliError> {
-    // A whole reference needs no project.
     let workspace = match (&args.reference, args.push) {
-        (Some(_), false) => session.workspace().ok(),
+        (Some(text), false) => session.workspace_for(text, Needs::Bundle)?,
         _ => Some(session.workspace()?),
     };
     let reference = subject(session, args.reference.as_deref(), workspace.as_ref())?;

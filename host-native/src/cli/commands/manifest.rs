@@ -14,9 +14,10 @@ use serde::Serialize;
 
 use crate::bundle::{Context, OpenError, OpenedManifest, open_index, read_view, resolve};
 use crate::cli::error::CliError;
-use crate::cli::session::{Session, absolute, configured, understand};
+use crate::cli::session::{Needs, Session, absolute, configured, understand};
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::remote::Version;
+use crate::workspace::Workspace;
 
 /// As many bundles are listed where nothing else is said.
 const LISTED: usize = 20;
@@ -167,8 +168,8 @@ fn place(session: &Session<'_>, text: Option<&str>) -> Result<(Reference, Option
     let Some(text) = text else {
         return Ok((configured(&session.workspace()?)?, None));
     };
-    // A whole reference needs no project.
-    let default = session.workspace().ok().and_then(|workspace| workspace.default_reference());
+    let workspace = session.workspace_for(text, Needs::Place)?;
+    let default = workspace.as_ref().and_then(Workspace::default_reference);
     let reference = absolute(understand(text, default.as_ref())?, &session.cwd)?;
     let wanted = match (&reference.digest, &reference.tag) {
         (Some(digest), _) => Some(Version::Digest(*digest)),

@@ -160,7 +160,9 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         return Err(CliError::new(Exit::Usage, "nothing is tracked, so there is nothing to push")
             .hint("track files with `modelops-bundle add PATH`"));
     }
-    let source_date_epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
+    // What is not UTF-8 is no number either, and must not count as not set.
+    let source_date_epoch =
+        std::env::var_os("SOURCE_DATE_EPOCH").map(|text| text.to_string_lossy().into_owned());
     let created = creation_time(source_date_epoch.as_deref())
         .map_err(|error| CliError::new(Exit::Usage, format_args!("SOURCE_DATE_EPOCH: {error}")))?;
     let last = workspace.state.synced_ref.as_ref().map(|last| last.place.clone());
@@ -280,15 +282,14 @@ fn published(
 /// A project that has never agreed with its remote replaces it; its user should know what.
 fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>) {
     let plan = &prepared.plan;
-    if plan.overwrite.is_empty() {
+    let Some(before) = prepared.destination.replaces.as_ref().filter(|_| !plan.overwrite.is_empty()) else {
         return;
-    }
-    let before =
-        prepared.destination.replaces.as_ref().map(|bundle| bundle.digest.to_string()).unwrap_or_default();
+    };
     session.ui.warning(format_args!(
-        "this replaces {} that the remote has and this project has not seen; the registry may drop the bundle before, {before}, \
+        "this replaces {} that the remote has and this project has not seen; the registry may drop the bundle before, {}, \
          unless a tag names it",
-        counted(plan.overwrite.len(), "file")
+        counted(plan.overwrite.len(), "file"),
+        before.digest
     ));
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::error::CliError;
-use crate::cli::session::{Session, version_of};
+use crate::cli::session::{Needs, Session, version_of};
 use crate::cli::subject::subject;
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::transfer::{Checked, Fault, Verification, verify};
@@ -146,9 +146,8 @@ impl std::fmt::Display for CheckedReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &VerifyArgs) -> Result<(), CliError> {
-    // A whole reference needs no project.
-    let workspace = match args.reference {
-        Some(_) => session.workspace().ok(),
+    let workspace = match &args.reference {
+        Some(text) => session.workspace_for(text, Needs::Bundle)?,
         None => Some(session.workspace()?),
     };
     let reference = subject(session, args.reference.as_deref(), workspace.as_ref())?;

@@ -114,7 +114,8 @@ enum Covers {
 impl Proxies {
     /// What the environment of this process says.
     pub fn of_process() -> Self {
-        Self::of(|name| std::env::var(name).ok())
+        // What is not UTF-8 names no proxy, and must not count as not set.
+        Self::of(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
     /// What an environment says. An empty variable is none.

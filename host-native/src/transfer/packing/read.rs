@@ -120,8 +120,8 @@ impl Reader<'_> {
 
     /// All chunks of a file, on this thread: others have files of their own to read.
     fn cut_in_turn(&self, content: &[u8]) -> Result<Vec<Chunk>, PackingError> {
-        let chunk = |range| self.chunk(part(content, range), Effort::Try);
-        self.ranges(content, Rest::Whole).map(chunk).collect()
+        let (pieces, _) = pieces(self.chunker.lengths(content, Rest::Whole), content, Rest::Whole)?;
+        pieces.into_iter().map(|piece| self.chunk(piece, Effort::Try)).collect()
     }
 
     /// Reads a file into `content`, and says what it is.
@@ -175,7 +175,7 @@ impl Reader<'_> {
             let rest = read_segment(&mut input, &mut content).map_err(fault(file))?;
             (self.read)((content.len() - carried) as u64);
             let effort = patience.next_effort();
-            let new = content.get(carried..).unwrap_or_default();
+            let (_, new) = content.split_at(carried);
             let ((), chunks) = rayon::join(|| hasher.update(new), || self.cut(&content, rest, effort));
             let (chunks, cut) = chunks?;
             // One that only grows would never end.
@@ -205,20 +205,9 @@ impl Reader<'_> {
 
     /// Cuts what can be cut off `content`; says also how many bytes that was.
     fn cut(&self, content: &[u8], rest: Rest, effort: Effort) -> Result<(Vec<Chunk>, usize), PackingError> {
-        let ranges: Vec<_> = self.ranges(content, rest).collect();
-        let end = ranges.last().map_or(0, |last| last.end);
-        let chunk = |range| self.chunk(part(content, range), effort);
-        let chunks: Result<_, _> = ranges.into_par_iter().map(chunk).collect();
+        let (pieces, end) = pieces(self.chunker.lengths(content, rest), content, rest)?;
+        let chunks: Result<_, _> = pieces.into_par_iter().map(|piece| self.chunk(piece, effort)).collect();
         Ok((chunks?, end))
-    }
-
-    /// Where the chunks lie that can be cut off `content`.
-    fn ranges(&self, content: &[u8], rest: Rest) -> impl Iterator<Item = Range<usize>> {
-        self.chunker.lengths(content, rest).scan(0, |end, length| {
-            let start = *end;
-            *end += length;
-            Some(start..*end)
-        })
     }
 
     fn chunk<'c>(&self, content: impl Into<Cow<'c, [u8]>>, effort: Effort) -> Result<Chunk, PackingError> {
@@ -245,9 +234,26 @@ fn fault(file: &ToPack) -> impl Fn(io::Error) -> PackingError {
     |source| HashError::Read { path: file.disk.clone(), source }.into()
 }
 
-/// The bytes of a chunk, which lies in `content`.
-fn part(content: &[u8], range: Range<usize>) -> &[u8] {
-    content.get(range).unwrap_or_default()
+/// Cuts `content` into chunks of these lengths; says also how many bytes they are in all.
+///
+/// # Errors
+///
+/// Lengths that `content` does not have, or that leave something of the end of a file: a bundle would lack those bytes.
+fn pieces(
+    lengths: impl Iterator<Item = usize>,
+    content: &[u8],
+    rest: Rest,
+) -> Result<(Vec<&[u8]>, usize), PackingError> {
+    let (mut left, mut pieces) = (content, Vec::new());
+    for length in lengths {
+        let (piece, behind) = left.split_at_checked(length).ok_or(PackingError::Cut)?;
+        pieces.push(piece);
+        left = behind;
+    }
+    match rest {
+        Rest::Whole if !left.is_empty() => Err(PackingError::Cut),
+        Rest::Whole | Rest::Part => Ok((pieces, content.len() - left.len())),
+    }
 }
 
 /// The small files from `start` on that are read together.

@@ -62,9 +62,19 @@ impl<'a> Contents<'a> {
             faults: Vec::new(),
             finished: 0,
         };
-        let is_readable = |run: &Run| readable.get(run.pack as usize).copied().unwrap_or_default();
-        for file in (0..files.len()).filter(|at| placement.runs(*at).iter().all(is_readable)) {
-            contents.go_on(Partial { file, run: 0, chunk: 0, hasher: None });
+        for (at, file) in files.iter().enumerate() {
+            // Whether each of its packs is readable; none where a chunk is in no pack.
+            let packs = |runs: &[Run]| {
+                runs.iter().map(|run| readable.get(run.pack as usize).copied()).collect::<Option<Vec<bool>>>()
+            };
+            match placement.runs(at).and_then(packs) {
+                Some(readable) if readable.iter().all(|is_readable| *is_readable) => {
+                    contents.go_on(Partial { file: at, run: 0, chunk: 0, hasher: None });
+                }
+                // What is wrong with the pack is told with it.
+                Some(_) => {}
+                None => contents.fault(file, "the index does not say where its chunks are".to_owned()),
+            }
         }
         contents
     }
@@ -130,13 +140,12 @@ impl<'a> Contents<'a> {
         } else {
             return;
         };
-        let paths = vec![file.path.clone()];
-        self.faults.push(Fault {
-            kind: FaultKind::File,
-            what: format!("file {}", file.path),
-            message,
-            paths,
-        });
+        self.fault(file, message);
+    }
+
+    fn fault(&mut self, file: &File, message: String) {
+        let (what, paths) = (format!("file {}", file.path), vec![file.path.clone()]);
+        self.faults.push(Fault { kind: FaultKind::File, what, message, paths });
     }
 
     /// Puts down that nothing more of a pack comes, which should have had `chunks`; says how many came.
@@ -189,20 +198,21 @@ pub(super) fn paths(
     placement: &Placement,
     meant: impl Fn(&Run) -> bool,
 ) -> Vec<BundlePath> {
-    let is_meant = |at: &usize| placement.runs(*at).iter().any(&meant);
+    let is_meant = |at: &usize| placement.runs(*at).is_some_and(|runs| runs.iter().any(&meant));
     (0..files.len()).filter(is_meant).map(|at| files[at].path.clone()).collect()
 }
 
 impl Partial {
     /// The next chunk.
     fn next(&self, placement: &Placement) -> Option<Place> {
-        let run = placement.runs(self.file).get(self.run)?;
+        let run = placement.runs(self.file)?.get(self.run)?;
         Some(Place { pack: run.pack, chunk: run.first + self.chunk })
     }
 
     fn advance(&mut self, placement: &Placement) {
         self.chunk += 1;
-        if placement.runs(self.file).get(self.run).is_some_and(|run| self.chunk == run.count) {
+        let run = placement.runs(self.file).and_then(|runs| runs.get(self.run));
+        if run.is_some_and(|run| self.chunk == run.count) {
             (self.run, self.chunk) = (self.run + 1, 0);
         }
     }
@@ -210,7 +220,8 @@ impl Partial {
     /// Names the next chunks that one reading of their pack gives in the right order.
     fn ahead(&self, placement: &Placement, mut name: impl FnMut(u32)) {
         let (mut skipped, mut last) = (self.chunk, None);
-        for run in placement.runs(self.file).get(self.run..).unwrap_or_default() {
+        let runs = placement.runs(self.file).and_then(|runs| runs.get(self.run..));
+        for run in runs.into_iter().flatten() {
             let (pack, end) = last.unwrap_or((run.pack, 0));
             if run.pack != pack || run.first < end {
                 return;
@@ -325,6 +336,20 @@ mod tests {
         let (faults, finished) = contents.finished();
         assert_eq!(finished, 2);
         assert_eq!(faults.iter().map(|fault| fault.what.as_str()).collect::<Vec<_>>(), ["file wrong"]);
+    }
+
+    #[test]
+    fn a_file_without_a_location_is_not_passed_over() {
+        let (files, mut placement) = placed(vec![file("a", &[[0, 0, 1]]), file("nowhere", &[[7, 0, 1]])]);
+        let faults = |placement: &Placement| {
+            let mut contents = Contents::of(&files, placement, &[true; 3]);
+            pass_all(&mut contents, &[]);
+            let (faults, _) = contents.finished();
+            faults.iter().map(|fault| fault.what.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(faults(&placement), ["file nowhere"]);
+        placement = Placement::new(placement.packs);
+        assert_eq!(faults(&placement), ["file a", "file nowhere"]);
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn chains(placement: &Placement) -> Vec<Vec<u32>> {
         pack
     }
     let mut links: Vec<u32> = (0..placement.packs.len() as u32).collect();
-    for runs in (0..placement.len()).map(|at| placement.runs(at)) {
+    for runs in (0..placement.len()).filter_map(|at| placement.runs(at)) {
         for pair in runs.windows(2).filter(|pair| pair[0].pack != pair[1].pack) {
             let (one, other) = (first(&links, pair[0].pack), first(&links, pair[1].pack));
             links[one.max(other) as usize] = one.min(other);

@@ -48,8 +48,8 @@ use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version
 use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
 use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
-    PackingError, Shown, TablesError, TagError, UploadError, Uploaded, check_tag, confirm, move_tag, publish,
-    tag_digest, upload,
+    PackingError, Shown, TablesError, TagError, UploadError, Uploaded, Written, check_tag, look_again,
+    move_tag, publish, tag_digest, upload,
 };
 use crate::workspace::Workspace;
 
@@ -440,35 +440,54 @@ async fn move_tags(
         })
         .collect();
     let any = destination.version.is_some() || !to_move.is_empty();
-    let (mut written, mut late) = (Vec::new(), Vec::new());
+    let (mut named, mut written) = (Vec::new(), Vec::new());
     if let Some(version) = &destination.version {
         // A version cannot be taken back: it is not published where the push would end at the next tag.
         for facts in &to_move {
             check_tag(context, facts.clone()).await?;
         }
-        let shown = publish(context, version, documents.digest, documents.manifest.clone()).await?;
-        late.extend((shown == Shown::NotYet).then(|| version.clone()));
-        written.push(version.clone());
+        written.extend(publish(context, version, documents.digest, documents.manifest.clone()).await?);
+        named.push(version.clone());
     }
     for facts in to_move {
         let tag = facts.tag.clone();
         match move_tag(context, facts, documents.manifest.clone()).await {
-            Ok(shown) => late.extend((shown == Shown::NotYet).then(|| tag.clone())),
-            Err(source) if written.is_empty() => return Err(source.into()),
+            Ok(moved) => written.extend(moved),
+            Err(source) => return Err(partly_tagged(named, documents.digest, source)),
+        }
+        named.push(tag);
+    }
+    let late = look_at_all_again(context, named, written, documents.digest).await?;
+    Ok(Moved { any, late })
+}
+
+/// Looks once more at what was written; says which tags are not shown yet.
+async fn look_at_all_again(
+    context: Context<'_>,
+    mut named: Vec<Tag>,
+    written: Vec<Written>,
+    digest: Digest,
+) -> Result<Vec<Tag>, PushError> {
+    let (mut late, mut overtaken) = (Vec::new(), None);
+    for (tag, found) in look_again(context, written).await {
+        match found {
+            Ok(Shown::Now) => {}
+            Ok(Shown::NotYet) => late.push(tag),
             Err(source) => {
-                return Err(PushError::PartlyTagged { written, digest: documents.digest, source });
+                named.retain(|named| *named != tag);
+                overtaken.get_or_insert(source);
             }
         }
-        written.push(tag);
     }
-    if let Some(version) = destination.version.as_ref().filter(|version| !late.contains(version)) {
-        // Two pushes at the same instant may both have found it absent, where the remote honours no conditions.
-        late.extend(
-            (confirm(context, version, documents.digest, None).await? == Shown::NotYet)
-                .then(|| version.clone()),
-        );
+    match overtaken {
+        Some(source) => Err(partly_tagged(named, digest, source)),
+        None => Ok(late),
     }
-    Ok(Moved { any, late })
+}
+
+/// What ended a push that has made the tags `written` name its bundle.
+fn partly_tagged(written: Vec<Tag>, digest: Digest, source: TagError) -> PushError {
+    if written.is_empty() { source.into() } else { PushError::PartlyTagged { written, digest, source } }
 }
 
 /// The documents of a bundle that lie on the remote.

@@ -81,6 +81,69 @@ fn a_tag_that_shows_another_bundle_was_overtaken() {
     assert!(output.stderr().contains("overtook"), "{output}");
 }
 
+/// A registry without conditions, where another push, which looked before `tag` was written, writes right after that was
+/// read back.
+fn raced(tag: &'static str) -> ScriptedRegistry {
+    // The write, and how often the tag was looked at since.
+    let written: Mutex<Option<(Asked, usize)>> = Mutex::default();
+    ScriptedRegistry::start(move |asked, held| {
+        let mut written = written.lock().unwrap();
+        if asked.is("PUT", &format!("/manifests/{tag}")) && written.is_none() {
+            *written = Some((asked.clone(), 0));
+        } else if asked.is("GET", &format!("/manifests/{tag}"))
+            && let Some((ours, looks)) = written.as_mut()
+        {
+            *looks += 1;
+            let answer = held.answer(asked);
+            if *looks == 1 {
+                // The same bundle in other bytes: one that nobody has seen.
+                drop(held.answer(&ours.with_body([&ours.body[..], b"\n"].concat())));
+            }
+            return Some(answer);
+        }
+        None
+    })
+}
+
+#[test]
+fn a_push_that_was_not_seen_by_another_one_is_told_so() {
+    let pushed = |tag, arguments: &[&str]| {
+        let registry = raced(tag);
+        let output = project(registry.host()).run(arguments).code(4);
+        assert!(output.stderr().contains("overtook"), "{output}");
+        let digests = output.stderr().matches("sha256:").count();
+        assert!(digests >= 2, "both bundles are named: {output}");
+        output.stderr().to_owned()
+    };
+    let alone = pushed("latest", &["push"]);
+    assert!(!alone.contains("published as"), "{alone}");
+    let bumped = pushed("0.1.0", &["push", "--bump", "minor"]);
+    assert!(bumped.contains("published as latest"), "{bumped}");
+    let both = pushed("one", &["push", "--tag", "one", "--tag", "two"]);
+    assert!(both.contains("published as two"), "{both}");
+}
+
+#[test]
+fn a_tag_or_a_copy_that_was_not_seen_by_a_push_is_told_so() {
+    let registry = raced("v1");
+    let tagged = project(registry.host());
+    let _ = tagged.run(&["push"]).success();
+    let output = tagged.run(&["tag", "latest", "v0", "v1"]).code(4);
+    assert!(output.stderr().contains("overtook"), "{output}");
+
+    let (source, target) = (ScriptedRegistry::start(|_, _| None), raced("v1"));
+    let copied = project(source.host());
+    let _ = copied.run(&["push"]).success();
+    let there = format!("{}/t/y:v1", target.host());
+    let output = copied.run(&["copy", "latest", &there]).code(4);
+    assert!(output.stderr().contains("overtook"), "{output}");
+    let _ = copied.run(&["export", "b.tar"]).success();
+    let target = raced("v1");
+    let there = format!("{}/t/y:v1", target.host());
+    let output = copied.run(&["import", "b.tar", "--to", &there]).code(4);
+    assert!(output.stderr().contains("overtook"), "{output}");
+}
+
 #[test]
 fn a_condition_that_is_refused_although_it_holds_is_left_out() {
     for status in [400, 412, 501] {

@@ -150,6 +150,11 @@ pub trait Remote: Send + Sync {
         Duration::ZERO
     }
 
+    /// Whether a tag is for certain left alone where the condition of its write does not hold.
+    fn honours_conditions(&self) -> bool {
+        true
+    }
+
     /// Whether anything can be deleted at all, as far as can be told without deleting anything.
     fn takes_deletions(&self) -> BoxFuture<'_, Result<bool, RemoteError>> {
         async { Ok(true) }.boxed()

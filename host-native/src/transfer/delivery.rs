@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::copy::{Carried, Copied, Parts, copy_to_remote, lacking};
-use super::tag::{Shown, TagError, claim_tag, move_tag};
+use super::tag::{TagError, claim_tag, late, look_again, move_tag};
 use crate::bundle::{Bundle, Context, OpenError};
 use crate::push::Force;
 use crate::remote::Remote;
@@ -83,7 +83,7 @@ impl Delivery {
             let carried = copy_to_remote(source, to.remote, &self.parts, to.concurrency, to.progress).await;
             carried.map_err(OpenError::from)?
         };
-        let mut late = Vec::new();
+        let mut written = Vec::new();
         for (tag, planned) in &self.tags {
             let facts = TagFacts {
                 tag: tag.clone(),
@@ -93,10 +93,8 @@ impl Delivery {
                 target: self.digest,
                 force: self.force == Force::Yes,
             };
-            if move_tag(to, facts, self.manifest.clone()).await? == Shown::NotYet {
-                late.push(tag.clone());
-            }
+            written.extend(move_tag(to, facts, self.manifest.clone()).await?);
         }
-        Ok(Delivered { carried, late })
+        Ok(Delivered { carried, late: late(look_again(to, written).await)? })
     }
 }

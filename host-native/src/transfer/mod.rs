@@ -31,7 +31,8 @@ pub use self::packing::PackingError;
 use self::sending::Sending;
 pub use self::tables::{Tables, TablesError, load_all_tables, load_tables};
 pub use self::tag::{
-    Named, Shown, TagError, check_tag, claim_tag, confirm, look_up, move_tag, publish, tag_digest,
+    Named, Shown, TagError, Written, check_tag, claim_tag, late, look_again, look_up, move_tag, publish,
+    tag_digest,
 };
 pub use self::upload::{Sent, UploadError, Uploaded, upload};
 pub use self::verify::{Checked, Fault, FaultKind, Verification, VerifyError, verify, verify_bundle};

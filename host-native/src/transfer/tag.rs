@@ -1,6 +1,6 @@
 //! Moves a tag: looks, asks the core, writes, and reads back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bundle_core::descriptor::media_type;
 use bundle_core::digest::Digest;
@@ -8,6 +8,7 @@ use bundle_core::foreign::Foreign;
 use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts};
 use bundle_core::reference::Tag;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use thiserror::Error;
 
 use crate::bundle::{Context, OpenError, read_view, resolve};
@@ -87,11 +88,29 @@ pub enum Shown {
     NotYet,
 }
 
-/// Makes the tag of `facts` name `facts.target`, whose bytes are `manifest`; `facts.current` is looked up here.
+/// A tag that was written and read back, and is to be looked at once more.
+#[derive(Clone, Debug)]
+#[must_use = "another push that did not see this one is noticed by `look_again` alone"]
+pub struct Written {
+    /// The tag.
+    pub tag: Tag,
+    target: Digest,
+    before: Option<Digest>,
+    shown: Shown,
+    again_at: Instant,
+}
+
+/// Makes the tag of `facts` name `facts.target`, whose bytes are `manifest`; `facts.current` is looked up here. `None`
+/// where it does already.
 ///
 /// Remotes that honour conditions are told what the tag must still name; because others do not, the tag is read back.
-pub async fn move_tag(context: Context<'_>, facts: TagFacts, manifest: Bytes) -> Result<Shown, TagError> {
-    let Some(facts) = look(context, facts).await? else { return Ok(Shown::Now) };
+pub async fn move_tag(
+    context: Context<'_>,
+    facts: TagFacts,
+    manifest: Bytes,
+) -> Result<Option<Written>, TagError> {
+    let began = Instant::now();
+    let Some(facts) = look(context, facts).await? else { return Ok(None) };
     let condition = match (facts.force, facts.current) {
         (true, _) => Condition::Any,
         (false, Some(current)) => Condition::Is(current),
@@ -106,7 +125,7 @@ pub async fn move_tag(context: Context<'_>, facts: TagFacts, manifest: Bytes) ->
             // something on the way that knows entity tags of its own.
             let found = tag_digest(context, &facts.tag).await?;
             if found == Some(facts.target) {
-                return Ok(Shown::Now);
+                return Ok(None);
             }
             if found != facts.current {
                 return Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found });
@@ -115,7 +134,45 @@ pub async fn move_tag(context: Context<'_>, facts: TagFacts, manifest: Bytes) ->
         }
         result => result.map_err(OpenError::from)?,
     }
-    confirm(context, &facts.tag, facts.target, facts.current).await
+    // Another push that looked before this write was seen needs about as long as this one did to make its own.
+    let again_at = Instant::now() + 2 * began.elapsed();
+    let shown = confirm(context, &facts.tag, facts.target, facts.current).await?;
+    Ok(Some(Written { tag: facts.tag, target: facts.target, before: facts.current, shown, again_at }))
+}
+
+/// Looks once more at tags that were written, when any push that had not seen them has written its own: a remote that
+/// honours no conditions let it. What each tag was found to be, in the order of `written`.
+///
+/// # Errors
+///
+/// Of each tag: [`TagError::Overtaken`] where it names something else by now.
+pub async fn look_again(context: Context<'_>, written: Vec<Written>) -> Vec<(Tag, Result<Shown, TagError>)> {
+    let looks = written.into_iter().map(async |written| {
+        let Written { tag, target, before, shown, again_at } = written;
+        // A layout is locked while a tag of it moves, and a late replica has been waited for.
+        if shown == Shown::NotYet || context.remote.honours_conditions() {
+            return (tag, Ok(shown));
+        }
+        tokio::time::sleep_until(again_at.into()).await;
+        let found = confirm(context, &tag, target, before).await;
+        (tag, found)
+    });
+    join_all(looks).await
+}
+
+/// The tags that are not shown yet.
+///
+/// # Errors
+///
+/// The first of the errors.
+pub fn late(looked: Vec<(Tag, Result<Shown, TagError>)>) -> Result<Vec<Tag>, TagError> {
+    let mut late = Vec::new();
+    for (tag, found) in looked {
+        if found? == Shown::NotYet {
+            late.push(tag);
+        }
+    }
+    Ok(late)
 }
 
 /// Whether a write may have been refused because of the condition that it had.
@@ -156,7 +213,7 @@ pub async fn publish(
     tag: &Tag,
     target: Digest,
     manifest: Bytes,
-) -> Result<Shown, TagError> {
+) -> Result<Option<Written>, TagError> {
     let occupant = Occupant::default();
     let facts = TagFacts { tag: tag.clone(), planned: None, current: None, occupant, target, force: false };
     match move_tag(context, facts, manifest).await {
@@ -175,7 +232,7 @@ const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// # Errors
 ///
 /// [`TagError::Overtaken`] where it names something else by now.
-pub async fn confirm(
+async fn confirm(
     context: Context<'_>,
     tag: &Tag,
     target: Digest,

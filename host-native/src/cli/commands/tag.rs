@@ -12,10 +12,10 @@ use serde::Serialize;
 use crate::bundle::{Context, OpenedManifest, open_manifest};
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
-use crate::cli::session::{Session, refuse_archive, version_of, wanted_bundle};
+use crate::cli::session::{Needs, Session, refuse_archive, version_of, wanted_bundle};
 use crate::cli::ui::Report;
 use crate::remote::Intent;
-use crate::transfer::{Shown, TagError, check_tag, move_tag, tag_digest};
+use crate::transfer::{TagError, Written, check_tag, late, look_again, move_tag, tag_digest};
 
 /// Give a bundle further tags
 ///
@@ -89,8 +89,7 @@ impl Report for TagReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError> {
-    // A whole reference needs no project.
-    let workspace = session.workspace().ok();
+    let workspace = session.workspace_for(&args.reference, Needs::Bundle)?;
     let reference = wanted_bundle(session, Some(&args.reference), workspace.as_ref())?;
     refuse_archive(&reference)?;
     let mut names = Vec::new();
@@ -109,16 +108,13 @@ pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError>
         let manifest = manifest.ok_or_else(|| CliError::no_bundle(&reference))?;
         let planned = plan(context, &manifest, names, args.force).await?;
         if execution == Execution::Apply {
-            let late: Vec<Tag> = stream::iter(&planned)
-                .map(async |facts| {
-                    let shown = move_tag(context, facts.clone(), manifest.bytes.clone()).await?;
-                    Ok::<_, TagError>((shown == Shown::NotYet).then(|| facts.tag.clone()))
-                })
+            let written: Vec<Written> = stream::iter(&planned)
+                .map(async |facts| move_tag(context, facts.clone(), manifest.bytes.clone()).await)
                 .buffer_unordered(context.concurrency)
-                .try_filter_map(async |late| Ok(late))
+                .try_filter_map(async |written| Ok(written))
                 .try_collect()
                 .await?;
-            session.warn_of_late_tags(&late);
+            session.warn_of_late_tags(&late(look_again(context, written).await)?);
         } else if planned.iter().any(|facts| facts.planned != Some(manifest.digest)) {
             remote.foresee_writing().await?;
         }

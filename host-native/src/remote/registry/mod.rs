@@ -313,6 +313,11 @@ impl Remote for Registry {
         self.list_tags().boxed()
     }
 
+    /// Some registries honour them, and none says so.
+    fn honours_conditions(&self) -> bool {
+        false
+    }
+
     fn shows_late_by(&self) -> Duration {
         self.shows_late_by
     }

@@ -10,14 +10,20 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use modelops_bundle_tests::{BundleCommand, CommandOutput, TestProject, bundle_binary, noise, tools};
+use modelops_bundle_tests::{
+    BundleCommand, CommandOutput, Registry, TestProject, bundle_binary, can_connect_to_registry, noise, tools,
+};
 use serde_json::json;
 
 use crate::cmd_project::project;
 use crate::packed::packed;
+use crate::registry::project_on;
 
 /// How often each kind of command is interrupted.
 const RUNS: u32 = 8;
+
+/// The same on a registry.
+const RUNS_ON_REGISTRY: u32 = 3;
 
 /// Signals, by the name that `kill` knows, and the exit code that each ends with.
 const SIGNALS: [(&str, i32); 3] = [("INT", 130), ("TERM", 143), ("HUP", 129)];
@@ -85,18 +91,25 @@ struct Kind<'a> {
     prepare: Box<dyn Fn(u64) + 'a>,
     /// Whether the command did what it should.
     check: Box<dyn Fn() + 'a>,
-    /// What must not be there where the command did not succeed.
-    absent: Option<PathBuf>,
+    /// Whether all is as it was before, where the command did not succeed.
+    is_undone: Box<dyn Fn() -> bool + 'a>,
 }
 
-/// A bundle of some MiB in a layout, and everything that is done with it.
+/// A bundle of some MiB, and everything that is done with it.
 struct Places {
     source: TestProject,
     base: PathBuf,
+    /// Where the bundle is, without a tag.
+    remote: String,
 }
 
 impl Places {
-    fn new(source: TestProject) -> Self {
+    fn in_layout(source: TestProject) -> Self {
+        let remote = format!("oci:{}", source.home().join("layout").display());
+        Self::new(source, remote)
+    }
+
+    fn new(source: TestProject, remote: String) -> Self {
         for file in 0..40 {
             source.write(&format!("d{}/f{file}", file % 5), noise(file, 200_000));
         }
@@ -105,13 +118,13 @@ impl Places {
         let _ = source.run(&["push", "--tag", "v1"]).success();
         let base = source.home().join("work");
         fs::create_dir(&base).unwrap();
-        let places = Self { source, base };
+        let places = Self { source, base, remote };
         let _ = places.run(&["export", &places.bundle(), "source.tar"]).success();
         places
     }
 
     fn bundle(&self) -> String {
-        format!("oci:{}:v1", self.source.home().join("layout").display())
+        format!("{}:v1", self.remote)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -149,7 +162,7 @@ impl Places {
             folder: self.base.clone(),
             prepare: Box::new(move |_| self.clear(made)),
             check: Box::new(move || check(self)),
-            absent: absent.then(|| self.path(made)),
+            is_undone: Box::new(move || !absent || !self.path(made).exists()),
         }
     }
 
@@ -204,18 +217,27 @@ impl Places {
                 true,
             ),
         ];
-        kinds.push(Kind {
+        kinds.push(self.first_pull());
+        kinds.push(self.push());
+        kinds
+    }
+
+    fn first_pull(&self) -> Kind<'_> {
+        Kind {
             name: "first pull",
-            arguments: vec!["-C".to_owned(), "p".to_owned(), "pull".to_owned(), bundle],
+            arguments: vec!["-C".to_owned(), "p".to_owned(), "pull".to_owned(), self.bundle()],
             folder: self.base.clone(),
             prepare: Box::new(|_| {
                 self.clear("p");
                 fs::create_dir(self.path("p")).unwrap();
             }),
             check: Box::new(|| self.assert_same_files("p")),
-            absent: Some(self.path("p/.modelops-bundle")),
-        });
-        kinds.push(Kind {
+            is_undone: Box::new(|| !self.path("p/.modelops-bundle").exists()),
+        }
+    }
+
+    fn push(&self) -> Kind<'_> {
+        Kind {
             name: "push",
             arguments: vec!["push".to_owned()],
             folder: self.source.path().to_owned(),
@@ -228,9 +250,89 @@ impl Places {
                 let status = self.source.run(&["status", "--json"]).success().json();
                 assert_eq!(status["changes"].as_array().unwrap().len(), 0, "{status}");
             }),
-            absent: None,
-        });
-        kinds
+            is_undone: Box::new(|| true),
+        }
+    }
+
+    /// A pull of the bundle over an older one, in which every file of it is another and the last one is not there.
+    fn pull_over(&self) -> Kind<'_> {
+        let older = TestProject::new();
+        let _ = older.run(&["init", "--ref", &self.remote]).success();
+        for file in 0..40 {
+            older.write(&format!("d{}/f{file}", file % 5), noise(file + 1000, 20_000));
+        }
+        let _ = older.run(&["add", "--quiet", "d*/*"]).success();
+        let _ = older.run(&["push", "--tag", "v0"]).success();
+        let is_older = move |folder: &Path| {
+            let same = |file: u64| {
+                let path = format!("d{}/f{file}", file % 5);
+                fs::read(folder.join(&path)).unwrap() == fs::read(older.path().join(&path)).unwrap()
+            };
+            (0..40).all(same) && !folder.join("text").exists()
+        };
+        Kind {
+            name: "pull over a project",
+            arguments: vec!["-C".to_owned(), "q".to_owned(), "pull".to_owned(), self.bundle()],
+            folder: self.base.clone(),
+            prepare: Box::new(|_| {
+                self.clear("q");
+                fs::create_dir(self.path("q")).unwrap();
+                let _ = self.run(&["-C", "q", "pull", &format!("{}:v0", self.remote)]).success();
+            }),
+            check: Box::new(|| self.assert_same_files("q")),
+            is_undone: Box::new(move || is_older(&self.path("q"))),
+        }
+    }
+
+    /// Two commands that bring a bundle that is not there yet from this machine to the registry of `host`.
+    fn to_registry(&self, host: &str) -> [Kind<'_>; 2] {
+        let [copied, imported] = [project(), project()];
+        let layout = format!("oci:{}:latest", copied.home().join("layout").display());
+        let archive = imported.home().join("news.tar").display().to_string();
+        let kind = |name, arguments: [&str; 3], news: TestProject, archive: Option<String>| Kind {
+            name,
+            arguments: arguments.into_iter().chain(["--force"]).map(str::to_owned).collect(),
+            folder: self.base.clone(),
+            check: {
+                let (reference, layout) =
+                    (arguments[2].trim_start_matches("--to=").to_owned(), news.home().join("layout"));
+                Box::new(move || {
+                    let _ = self.run(&["verify", &reference]).success();
+                    let digest = |reference: &str| {
+                        self.run(&["inspect", reference, "--json"]).success().json()["digest"].clone()
+                    };
+                    assert_eq!(digest(&reference), digest(&format!("oci:{}:latest", layout.display())));
+                })
+            },
+            prepare: Box::new(move |seed| {
+                for file in 0..10 {
+                    news.write(&format!("f{file}"), noise(seed + file, 300_000));
+                }
+                let _ = news.run(&["add", "--quiet", "."]).success();
+                let _ = news.run(&["push"]).success();
+                if let Some(archive) = &archive {
+                    let _ = news.run(&["export", archive, "--force"]).success();
+                }
+            }),
+            is_undone: Box::new(|| true),
+        };
+        let (copy, import) = (format!("{host}/copy:v1"), format!("{host}/import:v1"));
+        [
+            kind("copy", ["copy", &layout, &copy], copied, None),
+            kind("import", ["import", &archive, &format!("--to={import}")], imported, Some(archive.clone())),
+        ]
+    }
+
+    /// Everything that asks a registry, with the one of `host`.
+    fn kinds_on(&self, host: &str) -> Vec<Kind<'_>> {
+        let bundle = self.bundle();
+        let same_archive = |places: &Self| {
+            let whole = fs::read(places.path("source.tar")).unwrap();
+            assert!(fs::read(places.path("a.tar")).unwrap() == whole);
+        };
+        let export = self.to_new("export", &["export", &bundle, "a.tar"], "a.tar", same_archive, true);
+        let from_here = [self.push(), self.first_pull(), self.pull_over(), export];
+        from_here.into_iter().chain(self.to_registry(host)).collect()
     }
 }
 
@@ -238,17 +340,26 @@ impl Places {
 /// `look`; says how many were hit.
 fn interrupt(
     places: &Places,
+    (kinds, runs_of_each): (Vec<Kind<'_>>, u32),
     dice: &mut Dice,
     end: impl Fn(u32, u32),
     look: impl Fn(&Kind<'_>, u32, &CommandOutput),
 ) -> (u32, u32) {
     let (mut hit, mut runs) = (0, 0);
-    for kind in places.kinds() {
+    for kind in kinds {
         let arguments: Vec<&str> = kind.arguments.iter().map(String::as_str).collect();
         let start = || command(places.source.home(), &kind.folder, &arguments);
-        (kind.prepare)(dice.next());
-        let undisturbed = start().run().success().took();
-        for run in 0..RUNS {
+        // The first run has more to do than the others.
+        let mut undisturbed = Duration::ZERO;
+        for _ in 0..2 {
+            (kind.prepare)(dice.next());
+            let mut running = start().spawn();
+            wait_until(|| is_listening(running.id()) || running.has_ended());
+            let began = Instant::now();
+            let _ = running.wait().success();
+            undisturbed = began.elapsed();
+        }
+        for run in 0..runs_of_each {
             (kind.prepare)(dice.next());
             let mut running = start().spawn();
             // Before that, the program has not begun with anything.
@@ -285,7 +396,7 @@ fn assert_ended_well(places: &Places, kind: &Kind<'_>, run: u32, output: &Comman
     let words = output.stderr();
     assert!(words.contains("was stopped") && words.contains("hint: "), "{}\n{output}", kind.name);
     // A signal that comes after the last step finds all of it done; there is nothing between that and nothing.
-    if kind.absent.as_ref().is_some_and(|absent| absent.exists()) {
+    if !(kind.is_undone)() {
         (kind.check)();
     }
 }
@@ -293,13 +404,13 @@ fn assert_ended_well(places: &Places, kind: &Kind<'_>, run: u32, output: &Comman
 #[test]
 fn an_interrupted_command_leaves_nothing_and_can_be_repeated() {
     for source in [project(), packed()] {
-        let places = Places::new(source);
+        let places = Places::in_layout(source);
         let mut dice = Dice::of_this_run();
         println!("interrupted: MODELOPS_TEST_SEED={}", dice.0);
         let end = |process, run: u32| signal(process, SIGNALS[run as usize % SIGNALS.len()].0);
         let look =
             |kind: &Kind<'_>, run, output: &CommandOutput| assert_ended_well(&places, kind, run, output);
-        let (hit, runs) = interrupt(&places, &mut dice, end, look);
+        let (hit, runs) = interrupt(&places, (places.kinds(), RUNS), &mut dice, end, look);
         println!("interrupted {hit} of {runs} runs");
         assert!(hit > runs / 4, "most signals must hit a running command");
     }
@@ -308,11 +419,43 @@ fn an_interrupted_command_leaves_nothing_and_can_be_repeated() {
 #[test]
 fn what_a_killed_command_leaves_is_cleared_by_the_next_one() {
     for source in [project(), packed()] {
-        let places = Places::new(source);
+        let places = Places::in_layout(source);
         let mut dice = Dice::of_this_run();
         println!("killed: MODELOPS_TEST_SEED={}", dice.0);
-        let (hit, runs) = interrupt(&places, &mut dice, |process, _| signal(process, "KILL"), |_, _, _| ());
+        let (hit, runs) = interrupt(
+            &places,
+            (places.kinds(), RUNS),
+            &mut dice,
+            |process, _| signal(process, "KILL"),
+            |_, _, _| (),
+        );
         println!("killed {hit} of {runs} runs");
+        assert!(hit > runs / 4, "most signals must hit a running command");
+    }
+}
+
+#[test]
+fn a_command_that_is_interrupted_at_a_registry_leaves_nothing_and_can_be_repeated() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    for (layout, signals) in [("files", &SIGNALS[..]), ("packed", &[("KILL", 137)])] {
+        let remote = format!("{}/{layout}", registry.host());
+        let source = project_on(registry.host(), layout);
+        let _ = source.run(&["init", "--layout", layout]).success();
+        let places = Places::new(source, remote);
+        let mut dice = Dice::of_this_run();
+        println!("interrupted at a registry: MODELOPS_TEST_SEED={}", dice.0);
+        let kinds = (places.kinds_on(registry.host()), RUNS_ON_REGISTRY);
+        let end = |process, run: u32| signal(process, signals[run as usize % signals.len()].0);
+        let look = |kind: &Kind<'_>, run, output: &CommandOutput| {
+            if signals == SIGNALS {
+                assert_ended_well(&places, kind, run, output);
+            }
+        };
+        let (hit, runs) = interrupt(&places, kinds, &mut dice, end, look);
+        println!("interrupted {hit} of {runs} runs by {signals:?}");
         assert!(hit > runs / 4, "most signals must hit a running command");
     }
 }

@@ -4,7 +4,7 @@ mod unified;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
@@ -57,17 +57,33 @@ impl<'a> Side<'a> {
         }
     }
 
-    async fn read(self, files: &[&File]) -> Result<BTreeMap<Digest, Bytes>, PatchError> {
-        match self {
+    /// Fetches what of `files` has to be fetched.
+    async fn ready(self, files: &[&File]) -> Result<Ready<'a>, PatchError> {
+        Ok(match self {
             Self::Bundle { context, bundle } => {
-                Ok(read_files(context, bundle, files, MAX_SHOWN_BYTES).await?)
+                Ready::Fetched(read_files(context, bundle, files, MAX_SHOWN_BYTES).await?)
             }
-            Self::Project { project, scan } => on_disk_here(|| {
-                let files = files.iter();
-                let read =
-                    |file: &&File| Ok((file.digest, read_found(&scan.disk(project, &file.path), file)?));
-                files.map(read).collect()
-            }),
+            Self::Project { project, scan } => Ready::OnDisk { project, scan },
+        })
+    }
+}
+
+/// The content of files of one side, at hand.
+enum Ready<'a> {
+    Fetched(BTreeMap<Digest, Bytes>),
+    OnDisk { project: &'a Project, scan: &'a Scan },
+}
+
+impl Ready<'_> {
+    /// The content of `file`; nothing for a file that is not there.
+    fn content(&self, file: Option<&File>) -> Result<Result<Bytes, UnreadFile>, PatchError> {
+        let Some(file) = file else { return Ok(Ok(Bytes::new())) };
+        match self {
+            Self::Fetched(contents) => match contents.get(&file.digest) {
+                Some(content) => Ok(Ok(content.clone())),
+                None => Err(PatchError::NoContent { path: file.path.clone() }),
+            },
+            Self::OnDisk { project, scan } => Ok(read_found(&scan.disk(project, &file.path), file)),
         }
     }
 }
@@ -94,14 +110,19 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// The patch of each of `paths`, which makes the file of `old` that of `new`; in the order of `paths`.
+/// The patch of each of `paths`, which makes the file of `old` that of `new`, or why the file on disk cannot be read; in
+/// the order of `paths`.
 ///
 /// Binary files, and those of more than [`MAX_SHOWN_BYTES`], are only said to differ: such a patch cannot be applied.
-pub async fn patches(old: Side<'_>, new: Side<'_>, paths: &[&BundlePath]) -> Result<Vec<String>, PatchError> {
+pub async fn patches(
+    old: Side<'_>,
+    new: Side<'_>,
+    paths: &[&BundlePath],
+) -> Result<Vec<Result<String, UnreadFile>>, PatchError> {
     let (before, after) = (old.files(), new.files());
     let pairs: Vec<Pair<'_>> =
         paths.iter().map(|path| Pair { path, old: before.at(path), new: after.at(path) }).collect();
-    let mut patches: Vec<String> = Vec::with_capacity(pairs.len());
+    let mut patches = Vec::with_capacity(pairs.len());
     let mut length = 0;
     let mut rest = &pairs[..];
     while let Some((group, others)) = split_group(rest) {
@@ -111,21 +132,20 @@ pub async fn patches(old: Side<'_>, new: Side<'_>, paths: &[&BundlePath]) -> Res
         let shown = || group.iter().filter(is_shown);
         let old_files: Vec<&File> = shown().filter_map(|pair| pair.old).collect();
         let new_files: Vec<&File> = shown().filter_map(|pair| pair.new).collect();
-        let (before, after) = (old.read(&old_files).await?, new.read(&new_files).await?);
-        let of = |contents: &BTreeMap<Digest, Bytes>, file: Option<&File>| {
-            file.and_then(|file| contents.get(&file.digest)).cloned().unwrap_or_default()
-        };
+        let (before, after) = (old.ready(&old_files).await?, new.ready(&new_files).await?);
         let write = |pair: &Pair<'_>| {
-            let (before, after) = (of(&before, pair.old), of(&after, pair.new));
-            let content = match pair {
-                pair if pair.has_same_content() => Content::Same,
-                pair if is_shown(&pair) => Content::Bytes { old: &before, new: &after },
-                _ => Content::TooLarge,
-            };
-            write_patch(pair, content)
+            Ok(match pair {
+                pair if pair.has_same_content() => Ok(write_patch(pair, Content::Same)),
+                pair if is_shown(&pair) => match (before.content(pair.old)?, after.content(pair.new)?) {
+                    (Ok(old), Ok(new)) => Ok(write_patch(pair, Content::Bytes { old: &old, new: &new })),
+                    (Err(unread), _) | (_, Err(unread)) => Err(unread),
+                },
+                _ => Ok(write_patch(pair, Content::TooLarge)),
+            })
         };
-        let written: Vec<String> = on_disk_here(|| group.par_iter().map(write).collect());
-        length += written.iter().map(String::len).sum::<usize>();
+        let written: Result<Vec<_>, PatchError> = on_disk_here(|| group.par_iter().map(write).collect());
+        let written = written?;
+        length += written.iter().flatten().map(String::len).sum::<usize>();
         patches.extend(written);
     }
     Ok(patches)
@@ -144,38 +164,38 @@ fn split_group<'a, 'b>(pairs: &'a [Pair<'b>]) -> Option<(&'a [Pair<'b>], &'a [Pa
 }
 
 /// Reads a file that the scan found, if it is still the same.
-fn read_found(disk: &Path, file: &File) -> Result<Bytes, PatchError> {
-    let fault = |source| PatchError::Read { path: disk.to_owned(), source };
+fn read_found(disk: &Path, file: &File) -> Result<Bytes, UnreadFile> {
+    let fault = |error: io::Error| UnreadFile::System(error.kind());
     let found = open_found(disk).map_err(fault)?;
     if !found.metadata().map_err(fault)?.is_file() {
-        return Err(PatchError::Changed { path: file.path.clone() });
+        return Err(UnreadFile::Changed);
     }
     let mut content = Vec::new();
     found.take(file.size + 1).read_to_end(&mut content).map_err(fault)?;
-    if Digest::of(&content) != file.digest {
-        return Err(PatchError::Changed { path: file.path.clone() });
-    }
-    Ok(content.into())
+    if Digest::of(&content) == file.digest { Ok(content.into()) } else { Err(UnreadFile::Changed) }
+}
+
+/// Why a file on disk was not compared line by line; the others are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum UnreadFile {
+    /// It is not what it was when it was first looked at.
+    #[error("it changed while it was compared")]
+    Changed,
+    /// The system would not let it be read.
+    #[error("it cannot be read: {0}")]
+    System(io::ErrorKind),
 }
 
 /// Why files could not be compared line by line.
 #[derive(Debug, Error)]
 pub enum PatchError {
-    /// A file on disk is not what it was when it was first looked at.
-    #[error("`{path}` changed while it was compared")]
-    Changed {
-        /// The file.
-        path: BundlePath,
-    },
     /// Content of a bundle did not come, or was not what it should be.
     #[error(transparent)]
     Download(#[from] DownloadError),
-    /// A file on disk cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
+    /// Content of a bundle was asked for, and is not among what came.
+    #[error("the content of `{path}` did not come")]
+    NoContent {
         /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        path: BundlePath,
     },
 }

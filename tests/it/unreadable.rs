@@ -94,6 +94,45 @@ fn status_lists_tracked_paths_that_cannot_be_read_and_a_push_refuses_them_by_nam
 }
 
 #[test]
+fn a_diff_names_what_cannot_be_read_and_compares_the_rest() {
+    let project = pushed(&["changed", "closed/x", "dangling", "known", "shut", "rest"]);
+    project.write("changed", "now").write("known", "seen once").write("shut", "to be read");
+    project.remove("dangling");
+    symlink("nowhere", project.path().join("dangling")).unwrap();
+    give_to_plain_user(&project);
+    let diff = |more: &[&str]| run_as_owner(&project, &[&["diff"], more].concat()).run();
+    set_mode(&project, "closed", 0o000);
+    set_mode(&project, "shut", 0o000);
+    let output = diff(&[]).code(1);
+    assert_eq!(output.stdout(), "M changed\nM known\n2 files differ\n");
+    for part in [
+        "3 tracked files could not be compared",
+        "closed/x: it cannot be read: permission denied",
+        "dangling: it is a link to nothing",
+        "shut: it cannot be read: permission denied",
+        "hint: all else was compared",
+    ] {
+        assert!(output.stderr().contains(part), "{part}: {output}");
+    }
+    let _ = run_as_owner(&project, &["status"]).run().success();
+    set_mode(&project, "known", 0o000);
+    let output = diff(&["--patch"]).code(1);
+    assert!(output.stdout().contains("+now") && !output.stdout().contains("known"), "{output}");
+    assert!(output.stderr().contains("known: it cannot be read: permission denied"), "{output}");
+    let report = diff(&["--patch", "--json"]).code(1).json();
+    let paths = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(paths(&report["unreadable"]), ["closed/x", "dangling", "known", "shut"]);
+    assert_eq!(paths(&report["changes"]), ["changed"]);
+    for (path, mode) in [("closed", 0o700), ("known", 0o600), ("shut", 0o600)] {
+        set_mode(&project, path, mode);
+    }
+    project.remove("dangling").write("dangling", "dangling");
+    let _ = diff(&["--patch"]).success();
+}
+
+#[test]
 fn names_that_no_bundle_holds_are_counted() {
     let project = project();
     project.write("fine", "").write("arabic \u{200f}", "").write("hebrew \u{200e}", "");

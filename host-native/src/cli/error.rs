@@ -900,13 +900,22 @@ impl From<DownloadError> for CliError {
 impl From<PatchError> for CliError {
     fn from(error: PatchError) -> Self {
         match error {
-            PatchError::Changed { ref path } => Self::of(Exit::Failure, &error)
-                .paths([path.to_string()])
-                .hint("run the command again when nothing else writes to the project"),
             PatchError::Download(error) => error.into(),
-            PatchError::Read { .. } => Self::of(Exit::Failure, &error)
-                .hint("check permissions, and whether something writes to the project"),
+            PatchError::NoContent { ref path } => {
+                Self::of(Exit::Integrity, &error).paths([path.to_string()]).hint(IS_DAMAGED)
+            }
         }
+    }
+}
+
+impl CliError {
+    /// What was compared was reported, and these were not.
+    pub(crate) fn not_compared<'a>(reasons: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Self {
+        let message = format!("{} could not be compared", counted(reasons.clone().count(), "tracked file"));
+        let error = Self::new(Exit::Failure, message).because(reasons).hint(
+            "all else was compared; check permissions and links, or untrack them with `modelops-bundle remove`",
+        );
+        Self { is_reported: true, ..error }
     }
 }
 
@@ -1177,7 +1186,7 @@ impl From<TagError> for CliError {
                 "someone else pushed: pull, look at what changed, and push again; the tag was left alone",
             ),
             TagError::Overtaken { pushed, .. } => Self::of(Exit::Moved, &error).hint(format!(
-                "your bundle is there as {pushed}; pull, look at what changed, and push again"
+                "your bundle is there as {pushed}; look at what the tag names now, then pull and push, or run this again with --force"
             )),
             TagError::Published { .. } => Self::of(Exit::Moved, &error)
                 .hint("choose a new version; a published one is moved only with --force"),

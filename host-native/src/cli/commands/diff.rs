@@ -9,11 +9,13 @@ use bundle_core::snapshot::{ByPath, File, SyncedFile, synced};
 use clap::Args;
 use serde::Serialize;
 
-use super::status::{ChangeReport, FileReport, Sizes, change_reports};
+use super::status::{
+    ChangeReport, FileReport, Sizes, UnreadableReport, change_reports, leave_out_unreadable,
+};
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::CliError;
 use crate::cli::session::{
-    DEFAULT_TAG, Needs, Session, absolute, at_tag, configured, look, understand, version_of,
+    DEFAULT_TAG, Needs, Session, absolute, at_tag, configured, look_at_readable, understand, version_of,
 };
 use crate::cli::subject::only_bundle;
 use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
@@ -58,6 +60,9 @@ struct DiffReport<'a> {
     to: String,
     /// Every path that differs. `local` is the new side, `remote` the old one.
     changes: Vec<DiffChange<'a>>,
+    /// Tracked paths that cannot be read, and so are not compared; with `--patch` also those that differ and cannot be
+    /// read, which have no patch.
+    unreadable: Vec<UnreadableReport>,
     #[serde(skip)]
     shows: Shows,
 }
@@ -162,18 +167,35 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
         let paths: Vec<&BundlePath> = if args.patch { differing(changes) } else { Vec::new() };
         let patches = patches(old, new, &paths).await?;
         let reports = change_reports(changes, new.files(), old.files(), Sizes::Known);
+        let mut unreadable = match new {
+            Side::Project { scan, .. } => UnreadableReport::of(&scan.unreadable),
+            Side::Bundle { .. } => Vec::new(),
+        };
         // One for each that differs, or none at all.
-        let patches = patches.into_iter().map(Some).chain(std::iter::repeat(None));
-        session.ui.report(&DiffReport {
+        let patches = patches.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let changes = reports.into_iter().zip(patches).map(|(change, patch)| {
+            let patch = patch.and_then(|patch| match patch {
+                Ok(patch) => Some(patch),
+                Err(fault) => {
+                    unreadable
+                        .push(UnreadableReport { path: change.path.to_owned(), reason: fault.to_string() });
+                    None
+                }
+            });
+            DiffChange { change, patch }
+        });
+        let changes = changes.collect();
+        unreadable.sort_by(|one, other| one.path.cmp(&other.path));
+        let report = DiffReport {
             from: from.to_string(),
             to: to.to_owned(),
-            changes: reports
-                .into_iter()
-                .zip(patches)
-                .map(|(change, patch)| DiffChange { change, patch })
-                .collect(),
+            changes,
+            unreadable,
             shows: Shows { stat: args.stat, patch: args.patch, surface: session.ui.surface() },
-        })
+        };
+        session.ui.report(&report)?;
+        let reasons = report.unreadable.iter().map(|one| (one.path.as_str(), one.reason.as_str()));
+        if reasons.len() == 0 { Ok(()) } else { Err(CliError::not_compared(reasons)) }
     };
     if let [old, new] = args.references.as_slice() {
         let workspace = match session.workspace_for(old, Needs::Bundle)? {
@@ -209,7 +231,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
     let context = session.context(&core, remote.as_ref());
     runtime.block_on(async {
         let from = find(context, &reference).await?;
-        let mut found = look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?;
+        let mut found = look_at_readable(&workspace, Untracked::Skip, session.ui.progress().as_ref())?;
         found.recall_modes(&workspace.project, &workspace.state.last_synced, from.files());
         let sides = Sides {
             local: &found.files,
@@ -217,7 +239,8 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
             base: &workspace.state.last_synced,
             tracked: &workspace.tracked,
         };
-        let changes = core.diff(sides)?;
+        let mut changes = core.diff(sides)?;
+        leave_out_unreadable(&mut changes, &found);
         let from = Side::Bundle { context, bundle: &from };
         let to = Side::Project { project: &workspace.project, scan: &found };
         compare(&reference, "project", from, to, &changes).await
@@ -273,6 +296,7 @@ mod tests {
             from: String::new(),
             to: String::new(),
             changes: vec![DiffChange { change, patch: Some(patch.to_owned()) }],
+            unreadable: Vec::new(),
             shows: Shows { stat: false, patch: true, surface: Surface::Terminal },
         };
         let text = |report: &DiffReport<'_>| {

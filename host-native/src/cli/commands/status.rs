@@ -23,7 +23,7 @@ use crate::cli::ui::{Report, counted, shown};
 use crate::environment::Pinned;
 use crate::project::State;
 use crate::remote::{RemoteError, RemoteErrorKind};
-use crate::scan::{RefusalReason, Scan, Untracked};
+use crate::scan::{RefusalReason, Refused, Scan, Untracked};
 use crate::threads::start;
 use crate::workspace::Workspace;
 
@@ -180,11 +180,27 @@ struct RemoteReport {
 
 /// One path that cannot be read.
 #[derive(Serialize)]
-struct UnreadableReport {
+pub(crate) struct UnreadableReport {
     /// The path.
-    path: String,
+    pub(crate) path: String,
     /// Why not.
-    reason: String,
+    pub(crate) reason: String,
+}
+
+impl UnreadableReport {
+    pub(crate) fn of(refused: &[Refused]) -> Vec<Self> {
+        let report = |one: &Refused| Self { path: one.path.clone(), reason: one.reason.to_string() };
+        refused.iter().map(report).collect()
+    }
+}
+
+/// Leaves out what cannot be read: nobody knows what it holds.
+pub(crate) fn leave_out_unreadable(changes: &mut Vec<PathChange>, found: &Scan) {
+    let mut unreadable = found.unreadable.iter().map(|refused| refused.path.as_str()).peekable();
+    changes.retain(|each| {
+        while unreadable.next_if(|path| *path < each.path.as_str()).is_some() {}
+        unreadable.next_if_eq(&each.path.as_str()).is_none()
+    });
 }
 
 /// One path that differs.
@@ -420,12 +436,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     found.recall_modes(&workspace.project, base, &files);
     let sides = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
     let mut changes = core.diff(sides)?;
-    // Nobody knows what these hold.
-    let mut unreadable = found.unreadable.iter().map(|refused| refused.path.as_str()).peekable();
-    changes.retain(|each| {
-        while unreadable.next_if(|path| *path < each.path.as_str()).is_some() {}
-        unreadable.next_if_eq(&each.path.as_str()).is_none()
-    });
+    leave_out_unreadable(&mut changes, &found);
     let unread = found.refused.iter().filter(|refused| matches!(refused.reason, RefusalReason::System(_)));
     for refused in unread {
         session.ui.warning(format_args!("{} is passed over: {}", shown(&refused.path), refused.reason));
@@ -560,11 +571,7 @@ fn report<'a>(
         summary,
         changes: change_reports(changes, &found.files, files, sizes),
         unchanged: unchanged().take(NAMED_UNCHANGED).collect(),
-        unreadable: found
-            .unreadable
-            .iter()
-            .map(|one| UnreadableReport { path: one.path.clone(), reason: one.reason.to_string() })
-            .collect(),
+        unreadable: UnreadableReport::of(&found.unreadable),
         untracked: found.untracked.iter().map(ToString::to_string).collect(),
         ignored: args.names_ignored().then(|| found.ignored.iter().map(IgnoredReport::from).collect()),
         details: None,

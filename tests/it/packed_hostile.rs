@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use bundle_core::chunk::{ChunkHash, Chunker, Rest};
+use bundle_core::chunk::{ChunkHash, Chunker, MAX_CHUNK, Rest};
 use bundle_core::compression::{Compressor, decompress};
 use bundle_core::descriptor::media_type::{INDEX_V1, INDEX_V2, MANIFEST, PACK};
 use bundle_core::digest::Digest;
 use bundle_core::pack::{Effort, FrameWriter, PackWriter, Run};
 use bundle_core::placement::Placement;
+use bundle_core::plan::fetch::{MAX_PROPORTION, PLAUSIBLE_BYTES};
 use bundle_core::plan::seal::packed_index;
 use bundle_core::snapshot::{ByPath, File};
 use modelops_bundle_tests::{TestProject, noise, text};
@@ -446,6 +447,107 @@ fn packs_that_come_twice_or_by_the_hundred_give_the_right_files_or_none() {
     let second = TestProject::new();
     let _ = second.run(&["pull", &served.reference()]).success();
     second.tree().assert_same(&project.tree());
+}
+
+/// A bundle of `times` chunks of zeros, of which one is stored, and of so many chunks of noise; gives also how many bytes its
+/// files have and how many are stored of them. The digest of the zeros is a lie, which shows only once they are hashed.
+fn claiming(times: u64, noise_chunks: u32) -> (Served, u64, u64) {
+    let (mut encoder, mut writer) = (FrameWriter::new().unwrap(), PackWriter::default());
+    let mut frames = Vec::new();
+    let mut add = |content: &[u8], effort| {
+        let stored = encoder.encode(ChunkHash::of(content), content, effort).unwrap();
+        writer.add(&stored);
+        frames.extend_from_slice(&stored.bytes);
+    };
+    add(&[0; MAX_CHUNK], Effort::Try);
+    (0..noise_chunks).for_each(|seed| add(&noise(seed.into(), MAX_CHUNK), Effort::None));
+    let finished = writer.finish().unwrap();
+    let served = Served::new();
+    served.blob(&[&frames[..], &finished.stored_table].concat());
+    let sizes = [times, noise_chunks.into()].map(|chunks| chunks * MAX_CHUNK as u64);
+    let file = |path: &str, size, runs: &[Run]| {
+        let file = File {
+            path: path.parse().unwrap(),
+            digest: Digest::of(path.as_bytes()),
+            size,
+            executable: Some(false),
+        };
+        (file, runs.to_vec())
+    };
+    let mut files = vec![file("zeros", sizes[0], &vec![Run { pack: 0, first: 0, count: 1 }; times as usize])];
+    if noise_chunks > 0 {
+        files.insert(0, file("noise", sizes[1], &[Run { pack: 0, first: 1, count: noise_chunks }]));
+    }
+    let mut placement = Placement::new(vec![finished.pack]);
+    files.iter().for_each(|(_, runs)| placement.push(runs));
+    let files = ByPath::new(files.into_iter().map(|(file, _)| file).collect()).unwrap();
+    let mut index: Value = serde_json::from_str(&packed_index(&files, &placement, None).unwrap()).unwrap();
+    // An index that is nearly all the same would itself be out of proportion.
+    index["note"] = json!(noise(1, 5000).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let stored = index["packs"][0]["size"].as_u64().unwrap();
+    served.bundle(&compressed(index.to_string().as_bytes()), INDEX_V2, &layers(&index), |_| ());
+    (served, sizes.iter().sum(), stored)
+}
+
+#[test]
+fn files_out_of_proportion_are_refused_before_anything_comes() {
+    let ended = |served: &Served, arguments: &[&str]| {
+        let project = TestProject::new();
+        let archive = served.path().join("b.tar").display().to_string();
+        if !Path::new(&archive).exists() {
+            let _ = project.run(&["export", &served.reference(), &archive]).success();
+        }
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|argument| argument.replace("REF", &served.reference()).replace("ARCHIVE", &archive))
+            .collect();
+        let output = project.command(&arguments).run();
+        assert!(output.peak_memory().is_none_or(|peak| peak < MEMORY), "{:?}", output.peak_memory());
+        assert_eq!(fs::read_dir(project.path()).unwrap().count(), 0, "{output}");
+        output
+    };
+    let dry: [&[&str]; 2] =
+        [&["pull", "REF", "--dry-run"], &["export", "REF", "x.tar", "--files", "--dry-run"]];
+    // An archive is read as a whole before it is imported.
+    let real: [&[&str]; 5] = [
+        &["pull", "REF"],
+        &["export", "REF", "x.tar", "--files"],
+        &["import", "ARCHIVE", "--dest", "new"],
+        &["import", "ARCHIVE", "--dest", "new", "--dry-run"],
+        &["verify", "REF"],
+    ];
+    let is_taken = |served: &Served| {
+        for arguments in dry {
+            let output = ended(served, arguments);
+            // A disk may be too small for it; that is another matter.
+            let is_small = output.stderr().contains("--any-size") && !output.stderr().contains("claims");
+            assert!(output.exit_code() == Some(0) || is_small, "{arguments:?} {output}");
+            let _ = ended(served, &[arguments, &["--any-size"]].concat()).success();
+        }
+    };
+    let is_refused = |served: &Served| {
+        for arguments in dry.iter().chain(&real) {
+            let output = ended(served, arguments).code(1);
+            for part in ["the bundle claims files of", "are stored of them", "--any-size"] {
+                assert!(output.stderr().contains(part), "{arguments:?} {output}");
+            }
+        }
+        for arguments in dry {
+            let _ = ended(served, &[arguments, &["--any-size"]].concat()).success();
+        }
+    };
+    let (at_the_limit, files, _) = claiming(1 << 16, 0);
+    assert_eq!(files, PLAUSIBLE_BYTES);
+    is_taken(&at_the_limit);
+    is_refused(&claiming((1 << 16) + 1, 0).0);
+
+    // With 5 MiB of noise beside them there may be 20 GiB of zeros, and a little for the table.
+    let (_, with_one, stored) = claiming(1, 20);
+    let most = (stored * MAX_PROPORTION + MAX_PROPORTION - 1 - with_one) / MAX_CHUNK as u64 + 1;
+    let (in_proportion, files, stored) = claiming(most, 20);
+    assert!(files > PLAUSIBLE_BYTES && files / MAX_PROPORTION <= stored);
+    is_taken(&in_proportion);
+    is_refused(&claiming(most + 1, 20).0);
 }
 
 #[test]

@@ -59,8 +59,7 @@ pub async fn download(
 ) -> Result<(Vec<PathBuf>, Downloaded), DownloadError> {
     let wanted = Wanted::by_digest(plan, bundle.files());
     bundle.check_claims(context.claims)?;
-    let sizes = wanted.values().flatten().map(|wanted| wanted.file.size);
-    check_room(staging.folder(), sizes.fold(0, u64::saturating_add), context.claims)?;
+    check_room(staging.folder(), size_of(&wanted), context.claims)?;
     let sources: BTreeMap<Digest, &Source> =
         plan.sources.iter().map(|source| (source.digest, source)).collect();
     let mut staged = vec![PathBuf::new(); plan.write.len()];
@@ -79,6 +78,11 @@ pub async fn download(
         }
     };
     Ok((staged, downloaded))
+}
+
+/// How many bytes all of these files have.
+pub(super) fn size_of(wanted: &BTreeMap<Digest, Vec<Wanted<'_>>>) -> u64 {
+    wanted.values().flatten().map(|wanted| wanted.file.size).fold(0, u64::saturating_add)
 }
 
 /// Stages a file from one of the project that should have its content, or an empty one; `None` where it has to come.

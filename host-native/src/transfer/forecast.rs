@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
+use std::path::Path;
 
 use bundle_core::chunk::{ChunkHash, Chunker, Rest};
 use bundle_core::digest::Digest;
@@ -11,7 +12,8 @@ use bundle_core::plan::fetch::ByteRange;
 use bundle_core::plan::pull::PullPlan;
 use rayon::prelude::*;
 
-use super::download::{Wanted, older_files};
+use super::download::{Wanted, older_files, size_of};
+use super::room::check_room;
 use super::tables::{Tables, look_at_tables};
 use super::unpacking::{Assembled, Older, packs_of};
 use super::{DownloadError, Downloaded};
@@ -20,21 +22,24 @@ use crate::project::Project;
 use crate::scan::open_found;
 use crate::threads::engine;
 
-/// What carrying out `plan` would bring. In layout `packed`, asks for tables of packs, keeps none of them, and reads the older
+/// What carrying out `plan` would bring, to a folder that is on the disk of `disk`. In layout `packed`, asks for tables of packs, keeps none of them, and reads the older
 /// files of the project that have chunks of what would come.
 ///
 /// # Errors
 ///
-/// Where a table cannot be had.
+/// Where a table cannot be had, or where carrying it out would be refused before anything comes.
 pub async fn forecast(
     context: Context<'_>,
     project: &Project,
+    disk: &Path,
     bundle: &Bundle,
     plan: &PullPlan,
 ) -> Result<Downloaded, DownloadError> {
+    bundle.check_claims(context.claims)?;
     let here: BTreeSet<Digest> =
         plan.sources.iter().filter(|source| source.local.is_some()).map(|source| source.digest).collect();
     let wanted = Wanted::by_digest(plan, bundle.files());
+    check_room(disk, size_of(&wanted), context.claims)?;
     let absent: Vec<Vec<Wanted<'_>>> = wanted
         .into_iter()
         .filter(|(digest, files)| !here.contains(digest) && files.iter().any(|wanted| wanted.file.size > 0))

@@ -226,7 +226,9 @@ async fn into_folder(
             let entered = make_project(session, folder, &incoming.reference)?;
             pull_into(session, context, entered, incoming).await
         }
-        (Some(entered), Execution::DryRun) => foresee(session, context, &entered.workspace, incoming).await,
+        (Some(entered), Execution::DryRun) => {
+            foresee(session, context, &entered.workspace, folder, incoming).await
+        }
         (None, Execution::DryRun) => {
             NewProject::foresee(folder)?;
             // An empty one stands for a folder that is not there, and goes when the command ends.
@@ -234,9 +236,10 @@ async fn into_folder(
             if !folder.exists() {
                 prepare_stand_in(stand_in.path(), folder)?;
             }
+            let disk = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
             let folder = if folder.exists() { folder } else { stand_in.path() };
             let workspace = Workspace::load(Project::imagine(folder)?)?;
-            foresee(session, context, &workspace, incoming).await
+            foresee(session, context, &workspace, disk, incoming).await
         }
     }
 }

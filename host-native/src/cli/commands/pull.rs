@@ -1,6 +1,7 @@
 //! `pull`: makes the project equal to the remote's bundle.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
@@ -147,12 +148,13 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
     let incoming = Incoming { reference, bundle, mode };
     let report = match (entered, Execution::of(args.dry_run)) {
         (Some(entered), Execution::DryRun) => {
-            runtime.block_on(foresee(session, context, &entered.workspace, incoming))?
+            let disk = entered.workspace.project.root();
+            runtime.block_on(foresee(session, context, &entered.workspace, disk, incoming))?
         }
         (None, Execution::DryRun) => {
             NewProject::foresee(&session.cwd)?;
             let workspace = Workspace::load(Project::imagine(&session.cwd)?)?;
-            runtime.block_on(foresee(session, context, &workspace, incoming))?
+            runtime.block_on(foresee(session, context, &workspace, &session.cwd, incoming))?
         }
         (Some(entered), Execution::Apply) => {
             runtime.block_on(pull_into(session, context, entered, incoming))?
@@ -205,11 +207,12 @@ pub(super) fn plan_into(
     Ok((report, prepared))
 }
 
-/// What pulling would do, in the figures that it would then report.
+/// What pulling would do to a folder on the disk of `disk`, in the figures that it would then report.
 pub(super) async fn foresee(
     session: &Session<'_>,
     context: Context<'_>,
     workspace: &Workspace,
+    disk: &Path,
     incoming: Incoming,
 ) -> Result<PullReport, CliError> {
     // What is known of packs is used, and nothing kept.
@@ -218,7 +221,7 @@ pub(super) async fn foresee(
     pull::foresee(&workspace.project, &prepared)?;
     let PreparedPull { plan, bundle, .. } = &prepared;
     report.downloaded =
-        forecast(context, &workspace.project, bundle, plan).await.map_err(PullError::from)?.into();
+        forecast(context, &workspace.project, disk, bundle, plan).await.map_err(PullError::from)?.into();
     report.requests = context.remote.requests();
     Ok(report)
 }

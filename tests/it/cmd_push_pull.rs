@@ -309,3 +309,27 @@ fn more_files_than_registries_take_as_blobs_are_refused_with_the_reason() {
     let _ = project.run(&["init", "--layout", "auto"]).success();
     let _ = project.run(&["push"]).success();
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_with_holes_are_stored_with_holes() {
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+
+    let project = project();
+    let _ = project.run(&["init", "--layout", "files"]).success();
+    let file = std::fs::File::create(project.path().join("sparse")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    file.write_all_at(b"here", 33 << 20).unwrap();
+    drop(file);
+    let _ = project.run(&["add", "sparse"]).success();
+    let _ = project.run(&["push"]).success();
+    let _ = project.run(&["copy", "latest", "oci:other:v1"]).success();
+    let _ = project.run(&["verify", "oci:other:v1"]).success();
+    for layout in [project.home().join("layout"), project.path().join("other")] {
+        let blobs = std::fs::read_dir(layout.join("blobs/sha256")).unwrap();
+        let blobs: Vec<_> = blobs.map(|blob| blob.unwrap().metadata().unwrap()).collect();
+        assert!(blobs.iter().any(|blob| blob.len() == 64 << 20));
+        assert!(blobs.iter().map(|blob| blob.blocks() * 512).sum::<u64>() < 4 << 20);
+    }
+    let _ = project.run(&["verify"]).success();
+}

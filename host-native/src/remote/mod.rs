@@ -14,6 +14,7 @@ mod image_layout;
 pub mod layout;
 pub mod notice;
 pub mod registry;
+pub(crate) mod sparse;
 mod tls;
 pub mod unfinished;
 

@@ -8,8 +8,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::holes::{is_zero, punch, write_or_skip};
+use super::holes::{punch, write_or_skip};
 use super::positioned::write_at;
+use crate::remote::sparse::is_zero;
 
 /// From how many bytes on a file is written so. What is smaller is likely to be read soon, and cheap to cache.
 const LARGE: u64 = 16 << 20;

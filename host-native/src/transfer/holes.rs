@@ -7,15 +7,7 @@ use std::fs;
 use std::io;
 
 use super::positioned::write_at;
-
-/// What is compared at a time, and the least that can be a hole.
-const BLOCK: usize = 4096;
-
-/// Whether all bytes are zero. Of other content only the first bytes are looked at, as a rule.
-pub(super) fn is_zero(content: &[u8]) -> bool {
-    const ZEROS: [u8; BLOCK] = [0; BLOCK];
-    content.first() == Some(&0) && content.chunks(BLOCK).all(|block| *block == ZEROS[..block.len()])
-}
+use crate::remote::sparse::{BLOCK, is_zero};
 
 /// Writes at an offset, or leaves a hole there.
 pub(super) fn write_or_skip(file: &fs::File, content: &[u8], offset: u64) -> io::Result<()> {
@@ -76,20 +68,6 @@ mod tests {
 
     use super::super::positioned::read_at;
     use super::*;
-
-    #[test]
-    fn only_zeros_are_zero() {
-        for length in [1, 2, BLOCK, BLOCK + 1, 3 * BLOCK] {
-            let mut content = vec![0; length];
-            assert!(is_zero(&content), "{length}");
-            for at in [0, length / 2, length - 1] {
-                content[at] = 1;
-                assert!(!is_zero(&content), "{at} of {length}");
-                content[at] = 0;
-            }
-        }
-        assert!(!is_zero(&[]));
-    }
 
     #[test]
     fn a_copy_has_the_bytes_of_its_source_and_its_holes() {

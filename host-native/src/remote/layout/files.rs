@@ -17,7 +17,7 @@ use crate::remote::disk::{
 use crate::remote::image_layout::{
     Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch, is_marker, marker,
 };
-use crate::remote::{RemoteError, Transferred, blob};
+use crate::remote::{RemoteError, Transferred, blob, sparse};
 use crate::rights::nearest_folder;
 use crate::whole_file;
 
@@ -173,7 +173,7 @@ impl Directory {
         origin: Option<&Path>,
     ) -> Result<(), RemoteError> {
         let target = self.blob_file(&descriptor.digest);
-        let mut file = new_file(&self.root)?;
+        let file = new_file(&self.root)?;
         let mut hasher = Hasher::new();
         let mut piece = vec![0; PIECE_BYTES];
         loop {
@@ -183,9 +183,10 @@ impl Directory {
             if read == 0 || hasher.length() > descriptor.size {
                 break;
             }
-            file.write_all(piece).map_err(cannot("write", &target))?;
+            sparse::append(file.as_file(), piece).map_err(cannot("write", &target))?;
             transferred.bytes(read as u64);
         }
+        sparse::end(file.as_file()).map_err(cannot("write", &target))?;
         let (length, actual) = (hasher.length(), hasher.finish());
         if length != descriptor.size || actual != descriptor.digest {
             return Err(match origin {

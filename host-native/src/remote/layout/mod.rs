@@ -5,7 +5,6 @@
 
 mod files;
 
-use std::io::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use self::files::Directory;
 use super::disk::cannot;
 use super::image_layout::{self, Files as _};
+use super::sparse;
 use super::{
     BlobContent, BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Listed, Remote, RemoteBlob,
     RemoteError, Stored, Transferred, Version, blob,
@@ -79,7 +79,7 @@ impl Layout {
             let length = piece.len() as u64;
             file = self
                 .blocking(move |_| {
-                    file.write_all(&piece).map_err(cannot("write", file.path()))?;
+                    sparse::append(file.as_file(), &piece).map_err(cannot("write", file.path()))?;
                     Ok(file)
                 })
                 .await?;
@@ -87,7 +87,11 @@ impl Layout {
         }
         // What has ended well is the blob.
         let digest = descriptor.digest;
-        self.blocking(move |directory| directory.keep_blob(file, &digest)).await
+        self.blocking(move |directory| {
+            sparse::end(file.as_file()).map_err(cannot("write", file.path()))?;
+            directory.keep_blob(file, &digest)
+        })
+        .await
     }
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use modelops_bundle_tests::{
-    CommandOutput, Fault, Generation, IDENTITY_TOKEN, Matching, PASSWORD, Proxy, Registry, RegistrySetup,
-    Request, TestProject, TokenServer, USER, can_connect_to_registry, tools,
+    Answer, CommandOutput, Fault, Generation, IDENTITY_TOKEN, Matching, PASSWORD, Proxy, Registry,
+    RegistrySetup, Request, ScriptedRegistry, TestProject, TokenServer, USER, can_connect_to_registry, tools,
 };
 use serde_json::json;
 
@@ -585,4 +585,91 @@ fn a_hint_fits_what_is_wrong_with_a_reference() {
         let refused = project.run(&["inspect", reference, "--retries", "0"]).code(exit);
         assert!(refused.stderr().contains(part), "{refused}");
     }
+}
+
+/// A registry of Azure as its clients see it: its host is reached through a proxy, its tokens come from its own `/oauth2/token`,
+/// for an identity token alone.
+fn azure_registry() -> ScriptedRegistry {
+    ScriptedRegistry::start(|asked, _| {
+        if asked.path.ends_with("/oauth2/token") {
+            let form = String::from_utf8_lossy(&asked.body);
+            let is_known = asked.method == "POST"
+                && ["grant_type=refresh_token", "refresh_token=from-az", "service=models.azurecr.io"]
+                    .iter()
+                    .all(|part| form.contains(part));
+            let granted = Answer::new(200).body(r#"{"access_token":"granted"}"#);
+            return Some(if is_known { granted } else { Answer::new(401) });
+        }
+        let challenge =
+            "Bearer realm=\"http://models.azurecr.io/oauth2/token\",service=\"models.azurecr.io\"";
+        let is_granted = asked.header("authorization") == Some("Bearer granted");
+        (!is_granted).then(|| Answer::new(401).header("WWW-Authenticate", challenge))
+    })
+}
+
+#[cfg(unix)]
+#[test]
+fn azures_own_command_line_is_asked_for_the_login_of_its_registries() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let registry = azure_registry();
+    let proxy = Proxy::start(registry.host());
+    let project = project_on("models.azurecr.io", "team/model");
+    project.write("a", "1");
+    let _ = project.run(&["add", "a"]).success();
+    let programs = project.home().join("bin");
+    fs::create_dir_all(&programs).unwrap();
+    let az = |script: &str| {
+        fs::write(programs.join("az"), format!("#!/bin/sh\necho \"$@\" >>\"$HOME/asked\"\n{script}\n"))
+            .unwrap();
+        fs::set_permissions(programs.join("az"), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let run = |arguments: &[&str]| {
+        let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+        let url = format!("http://{}", proxy.host());
+        let command = project.command(arguments).args(["--plain-http", "--retries", "0"]);
+        command.env("PATH", path).env("http_proxy", url).run()
+    };
+    let answer = r#"{"accessToken":"from-az","loginServer":"models.azurecr.io"}"#;
+    az(&format!("echo '{answer}'"));
+    let _ = run(&["push"]).success();
+    let asked = fs::read_to_string(project.home().join("asked")).unwrap();
+    assert!(asked.starts_with("acr login --name models --expose-token "), "{asked}");
+    assert_eq!(asked.lines().count(), 1, "one login for all requests: {asked}");
+
+    // What is said of it is what to do, and never what it printed.
+    for (script, part) in [
+        ("echo c4nary; echo 'Please run az login' >&2; exit 1", "ended with exit status: 1"),
+        ("echo c4nary", "answered with something else than a token"),
+        (
+            r#"echo '{"accessToken":"c4nary","loginServer":"other.azurecr.io"}'"#,
+            "answered for another registry",
+        ),
+    ] {
+        az(script);
+        project.write("a", part);
+        let refused = run(&["push"]).code(5);
+        let words = refused.stderr();
+        assert!(
+            words.contains("`az acr login --name models --expose-token`") && words.contains(part),
+            "{refused}"
+        );
+        assert!(words.contains("run `az login`") && !words.contains("c4nary"), "{refused}");
+    }
+    az(&format!("echo '{}'", answer.replace("from-az", "old")));
+    let refused = run(&["push"]).code(5);
+    assert!(refused.stderr().contains("they come from `az acr login --name models`"), "{refused}");
+
+    // Whoever has logged in otherwise needs no `az`, and it is not run.
+    fs::remove_file(project.home().join("asked")).unwrap();
+    let docker = project.home().join(".docker");
+    fs::create_dir_all(&docker).unwrap();
+    let kept = r#"{"auths":{"models.azurecr.io":{"auth":"MDA6","identitytoken":"from-az"}}}"#;
+    fs::write(docker.join("config.json"), kept).unwrap();
+    let _ = run(&["push"]).success();
+    assert!(!project.home().join("asked").exists());
+    fs::remove_file(docker.join("config.json")).unwrap();
+    fs::remove_file(programs.join("az")).unwrap();
+    let refused = run(&["status"]).success();
+    assert!(refused.stdout().contains("auth failed"), "{refused}");
 }

@@ -170,7 +170,7 @@ fn a_condition_that_does_not_hold_is_heeded() {
         None
     });
     let output = project(registry.host()).run(&["push"]).code(4);
-    assert!(output.stderr().contains("moved while the push was under way"), "{output}");
+    assert!(output.stderr().contains("moved meanwhile"), "{output}");
     assert_eq!(registry.held().manifest("latest").as_deref(), Some(&b"{}"[..]));
 }
 

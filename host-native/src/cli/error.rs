@@ -111,6 +111,8 @@ pub(crate) struct CliError {
     pub(crate) exit: Exit,
     message: String,
     hint: Option<String>,
+    /// What to do about a limit of the system, where one was met; anything else is no help then.
+    limit: Option<&'static str>,
     paths: Vec<String>,
     /// Whether a report has said it all to a machine.
     pub(crate) is_reported: bool,
@@ -147,13 +149,13 @@ const LISTED_PATHS: usize = 20;
 
 impl CliError {
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        let mut message = as_typed(&message.to_string()).into_owned();
+        let mut message = as_typed(&without_system_numbers(&message.to_string())).into_owned();
         // Some errors of libraries quote whole values of a file.
         if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
             message.truncate(end);
             message.push('…');
         }
-        Self { exit, message, hint: None, paths: Vec::new(), is_reported: false }
+        Self { exit, message, hint: None, limit: None, paths: Vec::new(), is_reported: false }
     }
 
     /// A signal ended `command`, and `go_on` says what can be done.
@@ -172,10 +174,12 @@ impl CliError {
     }
 
     /// The message of `error` with all that lies behind it.
-    fn of(exit: Exit, error: &dyn Error) -> Self {
+    fn of(exit: Exit, error: &(dyn Error + 'static)) -> Self {
         let mut message = error.to_string();
+        let mut limit = error.downcast_ref().and_then(met_limit);
         let mut source = error.source();
         while let Some(cause) = source {
+            limit = limit.or_else(|| cause.downcast_ref().and_then(met_limit));
             let text = cause.to_string();
             // Some errors repeat what they come from.
             if !message.ends_with(&text) {
@@ -184,12 +188,21 @@ impl CliError {
             }
             source = cause.source();
         }
-        Self::new(exit, message)
+        let hint = limit.map(str::to_owned);
+        Self { limit, hint, ..Self::new(exit, message) }
     }
 
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(as_typed(&hint.into()).into_owned());
+        let hint = as_typed(&hint.into()).into_owned();
+        self.hint = Some(match self.limit {
+            // What was not done stays said.
+            Some(limit) => match hint.rsplit_once("; ") {
+                Some((_, undone)) if undone.starts_with("no") => format!("{limit}; {undone}"),
+                _ => limit.to_owned(),
+            },
+            None => hint,
+        });
         self
     }
 
@@ -229,6 +242,46 @@ impl CliError {
     }
 }
 
+/// Leaves out what Rust puts behind the words of the system: a number that says nothing more.
+fn without_system_numbers(message: &str) -> String {
+    let mut parts = message.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => plain.push_str(rest),
+            _ => plain.extend([" (os error ", part]),
+        }
+    }
+    plain
+}
+
+/// What to do about a limit of the system that an operation met.
+fn met_limit(error: &io::Error) -> Option<&'static str> {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let number = error.raw_os_error().map(Errno::from_raw_os_error);
+        if matches!(number, Some(Errno::MFILE | Errno::NFILE)) {
+            return Some("raise the limit on open files (`ulimit -n`), or lower --concurrency");
+        }
+    }
+    match error.kind() {
+        io::ErrorKind::StorageFull => Some("make room on that disk"),
+        io::ErrorKind::QuotaExceeded => Some("make room within your quota on that disk, or have it raised"),
+        io::ErrorKind::FileTooLarge => Some(
+            "raise the limit on the size of files (`ulimit -f`), or use a file system that holds such files",
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => Some(
+            "the file system is mounted to be read only: have it mounted otherwise, or work in another place",
+        ),
+        io::ErrorKind::InvalidFilename => {
+            Some("this file system takes no such name: most take 255 bytes at most")
+        }
+        io::ErrorKind::OutOfMemory => Some("end other programs, or raise the limit on memory (`ulimit -v`)"),
+        _ => None,
+    }
+}
+
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "error: {}", shown(&self.message))?;
@@ -248,6 +301,7 @@ impl fmt::Display for CliError {
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         Self::of(Exit::Failure, &error)
+            .hint("check the paths that are named, their permissions and the free space")
     }
 }
 
@@ -484,7 +538,9 @@ impl From<RemoteError> for CliError {
             }
             RemoteError::NoArchive { .. } => "check the path",
             RemoteError::NotAFile { .. } => "name a file",
-            RemoteError::TooLarge { .. } => "nothing of it was used",
+            RemoteError::TooLarge { .. } => {
+                "no program that keeps to the formats writes one of that size: ask whoever runs that place; nothing of it was used"
+            }
             RemoteError::ConditionFailed { .. } => "pull, look at what changed, and push again",
             RemoteError::ChangedWhileRead { .. } => {
                 "run the command again when the file is no longer being written"
@@ -493,6 +549,7 @@ impl From<RemoteError> for CliError {
                 "the registry may have collected it: `modelops-bundle push --force`, in a project that has the files, sends \
                  again what is lost"
             }
+            RemoteError::Io { action: "read", .. } => "check the path and its permissions",
             RemoteError::Io { .. } => "check the path, its permissions and the free space",
             RemoteError::NotALayout { .. } => "name another folder, or an empty one",
             RemoteError::OutsideLayout { .. } => {
@@ -584,6 +641,9 @@ fn refused_credentials_hint(host: &str, origin: &Origin) -> String {
              {log_in}",
             path.display()
         ),
+        Origin::Azure { registry } => format!(
+            "they come from `az acr login --name {registry}`: run `az login` as a user who may use that registry, or {log_in}"
+        ),
         Origin::Helper { program } => format!("they come from the credential helper `{program}`: {log_in}"),
     }
 }
@@ -610,6 +670,9 @@ impl CliError {
 
 fn credentials_hint(error: &CredentialsError) -> &'static str {
     match error {
+        CredentialsError::Azure { .. } => {
+            "run `az login`, or `modelops-bundle login HOST` with a token; see what `az` itself says with -vv"
+        }
         CredentialsError::Config { place: ConfigPlace::File(_), .. } => {
             "mend the file, or move it away and log in anew"
         }
@@ -656,7 +719,8 @@ impl From<CredentialsError> for CliError {
         let exit = match &error {
             // Nobody was refused.
             CredentialsError::Io { .. } | CredentialsError::NoHome => Exit::Failure,
-            CredentialsError::Config { .. }
+            CredentialsError::Azure { .. }
+            | CredentialsError::Config { .. }
             | CredentialsError::Environment { .. }
             | CredentialsError::Helper { .. }
             | CredentialsError::HelperAnswer { .. }
@@ -713,7 +777,8 @@ impl From<CallError> for CliError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Core(error) => error.into(),
-            CallError::Input(_) | CallError::Refused(_) => Self::of(Exit::Usage, &error),
+            CallError::Input(_) | CallError::Refused(_) => Self::of(Exit::Usage, &error)
+                .hint("the fields are those of the contract, in snake_case; `modelops-bundle core info` lists the functions"),
             CallError::UnknownFunction { .. } => {
                 Self::of(Exit::Usage, &error).hint("`modelops-bundle core info` lists the functions")
             }
@@ -731,10 +796,12 @@ impl From<FactsError> for CliError {
             | FactsError::Other(_)
             | FactsError::Path(_)
             | FactsError::Repeated { .. }
-            | FactsError::Size { .. } => Self::of(Exit::Failure, &error),
+            | FactsError::Size { .. } => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
         }
     }
 }
+
+const OWN_FAULT: &str = "run the command again; if it fails in the same way, it is a fault of this program, which is to be reported";
 
 const UNTOUCHED: &str = "the bundle is damaged, or means harm; nothing of it was used";
 
@@ -805,7 +872,7 @@ impl From<SealError> for CliError {
                 )
             }
             SealError::Created(_) | SealError::Other(_) | SealError::Pack(_) | SealError::Replaces(_) => {
-                Self::of(Exit::Failure, &error)
+                Self::of(Exit::Failure, &error).hint(OWN_FAULT)
             }
         }
     }
@@ -881,13 +948,15 @@ impl From<DownloadError> for CliError {
             )
             .hint("make room; where most of the files are holes, say --any-size; nothing was changed"),
             DownloadError::Implausible(claim) => Self::implausible(claim),
-            DownloadError::NoBlob { .. } | DownloadError::NoPlace { .. } => Self::of(Exit::Integrity, &error),
+            DownloadError::NoBlob { .. } | DownloadError::NoPlace { .. } => {
+                Self::of(Exit::Integrity, &error).hint(UNTOUCHED)
+            }
             DownloadError::Pack { pack, source } => {
                 let cause = Self::from(source);
                 let message = format!("cannot fetch the pack {pack}: {}; nothing was changed", cause.message);
                 Self { message, ..cause }
             }
-            DownloadError::Stopped => Self::of(Exit::Failure, &error),
+            DownloadError::Stopped => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
             DownloadError::Threads(error) => error.into(),
             DownloadError::Tables(error) => error.into(),
             DownloadError::Staging { .. } => {
@@ -923,7 +992,7 @@ impl From<PackingError> for CliError {
     fn from(error: PackingError) -> Self {
         match error {
             PackingError::Compression(_) | PackingError::Cut | PackingError::Stopped => {
-                Self::of(Exit::Failure, &error)
+                Self::of(Exit::Failure, &error).hint(OWN_FAULT)
             }
             PackingError::Threads(error) => error.into(),
             PackingError::Read(error) => Self::of(Exit::Failure, &error)
@@ -959,7 +1028,7 @@ impl From<VerifyError> for CliError {
             VerifyError::Open(error) => error.into(),
             VerifyError::Remote(error) => error.into(),
             VerifyError::Implausible(claim) => Self::implausible(claim),
-            VerifyError::Stopped => Self::of(Exit::Failure, &error),
+            VerifyError::Stopped => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
             VerifyError::Threads(error) => error.into(),
         }
     }
@@ -1183,7 +1252,7 @@ impl From<TagError> for CliError {
                 .hint("run the command again: it takes the version after that; no tag was moved"),
             TagError::Core(error) => error.into(),
             TagError::Moved { .. } => Self::of(Exit::Moved, &error).hint(
-                "someone else pushed: pull, look at what changed, and push again; the tag was left alone",
+                "someone else wrote it: look at what changed, pull and push again, or run this again; the tag was left alone",
             ),
             TagError::Overtaken { pushed, .. } => Self::of(Exit::Moved, &error).hint(format!(
                 "your bundle is there as {pushed}; look at what the tag names now, then pull and push, or run this again with --force"
@@ -1202,11 +1271,10 @@ impl From<TagError> for CliError {
 impl From<PushError> for CliError {
     fn from(error: PushError) -> Self {
         match error {
-            PushError::Compression(_) => Self::of(Exit::Failure, &error),
+            PushError::Compression(_) => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
             PushError::Core(error) => error.into(),
             PushError::Facts(error) => error.into(),
-            PushError::NoPlace { .. } => Self::of(Exit::Failure, &error)
-                .hint("the tag is as it was; push again, and report it if it stays"),
+            PushError::NoPlace { .. } => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
             PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
             PushError::Open(error) => error.into(),
             PushError::PartlyTagged { written, digest, source } => {
@@ -1263,7 +1331,9 @@ impl From<VersionError> for CliError {
             VersionError::Exhausted { .. } => {
                 Self::of(Exit::Failure, &error).hint("raise another number, or name the version with --tag")
             }
-            VersionError::Highest(_) | VersionError::Other(_) => Self::of(Exit::Failure, &error),
+            VersionError::Highest(_) | VersionError::Other(_) => {
+                Self::of(Exit::Failure, &error).hint("name the version yourself with --tag, without --bump")
+            }
             VersionError::Unknown { .. } => Self::of(Exit::NotFound, &error)
                 .hint("the remote lists the tag and has no bundle for it: say --bump patch, minor or major"),
         }
@@ -1295,7 +1365,7 @@ impl From<PullError> for CliError {
                 )
             }
             PullError::Prepare(error) => error.into(),
-            PullError::State { .. } => Self::of(Exit::Failure, &error),
+            PullError::State { .. } => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
         }
     }
 }
@@ -1437,7 +1507,12 @@ impl From<FindError> for CliError {
             FindError::OwnFolder { .. } => {
                 "nothing is written through a link: put the folder itself there, or work in the project that it is part of"
             }
-            _ => "make one with `modelops-bundle init`, or get a bundle with `modelops-bundle pull REF`",
+            FindError::NoProject { .. } => {
+                "make one with `modelops-bundle init`, or get a bundle with `modelops-bundle pull REF`"
+            }
+            FindError::Start { .. } => {
+                "name a folder that is there and that you may enter, with -C or without"
+            }
         };
         Self::of(Exit::NotFound, &error).hint(hint)
     }
@@ -1469,15 +1544,28 @@ impl From<ConfigError> for CliError {
 
 impl From<StateError> for CliError {
     fn from(error: StateError) -> Self {
-        Self::of(Exit::Failure, &error).hint(
-            "move the file away to start without a memory of what was synced; your files are not touched",
-        )
+        let hint = match &error {
+            StateError::Parse { .. } => {
+                "move the file away to start without a memory of what was synced; your files are not touched"
+            }
+            StateError::Read { .. } => "it has to be a regular file that you may read",
+            StateError::Write { .. } => "check the permissions of its folder and the free space",
+            StateError::Format { .. } => OWN_FAULT,
+        };
+        Self::of(Exit::Failure, &error).hint(hint)
     }
 }
 
 impl From<TrackedError> for CliError {
     fn from(error: TrackedError) -> Self {
-        Self::of(Exit::Failure, &error).hint("mend the list by hand: one relative path a line")
+        let hint = match &error {
+            TrackedError::Line { .. } | TrackedError::NotUnicode { .. } => {
+                "mend the list by hand: one relative path a line"
+            }
+            TrackedError::Read { .. } => "it has to be a regular file that you may read",
+            TrackedError::Write { .. } => "check the permissions of its folder and the free space",
+        };
+        Self::of(Exit::Failure, &error).hint(hint)
     }
 }
 
@@ -1487,7 +1575,9 @@ impl From<SetError> for CliError {
             // What the file is called does not matter here: the value is not in it.
             SetError::Refused { source } => match source.as_ref() {
                 ConfigError::Key { key, source, .. } => {
-                    Self::new(Exit::Usage, format_args!("`{key}` does not take this value: {source}"))
+                    Self::new(Exit::Usage, format_args!("`{key}` does not take this value: {source}")).hint(
+                        "`modelops-bundle config list` shows the values that count now; nothing was changed",
+                    )
                 }
                 ConfigError::Reference { source, .. } => source.clone().into(),
                 other => Self::of(Exit::Usage, other),
@@ -1496,7 +1586,9 @@ impl From<SetError> for CliError {
             | SetError::Format { .. }
             | SetError::NotNested { .. }
             | SetError::Size { .. }
-            | SetError::Value { .. } => Self::of(Exit::Usage, &error),
+            | SetError::Value { .. } => Self::of(Exit::Usage, &error).hint(
+                "`modelops-bundle config list` shows the settings and their values; nothing was changed",
+            ),
         }
     }
 }
@@ -1597,7 +1689,8 @@ impl From<SelectError> for CliError {
                 Self::of(Exit::Usage, &error).hint(hint)
             }
             SelectError::Refused { refused } => Self::cannot_track(refused),
-            SelectError::IgnoreFile { .. } | SelectError::Walk { .. } => Self::of(Exit::Failure, &error),
+            SelectError::IgnoreFile { .. } | SelectError::Walk { .. } => Self::of(Exit::Failure, &error)
+                .hint("check the permissions of that file or folder; nothing was changed"),
         }
     }
 }
@@ -1620,5 +1713,6 @@ impl CliError {
 impl From<DiskPathError> for CliError {
     fn from(error: DiskPathError) -> Self {
         Self::of(Exit::Usage, &error)
+            .hint("name a path in the project's own folder, as `modelops-bundle status --files` lists it")
     }
 }

@@ -11,6 +11,14 @@ use super::config::ConfigPlace;
 /// Why credentials could not be found or kept.
 #[derive(Debug, Error)]
 pub enum CredentialsError {
+    /// Azure's command line has no login for a registry.
+    #[error("`az acr login --name {registry} --expose-token` {fault}")]
+    Azure {
+        /// The registry's name there.
+        registry: String,
+        /// What it did in place of answering.
+        fault: String,
+    },
     /// A file of credentials, or a variable in place of one, is not what it should be.
     #[error("{place} cannot be understood: {fault}")]
     Config {

@@ -4,29 +4,15 @@
 //! reads its standard input and answers on its standard output.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
 
 use super::config::ConfigPlace;
+use super::program::{self, Ended, RunFault};
 use super::server::Server;
 use super::{Credentials, CredentialsError};
 use crate::remote::error::harmless;
-
-/// How long a helper may take: a person may have to unlock something first.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long its pipes are read once it has ended: a process that it left behind may hold them open for ever.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// The most of a helper's answer that is read.
-const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
 /// What a helper says where it has nothing for a server; a text that is part of the protocol.
 const NOT_FOUND: &str = "credentials not found";
@@ -47,12 +33,6 @@ pub struct Helper {
 struct Answer {
     username: String,
     secret: String,
-}
-
-struct Ended {
-    status: ExitStatus,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
 }
 
 impl Helper {
@@ -154,43 +134,13 @@ impl Helper {
             named_by: self.named_by.clone(),
             source,
         };
-        let mut child = Command::new(&self.program)
-            .arg(verb)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(missing)?;
         tracing::debug!(program = self.program, verb, "credential helper");
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let write = async {
-            if let Some(mut stdin) = stdin {
-                // A helper need not read what it has no use for.
-                let _ = stdin.write_all(input).await;
-                let _ = stdin.write_all(b"\n").await;
+        program::run(&self.program, &[verb], input).await.map_err(|fault| match fault {
+            RunFault::Missing(source) => missing(source),
+            RunFault::Silent { seconds } => {
+                CredentialsError::HelperSilent { program: self.program.clone(), seconds }
             }
-        };
-        let (mut said, mut complained) = (Vec::new(), Vec::new());
-        let status = {
-            let talk = async { tokio::join!(write, read(stdout, &mut said), read(stderr, &mut complained)) };
-            let mut talk = pin!(talk.fuse());
-            let ended = async {
-                tokio::select! {
-                    status = child.wait() => {
-                        let _ = tokio::time::timeout(GRACE, &mut talk).await;
-                        status
-                    }
-                    _ = &mut talk => child.wait().await,
-                }
-            };
-            let silent = |_| CredentialsError::HelperSilent {
-                program: self.program.clone(),
-                seconds: PATIENCE.as_secs(),
-            };
-            tokio::time::timeout(PATIENCE, ended).await.map_err(silent)?.map_err(missing)?
-        };
-        Ok(Ended { status, stdout: said, stderr: complained })
+        })
     }
 
     /// A failure. The helper's own words are only for those who ask for them, and without `secret`.
@@ -212,21 +162,12 @@ impl Helper {
     }
 }
 
-/// Adds what comes from a pipe to `bytes`, up to its end.
-async fn read(pipe: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) {
-    if let Some(mut pipe) = pipe {
-        // What came before an error is judged as it is.
-        let _ = (&mut pipe).take(MAX_ANSWER_BYTES).read_to_end(bytes).await;
-        // The helper must not wait for a reader of the rest.
-        let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
-    }
-}
-
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
 
     use tempfile::TempDir;
 

@@ -4,10 +4,12 @@
 //! secrets for it ([`helper`]). What is looked for, and in which order, is in [`Store`]. What is sent where is not decided
 //! here.
 
+mod azure;
 pub mod config;
 pub mod error;
 pub mod helper;
 mod lock;
+mod program;
 pub mod server;
 mod store;
 
@@ -90,6 +92,11 @@ pub enum Origin {
         path: PathBuf,
         /// Under which name: the registry's own or a repository's, in any spelling.
         key: String,
+    },
+    /// Azure's command line, for one of its registries.
+    Azure {
+        /// The registry's name there.
+        registry: String,
     },
     /// A credential helper.
     Helper {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use etcetera::BaseStrategy as _;
 
+use super::azure;
 use super::config::{Config, ConfigPlace};
 use super::helper::Helper;
 use super::lock::ConfigLock;
@@ -45,6 +46,8 @@ pub struct Environment {
     pub docker_folder: Option<PathBuf>,
     /// The folders in which Podman keeps `containers/auth.json`.
     pub podman_folders: Vec<PathBuf>,
+    /// Azure's command line, which is asked for the login of Azure's registries; no program is run without.
+    pub azure: Option<String>,
 }
 
 impl Environment {
@@ -64,6 +67,7 @@ impl Environment {
             auth_file: path("REGISTRY_AUTH_FILE"),
             docker_folder: path("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker"))),
             podman_folders: path("XDG_RUNTIME_DIR").into_iter().chain(config).collect(),
+            azure: Some(azure::PROGRAM.to_owned()),
         }
     }
 
@@ -119,7 +123,8 @@ impl Environment {
 ///
 /// The environment's go first: two variables of ours, those of the Python tool, and `DOCKER_AUTH_CONFIG`, which goes before
 /// files in Docker as well. Then each file is asked: by the helper that it names for the registry or for all of them,
-/// then in the file itself, where the most specific entry counts. The first that has any ends the search.
+/// then in the file itself, where the most specific entry counts. The first that has any ends the search. Where none has,
+/// Azure's command line is asked for a registry of Azure, as the Python tool does.
 #[derive(Clone)]
 pub struct Store {
     environment: Environment,
@@ -172,7 +177,9 @@ impl Store {
                 return Ok(Some(found));
             }
         }
-        Ok(None)
+        let Some(program) = &self.environment.azure else { return Ok(None) };
+        let found = azure::find(program, server).await?;
+        Ok(found.map(|(registry, credentials)| Found { credentials, origin: Origin::Azure { registry } }))
     }
 
     /// Keeps the credentials of a registry: with the helper that is configured for it, else in the file.

@@ -282,7 +282,7 @@ pub enum TagError {
         foreign: Option<Foreign>,
     },
     /// It names something else than when the plan was made; it was left alone.
-    #[error("the tag `{tag}` moved while the push was under way: it named {}, now {}", named(.planned), named(.found))]
+    #[error("the tag `{tag}` moved meanwhile: it named {}, now {}", named(.planned), named(.found))]
     Moved {
         /// The tag.
         tag: Tag,

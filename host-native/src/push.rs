@@ -10,7 +10,7 @@ mod packed;
 mod record;
 mod version;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -48,7 +48,7 @@ use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version
 use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
 use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
-    PackingError, Shown, TablesError, TagError, UploadError, Uploaded, Written, check_tag, look_again,
+    Carried, Copied, PackingError, Shown, TablesError, TagError, UploadError, Written, check_tag, look_again,
     move_tag, publish, tag_digest, upload,
 };
 use crate::workspace::Workspace;
@@ -95,9 +95,11 @@ pub struct Pushed {
     /// Whether anything was written.
     pub changed: bool,
     /// What was sent of the project's files.
-    pub uploaded: Uploaded,
-    /// How many files' content was among that.
-    pub uploaded_files: usize,
+    pub uploaded: Copied,
+    /// What of them the registry took from another repository of its own.
+    pub mounted: Copied,
+    /// The files whose content was among that.
+    pub sent: Vec<BundlePath>,
     /// The tags that were written and are not shown so yet.
     pub late: Vec<Tag>,
 }
@@ -357,7 +359,7 @@ pub async fn apply(
     let plan = &prepared.plan;
     let mut sent = None;
     let (documents, uploaded) = match &prepared.destination.replaces {
-        Some(bundle) if !plan.changed => (Documents::of(bundle), Uploaded::default()),
+        Some(bundle) if !plan.changed => (Documents::of(bundle), Carried::default()),
         _ => {
             match prepared.layout {
                 Layout::Files => {
@@ -392,20 +394,19 @@ pub async fn apply(
     let changed = any || plan.changed;
     context.remote.pushed();
     settled?.put(project)?;
-    // An empty file has no blob that could be there before.
-    let is_sent = |path: &&BundlePath| match (files.at(path), &sent) {
-        (Some(file), Some(sent)) => file.size == 0 || sent.contains(&file.digest),
-        (_, None) => true,
-        (None, _) => false,
+    let sent = match (uploaded.sent.blobs, &sent) {
+        (0, _) => Vec::new(),
+        (_, Some(contents)) => sent_paths(plan, files, contents).cloned().collect(),
+        (_, None) => plan.upload.clone(),
     };
-    let uploaded_files = if uploaded.blobs == 0 { 0 } else { plan.upload.iter().filter(is_sent).count() };
     Ok(Pushed {
         digest: documents.digest,
         index: documents.index,
         tree: plan.tree,
         changed,
-        uploaded,
-        uploaded_files,
+        uploaded: uploaded.sent,
+        mounted: uploaded.mounted,
+        sent,
         late,
     })
 }
@@ -535,7 +536,7 @@ fn push_packs<'a>(
     prepared: &PreparedPush<'_>,
     sent: Option<Packs<'a>>,
     created: &str,
-) -> Result<(Documents, Uploaded), PushError> {
+) -> Result<(Documents, Carried), PushError> {
     let packs = pack_rest(context, bridge, lock, prepared, sent)?;
     let placement = packs.placement(&prepared.scan.files)?;
     let write_index = || {
@@ -683,6 +684,17 @@ async fn send_extras(context: Context<'_>, extras: &[Extra]) -> Result<bool, Pus
         }
     }
     Ok(true)
+}
+
+/// The paths of `plan` whose content is among the blobs `contents` that are sent. An empty file has no blob that could be there
+/// before.
+pub fn sent_paths<'a>(
+    plan: &'a PushPlan,
+    files: &'a ByPath<File>,
+    contents: &'a BTreeSet<Digest>,
+) -> impl Iterator<Item = &'a BundlePath> {
+    let is_sent = |file: &File| file.size == 0 || contents.contains(&file.digest);
+    plan.upload.iter().filter(move |path| files.at(path).is_some_and(is_sent))
 }
 
 /// Puts into `state` that the project and its remote agree on `files`, the bundle `digest`.

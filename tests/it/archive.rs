@@ -420,6 +420,7 @@ fn says_what_it_did_and_what_was_wrong() {
             "file": project.path().join("a.tar"),
             "changed": true,
             "uploaded": {"blobs": 6, "bytes": report["uploaded"]["bytes"]},
+            "mounted": {"blobs": 0, "bytes": 0},
             "requests": 0,
             "dry_run": false,
         })

@@ -32,7 +32,7 @@ fn a_copy_within_a_registry_sends_no_blob() {
 
     let done = project.run(&["copy", "latest", &target, "--json"]).success().json();
     assert_eq!(done["uploaded"], json!({"blobs": 0, "bytes": 0}), "{done}");
-    assert_eq!(done["mounted"]["blobs"], dry["uploaded"]["blobs"]);
+    assert_eq!(done["mounted"], dry["mounted"]);
     assert_eq!(proxy.count("PUT", "/blobs/"), 0);
     assert_eq!(
         registry.client().tag_digest("org/sub/b", "latest"),

@@ -13,6 +13,7 @@ mod progress;
 mod session;
 mod signals;
 mod subject;
+mod traffic;
 mod ui;
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::digest::Digest;
 use bundle_core::layout::Layout;
 use bundle_core::pack::Table;
 use bundle_core::placement::KnownChunks;
@@ -14,12 +15,14 @@ use super::held::Held;
 use super::{PreparedPush, PushError};
 use crate::bundle::{Bundle, Context};
 use crate::project::Project;
+use crate::remote::Stored;
 use crate::threads::on_disk_here;
-use crate::transfer::packing::{NewChunks, PackBase, measure_files};
+use crate::transfer::Copied;
+use crate::transfer::packing::{NewChunks, PackBase, is_worth_asking, measure_files};
 use crate::transfer::tables::load_all_tables;
 
 /// What a push would add to its remote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
     /// Files that the remote's bundle does not have.
     pub added: u64,
@@ -29,6 +32,10 @@ pub struct Estimate {
     pub deleted: u64,
     /// Blobs that would be sent; in layout `packed`, new packs.
     pub blobs: u64,
+    /// The contents of those, by their digests, in layout `files`.
+    pub contents: BTreeSet<Digest>,
+    /// Blobs that the registry would take from another repository of its own.
+    pub mounted: Copied,
     /// In layout `packed`, chunks that no pack has yet.
     pub chunks: u64,
     /// The bytes of what is new.
@@ -50,26 +57,73 @@ pub async fn estimate(
         return Ok(estimate);
     }
     if prepared.layout == Layout::Files {
-        let lacking = lacking(context, &plan.blobs).await?;
-        let bytes = lacking.iter().map(|blob| blob.size).sum();
-        return Ok(Estimate { blobs: lacking.len() as u64, raw: bytes, stored: bytes, ..estimate });
+        let asked = plan.blobs.iter().map(|blob| (descriptor(blob), blob.ask_first)).collect();
+        let Foreseen { sent, mounted } = foresee(context, asked).await?;
+        let bytes = sent.iter().map(|blob| blob.size).sum();
+        let contents = sent.iter().map(|blob| blob.digest).collect();
+        return Ok(Estimate {
+            blobs: sent.len() as u64,
+            contents,
+            mounted,
+            raw: bytes,
+            stored: bytes,
+            ..estimate
+        });
     }
     let held = Held::after(prepared.destination.with_packs());
     let tables = load_all_tables(context, held.packs()).await?;
     let new = on_disk_here(|| new_chunks(context, project, prepared, held, &tables))?;
-    Ok(Estimate { blobs: new.packs, chunks: new.count(), raw: new.raw, stored: new.stored, ..estimate })
+    let (chunks, raw) = (new.count(), new.raw);
+    let asked = new
+        .packs
+        .into_iter()
+        .map(|pack| {
+            let asks_first = is_worth_asking(&pack);
+            (pack, asks_first)
+        })
+        .collect();
+    let Foreseen { sent, mounted } = foresee(context, asked).await?;
+    let stored = sent.iter().map(|pack| pack.size).sum();
+    Ok(Estimate { blobs: sent.len() as u64, mounted, chunks, raw, stored, ..estimate })
 }
 
-/// Those that the push would send: the others are there, as it would find out.
-async fn lacking<'a>(context: Context<'_>, blobs: &'a [Upload]) -> Result<Vec<&'a Upload>, PushError> {
+fn descriptor(blob: &Upload) -> Descriptor {
+    Descriptor::new(media_type::FILE_LAYER, blob.digest, blob.size)
+}
+
+/// What sending blobs would come to.
+struct Foreseen {
+    /// What would be sent.
+    sent: Vec<Descriptor>,
+    /// What the registry would take from another repository of its own.
+    mounted: Copied,
+}
+
+/// Finds out which of `blobs` a push would send: the others are there, or beside, as it would find out. With each stands
+/// whether it would ask for that one first.
+async fn foresee(context: Context<'_>, blobs: Vec<(Descriptor, bool)>) -> Result<Foreseen, PushError> {
     // On a disk each is looked for; by now a registry has been sent a request.
-    let is_on_disk = context.remote.requests() == 0;
-    let lacking = stream::iter(blobs).map(async |blob| {
-        let descriptor = Descriptor::new(media_type::FILE_LAYER, blob.digest, blob.size);
-        let is_there = (blob.ask_first || is_on_disk) && context.remote.has_blob(&descriptor).await?;
-        Ok::<_, PushError>((!is_there).then_some(blob))
-    });
-    lacking.buffered(context.concurrency).try_filter_map(async |blob| Ok(blob)).try_collect().await
+    let looks_at_all = context.remote.requests() == 0 || context.remote.may_have_blobs();
+    let outcomes: Vec<(Descriptor, Stored)> = stream::iter(blobs)
+        .map(async |(blob, asks_first)| {
+            let stored = match asks_first || looks_at_all {
+                true => context.remote.foresee_blob(&blob).await?,
+                false => Stored::Sent,
+            };
+            Ok::<_, PushError>((blob, stored))
+        })
+        .buffered(context.concurrency)
+        .try_collect()
+        .await?;
+    let mut foreseen = Foreseen { sent: Vec::new(), mounted: Copied::default() };
+    for (blob, stored) in outcomes {
+        match stored {
+            Stored::Sent => foreseen.sent.push(blob),
+            Stored::Mounted => foreseen.mounted = foreseen.mounted.and(Copied { blobs: 1, bytes: blob.size }),
+            Stored::WasThere => {}
+        }
+    }
+    Ok(foreseen)
 }
 
 fn compare(local: &ByPath<File>, remote: &ByPath<File>) -> Estimate {

@@ -14,7 +14,7 @@ use crate::project::ProjectLock;
 use crate::project::staging::Staging;
 use crate::scan::{Found, Hashed, Scan};
 use crate::threads::Bridge;
-use crate::transfer::Uploaded;
+use crate::transfer::Carried;
 use crate::transfer::packing::{PackBase, ToPack, Underway, pack_files};
 use crate::transfer::tables::{forget_tables, keep_table, load_all_tables};
 
@@ -30,7 +30,7 @@ pub(super) struct Packs<'a> {
     /// The packs that are on their way.
     underway: Underway<'a>,
     /// What those before them were.
-    uploaded: Uploaded,
+    uploaded: Carried,
 }
 
 /// What it takes to add something.
@@ -54,7 +54,7 @@ impl<'a> Packs<'a> {
         lock: &'a ProjectLock,
         before: Option<&Bundle>,
     ) -> Self {
-        let (underway, uploaded) = (Underway::default(), Uploaded::default());
+        let (underway, uploaded) = (Underway::default(), Carried::default());
         let bridge = bridge.clone();
         Self { context, bridge, lock, held: Held::after(before), open: None, underway, uploaded }
     }
@@ -145,8 +145,7 @@ impl<'a> Packs<'a> {
         let underway = std::mem::take(&mut self.underway);
         let (done, sent) = underway.finish_beside(&self.bridge, work)?;
         let sent = sent?;
-        self.uploaded.blobs += sent.blobs;
-        self.uploaded.bytes += sent.bytes;
+        self.uploaded = self.uploaded.and(sent);
         Ok(done)
     }
 
@@ -161,7 +160,7 @@ impl<'a> Packs<'a> {
         mut self,
         needed: &[Pack],
         work: impl FnOnce() -> Result<T, PushError>,
-    ) -> Result<(T, Uploaded), PushError> {
+    ) -> Result<(T, Carried), PushError> {
         let done = self.settle(work)??;
         forget_tables(self.lock.project(), needed);
         // What stays in the folder is cleared away by the next command.

@@ -82,6 +82,12 @@ pub trait Remote: Send + Sync {
     /// Whether the blob is there already, with the size it should have.
     fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>>;
 
+    /// What storing the blob would come to, as far as that can be told while nothing is written: whether a registry really
+    /// lets another repository's blob be mounted shows only then.
+    fn foresee_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<Stored, RemoteError>> {
+        async { Ok(if self.has_blob(descriptor).await? { Stored::WasThere } else { Stored::Sent }) }.boxed()
+    }
+
     /// Stores a blob; `source` is hashed on the way, and nothing is stored when it is not what `descriptor` says.
     fn push_blob<'a>(
         &'a self,

@@ -101,7 +101,7 @@ pub struct Carried {
 }
 
 impl Carried {
-    fn one(blob: &Descriptor, stored: Stored) -> Self {
+    fn foreseen(blob: &Descriptor, stored: Stored) -> Self {
         match stored {
             Stored::Mounted => Self { mounted: Copied::one(blob), ..Self::default() },
             Stored::Sent => Self { sent: Copied::one(blob), ..Self::default() },
@@ -114,15 +114,12 @@ impl Carried {
     }
 }
 
-/// What of `parts` the remote `target` lacks.
-pub async fn lacking(target: &dyn Remote, parts: &Parts, concurrency: usize) -> Result<Copied, RemoteError> {
+/// What bringing `parts` to the remote `target` would come to.
+pub async fn foresee(target: &dyn Remote, parts: &Parts, concurrency: usize) -> Result<Carried, RemoteError> {
     stream::iter(parts.blobs.values())
-        .map(async |blob| {
-            let is_there = target.has_blob(blob).await?;
-            Ok(if is_there { Copied::default() } else { Copied::one(blob) })
-        })
+        .map(async |blob| Ok(Carried::foreseen(blob, target.foresee_blob(blob).await?)))
         .buffer_unordered(concurrency)
-        .try_fold(Copied::default(), async |sum, one| Ok(sum.and(one)))
+        .try_fold(Carried::default(), async |sum, one| Ok(sum.and(one)))
         .await
 }
 
@@ -157,8 +154,7 @@ async fn copy_blob(
 ) -> Result<Carried, RemoteError> {
     let sending = Arc::new(Sending::new(progress));
     if target.has_blob(blob).await? {
-        sending.skip(blob.size);
-        return Ok(Carried::default());
+        return Ok(sending.came_to(blob.size, Stored::WasThere));
     }
     let content = match blob.size {
         0 => BlobSource::bytes(Bytes::new()),
@@ -167,10 +163,7 @@ async fn copy_blob(
     match target.push_blob(blob, content.counted_by(sending.clone())).await {
         // Some registries refuse an empty blob, and nobody will fetch it.
         Err(error) if blob.size == 0 && error.kind() == RemoteErrorKind::Other => Ok(Carried::default()),
-        result => result.map(|stored| {
-            sending.skip(blob.size);
-            Carried::one(blob, stored)
-        }),
+        result => result.map(|stored| sending.came_to(blob.size, stored)),
     }
 }
 

@@ -8,7 +8,7 @@ use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::copy::{Carried, Copied, Parts, copy_to_remote, lacking};
+use super::copy::{Carried, Parts, copy_to_remote, foresee};
 use super::tag::{TagError, claim_tag, late, look_again, move_tag};
 use crate::bundle::{Bundle, Context, OpenError};
 use crate::push::Force;
@@ -56,12 +56,12 @@ pub async fn claim(
     Ok(Delivery { digest, tags, manifest, parts, force })
 }
 
-/// What would be sent or mounted for `deliveries`; what several of them have counts one time.
-pub async fn lacking_for(deliveries: &[Delivery], to: Context<'_>) -> Result<Copied, TagError> {
+/// What would be sent and mounted for `deliveries`; what several of them have counts one time.
+pub async fn foresee_deliveries(deliveries: &[Delivery], to: Context<'_>) -> Result<Carried, TagError> {
     let mut parts = deliveries.iter().filter(|delivery| !delivery.is_there()).map(|one| one.parts.clone());
-    let Some(mut all) = parts.next() else { return Ok(Copied::default()) };
+    let Some(mut all) = parts.next() else { return Ok(Carried::default()) };
     parts.for_each(|further| all.extend(further));
-    Ok(lacking(to.remote, &all, to.concurrency).await.map_err(OpenError::from)?)
+    Ok(foresee(to.remote, &all, to.concurrency).await.map_err(OpenError::from)?)
 }
 
 impl Delivery {

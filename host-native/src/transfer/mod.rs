@@ -21,9 +21,9 @@ mod upload;
 mod verify;
 
 pub use self::contents::read_files;
-pub use self::copy::{Carried, Copied, Parts, copy_to_archive, copy_to_remote, lacking};
+pub use self::copy::{Carried, Copied, Parts, copy_to_archive, copy_to_remote, foresee};
 pub use self::delete::{DeleteError, Deleted, Doomed, delete, find_doomed, plan_delete};
-pub use self::delivery::{Delivered, Delivery, claim, lacking_for};
+pub use self::delivery::{Delivered, Delivery, claim, foresee_deliveries};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::files_archive::{ExportError, ExportTarget, export_files, foresee_export};
 pub use self::forecast::forecast;
@@ -34,5 +34,5 @@ pub use self::tag::{
     Named, Shown, TagError, Written, check_tag, claim_tag, late, look_again, look_up, move_tag, publish,
     tag_digest,
 };
-pub use self::upload::{Sent, UploadError, Uploaded, upload};
+pub use self::upload::{Sent, UploadError, upload};
 pub use self::verify::{Checked, Fault, FaultKind, Verification, VerifyError, verify, verify_bundle};

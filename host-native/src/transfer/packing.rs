@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::assembly::{Assembly, Spooled};
 pub(crate) use self::measure::{NewChunks, measure_files};
 pub(crate) use self::read::ToPack;
-use super::{Sending, Uploaded};
+use super::{Carried, Sending};
 use crate::bundle::Context;
 use crate::progress::{Progress, Work};
 use crate::project::staging::Staging;
@@ -68,12 +68,12 @@ pub(crate) struct PackedFiles {
 
 /// Packs on their way to the remote; what they cost comes out in the end. Nothing may refer to them before.
 #[must_use = "packs are not sent to their end by themselves"]
-pub(crate) struct Underway<'a>(BoxFuture<'a, Result<Uploaded, PackingError>>);
+pub(crate) struct Underway<'a>(BoxFuture<'a, Result<Carried, PackingError>>);
 
 impl Default for Underway<'_> {
     /// None.
     fn default() -> Self {
-        Self(future::ok(Uploaded::default()).boxed())
+        Self(future::ok(Carried::default()).boxed())
     }
 }
 
@@ -89,7 +89,7 @@ impl Underway<'_> {
         self,
         bridge: &Bridge,
         work: impl FnOnce() -> T,
-    ) -> Result<(T, Result<Uploaded, PackingError>), ThreadError> {
+    ) -> Result<(T, Result<Carried, PackingError>), ThreadError> {
         bridge.beside(work, self.0)
     }
 }
@@ -164,10 +164,7 @@ fn pack(
     Ok(packed)
 }
 
-async fn upload_all(
-    context: Context<'_>,
-    receive: mpsc::Receiver<Spooled>,
-) -> Result<Uploaded, PackingError> {
+async fn upload_all(context: Context<'_>, receive: mpsc::Receiver<Spooled>) -> Result<Carried, PackingError> {
     let under_way = AtomicUsize::new(0);
     let under_way = &under_way;
     stream::unfold(receive, async |mut receive| receive.recv().await.map(|spooled| (spooled, receive)))
@@ -184,14 +181,12 @@ async fn upload_all(
             sent
         })
         .buffer_unordered(context.concurrency.min(UPLOADS))
-        .try_fold(Uploaded::default(), async |sum, one| {
-            Ok(Uploaded { blobs: sum.blobs + one.blobs, bytes: sum.bytes + one.bytes })
-        })
+        .try_fold(Carried::default(), async |sum, one| Ok(sum.and(one)))
         .await
 }
 
 /// Sends a pack while it grows: nothing else makes use of the connection meanwhile.
-async fn stream_pack(context: Context<'_>, spooled: &Spooled) -> Result<Uploaded, PackingError> {
+async fn stream_pack(context: Context<'_>, spooled: &Spooled) -> Result<Carried, PackingError> {
     let sending = Arc::new(Sending::new(context.progress));
     let is_there = async {
         match spooled.growing.whole().await {
@@ -204,31 +199,24 @@ async fn stream_pack(context: Context<'_>, spooled: &Spooled) -> Result<Uploaded
         sent = context.remote.push_growing_blob(spooled.growing.clone().counted_by(sending.clone())) => {
             let descriptor = whole(spooled).await?;
             sent.map_err(|source| upload_fault(&descriptor, source))?;
-            Ok(sending.sent_of(descriptor.size))
+            Ok(sending.came_to(descriptor.size, Stored::Sent))
         }
         () = is_there => {
-            sending.skip(whole(spooled).await?.size);
-            Ok(Uploaded::default())
+            Ok(sending.came_to(whole(spooled).await?.size, Stored::WasThere))
         }
     }
 }
 
-async fn upload(context: Context<'_>, spooled: &Spooled) -> Result<Uploaded, PackingError> {
+async fn upload(context: Context<'_>, spooled: &Spooled) -> Result<Carried, PackingError> {
     let descriptor = whole(spooled).await?;
     let fault = |source| upload_fault(&descriptor, source);
     let sending = Arc::new(Sending::new(context.progress));
     if is_there(context, &descriptor).await.map_err(fault)? {
-        sending.skip(descriptor.size);
-        return Ok(Uploaded::default());
+        return Ok(sending.came_to(descriptor.size, Stored::WasThere));
     }
     let source = BlobSource::own_file(spooled.staged.path()).counted_by(sending.clone());
-    match context.remote.push_blob(&descriptor, source).await.map_err(fault)? {
-        Stored::Mounted | Stored::WasThere => {
-            sending.skip(descriptor.size);
-            Ok(Uploaded::default())
-        }
-        Stored::Sent => Ok(sending.sent_of(descriptor.size)),
-    }
+    let stored = context.remote.push_blob(&descriptor, source).await.map_err(fault)?;
+    Ok(sending.came_to(descriptor.size, stored))
 }
 
 /// The pack once it is complete; where it never is, whoever packs says why.
@@ -238,7 +226,12 @@ async fn whole(spooled: &Spooled) -> Result<Descriptor, PackingError> {
 
 /// Whether the remote has the pack: an earlier push may have got this far.
 async fn is_there(context: Context<'_>, pack: &Descriptor) -> Result<bool, RemoteError> {
-    Ok(pack.size >= WORTH_ASKING && context.remote.has_blob(pack).await?)
+    Ok(is_worth_asking(pack) && context.remote.has_blob(pack).await?)
+}
+
+/// Whether a pack is asked for before it is sent: a smaller one costs less to send.
+pub(crate) fn is_worth_asking(pack: &Descriptor) -> bool {
+    pack.size >= WORTH_ASKING
 }
 
 fn upload_fault(pack: &Descriptor, source: RemoteError) -> PackingError {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Uploaded;
+use super::{Carried, Copied};
 use crate::progress::{Progress, Work};
-use crate::remote::Transferred;
+use crate::remote::{Stored, Transferred};
 
 /// One blob on its way.
 pub(super) struct Sending {
@@ -26,9 +26,22 @@ impl Sending {
         self.progress.advance(Work::Upload, size.saturating_sub(done));
     }
 
-    /// What went out of a blob of `size` bytes that had to be sent.
-    pub(super) fn sent_of(&self, size: u64) -> Uploaded {
-        Uploaded { blobs: 1, bytes: size.saturating_sub(self.had.load(Ordering::Relaxed)) }
+    /// What a blob of `size` bytes came to, now that it is there.
+    pub(super) fn came_to(&self, size: u64, stored: Stored) -> Carried {
+        match stored {
+            Stored::Sent => {
+                let bytes = size.saturating_sub(self.had.load(Ordering::Relaxed));
+                Carried { sent: Copied { blobs: 1, bytes }, ..Carried::default() }
+            }
+            Stored::Mounted => {
+                self.skip(size);
+                Carried { mounted: Copied { blobs: 1, bytes: size }, ..Carried::default() }
+            }
+            Stored::WasThere => {
+                self.skip(size);
+                Carried::default()
+            }
+        }
     }
 }
 

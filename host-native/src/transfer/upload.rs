@@ -9,28 +9,19 @@ use bundle_core::plan::push::Upload;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
-use super::Sending;
+use super::{Carried, Sending};
 use crate::bundle::Context;
 use crate::progress::Work;
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::remote::{BlobSource, RemoteError, Stored};
 
-/// What was really sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Uploaded {
-    /// Blobs.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// What was sent, and of which contents.
+/// What came to the remote, and which contents of it were sent.
 #[derive(Clone, Debug, Default)]
 pub struct Sent {
     /// All of it.
-    pub sum: Uploaded,
-    /// The digests of the contents.
+    pub sum: Carried,
+    /// The digests of the contents that were sent.
     pub contents: BTreeSet<Digest>,
 }
 
@@ -45,9 +36,8 @@ pub async fn upload(context: Context<'_>, project: &Project, blobs: &[Upload]) -
         .map(async |blob| Ok((blob.digest, upload_one(context, project, blob).await?)))
         .buffer_unordered(context.concurrency)
         .try_fold(Sent::default(), async |mut sent, (digest, one)| {
-            sent.sum.blobs += one.blobs;
-            sent.sum.bytes += one.bytes;
-            if one.blobs > 0 {
+            sent.sum = sent.sum.and(one);
+            if one.sent.blobs > 0 {
                 sent.contents.insert(digest);
             }
             Ok(sent)
@@ -55,22 +45,16 @@ pub async fn upload(context: Context<'_>, project: &Project, blobs: &[Upload]) -
         .await
 }
 
-async fn upload_one(context: Context<'_>, project: &Project, blob: &Upload) -> Result<Uploaded, UploadError> {
+async fn upload_one(context: Context<'_>, project: &Project, blob: &Upload) -> Result<Carried, UploadError> {
     let fault = |source| UploadError { path: blob.path.to_string(), source };
     let descriptor = Descriptor::new(media_type::FILE_LAYER, blob.digest, blob.size);
     let sending = Arc::new(Sending::new(context.progress));
     if blob.ask_first && context.remote.has_blob(&descriptor).await.map_err(fault)? {
-        sending.skip(blob.size);
-        return Ok(Uploaded::default());
+        return Ok(sending.came_to(blob.size, Stored::WasThere));
     }
     let source = BlobSource::file(to_disk(project.root(), &blob.path)).counted_by(sending.clone());
-    match context.remote.push_blob(&descriptor, source).await.map_err(fault)? {
-        Stored::Mounted | Stored::WasThere => {
-            sending.skip(blob.size);
-            Ok(Uploaded::default())
-        }
-        Stored::Sent => Ok(sending.sent_of(blob.size)),
-    }
+    let stored = context.remote.push_blob(&descriptor, source).await.map_err(fault)?;
+    Ok(sending.came_to(blob.size, stored))
 }
 
 /// Why a file could not be sent.

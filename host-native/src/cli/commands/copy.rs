@@ -16,10 +16,11 @@ use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Needs, Session, absolute, refuse_archive, understand};
 use crate::cli::subject::subject;
-use crate::cli::ui::{Report, bytes, counted};
+use crate::cli::traffic::{BlobsReport, traffic};
+use crate::cli::ui::Report;
 use crate::push::Force;
 use crate::remote::{Remote, Version};
-use crate::transfer::{Carried, Copied, Delivery, claim, lacking_for, tag_digest};
+use crate::transfer::{Carried, Delivery, claim, foresee_deliveries, tag_digest};
 use crate::workspace::Workspace;
 
 /// Copy a bundle between registries, layouts and archives
@@ -63,9 +64,9 @@ struct CopyReport {
     skipped: Vec<String>,
     /// Whether anything was, or would be, written.
     changed: bool,
-    /// What was sent; on a dry run what would be sent or mounted.
+    /// What was, or would be, sent.
     uploaded: BlobsReport,
-    /// What the registry took from another repository of its own.
+    /// What the registry took, or would take, from another repository of its own.
     mounted: BlobsReport,
     /// HTTP requests made, to both places.
     requests: u64,
@@ -86,27 +87,6 @@ struct CopiedReport {
     changed: bool,
 }
 
-/// A number of blobs.
-#[derive(Serialize)]
-struct BlobsReport {
-    /// How many.
-    blobs: u64,
-    /// Their bytes.
-    bytes: u64,
-}
-
-impl From<Copied> for BlobsReport {
-    fn from(Copied { blobs, bytes }: Copied) -> Self {
-        Self { blobs, bytes }
-    }
-}
-
-impl std::fmt::Display for BlobsReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, {}", counted(self.blobs as usize, "blob"), bytes(self.bytes))
-    }
-}
-
 impl Report for CopyReport {
     fn is_account(&self) -> bool {
         !self.dry_run
@@ -114,10 +94,11 @@ impl Report for CopyReport {
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { source, reference, uploaded, mounted, .. } = self;
+        let traffic = traffic((uploaded.blobs > 0).then(|| uploaded.to_string()), *mounted);
         match (self.changed, self.dry_run) {
             (false, _) => writeln!(out, "Nothing to copy: {reference} has it already")?,
-            (true, true) => writeln!(out, "Would copy {source} to {reference}: {uploaded} to send or mount")?,
-            (true, false) => writeln!(out, "Copied {source} to {reference}: {uploaded}; mounted {mounted}")?,
+            (true, true) => writeln!(out, "Would copy {source} to {reference}: {traffic}")?,
+            (true, false) => writeln!(out, "Copied {source} to {reference}: {traffic}")?,
         }
         for bundle in &self.bundles {
             writeln!(out, "  bundle {}  {}", bundle.digest, bundle.tags.join(", "))?;
@@ -169,7 +150,7 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
                 if deliveries.iter().any(Delivery::changes) {
                     to.foresee_writing().await?;
                 }
-                carried.sent = lacking_for(&deliveries, writing).await?;
+                carried = foresee_deliveries(&deliveries, writing).await?;
             }
             Execution::Apply => {
                 for delivery in deliveries.iter().filter(|delivery| delivery.changes()) {

@@ -11,14 +11,15 @@ use clap::Args;
 use serde::Serialize;
 
 use super::diff::find;
-use super::init::{Entered, make_project, prepare_stand_in};
+use super::init::{Entered, make_project};
 use super::pull::{Incoming, PullReport, foresee, pull_into};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{DEFAULT_TAG, Needs, Session, absolute, configured, refuse_archive, understand};
 use crate::cli::subject::one_bundle;
-use crate::cli::ui::{Report, bytes, counted, shown};
+use crate::cli::traffic::{BlobsReport, traffic};
+use crate::cli::ui::{Report, shown};
 use crate::leftovers::{Among, NewFolder};
 use crate::project::Project;
 use crate::project::folder::is_project;
@@ -26,7 +27,7 @@ use crate::project::new_project::NewProject;
 use crate::push::Force;
 use crate::remote::archive::Archive;
 use crate::remote::{Intent, Remote};
-use crate::transfer::{Copied, claim, lacking_for, verify_bundle};
+use crate::transfer::{Carried, claim, foresee_deliveries, verify_bundle};
 use crate::workspace::Workspace;
 
 /// Take a bundle from an archive to a remote, or into a folder
@@ -73,20 +74,13 @@ struct ImportReport {
     /// Whether anything was, or would be, written.
     changed: bool,
     /// What was, or would be, sent.
-    uploaded: UploadedReport,
+    uploaded: BlobsReport,
+    /// What the registry took, or would take, from another repository of its own.
+    mounted: BlobsReport,
     /// HTTP requests made.
     requests: u64,
     /// Whether it was only looked at.
     dry_run: bool,
-}
-
-/// What was, or on a dry run would be, sent.
-#[derive(Serialize)]
-struct UploadedReport {
-    /// Blobs that were not there.
-    blobs: u64,
-    /// Their bytes.
-    bytes: u64,
 }
 
 impl Report for ImportReport {
@@ -97,9 +91,9 @@ impl Report for ImportReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.changed {
             let verb = if self.dry_run { "Would import" } else { "Imported" };
-            let UploadedReport { blobs, bytes: size } = self.uploaded;
-            let (blobs, size) = (counted(blobs as usize, "blob"), bytes(size));
-            writeln!(out, "{verb} {} to {}: {blobs}, {size}", shown(&self.file), self.reference)?;
+            let sent = (self.uploaded.blobs > 0).then(|| self.uploaded.to_string());
+            let traffic = traffic(sent, self.mounted);
+            writeln!(out, "{verb} {} to {}: {traffic}", shown(&self.file), self.reference)?;
         } else {
             writeln!(out, "Nothing to import: {} is this bundle already", self.reference)?;
         }
@@ -138,17 +132,17 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
     let force = if args.force { Force::Yes } else { Force::No };
     let delivery = runtime.block_on(claim(to, &bundle, std::slice::from_ref(&tag), force))?;
     let changed = delivery.changes();
-    let copied = match (changed, Execution::of(args.dry_run)) {
-        (false, _) => Copied::default(),
+    let carried = match (changed, Execution::of(args.dry_run)) {
+        (false, _) => Carried::default(),
         (true, Execution::DryRun) => {
             runtime.block_on(remote.foresee_writing())?;
-            runtime.block_on(lacking_for(std::slice::from_ref(&delivery), to))?
+            runtime.block_on(foresee_deliveries(std::slice::from_ref(&delivery), to))?
         }
         (true, Execution::Apply) => {
             let source: Arc<dyn Remote> = Arc::new(archive.clone());
             let delivered = runtime.block_on(delivery.carry_out(&source, to))?;
             session.warn_of_late_tags(&delivered.late);
-            delivered.carried.sent
+            delivered.carried
         }
     };
     session.ui.report(&ImportReport {
@@ -157,7 +151,8 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
         tree: bundle.index_view.tree,
         file: file.clone(),
         changed,
-        uploaded: UploadedReport { blobs: copied.blobs, bytes: copied.bytes },
+        uploaded: carried.sent.into(),
+        mounted: carried.mounted.into(),
         requests: remote.requests(),
         dry_run: args.dry_run,
     })
@@ -223,7 +218,7 @@ async fn into_folder(
     match (entered, Execution::of(args.dry_run)) {
         (Some(entered), Execution::Apply) => pull_into(session, context, entered, incoming).await,
         (None, Execution::Apply) => {
-            let entered = make_project(session, folder, &incoming.reference)?;
+            let entered = make_project(session, folder, &incoming.reference, incoming.bundle.files())?;
             pull_into(session, context, entered, incoming).await
         }
         (Some(entered), Execution::DryRun) => {
@@ -233,9 +228,6 @@ async fn into_folder(
             NewProject::foresee(folder)?;
             // An empty one stands for a folder that is not there, and goes when the command ends.
             let stand_in = NewFolder::make(&std::env::temp_dir(), Among::OtherFiles)?;
-            if !folder.exists() {
-                prepare_stand_in(stand_in.path(), folder)?;
-            }
             let disk = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
             let folder = if folder.exists() { folder } else { stand_in.path() };
             let workspace = Workspace::load(Project::imagine(folder)?)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bundle_core::digest::Digest;
 use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::registry::{Namespace, Registry};
+use bundle_core::snapshot::{ByPath, File};
 use clap::Args;
 use etcetera::BaseStrategy as _;
 use serde::Serialize;
@@ -206,18 +207,22 @@ fn refuse_other_environment(project: &Project, wanted: &EnvironmentName) -> Resu
         .hint(format!("switch it with `modelops-bundle env switch {name}`")))
 }
 
-/// Makes `folder` a project whose remote is at the place of `reference`, if it is kept.
+/// Makes `folder` a project whose remote is at the place of `reference`, if it is kept, for `files` to come to it.
 pub(crate) fn make_project(
     session: &Session<'_>,
     folder: &Path,
     reference: &Reference,
+    files: &ByPath<File>,
 ) -> Result<Entered, CliError> {
     let (new, lock, mut workspace) = create(session, folder)?;
     workspace.config.set_value("registry_ref", reference.without_version().to_string().into())?;
     let tag = reference.tag.as_ref().unwrap_or(&workspace.config.default_tag).to_string();
     workspace.config.set_value("default_tag", tag.into())?;
     workspace.config.write(&workspace.project)?;
-    ignore_in_git(session, workspace.root(), Execution::Apply)?;
+    // Where the bundle brings one, that is the one.
+    if files.iter().all(|file| file.path.as_str() != GITIGNORE) {
+        ignore_in_git(session, workspace.root(), Execution::Apply)?;
+    }
     Ok(Entered { new: Some(new), lock, workspace })
 }
 
@@ -258,18 +263,6 @@ fn create(session: &Session<'_>, folder: &Path) -> Result<(NewProject, ProjectLo
     make_cache_key();
     let workspace = session.recovered(&lock)?;
     Ok((new, lock, workspace))
-}
-
-/// Writes into `stand_in`, which stands for the new `folder` on a dry run, what making that a project would write.
-pub(super) fn prepare_stand_in(stand_in: &Path, folder: &Path) -> Result<(), CliError> {
-    let root = Project::to_be(folder).map_err(|error| cannot_create(folder, &error))?;
-    match ignores_project_folder(root.root()) {
-        Ok(false) => Ok(std::fs::write(stand_in.join(GITIGNORE), GENERATED_GITIGNORE)?),
-        Ok(true) => Ok(()),
-        // It is left as it is.
-        Err(error) if FileFault::of(&error).is_some() => Ok(()),
-        Err(error) => Err(cannot_change(&root.root().join(GITIGNORE), &error)),
-    }
 }
 
 /// The project that `folder` is or would be, without a lock.

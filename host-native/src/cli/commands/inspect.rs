@@ -439,7 +439,7 @@ impl<'a> Push<'a> {
         let destination = open_destination(context, workspace, reference, std::slice::from_ref(&tag)).await?;
         let prepared = prepare(context, workspace, reference, destination, scan.into())?;
         let found = estimate(context, &workspace.project, &prepared).await?;
-        let Estimate { added, changed, deleted, blobs, chunks, raw, stored } = found;
+        let Estimate { added, changed, deleted, blobs, chunks, raw, stored, .. } = found;
         let report = PushReport {
             tag: tag.to_string(),
             layout: layout_name(prepared.layout),

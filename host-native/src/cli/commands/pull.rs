@@ -161,7 +161,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
         }
         // A folder becomes a project only once there is something to pull into it.
         (None, Execution::Apply) => {
-            let entered = make_project(session, &session.cwd, &incoming.reference)?;
+            let entered = make_project(session, &session.cwd, &incoming.reference, incoming.bundle.files())?;
             runtime.block_on(pull_into(session, context, entered, incoming))?
         }
     };

@@ -17,13 +17,15 @@ use crate::cli::args::{BumpArg, Execution};
 use crate::cli::error::{CliError, Exit, settle_places, two_places};
 use crate::cli::kept_settings::tell_passed_over;
 use crate::cli::session::{Session, configured, look, refuse_archive};
+use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::clock::creation_time;
 use crate::push::{
     Destination, Estimate, Force, PlannedVersion, PreparedPush, Pushed, UploadRecord, apply, check, estimate,
-    find_highest, look_and_pack, open_destination, plan_version, prepare,
+    find_highest, look_and_pack, open_destination, plan_version, prepare, sent_paths,
 };
 use crate::scan::Untracked;
+use crate::transfer::Copied;
 
 /// As many names that some system cannot hold are warned of one by one.
 const WARNED_NAMES: usize = 10;
@@ -79,6 +81,8 @@ struct PushReport {
     changed: bool,
     /// What was, or would be, sent.
     uploaded: UploadedReport,
+    /// What the registry took, or would take, from another repository of its own.
+    mounted: BlobsReport,
     /// Paths that the push drops because they were deleted here.
     deleted: Vec<String>,
     /// Paths where it undoes what others did.
@@ -114,10 +118,10 @@ impl Report for PushReport {
         } else if self.dry_run {
             list(out, "would send", &self.upload)?;
             list(out, "would drop", &self.deleted)?;
-            writeln!(out, "Would push to {}, tag {tags}: {}", self.reference, self.uploaded)?;
+            writeln!(out, "Would push to {}, tag {tags}: {}", self.reference, self.traffic())?;
         } else {
             list(out, "dropped", &self.deleted)?;
-            writeln!(out, "Pushed to {}, tag {tags}: {}", self.reference, self.uploaded)?;
+            writeln!(out, "Pushed to {}, tag {tags}: {}", self.reference, self.traffic())?;
         }
         if let Some(digest) = self.digest {
             writeln!(out, "  bundle {digest}")?;
@@ -126,11 +130,15 @@ impl Report for PushReport {
     }
 }
 
+impl PushReport {
+    /// What was, or would be, sent and mounted, in words.
+    fn traffic(&self) -> String {
+        traffic((self.uploaded.blobs > 0).then(|| self.uploaded.to_string()), self.mounted)
+    }
+}
+
 impl std::fmt::Display for UploadedReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.blobs == 0 {
-            return f.write_str("everything is there already");
-        }
         write!(
             f,
             "{} in {}, {}",
@@ -219,9 +227,18 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
             if report.changed {
                 remote.foresee_writing().await?;
             }
-            let Estimate { blobs, stored, .. } = estimate(context, lock.project(), &prepared).await?;
-            let files = if blobs == 0 { 0 } else { prepared.plan.upload.len() };
-            report.uploaded = UploadedReport { files, blobs, bytes: stored };
+            let Estimate { blobs, contents, mounted, stored, .. } =
+                estimate(context, lock.project(), &prepared).await?;
+            match prepared.layout {
+                _ if blobs == 0 => report.upload.clear(),
+                Layout::Files => {
+                    let sent = sent_paths(&prepared.plan, &prepared.scan.files, &contents);
+                    report.upload = sent.cloned().collect();
+                }
+                Layout::Packed => {}
+            }
+            report.uploaded = UploadedReport { files: report.upload.len(), blobs, bytes: stored };
+            report.mounted = mounted.into();
         }
         if execution == Execution::Apply {
             let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
@@ -271,6 +288,7 @@ fn published(
         layout_before: Some(bundle.index_view.layout.name()),
         changed: false,
         uploaded: UploadedReport { files: 0, blobs: 0, bytes: 0 },
+        mounted: Copied::default().into(),
         deleted: Vec::new(),
         overwritten: Vec::new(),
         requests,
@@ -364,6 +382,7 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
             blobs: plan.blobs.len() as u64,
             bytes: plan.blobs.iter().map(|blob| blob.size).sum(),
         },
+        mounted: Copied::default().into(),
         deleted: plan.delete.iter().map(ToString::to_string).collect(),
         overwritten: plan.overwrite.iter().map(|each| each.path.to_string()).collect(),
         requests: 0,
@@ -377,9 +396,11 @@ fn done(report: &mut PushReport, pushed: &Pushed) {
     report.index = Some(pushed.index);
     report.changed = pushed.changed;
     report.uploaded = UploadedReport {
-        files: pushed.uploaded_files,
+        files: pushed.sent.len(),
         blobs: pushed.uploaded.blobs,
         bytes: pushed.uploaded.bytes,
     };
+    report.mounted = pushed.mounted.into();
+    report.upload.clone_from(&pushed.sent);
     report.dry_run = false;
 }

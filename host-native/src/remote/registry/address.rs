@@ -72,6 +72,13 @@ impl Repository {
         url
     }
 
+    /// A blob of the repository `sibling`.
+    pub(super) fn blob_of(&self, sibling: &str, digest: &Digest) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/v2/{sibling}/blobs/{digest}"));
+        url
+    }
+
     /// What lies on the manifest `digest`: signatures and the like.
     pub(super) fn referrers(&self, digest: &Digest) -> Url {
         self.below(&format!("referrers/{digest}"))

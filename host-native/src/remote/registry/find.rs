@@ -5,7 +5,7 @@
 
 use bundle_core::descriptor::Descriptor;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, Url};
 
 use super::address;
 use super::call::{Call, text};
@@ -30,7 +30,15 @@ enum Heard {
 ///
 /// The request's own, where the registry itself fails.
 pub(super) async fn find(client: &Client, descriptor: &Descriptor) -> Result<bool, RemoteError> {
-    let url = client.repository.blob(&descriptor.digest);
+    find_at(client, client.repository.blob(&descriptor.digest), descriptor).await
+}
+
+/// Whether the registry has a blob at `url`.
+///
+/// # Errors
+///
+/// As for [`find`].
+pub(super) async fn find_at(client: &Client, url: Url, descriptor: &Descriptor) -> Result<bool, RemoteError> {
     let head = Call::new(Method::HEAD, url.clone(), blob::name(descriptor));
     let heard = match ask(client, head, descriptor).await? {
         Heard::Nothing => {

@@ -267,6 +267,20 @@ impl Remote for Registry {
         find::find(&self.client, descriptor).boxed()
     }
 
+    fn foresee_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<Stored, RemoteError>> {
+        async {
+            if find::find(&self.client, descriptor).await? {
+                return Ok(Stored::WasThere);
+            }
+            Ok(if mount::is_at_sibling(&self.client, descriptor).await? {
+                Stored::Mounted
+            } else {
+                Stored::Sent
+            })
+        }
+        .boxed()
+    }
+
     fn push_blob<'a>(
         &'a self,
         descriptor: &'a Descriptor,

@@ -10,6 +10,7 @@ use reqwest::header::CONTENT_LENGTH;
 use super::address::Repository;
 use super::call::Call;
 use super::client::Client;
+use super::find;
 use super::retry::{self, Failure};
 use super::upload::{self, Session};
 use crate::remote::RemoteError;
@@ -30,6 +31,16 @@ pub(super) fn sibling(repository: &Repository, beside: Option<&Place>) -> Option
             Some(name.clone())
         }
         _ => None,
+    }
+}
+
+/// Whether the sibling has a blob, which the registry is then likely to take from it.
+pub(super) async fn is_at_sibling(client: &Client, descriptor: &Descriptor) -> Result<bool, RemoteError> {
+    let Some(sibling) = client.sibling() else { return Ok(false) };
+    let url = client.repository.blob_of(sibling, &descriptor.digest);
+    match find::find_at(client, url, descriptor).await {
+        Err(error) if is_refusal(&error) => Ok(false),
+        found => found,
     }
 }
 

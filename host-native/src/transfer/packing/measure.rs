@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bundle_core::chunk::ChunkHash;
 use bundle_core::compression::CompressionError;
+use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::pack::{PackWriter, Run, StoredChunk, extend_runs};
 use bundle_core::placement::PackLimits;
 
@@ -14,12 +15,10 @@ use super::{PackBase, PackingError, ToPack};
 #[derive(Debug, Default)]
 pub(crate) struct NewChunks {
     hashes: BTreeSet<ChunkHash>,
-    /// How many packs they would fill.
-    pub(crate) packs: u64,
+    /// The packs that they would fill.
+    pub(crate) packs: Vec<Descriptor>,
     /// Their bytes, raw.
     pub(crate) raw: u64,
-    /// The bytes of those packs, with their tables.
-    pub(crate) stored: u64,
     /// The last of them, which has no table yet.
     open: Option<PackWriter>,
     /// The layer of what was added last.
@@ -42,19 +41,15 @@ impl NewChunks {
             self.close()?;
             self.layer = layer;
         }
-        let open = self.open.get_or_insert_with(|| {
-            self.packs += 1;
-            PackWriter::default()
-        });
-        open.add(chunk);
+        self.open.get_or_insert_default().add(chunk);
         self.raw += u64::from(chunk.raw);
-        self.stored += stored;
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), CompressionError> {
         if let Some(pack) = self.open.take() {
-            self.stored += pack.finish()?.stored_table.len() as u64;
+            let pack = pack.finish()?.pack;
+            self.packs.push(Descriptor::new(media_type::PACK, pack.digest, pack.size));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 pub enum Work {
     /// Looking for files; counted in files.
     Scan,
-    /// Reading files of the project; counted in bytes.
+    /// Reading files of this machine, of the project or an archive that is checked; counted in bytes.
     Hash,
     /// Bytes that go to a remote.
     Upload,
@@ -22,6 +22,9 @@ pub trait Progress: Send + Sync {
 
     /// So much more of it is done.
     fn advance(&self, work: Work, amount: u64);
+
+    /// So much more of it need not be done, since it was there already: it counts as done, and not for how fast work is.
+    fn skip(&self, work: Work, amount: u64);
 }
 
 /// Tells nobody.
@@ -32,4 +35,6 @@ impl Progress for Silent {
     fn expect(&self, _work: Work, _amount: u64) {}
 
     fn advance(&self, _work: Work, _amount: u64) {}
+
+    fn skip(&self, _work: Work, _amount: u64) {}
 }

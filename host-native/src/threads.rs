@@ -8,6 +8,7 @@
 //! | the engine: scan, pack, unpack, hash, commit | [`engine`] and the threads that it [`start`]s | remotes, through its [`Bridge`]; its own threads |
 //! | computing | rayon's pool | other computing |
 //! | answering signals | a thread of the program's own, `cli/signals.rs` | signals; the work that it stops |
+//! | showing how work gets on | a thread of the program's own, `cli/progress.rs` | time, the terminal |
 //!
 //! So nobody waits for a thread of the pool that he runs on, one thread in each pool is enough to get on, and no pool
 //! is sized by the number of transfers. The engine keeps the thread of the future that entered it: another thread of the
@@ -30,8 +31,9 @@ const MAX_WORKERS: usize = 16;
 /// How many threads wait for disks at most. Slow disks that answer many requests at once are what more are good for.
 const DISK_THREADS: usize = 16;
 
-/// What has to be left for others: a thread that waits for disks, and those that an engine starts.
-const RESERVE: usize = 5;
+/// What has to be left for others: a thread that waits for disks, those that an engine starts, and the one that shows how
+/// work gets on.
+const RESERVE: usize = 6;
 
 /// How long a thread that has ended may still count for the system.
 const LINGERING: Duration = Duration::from_millis(5);

@@ -23,7 +23,7 @@ impl Sending {
     /// The rest of its `size` bytes need not be sent.
     pub(super) fn skip(&self, size: u64) {
         let done = self.sent.load(Ordering::Relaxed) + self.had.load(Ordering::Relaxed);
-        self.progress.advance(Work::Upload, size.saturating_sub(done));
+        self.progress.skip(Work::Upload, size.saturating_sub(done));
     }
 
     /// What a blob of `size` bytes came to, now that it is there.
@@ -54,7 +54,7 @@ impl Transferred for Sending {
     fn had(&self, count: u64) {
         let before = self.had.swap(count, Ordering::Relaxed);
         match count.checked_sub(before) {
-            Some(more) => self.progress.advance(Work::Upload, more),
+            Some(more) => self.progress.skip(Work::Upload, more),
             None => self.progress.expect(Work::Upload, before - count),
         }
     }

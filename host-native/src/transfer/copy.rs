@@ -178,7 +178,7 @@ pub async fn copy_to_archive(
     tag: &Tag,
     parts: &Parts,
     concurrency: usize,
-    progress: &dyn Progress,
+    progress: &Arc<dyn Progress>,
 ) -> Result<(), RemoteError> {
     progress.expect(Work::Download, parts.blobs.values().map(|blob| blob.size).sum());
     let Parts { manifest, content, blobs } = parts;
@@ -190,7 +190,11 @@ pub async fn copy_to_archive(
             let pieces = match blob.size {
                 _ if blob.digest == manifest.digest => Some(whole(content.clone())),
                 0 => None,
-                1..=READ_AHEAD_BYTES => Some(whole(read_small_blob(source, blob, READ_AHEAD_BYTES).await?)),
+                1..=READ_AHEAD_BYTES => {
+                    let content = read_small_blob(source, blob, READ_AHEAD_BYTES).await?;
+                    progress.advance(Work::Download, blob.size);
+                    Some(whole(content))
+                }
                 _ => None,
             };
             Ok::<_, RemoteError>((blob, pieces))
@@ -199,10 +203,9 @@ pub async fn copy_to_archive(
     while let Some((blob, pieces)) = ahead.try_next().await? {
         let pieces = match pieces {
             Some(pieces) => pieces,
-            None => read(source, blob).await?,
+            None => counted(read(source, blob).await?, progress),
         };
         archive.blob(blob, pieces).await?;
-        progress.advance(Work::Download, blob.size);
     }
     archive.finish().await
 }
@@ -213,6 +216,12 @@ pub(super) async fn read(source: &dyn Remote, blob: &Descriptor) -> Result<BlobS
         (0, Digest::EMPTY) => Ok(stream::empty().boxed()),
         _ => read_blob(source, blob).await,
     }
+}
+
+/// Tells how the stream gets on as it comes.
+fn counted(pieces: BlobStream, progress: &Arc<dyn Progress>) -> BlobStream {
+    let progress = Arc::clone(progress);
+    pieces.inspect_ok(move |piece| progress.advance(Work::Download, piece.len() as u64)).boxed()
 }
 
 fn whole(content: Bytes) -> BlobStream {

@@ -165,25 +165,30 @@ pub async fn verify(context: Context<'_>, version: &Version) -> Result<Option<Ve
     };
     let (digest, view) = (manifest.digest, manifest.view.clone());
     match open_index(context, manifest).await {
-        Ok(bundle) => verify_bundle(context, &bundle).await.map(Some),
+        Ok(bundle) => verify_bundle(context, Work::Download, &bundle).await.map(Some),
         Err(error) => {
             let fault = Fault::of_document(FaultKind::Index, format!("index {}", view.index.digest), error)?;
             let mut found = Verification { digest: Some(digest), ..Verification::default() };
             found.faults.push(fault);
             // Which files the others are of is not known.
-            let layers = view.layers.iter().map(|layer| (layer.digest, layer)).collect();
-            found.add(read_blobs(context, layers, None).await?);
+            let layers: BTreeMap<_, _> = view.layers.iter().map(|layer| (layer.digest, layer)).collect();
+            context.progress.expect(Work::Download, layers.values().map(|layer| layer.size).sum());
+            found.add(read_blobs(context, Work::Download, layers, None).await?);
             Ok(Some(found))
         }
     }
 }
 
-/// Reads everything of a bundle whose documents are here.
+/// Reads everything of a bundle whose documents are here, and counts that as `work`.
 ///
 /// # Errors
 ///
 /// As [`verify`].
-pub async fn verify_bundle(context: Context<'_>, bundle: &Bundle) -> Result<Verification, VerifyError> {
+pub async fn verify_bundle(
+    context: Context<'_>,
+    work: Work,
+    bundle: &Bundle,
+) -> Result<Verification, VerifyError> {
     bundle.check_claims(context.claims).map_err(VerifyError::Implausible)?;
     // What is remembered is not what lies there.
     let context = Context { cache: None, ..context };
@@ -193,8 +198,11 @@ pub async fn verify_bundle(context: Context<'_>, bundle: &Bundle) -> Result<Veri
     found.faults.extend(tree_fault(bundle));
     let blobs = manifest.layers.iter().chain([&manifest.index]);
     let mut blobs: BTreeMap<Digest, &Descriptor> = blobs.map(|blob| (blob.digest, blob)).collect();
-    index.placement.packs.iter().for_each(|pack| _ = blobs.remove(&pack.digest));
-    found.add(read_blobs(context, blobs, Some(bundle)).await?);
+    let packs = &index.placement.packs;
+    packs.iter().for_each(|pack| _ = blobs.remove(&pack.digest));
+    let sizes = blobs.values().map(|blob| blob.size).chain(packs.iter().map(|pack| pack.size));
+    context.progress.expect(work, sizes.sum());
+    found.add(read_blobs(context, work, blobs, Some(bundle)).await?);
     match index.layout {
         // A file is its blob.
         Layout::Files => {
@@ -202,7 +210,7 @@ pub async fn verify_bundle(context: Context<'_>, bundle: &Bundle) -> Result<Veri
             let missing: usize = missing.map(|fault| fault.paths.len()).sum();
             found.checked.files = index.files.len().saturating_sub(missing) as u64;
         }
-        Layout::Packed => found.add(packs::verify_packs(context, bundle).await?),
+        Layout::Packed => found.add(packs::verify_packs(context, work, bundle).await?),
     }
     Ok(found)
 }
@@ -218,12 +226,16 @@ fn tree_fault(bundle: &Bundle) -> Option<Fault> {
 /// Reads blobs to their end, several at a time; `bundle` says which files they are of.
 async fn read_blobs(
     context: Context<'_>,
+    work: Work,
     blobs: BTreeMap<Digest, &Descriptor>,
     bundle: Option<&Bundle>,
 ) -> Result<Findings, VerifyError> {
-    context.progress.expect(Work::Download, blobs.values().map(|blob| blob.size).sum());
     let read: Vec<(&Descriptor, BlobRead)> = stream::iter(blobs.into_values())
-        .map(async |blob| Ok::<_, VerifyError>((blob, read_to_end(context, blob).await?)))
+        .map(async |blob| {
+            let read = read_to_end(context, work, blob).await?;
+            context.progress.skip(work, blob.size.saturating_sub(read.bytes));
+            Ok::<_, VerifyError>((blob, read))
+        })
         .buffered(context.concurrency)
         .try_collect()
         .await?;
@@ -250,7 +262,7 @@ struct BlobRead {
     fault: Option<RemoteError>,
 }
 
-async fn read_to_end(context: Context<'_>, blob: &Descriptor) -> Result<BlobRead, VerifyError> {
+async fn read_to_end(context: Context<'_>, work: Work, blob: &Descriptor) -> Result<BlobRead, VerifyError> {
     let mut bytes = 0;
     let mut pieces = match read(context.remote, blob).await {
         Ok(pieces) => pieces,
@@ -260,7 +272,7 @@ async fn read_to_end(context: Context<'_>, blob: &Descriptor) -> Result<BlobRead
         match piece {
             Ok(piece) => {
                 bytes += piece.len() as u64;
-                context.progress.advance(Work::Download, piece.len() as u64);
+                context.progress.advance(work, piece.len() as u64);
             }
             Err(error) => return Ok(BlobRead { bytes, fault: Some(damage(error)?) }),
         }

@@ -145,15 +145,8 @@ pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliErr
                 foresee_export(context, &bundle, &target, existing)?;
             }
             (Execution::Apply, Format::OciArchive) => {
-                copy_to_archive(
-                    context.remote,
-                    &target,
-                    &tag,
-                    &parts,
-                    context.concurrency,
-                    context.progress.as_ref(),
-                )
-                .await?;
+                copy_to_archive(context.remote, &target, &tag, &parts, context.concurrency, context.progress)
+                    .await?;
             }
             (Execution::Apply, Format::Tar) => export_files(context, &bundle, &target, existing).await?,
         }

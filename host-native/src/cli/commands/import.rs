@@ -21,6 +21,7 @@ use crate::cli::subject::one_bundle;
 use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::{Report, shown};
 use crate::leftovers::{Among, NewFolder};
+use crate::progress::Work;
 use crate::project::Project;
 use crate::project::folder::is_project;
 use crate::project::new_project::NewProject;
@@ -118,7 +119,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
         Some(_) => None,
         None => Some(target(session, args.to.as_deref(), source.tag.as_ref())?),
     };
-    let found = runtime.block_on(verify_bundle(context, &bundle))?;
+    let found = runtime.block_on(verify_bundle(context, Work::Hash, &bundle))?;
     if !found.is_good() {
         return Err(CliError::damaged(&source.to_string(), &found.faults));
     }

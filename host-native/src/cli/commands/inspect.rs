@@ -17,6 +17,7 @@ use crate::cli::session::{Needs, Session, look, version_of};
 use crate::cli::subject::subject;
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::inspect::{Other, Sharing, UsedPack, sharing, used_packs};
+use crate::progress::Work;
 use crate::push::{Estimate, estimate, open_destination, prepare};
 use crate::scan::{Scan, Untracked};
 use crate::transfer::{Copied, Parts, Verification, verify, verify_bundle};
@@ -474,7 +475,7 @@ async fn gather(
     }
     let found = match (&bundle, args.verify) {
         (_, false) => None,
-        (Some(bundle), true) => Some(verify_bundle(context, bundle).await?),
+        (Some(bundle), true) => Some(verify_bundle(context, Work::Download, bundle).await?),
         (None, true) => {
             Some(verify(context, &version_of(reference)?).await?.ok_or_else(|| absent(reference))?)
         }

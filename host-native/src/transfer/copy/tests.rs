@@ -1,5 +1,7 @@
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
 
@@ -49,6 +51,45 @@ async fn verify(source: &dyn Remote, parts: &Parts) -> Result<(), RemoteError> {
     Ok(())
 }
 
+/// Keeps what it is told of downloads.
+#[derive(Default)]
+struct Recorder {
+    expected: AtomicU64,
+    pieces: Mutex<Vec<u64>>,
+}
+
+impl Progress for Recorder {
+    fn expect(&self, work: Work, amount: u64) {
+        assert_eq!(work, Work::Download);
+        self.expected.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    fn advance(&self, work: Work, amount: u64) {
+        assert_eq!(work, Work::Download);
+        self.pieces.lock().unwrap().push(amount);
+    }
+
+    fn skip(&self, _work: Work, _amount: u64) {
+        unreachable!("all of it has to come");
+    }
+}
+
+#[tokio::test]
+async fn an_archive_gets_on_with_every_piece_that_comes() {
+    let folder = TempDir::new().unwrap();
+    let contents = contents();
+    let parts = parts(&contents);
+    let source = layout_of(&folder.path().join("source"), &contents).await;
+    let recorder = Arc::new(Recorder::default());
+    let progress = Arc::clone(&recorder) as Arc<dyn Progress>;
+    let file = OutputFile::at(&folder.path().join("a.tar")).unwrap();
+    copy_to_archive(&source, &file, &"v1".parse().unwrap(), &parts, 8, &progress).await.unwrap();
+    let pieces = recorder.pieces.lock().unwrap();
+    assert_eq!(recorder.expected.load(Ordering::Relaxed), parts.sum().bytes);
+    assert_eq!(pieces.iter().sum::<u64>(), parts.sum().bytes);
+    assert!(pieces.iter().all(|piece| *piece <= READ_AHEAD_BYTES), "{pieces:?}");
+}
+
 #[tokio::test]
 async fn goes_into_an_archive_and_out_of_it() {
     let folder = TempDir::new().unwrap();
@@ -58,7 +99,7 @@ async fn goes_into_an_archive_and_out_of_it() {
     verify(&source, &parts).await.unwrap();
     let files = [1, 8].map(|concurrency| (concurrency, folder.path().join(format!("{concurrency}.tar"))));
     for (concurrency, file) in &files {
-        copy_to_archive(&source, &OutputFile::at(file).unwrap(), &tag, &parts, *concurrency, &Silent)
+        copy_to_archive(&source, &OutputFile::at(file).unwrap(), &tag, &parts, *concurrency, &silent())
             .await
             .unwrap();
     }
@@ -96,7 +137,7 @@ async fn wrong_bytes_do_not_arrive() {
         let tag = "v1".parse().unwrap();
         for fault in [
             verify(&*source, &parts).await.unwrap_err(),
-            copy_to_archive(&*source, &OutputFile::at(&file).unwrap(), &tag, &parts, 8, &Silent)
+            copy_to_archive(&*source, &OutputFile::at(&file).unwrap(), &tag, &parts, 8, &silent())
                 .await
                 .unwrap_err(),
             copy_to_remote(&source, &target, &parts, 8, &silent()).await.unwrap_err(),

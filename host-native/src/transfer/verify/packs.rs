@@ -38,12 +38,16 @@ struct Passage<'a> {
 }
 
 /// Reads every pack of a bundle in layout `packed`, and hashes its files.
-pub(super) async fn verify_packs(context: Context<'_>, bundle: &Bundle) -> Result<Findings, VerifyError> {
+pub(super) async fn verify_packs(
+    context: Context<'_>,
+    work: Work,
+    bundle: &Bundle,
+) -> Result<Findings, VerifyError> {
     let placement = &bundle.index_view.placement;
     let tables = read_tables(context, &placement.packs).await?;
     let readable: Vec<bool> = tables.iter().map(Result::is_ok).collect();
     let mut contents = Contents::of(bundle.files(), placement, &readable);
-    let reads = pass_by(&mut contents, |send| read_all(context, placement, &tables, send))?;
+    let reads = pass_by(&mut contents, |send| read_all(context, work, placement, &tables, send))?;
     let mut found = Findings::default();
     for (number, (pack, table)) in (0..).zip(placement.packs.iter().zip(&tables)) {
         if table.is_ok() {
@@ -109,6 +113,7 @@ fn pass_by<'a, T, F: Future<Output = Result<T, VerifyError>>>(
 /// Reads every pack as a whole; the results are in the order of the packs.
 async fn read_all<'a>(
     context: Context<'_>,
+    work: Work,
     placement: &Placement,
     tables: &'a [Result<Table, TablesError>],
     send: mpsc::Sender<Passage<'a>>,
@@ -119,10 +124,10 @@ async fn read_all<'a>(
             let mut reads = Vec::with_capacity(chain.len());
             for number in chain {
                 let (pack, table) = (&placement.packs[number as usize], &tables[number as usize]);
-                reads.push((
-                    number,
-                    read_whole(context, number, pack, table.as_ref().ok(), buffers, send).await?,
-                ));
+                let table = table.as_ref().ok();
+                let read = read_whole(context, work, (number, pack), table, buffers, send).await?;
+                context.progress.skip(work, pack.size.saturating_sub(read.bytes));
+                reads.push((number, read));
             }
             Ok::<_, VerifyError>(reads)
         })
@@ -161,14 +166,13 @@ fn chains(placement: &Placement) -> Vec<Vec<u32>> {
 /// Reads a pack to its end, whatever is wrong with it on the way.
 async fn read_whole<'a>(
     context: Context<'_>,
-    number: u32,
-    pack: &Pack,
+    work: Work,
+    (number, pack): (u32, &Pack),
     table: Option<&'a Table>,
     buffers: &Buffers,
     send: &mpsc::Sender<Passage<'a>>,
 ) -> Result<BlobRead, VerifyError> {
     let descriptor = Descriptor::new(media_type::PACK, pack.digest, pack.size);
-    context.progress.expect(Work::Download, pack.size);
     let mut read = BlobRead::default();
     let mut pieces = match read_blob(context.remote, &descriptor).await {
         Ok(pieces) => pieces,
@@ -190,7 +194,7 @@ async fn read_whole<'a>(
             gathering.add(piece.get(..room).unwrap_or(&piece));
         }
         read.bytes += piece.len() as u64;
-        context.progress.advance(Work::Download, piece.len() as u64);
+        context.progress.advance(work, piece.len() as u64);
         while let Some(batch) = gathering.batch(&mut frames) {
             pass(send, number, batch).await?;
         }

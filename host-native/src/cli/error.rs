@@ -216,6 +216,15 @@ impl CliError {
         self.paths(changes.iter().map(|each| each.path.to_string()))
     }
 
+    /// Content was on its way to a remote: where the network is at fault, the next push goes on from there.
+    fn after_sending(self) -> Self {
+        if self.exit != Exit::Network {
+            return self;
+        }
+        let hint = self.hint.as_deref().map(|hint| format!("{hint}; then "));
+        Self { hint: Some(format!("{}{PUSH_GOES_ON}", hint.unwrap_or_default())), ..self }
+    }
+
     fn refused(self, refused: &[Refused]) -> Self {
         self.because(refused.iter().map(|one| (one.path.as_str(), &one.reason)))
     }
@@ -341,7 +350,7 @@ impl Command {
     /// What to do where it was stopped before it was done.
     pub(crate) fn how_to_go_on(&self) -> &'static str {
         match self {
-            Self::Push(_) => "push again to go on: what the remote has by now is not sent again",
+            Self::Push(_) => PUSH_GOES_ON,
             Self::Pull(_) => "no file was changed; pull again",
             Self::Export(_) => "nothing half-written was left; export again, which begins anew",
             Self::Import(args) if args.dest.is_some() => "no file was changed; import again",
@@ -375,6 +384,8 @@ impl Command {
 }
 
 const NOTHING_HALF_DONE: &str = "run it again: nothing is left half done";
+
+const PUSH_GOES_ON: &str = "push again to go on: what the remote has by now is not sent again";
 
 const AFTER_INTERRUPTION: &str = "nothing is lost: run the command again once that is mended";
 
@@ -711,6 +722,11 @@ pub(crate) fn notice_words(notice: &Notice, is_named: impl Fn(&str) -> bool) -> 
              MODELOPS_BUNDLE_REGISTRY=HOST says which registry they are for",
             shown(host)
         )),
+        Notice::TryingAgain { why, wait } => {
+            let cause = CliError::of(Exit::Network, why.as_ref());
+            let seconds = wait.as_secs_f64();
+            Some(format!("{}; it is tried again in {seconds:.1} s", shown(&cause.message)))
+        }
     }
 }
 
@@ -1287,7 +1303,7 @@ impl From<PushError> for CliError {
                 );
                 Self { message, hint: Some(hint), ..cause }
             }
-            PushError::Packing(error) => error.into(),
+            PushError::Packing(error) => Self::from(error).after_sending(),
             PushError::Remote(error) => error.into(),
             PushError::Scan(error) => error.into(),
             PushError::Seal(error) => error.into(),
@@ -1303,7 +1319,7 @@ impl From<PushError> for CliError {
             PushError::Unseen { ref changes } => Self::of(Exit::Conflict, &error)
                 .changes(changes)
                 .hint("pull first, or undo them with --force; nothing was sent"),
-            PushError::Upload(error) => error.into(),
+            PushError::Upload(error) => Self::from(error).after_sending(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bundle_core::reference::{Place, Reference};
 
@@ -11,12 +12,17 @@ use super::ui::Ui;
 use crate::credentials::server::Server;
 use crate::remote::{Notice, Notices};
 
+/// How much time lies at least between two words of what is tried again: many transfers fail at once where a registry does.
+const BETWEEN_TRIES: Duration = Duration::from_secs(5);
+
 /// Whoever hears of notices on behalf of the user.
 pub(crate) struct ToldOnce {
     ui: Ui,
     /// The hosts that the user named on the command line.
     named: Vec<Server>,
     told: Mutex<BTreeSet<String>>,
+    /// When it was last said that something is tried again.
+    last_try: Mutex<Option<Instant>>,
 }
 
 impl ToldOnce {
@@ -26,6 +32,7 @@ impl ToldOnce {
             ui,
             named: arguments.filter_map(|argument| named_host(&argument)).collect(),
             told: Mutex::default(),
+            last_try: Mutex::default(),
         }
     }
 }
@@ -49,6 +56,15 @@ impl Notices for ToldOnce {
     fn note(&self, notice: &Notice) {
         let is_named = |host: &str| self.named.contains(&Server::new(host, ""));
         let Some(words) = notice_words(notice, is_named) else { return };
+        if let Notice::TryingAgain { .. } = notice {
+            let now = Instant::now();
+            let mut last = self.last_try.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_none_or(|last| now >= last + BETWEEN_TRIES) {
+                *last = Some(now);
+                self.ui.warning(words);
+            }
+            return;
+        }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.insert(words.clone()) {
             self.ui.warning(words);

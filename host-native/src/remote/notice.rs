@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::RemoteError;
 use crate::credentials::CredentialsError;
 
 /// Something to know about how a remote is reached.
@@ -22,6 +24,13 @@ pub enum Notice {
         host: String,
         /// The variable with the user's name.
         variable: &'static str,
+    },
+    /// A request failed and is made again.
+    TryingAgain {
+        /// Why it failed.
+        why: Arc<RemoteError>,
+        /// How long it waits before that.
+        wait: Duration,
     },
 }
 

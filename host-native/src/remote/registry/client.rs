@@ -26,7 +26,7 @@ use super::proxy::{Proxies, ProxyFault};
 use super::retry::{self, Budget, Failure};
 use super::token::Access;
 use crate::remote::error::is_passing;
-use crate::remote::{Intent, RemoteError, RemoteOptions, TlsFault, TlsOptions};
+use crate::remote::{Intent, Notices, RemoteError, RemoteOptions, TlsFault, TlsOptions};
 
 /// How many redirects a request follows.
 const MAX_REDIRECTS: u32 = 5;
@@ -56,6 +56,7 @@ pub(super) struct Client {
     /// What is known of a repository to be written to.
     pub(super) hidden: Hidden,
     retries: u32,
+    notices: Arc<dyn Notices>,
     pub(super) timeout: Duration,
     requests: AtomicU64,
     ignores_ranges: AtomicBool,
@@ -140,6 +141,7 @@ impl Client {
             intent: options.intent,
             hidden: Hidden::default(),
             retries,
+            notices: Arc::clone(&options.notices),
             timeout,
             requests: AtomicU64::new(0),
             ignores_ranges: AtomicBool::new(false),
@@ -257,7 +259,8 @@ impl Client {
     /// A fresh count of tries.
     pub(super) fn budget(&self) -> Budget {
         let is_known = self.has_answered.load(Ordering::Relaxed);
-        Budget::new(self.retries, if is_known { retry::Known::Answered } else { retry::Known::Silent })
+        let known = if is_known { retry::Known::Answered } else { retry::Known::Silent };
+        Budget::new(self.retries, known, Arc::clone(&self.notices))
     }
 
     /// Makes a request, again where it fails and may succeed later.

@@ -2,11 +2,12 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::proxy::ProxyFault;
-use crate::remote::RemoteError;
 use crate::remote::error::is_passing;
+use crate::remote::{Notice, Notices, RemoteError};
 
 /// The wait before the first repetition; each next one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -17,8 +18,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// The longest wait that a registry may ask for: what asks for more is not waited for at all.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(60);
 
-/// A wait that a registry asks for is told to the user from here on.
-const NOTICED_WAIT: Duration = Duration::from_secs(2);
+/// The user is told of the first wait, and of each one from this length on.
+const NOTICED_WAIT: Duration = Duration::from_secs(5);
 
 /// How often a connection is tried again where nobody listens: who mistyped a port is not kept waiting.
 const REFUSED_RETRIES: u32 = 1;
@@ -47,6 +48,9 @@ pub(super) struct Budget {
     /// The most of them where no connection is made.
     refused_retries: u32,
     used: u32,
+    /// Whether the user was told that something is tried again.
+    is_told: bool,
+    notices: Arc<dyn Notices>,
 }
 
 /// Whether a registry was there before.
@@ -59,9 +63,9 @@ pub(super) enum Known {
 }
 
 impl Budget {
-    pub(super) fn new(retries: u32, known: Known) -> Self {
+    pub(super) fn new(retries: u32, known: Known, notices: Arc<dyn Notices>) -> Self {
         let refused_retries = if known == Known::Answered { retries } else { REFUSED_RETRIES };
-        Self { retries, refused_retries, used: 0 }
+        Self { retries, refused_retries, used: 0, is_told: false, notices }
     }
 
     /// Waits before the next try.
@@ -88,12 +92,13 @@ impl Budget {
         if self.used >= retries || failure.asked_wait.is_some_and(|asked| asked > LONGEST_ASKED_WAIT) {
             return Err(failure.error);
         }
-        if failure.asked_wait.is_some_and(|asked| asked >= NOTICED_WAIT) {
-            tracing::warn!("{}; waiting", failure.error);
-        }
         let wait = wait(self.used, failure.asked_wait, random_share());
         self.used += 1;
         tracing::debug!(error = %failure.error, ?wait, "trying again");
+        if !self.is_told || wait >= NOTICED_WAIT {
+            self.is_told = true;
+            self.notices.note(&Notice::TryingAgain { why: Arc::new(failure.error), wait });
+        }
         tokio::time::sleep(wait).await;
         Ok(())
     }

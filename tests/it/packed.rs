@@ -25,7 +25,7 @@ pub(crate) fn packed() -> TestProject {
 }
 
 /// The same on a registry.
-fn packed_on(host: &str, repository: &str) -> TestProject {
+pub(crate) fn packed_on(host: &str, repository: &str) -> TestProject {
     packing(project_on(host, repository))
 }
 

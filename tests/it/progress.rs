@@ -11,16 +11,26 @@ use modelops_bundle_tests::{
 use serde_json::Value;
 
 use crate::cmd_project::project;
-use crate::packed::packed;
+use crate::packed::{packed, packed_on, push};
 use crate::registry::project_on;
 
 const MIB: usize = 1 << 20;
 
 /// Runs the program in a terminal that becomes narrower on the way.
 fn in_a_terminal(python: &Path, project: &TestProject, arguments: &[&str]) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("terminal/run.py");
+    typing(python, project, &["run.py"], arguments)
+}
+
+/// Runs the program in a terminal where Ctrl-C is pressed once it shows `text`.
+fn interrupted(python: &Path, project: &TestProject, text: &str, arguments: &[&str]) -> Value {
+    typing(python, project, &["interrupt.py", text], arguments)
+}
+
+fn typing(python: &Path, project: &TestProject, script: &[&str], arguments: &[&str]) -> Value {
+    let (name, options) = script.split_first().unwrap();
     BundleCommand::of_program(python, project.home())
-        .arg(script)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("terminal").join(name))
+        .args(options)
         .arg(bundle_binary())
         .args(arguments)
         .env("TERM", "xterm")
@@ -46,7 +56,7 @@ fn a_terminal_shows_bars_and_then_the_result() {
     assert_eq!(pushed["exit"], 0, "{shown}");
     assert!(shown.contains("reading") && shown.contains("of 512.0 MiB"), "{shown}");
     // The bars are gone when the result comes.
-    let result = shown.rsplit("\u{1b}[2K").next().unwrap();
+    let result = shown.rsplit("\u{1b}[J\r").next().unwrap();
     assert!(result.contains("Pushed to") && !result.contains("reading"), "{result:?}");
 
     for quiet in [&["--quiet"][..], &["--progress", "none"], &["--progress", "plain"]] {
@@ -72,11 +82,91 @@ fn elsewhere_a_line_comes_now_and_then() {
     let run = project.command(["push", "--concurrency", "1"]).env("MODELOPS_BUNDLE_PROGRESS", "auto").run();
     let run = run.success();
     let said = run.stderr();
-    assert!(
-        said.contains("sending: ") && said.contains(" of 2.0 MiB, ") && said.contains(" s left\n"),
-        "{said}"
-    );
+    assert!(said.contains("sending: ") && said.contains(" of 2.0 MiB"), "{said}");
     assert!(!said.contains('\u{1b}') && !said.contains('\r'), "{said:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn after_ctrl_c_the_error_begins_on_a_line_of_its_own() {
+    let Some(python) = tools::require(&tools::PYTHON) else { return };
+    let project = project();
+    let stopped = interrupted(&python, &project, "User for", &["login", "127.0.0.1:1"]);
+    let shown = stopped["shown"].as_str().unwrap();
+    assert_eq!(stopped["exit"], 130, "{shown}");
+    assert!(shown.contains("\nerror: login was stopped"), "{shown:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn after_ctrl_c_no_bar_is_left() {
+    let Some(python) = tools::require(&tools::PYTHON) else { return };
+    let project = packed();
+    project.write("large", noise(1, MIB));
+    let large = fs::File::options().write(true).open(project.path().join("large")).unwrap();
+    large.set_len(4096 << 20).unwrap();
+    let _ = project.run(&["add", "large"]).success();
+    let stopped = interrupted(&python, &project, "reading", &["push"]);
+    let shown = stopped["shown"].as_str().unwrap();
+    assert_eq!(stopped["exit"], 130, "{shown}");
+    let words = shown.rsplit("\u{1b}[J\r").next().unwrap();
+    assert!(words.starts_with("error: push was stopped"), "{words:?}");
+}
+
+#[test]
+fn a_verification_knows_its_total_from_the_start() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = packed_on(proxy.host(), "p");
+    for at in 1..4 {
+        project.write(&format!("f{at}"), noise(at, MIB));
+        let _ = push(&project);
+    }
+    // The tables come by ranges too; each pack then as a whole, one after the other.
+    let slow = Matching::new("GET", "/blobs/sha256").times(100);
+    proxy.inject(slow, Fault::Slow(1 << 20));
+    let run = project.run(&["verify", "--concurrency", "1", "--progress", "plain"]).success();
+    let said = run.stderr();
+    let line = said.lines().find(|line| line.starts_with("receiving: ")).unwrap();
+    assert!(line.contains(" of 3.0 MiB, ") && line.ends_with(" s left"), "{said}");
+}
+
+#[test]
+fn what_is_tried_again_is_told_once() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    let project = project_on(proxy.host(), "p");
+    project.write("a", noise(1, MIB)).write("b", noise(2, MIB));
+    let _ = push(&project);
+    let told = |options: &[&str]| {
+        proxy.inject(Matching::new("GET", "/blobs/sha256").times(4), Fault::CutResponse(100));
+        let run = project.run(&[&["verify"], options].concat()).success();
+        run.stderr().matches("; it is tried again in 0.").count()
+    };
+    assert_eq!(told(&["--progress", "plain"]), 1);
+    assert_eq!(told(&["--quiet"]), 0);
+}
+
+#[test]
+fn a_push_that_the_network_ends_says_how_to_go_on() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let proxy = Proxy::start(registry.host());
+    for project in [project_on(proxy.host(), "p"), packed_on(proxy.host(), "q")] {
+        project.write("a", noise(1, MIB));
+        let _ = project.run(&["add", "a"]).success();
+        proxy.inject(Matching::new("", "/blobs/uploads/").times(100), Fault::ResetRequest(0));
+        let run = project.run(&["push", "--retries", "0"]).code(7);
+        assert!(run.stderr().contains("then push again to go on: what the remote has by now"), "{run}");
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod signals;
 mod subject;
 mod traffic;
 mod ui;
+mod wrap;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ pub fn main() -> ExitCode {
     let run = Arc::new(Run::default());
     let board = Board::new(mode, cli.global.verbose > 0);
     let ui = Arc::new(Ui::new(format, talk, board, Arc::clone(&run)));
-    log_to_standard_error(cli.global.verbose);
+    log_to_standard_error(&ui, cli.global.verbose);
     let listener = signals.answer(Arc::clone(&ui), &cli.command, Arc::clone(&run));
     listener.end(carry_out(&ui, &cli, &run))
 }
@@ -124,7 +125,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if is_result { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage as u8) }
 }
 
-fn log_to_standard_error(verbosity: u8) {
+fn log_to_standard_error(ui: &Ui, verbosity: u8) {
     let level = match verbosity {
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,
@@ -133,7 +134,7 @@ fn log_to_standard_error(verbosity: u8) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(ui.log())
         .with_ansi(false)
         .without_time()
         .init();

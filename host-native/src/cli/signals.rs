@@ -218,7 +218,11 @@ impl Shared {
             true => "its files were being put in place: the next command in the project finishes that",
             false => self.go_on,
         };
-        self.ui.error(&CliError::stopped(signal.exit(), self.command, go_on));
+        let stopped = CliError::stopped(signal.exit(), self.command, go_on);
+        match signal {
+            Signal::Interrupt => self.ui.interrupted(&stopped),
+            Signal::HangUp | Signal::Terminate => self.ui.error(&stopped),
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use super::echo::shown_again_after_a_signal;
 use super::error::{CliError, Exit};
 use super::lookalikes::is_to_be_numbered;
 use super::program::as_typed;
-use super::progress::{Board, Watched};
+use super::progress::{Board, Cleared, Watched, columns};
 use super::signals::Run;
+use super::wrap::wrap;
 use crate::progress::Progress;
 
 /// How results are printed.
@@ -106,8 +107,7 @@ impl Ui {
     /// Says what goes on.
     pub(crate) fn note(&self, text: impl Display) {
         if self.talk == Talk::Normal {
-            // Nobody is there to be told that standard error is closed.
-            self.board.aside(|| _ = writeln!(io::stderr(), "{}", shown(&as_typed(&text.to_string()))));
+            self.board.aside(|| say(&format!("{}\n", shown(&as_typed(&text.to_string())))));
         }
     }
 
@@ -118,7 +118,7 @@ impl Ui {
 
     /// Says what the user must know, also one who wants to hear nothing.
     pub(crate) fn alarm(&self, text: impl Display) {
-        self.board.aside(|| _ = writeln!(io::stderr(), "WARNING: {}", shown(&text.to_string())));
+        self.board.aside(|| say(&format!("WARNING: {}\n", shown(&text.to_string()))));
     }
 
     /// Asks for the user's name at the terminal; `None` where there is none, or no answer.
@@ -151,13 +151,25 @@ impl Ui {
         })
     }
 
+    /// Says that a key ended the command. Where no bar was in the way, the terminal shows the key behind what it showed last.
+    pub(crate) fn interrupted(&self, error: &CliError) {
+        if self.board.end() == Cleared::Nothing && io::stderr().is_terminal() {
+            let _ = writeln!(io::stderr());
+        }
+        self.error(error);
+    }
+
+    /// Where the log goes: line by line, without a bar in its way.
+    pub(crate) fn log(&self) -> impl Fn() -> LogLine + use<> {
+        let board = Arc::clone(&self.board);
+        move || LogLine(Arc::clone(&board))
+    }
+
     /// Says why a command failed.
     pub(crate) fn error(&self, error: &CliError) {
         self.board.end();
         match self.format {
-            Format::Text => {
-                let _ = write!(io::stderr(), "{error}");
-            }
+            Format::Text => say(&error.to_string()),
             // There is one document, and it has been printed.
             Format::Json if error.is_reported => {}
             Format::Json => {
@@ -167,10 +179,33 @@ impl Ui {
                     .and_then(|()| writeln!(out));
                 // Whoever reads documents does not get this one, as on a full disk: then a person is told.
                 if printed.is_err() {
-                    let _ = write!(io::stderr(), "{error}");
+                    say(&error.to_string());
                 }
             }
         }
+    }
+}
+
+/// Writes sentences to standard error, on a terminal in lines that fit.
+fn say(text: &str) {
+    let stderr = io::stderr();
+    let text = if stderr.is_terminal() { wrap(text, columns()) } else { text.to_owned() };
+    // Nobody is there to be told that standard error is closed.
+    let _ = stderr.lock().write_all(text.as_bytes());
+}
+
+/// A line of the log.
+pub(crate) struct LogLine(Arc<Board>);
+
+impl Write for LogLine {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let mut written = Ok(0);
+        self.0.aside(|| written = io::stderr().write(text));
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

@@ -127,7 +127,7 @@ fn a_verification_knows_its_total_from_the_start() {
     }
     // The tables come by ranges too; each pack then as a whole, one after the other.
     let slow = Matching::new("GET", "/blobs/sha256").times(100);
-    proxy.inject(slow, Fault::Slow(1 << 20));
+    proxy.inject(slow, Fault::Slow(400 << 10));
     let run = project.run(&["verify", "--concurrency", "1", "--progress", "plain"]).success();
     let said = run.stderr();
     let line = said.lines().find(|line| line.starts_with("receiving: ")).unwrap();

@@ -91,6 +91,19 @@ impl Foreign {
         Self { kind, says: says.map(|says| says.chars().take(LONGEST_TYPE).collect()), subject }
     }
 
+    /// The same, judged by the tag that names it as well: signatures of cosign say that they are images, and lists of what
+    /// refers to a manifest say that they are image indexes.
+    #[must_use]
+    pub fn under(self, tag: &Tag) -> Self {
+        let Some(subject) = attachments_of(tag) else { return self };
+        let is_image = matches!(self.kind, ForeignKind::Image | ForeignKind::ImageIndex);
+        Self {
+            kind: ForeignKind::Attachment,
+            says: self.says.filter(|_| !is_image),
+            subject: self.subject.or(Some(subject)),
+        }
+    }
+
     /// What cannot be read as JSON.
     pub(crate) fn not_json() -> Self {
         Self { kind: ForeignKind::NotJson, says: None, subject: None }
@@ -144,7 +157,7 @@ impl fmt::Display for Foreign {
             ForeignKind::ImageSchema1 => {
                 return f.write_str("a container image in Docker's old manifest of version 1");
             }
-            ForeignKind::NotJson => return f.write_str("no JSON that can be read, so no manifest"),
+            ForeignKind::NotJson => return f.write_str("a document that is not JSON"),
         }
         if let Some(subject) = &self.subject {
             write!(f, " of {}", subject.short())?;
@@ -214,7 +227,11 @@ mod tests {
         let digest = Digest::of(b"x");
         let name = digest.to_string().replace(':', "-");
         for suffix in ["", ".sig", ".att"] {
-            assert_eq!(attachments_of(&format!("{name}{suffix}").parse().unwrap()), Some(digest));
+            let tag = format!("{name}{suffix}").parse().unwrap();
+            assert_eq!(attachments_of(&tag), Some(digest));
+            let image = Foreign::of(&json!({"config": {"mediaType": IMAGE_CONFIGS[0]}}));
+            let words = format!("a signature or another attachment of {}", digest.short());
+            assert_eq!(image.under(&tag).to_string(), words);
         }
         for other in ["latest", "sha256-abc", &format!("{name}0"), &name.to_uppercase()] {
             assert_eq!(attachments_of(&other.parse().unwrap()), None, "{other}");

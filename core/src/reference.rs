@@ -166,6 +166,9 @@ impl FromStr for Reference {
         let Some((host, rest)) = text.split_once('/') else {
             return Err(ReferenceError::NoHost { text: text.to_owned() });
         };
+        if matches!(host, "" | "." | ".." | "~") {
+            return Err(ReferenceError::Path { path: text.to_owned() });
+        }
         check_host(host)?;
         let (name, tag) = match rest.rsplit_once(':') {
             Some((name, tag)) => (name, Some(tag.parse()?)),
@@ -270,6 +273,12 @@ pub enum ReferenceError {
         /// The whole text.
         text: String,
     },
+    /// It is a path, which names no registry.
+    #[error("`{path}` is a path, and names no repository on a registry")]
+    Path {
+        /// The path.
+        path: String,
+    },
     /// The repository's name breaks the distribution-spec's grammar.
     #[error(
         "`{name}` is not a repository name: parts of a-z, 0-9 and single separators `.`, `_`, `-`, joined by `/`"
@@ -355,6 +364,13 @@ mod tests {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
         assert_eq!("oci://me:secret@host/x".parse::<Reference>(), Err(ReferenceError::Credentials));
+    }
+
+    #[test]
+    fn a_path_is_told_from_a_host() {
+        for path in ["/tmp/x/lay", "../lay.tar", "./lay", "~/lay"] {
+            assert_eq!(path.parse::<Reference>(), Err(ReferenceError::Path { path: path.to_owned() }));
+        }
     }
 
     #[test]

@@ -124,6 +124,7 @@ pub async fn open_manifest(
     match read_view(context.core, &fetched.bytes) {
         Ok(view) => Ok(Some(OpenedManifest { digest, bytes: fetched.bytes, view })),
         Err(ManifestError::NotABundle(foreign)) => {
+            let foreign = under(version, foreign);
             Err(OpenError::NotABundle { reference: version.at(context.remote.place()), foreign })
         }
         Err(error) => Err(error.into()),
@@ -188,6 +189,22 @@ pub(crate) fn read_view(core: &Core, manifest: &[u8]) -> Result<ManifestView, Ma
     match std::str::from_utf8(manifest) {
         Ok(text) => core.read_manifest(text),
         Err(_) => Err(ManifestError::NotABundle(foreign::describe(manifest))),
+    }
+}
+
+/// What something is that is no bundle, by what it says itself and by the tag that it was found under.
+pub(crate) fn under(version: &Version, foreign: Foreign) -> Foreign {
+    match version {
+        Version::Tag(tag) => foreign.under(tag),
+        Version::Digest(_) => foreign,
+    }
+}
+
+/// Whether the place lists what `version` names, whatever became of its manifest.
+pub(crate) async fn is_listed(remote: &dyn Remote, version: &Version) -> Result<bool, RemoteError> {
+    match version {
+        Version::Tag(tag) => Ok(remote.tags().await?.contains(tag)),
+        Version::Digest(digest) => Ok(remote.listed().await?.iter().any(|(listed, _)| listed == digest)),
     }
 }
 

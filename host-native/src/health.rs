@@ -76,6 +76,8 @@ pub enum Finding {
     UploadLeftOpen,
     /// An upload was opened and cancelled.
     UploadTaken,
+    /// There is no bundle of the name that was asked about.
+    NoBundle(Version),
     /// A bundle of the place was read.
     Read,
     /// A tag that was written was deleted again.
@@ -147,6 +149,7 @@ impl Check {
                     Verdict::Warn
                 }
             },
+            Finding::NoBundle(_) => Verdict::Fail,
             Finding::Latency(took) if *took > SLOW => Verdict::Warn,
             Finding::Skew(seconds) if *seconds > SKEWED_SECONDS => Verdict::Warn,
             Finding::DeletesOff
@@ -190,8 +193,30 @@ pub enum Depth {
     Write,
 }
 
-/// Asks a registry about itself and one of its repositories; `tag` names the bundle to try on.
-pub async fn check_registry(registry: &Registry, tag: Option<&Tag>, depth: Depth) -> Vec<Check> {
+/// The bundle that is read to see whether bundles can be.
+#[derive(Clone, Copy, Debug)]
+pub enum Trial<'a> {
+    /// Any, that of this tag where it is there.
+    Any(Option<&'a Tag>),
+    /// This one: it has to be there.
+    Named(&'a Version),
+}
+
+impl Trial<'_> {
+    /// Reads it in a place on disk, of which `otherwise` is to be said where any will do.
+    async fn read(self, place: &dyn Remote, otherwise: Finding) -> Result<Finding, RemoteError> {
+        match self {
+            Self::Any(_) => place.tags().await.map(|_| otherwise),
+            Self::Named(version) => Ok(match place.manifest(version).await? {
+                Some(_) => Finding::Read,
+                None => Finding::NoBundle(version.clone()),
+            }),
+        }
+    }
+}
+
+/// Asks a registry about itself and one of its repositories, by the bundle `trial`.
+pub async fn check_registry(registry: &Registry, trial: Trial<'_>, depth: Depth) -> Vec<Check> {
     let ping = match registry.ping().await {
         Ok(ping) => ping,
         Err(error) => {
@@ -224,10 +249,8 @@ pub async fn check_registry(registry: &Registry, tag: Option<&Tag>, depth: Depth
         Check { aspect: Aspect::Tls, finding: tls },
         Check::new(Aspect::Auth, admitted(registry, &ping)),
     ];
-    let found = find_blob(registry, tag).await;
-    let (pull, mut blob) = match found {
-        Ok(None) => (Ok(Finding::NothingYet), None),
-        Ok(Some(blob)) => (Ok(Finding::Read), blob),
+    let (pull, mut blob) = match find_blob(registry, trial).await {
+        Ok((finding, blob)) => (Ok(finding), blob),
         Err(error) => (Err(error), None),
     };
     checks.push(Check::new(Aspect::Pull, pull));
@@ -269,17 +292,25 @@ fn admitted(registry: &Registry, ping: &Ping) -> Result<Finding, RemoteError> {
     Err(RemoteError::Unauthorized { host: registry.host().to_owned(), message: String::new() })
 }
 
-/// A small blob of a bundle; nothing where the repository is empty, and no blob where no bundle has one.
+/// What comes of reading the bundle `trial`, and a small blob of it, where it has one.
 async fn find_blob(
     registry: &Registry,
-    tag: Option<&Tag>,
-) -> Result<Option<Option<Descriptor>>, RemoteError> {
-    let tags = registry.tags().await?;
-    let Some(tag) = tag.filter(|tag| tags.contains(tag)).or(tags.first()) else { return Ok(None) };
-    let Some(fetched) = registry.manifest(&Version::Tag(tag.clone())).await? else { return Ok(None) };
+    trial: Trial<'_>,
+) -> Result<(Finding, Option<Descriptor>), RemoteError> {
+    let (version, otherwise) = match trial {
+        Trial::Named(version) => (version.clone(), Finding::NoBundle(version.clone())),
+        Trial::Any(tag) => {
+            let tags = registry.tags().await?;
+            match tag.filter(|tag| tags.contains(tag)).or(tags.first()) {
+                Some(tag) => (Version::Tag(tag.clone()), Finding::NothingYet),
+                None => return Ok((Finding::NothingYet, None)),
+            }
+        }
+    };
+    let Some(fetched) = registry.manifest(&version).await? else { return Ok((otherwise, None)) };
     // What is no bundle can be read all the same.
     let blobs = Manifest::parse(&fetched.bytes).map(|manifest| manifest.layers).unwrap_or_default();
-    Ok(Some(blobs.into_iter().filter(|blob| blob.size > 1).min_by_key(|blob| blob.size)))
+    Ok((Finding::Read, blobs.into_iter().filter(|blob| blob.size > 1).min_by_key(|blob| blob.size)))
 }
 
 /// Asks for the first byte of a blob: where the whole of it comes, the rest is not waited for.
@@ -334,9 +365,9 @@ async fn write_and_delete(registry: &Registry, unique: &str) -> Result<Finding, 
     };
     let tag = Version::Tag(format!("health-check-{unique}").parse().map_err(fault)?);
     registry.push_manifest(&tag, media_type::MANIFEST, manifest, Condition::Absent).await?;
-    let alone = registry.delete(&tag, digest).await?;
+    let alone = registry.delete(&tag, Some(digest)).await?;
     // The manifest goes as well, whether or not the tag could go without it.
-    let whole = registry.delete(&Version::Digest(digest), digest).await;
+    let whole = registry.delete(&Version::Digest(digest), Some(digest)).await;
     match (alone, whole) {
         (Deletion::Done, Ok(_) | Err(RemoteError::Missing { .. })) => Ok(Finding::DeletedTag),
         (Deletion::OnlyManifests, Ok(_)) => Ok(Finding::DeletedManifest),
@@ -361,8 +392,8 @@ fn apart(one: SystemTime, other: SystemTime) -> u64 {
 }
 
 /// Asks about a layout in a folder.
-pub async fn check_layout(layout: &Layout, depth: Depth) -> Vec<Check> {
-    let read = layout.tags().await.map(|_| if layout.exists() { Finding::Read } else { Finding::NothingYet });
+pub async fn check_layout(layout: &Layout, trial: Trial<'_>, depth: Depth) -> Vec<Check> {
+    let read = trial.read(layout, if layout.exists() { Finding::Read } else { Finding::NothingYet }).await;
     let push = match depth {
         Depth::ReadOnly => Ok(Finding::Unwanted),
         Depth::Rights | Depth::Write => layout.try_to_write().await.map(|()| Finding::Writable),
@@ -378,9 +409,9 @@ pub async fn check_layout(layout: &Layout, depth: Depth) -> Vec<Check> {
 }
 
 /// Asks about an archive.
-pub async fn check_archive(archive: &Archive) -> Vec<Check> {
-    match archive.tags().await {
-        Ok(_) => with_the_rest(Finding::Reached, Ok(Finding::Read), Ok(Finding::WrittenAsWhole)),
+pub async fn check_archive(archive: &Archive, trial: Trial<'_>) -> Vec<Check> {
+    match trial.read(archive, Finding::Read).await {
+        Ok(read) => with_the_rest(Finding::Reached, Ok(read), Ok(Finding::WrittenAsWhole)),
         Err(error @ RemoteError::NoArchive { .. }) => {
             with_the_rest(Finding::Failed(error), Ok(Finding::Unasked), Ok(Finding::Unasked))
         }

@@ -38,9 +38,9 @@ pub use self::estimate::{Estimate, estimate};
 use self::packed::Packs;
 pub use self::record::UploadRecord;
 pub use self::version::{Highest, PlanVersionError, PlannedVersion, find_highest, plan_version};
-use crate::bundle::{Bundle, Context, OpenError, open};
+use crate::bundle::{Bundle, Context, OpenError, open, open_manifest};
 use crate::component::CoreError;
-use crate::component::answers::{FactsError, SealError};
+use crate::component::answers::{FactsError, ManifestView, SealError};
 use crate::project::index_cache::{self, PlainIndex};
 use crate::project::state::StateError;
 use crate::project::{ProjectLock, State};
@@ -49,7 +49,7 @@ use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
 use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
     Carried, Copied, PackingError, Shown, TablesError, TagError, UploadError, Written, check_tag, look_again,
-    move_tag, publish, tag_digest, upload,
+    lost_of, move_tag, publish, tag_digest, tells_damage, upload,
 };
 use crate::workspace::Workspace;
 
@@ -115,39 +115,15 @@ pub struct Destination {
     pub tags: Vec<(Tag, Option<Digest>)>,
     /// The version to publish, if it is to be one: a tag that is not there yet, and is written before the others.
     pub version: Option<Tag>,
-    /// The blobs of `replaces` that the place has lost, as far as [`Destination::find_lost`] has asked: then nothing of
-    /// that bundle serves again.
-    pub lost: Vec<Digest>,
+    /// What the place has lost or damaged of the bundle that the first tag names, its manifest among it, as far as that was
+    /// looked at: then nothing of that bundle serves again.
+    pub lost: BTreeSet<Digest>,
 }
 
 impl Destination {
     /// The bundle whose packs the new one builds on.
     fn with_packs(&self) -> Option<&Bundle> {
         if self.lost.is_empty() { self.replaces.as_ref().or(self.stock.as_ref()) } else { None }
-    }
-
-    /// Asks for each blob of the bundle that is replaced whether the place has it still: one request a blob.
-    pub async fn find_lost(&mut self, context: Context<'_>) -> Result<(), PushError> {
-        let Some(bundle) = &self.replaces else { return Ok(()) };
-        let view = &bundle.manifest_view;
-        let blobs: BTreeMap<Digest, &Descriptor> = view
-            .layers
-            .iter()
-            .chain([&view.index])
-            // Some registries take no empty blob, and no reader asks for one.
-            .filter(|blob| blob.size > 0)
-            .map(|blob| (blob.digest, blob))
-            .collect();
-        self.lost = stream::iter(blobs)
-            .map(async |(digest, blob)| {
-                let is_there = context.remote.has_blob(blob).await.map_err(OpenError::from)?;
-                Ok::<_, OpenError>((!is_there).then_some(digest))
-            })
-            .buffered(context.concurrency)
-            .try_filter_map(async |lost| Ok(lost))
-            .try_collect()
-            .await?;
-        Ok(())
     }
 
     /// The layout of the new bundle, of `files` files with `bytes` bytes, and whether all content is written anew.
@@ -167,15 +143,18 @@ impl Destination {
 }
 
 /// Looks at what `tags` name at the place of `reference`. The first one names the bundle that is compared with.
+///
+/// Where the push is forced, that bundle is looked at for what the place has lost or damaged of it, and need not be readable.
 pub async fn open_destination(
     context: Context<'_>,
     workspace: &Workspace,
     reference: &Reference,
     tags: &[Tag],
+    force: Force,
 ) -> Result<Destination, PushError> {
     let Some((first, others)) = tags.split_first() else { return Err(PushError::NoTag) };
-    let replaces = open(context, &Version::Tag(first.clone())).await?;
-    let stock = match replaces {
+    let Opened { bundle: replaces, digest, lost } = open_replaced(context, first, force).await?;
+    let stock = match digest {
         None => find_stock(context, workspace, reference).await,
         Some(_) => None,
     };
@@ -184,9 +163,55 @@ pub async fn open_destination(
         .buffered(context.concurrency)
         .try_collect()
         .await?;
-    let mut tags = vec![(first.clone(), replaces.as_ref().map(|bundle| bundle.digest))];
+    let mut tags = vec![(first.clone(), digest)];
     tags.extend(others);
-    Ok(Destination { replaces, stock, tags, version: None, lost: Vec::new() })
+    Ok(Destination { replaces, stock, tags, version: None, lost })
+}
+
+/// The bundle that a tag names, as far as it can be read.
+struct Opened {
+    bundle: Option<Bundle>,
+    /// Its digest; none where the tag names nothing.
+    digest: Option<Digest>,
+    /// What is lost or damaged of it.
+    lost: BTreeSet<Digest>,
+}
+
+/// Opens the bundle that `tag` names, which a push is to replace.
+async fn open_replaced(context: Context<'_>, tag: &Tag, force: Force) -> Result<Opened, PushError> {
+    let version = Version::Tag(tag.clone());
+    let bundle = match open(context, &version).await {
+        Err(error) if force == Force::Yes && tells_damage(&error) => {
+            tracing::debug!(%error, %tag, "what the push replaces cannot be read");
+            let digest = tag_digest(context, tag).await?;
+            let mut lost: BTreeSet<Digest> = digest.into_iter().collect();
+            if let Ok(Some(manifest)) = open_manifest(context, &version).await {
+                lost = find_lost(context, &manifest.view).await?;
+            }
+            return Ok(Opened { bundle: None, digest, lost });
+        }
+        bundle => bundle?,
+    };
+    let lost = match &bundle {
+        Some(bundle) if force == Force::Yes => find_lost(context, &bundle.manifest_view).await?,
+        _ => BTreeSet::new(),
+    };
+    let digest = bundle.as_ref().map(|bundle| bundle.digest);
+    Ok(Opened { bundle, digest, lost })
+}
+
+/// Which blobs of a bundle the place has lost or damaged, as far as it can tell: one request a blob at a registry, while a
+/// folder is read.
+async fn find_lost(context: Context<'_>, manifest: &ManifestView) -> Result<BTreeSet<Digest>, PushError> {
+    let blobs: BTreeMap<Digest, &Descriptor> = manifest
+        .layers
+        .iter()
+        .chain([&manifest.index])
+        // Some registries take no empty blob, and no reader asks for one.
+        .filter(|blob| blob.size > 0)
+        .map(|blob| (blob.digest, blob))
+        .collect();
+    Ok(lost_of(context, blobs.into_values(), Force::Yes).await?)
 }
 
 /// A bundle at the place of `reference` that the project has pushed or pulled.
@@ -226,15 +251,7 @@ pub async fn look_and_pack<'a>(
     let (mut opened, mut packs, mut choice) = (None, None, None);
     let scan = engine(|bridge| {
         std::thread::scope(|scope| {
-            let open = move || {
-                bridge.wait(async {
-                    let mut destination = open_destination(context, workspace, reference, tags).await?;
-                    if force == Force::Yes {
-                        destination.find_lost(context).await?;
-                    }
-                    Ok::<_, PushError>(destination)
-                })
-            };
+            let open = move || bridge.wait(open_destination(context, workspace, reference, tags, force));
             let opening = start(scope, "open", open)?;
             let read = |found: &Found<'_>| {
                 let destination = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

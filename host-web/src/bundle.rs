@@ -438,7 +438,12 @@ pub(crate) mod tests {
         let without_data = without_data.to_json();
         let evil = sealed.index.replace("\"a\"", "\"../a\"");
         for (manifest, index, pinned, message) in [
-            (b"<html>".as_slice(), None, None, "the manifest cannot be read: it is not a bundle but no JSON"),
+            (
+                b"<html>".as_slice(),
+                None,
+                None,
+                "the manifest cannot be read: it is not a bundle but a document",
+            ),
             (without_data.as_bytes(), None, None, "the manifest does not carry its index, sha256:"),
             (
                 manifest,

@@ -300,3 +300,69 @@ fn an_archive_that_was_compressed_is_called_that() {
         assert!(output.stderr().contains("hint: undo that first"), "{output}");
     }
 }
+
+#[test]
+fn a_hint_for_what_lies_on_disk_can_be_typed() {
+    let (project, layout) = layout_with(&[(Some("bundle"), REF_NAME)]);
+    let index = layout.join("index.json");
+    let mut list: Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    for (tag, _, manifest, _) in foreign_manifests() {
+        let content = manifest.to_string();
+        fs::write(layout.join("blobs/sha256").join(&digest(content.as_bytes())[7..]), &content).unwrap();
+        let mut entry = descriptor(MANIFEST, content.as_bytes());
+        entry["annotations"] = json!({REF_NAME: tag});
+        list["manifests"].as_array_mut().unwrap().push(entry);
+    }
+    fs::write(&index, list.to_string()).unwrap();
+    let (folder, archive) = (layout.display().to_string(), archive_of(&layout).display().to_string());
+    for (place, path) in [(format!("oci:{folder}"), folder), (format!("oci-archive:{archive}"), archive)] {
+        for (tag, expected) in [
+            ("image", format!("skopeo copy {place}:image docker://")),
+            ("chart", format!("oras cp --from-oci-layout {path}:chart ")),
+            ("sbom", format!("oras pull --oci-layout {path}:sbom`")),
+        ] {
+            let output = project.run(&["inspect", &format!("{place}:{tag}")]).code(1);
+            assert!(output.stderr().contains(&expected), "{output}");
+        }
+    }
+}
+
+#[test]
+fn a_push_onto_what_is_no_bundle_is_told_what_to_do() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let project = among_others(&registry);
+    let (host, client) = (registry.host(), registry.client());
+    for arguments in [&["push", "--tag", "image"][..], &["push", "--tag", "image", "--force"]] {
+        let output = project.run(arguments).code(1);
+        for part in ["--tag TAG", &format!("delete {host}/shared:image --force")] {
+            assert!(output.stderr().contains(part), "{output}");
+        }
+    }
+    let (_, media_type, image, _) = foreign_manifests().swap_remove(1);
+    client.put_manifest("shared", "9.9.9", media_type, image.to_string().as_bytes());
+    project.write("a", "2");
+    let output = project.run(&["push", "--bump", "auto"]).code(1);
+    for part in ["`9.9.9`", "--tag VERSION", &format!("delete {host}/shared:9.9.9 --force")] {
+        assert!(output.stderr().contains(part), "{output}");
+    }
+    // Signatures of cosign say that they are images; their tag says more.
+    let signature = format!("sha256-{}.sig", "0".repeat(64));
+    client.put_manifest("shared", &signature, media_type, image.to_string().as_bytes());
+    let output = project.run(&["inspect", &signature]).code(1);
+    assert!(output.stderr().contains("signature") && !output.stderr().contains("image"), "{output}");
+    let output = project.run(&["delete", "image", "--force"]).success();
+    assert!(!output.stdout().contains("bundle sha256:"), "{output}");
+    let chart = project.run(&["inspect", "chart"]).code(1);
+    assert!(chart.stderr().contains(&format!("helm pull oci://{host}/shared --version chart")), "{chart}");
+}
+
+#[test]
+fn a_text_is_no_archive() {
+    let project = project();
+    project.write("plain.txt", "just a line\n");
+    let output = project.run(&["import", "plain.txt", "--dest", "q"]).code(1);
+    assert!(output.stderr().contains("it is not a tar"), "{output}");
+}

@@ -55,6 +55,8 @@ fn a_registry_is_well() {
     assert!(proxy.take_seen().iter().all(|seen| ["GET", "HEAD"].contains(&seen.method.as_str())));
     let text = project.run(&["health"]).success();
     assert!(text.stdout().contains("ok       push"), "{text}");
+    let report = project.run(&["health", "bogus", "--json"]).code(6).json();
+    assert_eq!(verdict(&report, "pull"), "fail", "{report}");
 }
 
 #[test]
@@ -137,6 +139,14 @@ fn places_on_disk_are_checked_too() {
     let report = project.run(&["health", "oci-archive:a.tar", "--json"]).success().json();
     assert_eq!((verdict(&report, "pull"), verdict(&report, "push")), ("ok".into(), "skipped".into()));
     let _ = project.run(&["health", "oci-archive:none.tar"]).code(6);
+    for place in [&*layout, "oci-archive:a.tar"] {
+        let output = project.run(&["health", &format!("{place}:bogus")]).code(6);
+        assert!(output.stdout().contains("it has no bundle bogus"), "{output}");
+        assert_eq!(format!("{}{}", output.stdout(), output.stderr()).matches("cannot be used").count(), 1);
+        let report = project.run(&["health", &format!("{place}:bogus"), "--json"]).code(6).json();
+        assert_eq!((&report["ok"], &report["error"]["code"]), (&json!(false), &json!(6)), "{report}");
+        let _ = project.run(&["health", &format!("{place}:latest")]).success();
+    }
     project.write("folder/file", "x");
     let report = project.run(&["health", "oci:folder", "--json"]).code(1).json();
     assert_eq!(verdict(&report, "push"), "fail");

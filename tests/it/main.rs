@@ -32,6 +32,7 @@ mod ignore;
 mod interop;
 mod json_documents;
 mod limits;
+mod lost_manifests;
 mod odd_file_systems;
 #[cfg(target_os = "linux")]
 mod own_files;

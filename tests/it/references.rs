@@ -134,3 +134,50 @@ fn a_variable_that_is_no_text_does_not_count_as_not_set() {
     let output = project.command(["push"]).env("SOURCE_DATE_EPOCH", no_text).run().code(2);
     assert!(output.stderr().contains("SOURCE_DATE_EPOCH"), "{output}");
 }
+
+#[test]
+fn a_path_where_a_reference_is_wanted_is_told_how_to_write_it() {
+    let project = project();
+    project.write("a", "1");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let _ = project.run(&["export", "latest", "../x.tar"]).success();
+    let layout = project.home().join("layout").display().to_string();
+    for (path, spelling) in
+        [(layout.as_str(), format!("oci:{layout}")), ("../x.tar", "oci-archive:../x.tar".to_owned())]
+    {
+        for arguments in [&["pull", path][..], &["health", path], &["manifest", path]] {
+            let output = project.run(arguments).code(2);
+            assert!(output.stderr().contains(&format!("hint: write it as {spelling}")), "{output}");
+        }
+    }
+    let output = project.run(&["inspect", "none.tar"]).code(6);
+    assert!(output.stderr().contains("`none.tar` was taken for a tag"), "{output}");
+}
+
+#[test]
+fn a_place_is_called_by_its_plain_path() {
+    let project = project();
+    project.write("a", "1");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let layout = project.home().join("layout");
+    let (plain, odd) = (format!("oci:{}", layout.display()), format!("oci:{}/blobs/../.", layout.display()));
+    let listed = project.run(&["manifest", &odd, "--json"]).success().json();
+    assert_eq!(listed["ref"], plain);
+}
+
+#[test]
+fn what_is_no_list_of_a_layout_is_told_with_its_place() {
+    let project = project();
+    project.write("a", "1");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let layout = project.home().join("layout");
+    std::fs::write(layout.join("index.json"), "junk").unwrap();
+    for arguments in [["manifest"], ["status"]] {
+        let output = project.run(&arguments).code_among(&[0, 8]);
+        let said = format!("{}{}", output.stdout(), output.stderr());
+        assert!(said.contains(&format!("oci:{}, index.json: ", layout.display())), "{output}");
+    }
+}

@@ -32,6 +32,13 @@ fn a_registry_lists_its_repositories() {
     assert_eq!(list(&[registry.host(), "-n", "1"])["more"], 3);
     let text = project.run(&["repos", &format!("{}/a/b/", registry.host())]).success();
     assert_eq!(text.stdout(), format!("{}/a/b/c/d/e\n", registry.host()));
+    let none = project.run(&["repos", &format!("{}/none", registry.host())]).success();
+    assert!(none.stdout().contains("/none has no repositories"), "{none}");
+    let bundle = format!("{}/a/other:latest", registry.host());
+    let output = project.run(&["repos", &bundle]).code(2);
+    assert!(output.stderr().contains(&format!("{bundle} names a bundle")), "{output}");
+    let output = project.run(&["repos", &format!("{}/A", registry.host())]).code(2);
+    assert!(output.stderr().contains("`A` is not a repository name"), "{output}");
 }
 
 #[test]

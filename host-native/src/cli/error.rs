@@ -55,7 +55,7 @@ use crate::scan::{RefusalReason, Refused, ScanError};
 use crate::threads::ThreadError;
 use crate::transfer::{
     DeleteError, DownloadError, ExportError, Fault, PackingError, TablesError, TagError, UploadError,
-    VerifyError,
+    VerifyError, tells_damage,
 };
 use crate::whole_file::FileFault;
 use crate::workspace::LoadError;
@@ -204,6 +204,11 @@ impl CliError {
             None => hint,
         });
         self
+    }
+
+    /// A report has told a machine of it.
+    pub(crate) fn reported(self) -> Self {
+        Self { is_reported: true, ..self }
     }
 
     #[must_use]
@@ -407,6 +412,9 @@ fn reference_hint(error: &ReferenceError) -> String {
         ReferenceError::Credentials => {
             "write HOST/NAME alone, since a reference is kept and shown; `modelops-bundle login HOST` is told who you are"
         }
+        ReferenceError::Path { path } => {
+            return format!("write a folder as oci:{path}, and an archive as oci-archive:{path}");
+        }
         ReferenceError::FolderAsUrl { folder } => return format!("write the folder as oci:{folder}"),
         ReferenceError::Scheme { scheme } if scheme == "oci-archive" => "write a file as oci-archive:FILE",
         ReferenceError::Scheme { .. } => "write HOST/NAME; plain HTTP is asked for with --plain-http",
@@ -541,6 +549,9 @@ impl From<RemoteError> for CliError {
             RemoteError::Archive { source: ArchiveError::NoLayout, .. } => {
                 "a plain tar of files, as `modelops-bundle export --files` writes it, is unpacked with `tar -xf`"
             }
+            RemoteError::Archive { source: ArchiveError::NotATar, .. } => {
+                "name an archive that `modelops-bundle export` wrote, or an `oci-archive` of another tool"
+            }
             RemoteError::Archive { .. } => {
                 "the file is damaged, or no archive that `modelops-bundle export` wrote; nothing of it was used"
             }
@@ -556,6 +567,13 @@ impl From<RemoteError> for CliError {
             RemoteError::ChangedWhileRead { .. } => {
                 "run the command again when the file is no longer being written"
             }
+            RemoteError::LostManifest { place, tag, .. } => {
+                return Self::of(exit, &error).hint(again(&Reference {
+                    place: place.clone(),
+                    tag: Some(tag.clone()),
+                    digest: None,
+                }));
+            }
             RemoteError::Missing { .. } => {
                 "the registry may have collected it: `modelops-bundle push --force`, in a project that has the files, sends \
                  again what is lost"
@@ -566,14 +584,16 @@ impl From<RemoteError> for CliError {
             RemoteError::OutsideLayout { .. } => {
                 "a layout holds regular files only; copy it again from its source"
             }
-            RemoteError::DeletesOff { .. } => {
-                "whoever runs it has to allow it: a docker-registry by `storage.delete.enabled: true` in its configuration"
-            }
+            RemoteError::DeletesOff { .. } => DELETES_OFF,
             RemoteError::Unsupported { .. } => "use a registry or an `oci:` folder",
         };
         Self::of(exit, &error).hint(hint)
     }
 }
+
+/// Why a registry may delete nothing: both are answered in the same way.
+const DELETES_OFF: &str = "it is only read, as a docker-registry with `storage.maintenance.readonly` is, or whoever runs it has \
+                           to allow it: a docker-registry by `storage.delete.enabled: true`";
 
 /// Whether there is a `/` too many in a repository's name.
 fn is_with_empty_part(name: &str) -> bool {
@@ -826,7 +846,7 @@ impl From<ManifestError> for CliError {
         match error {
             ManifestError::Core(error) => error.into(),
             ManifestError::NotABundle(ref foreign) => {
-                Self::of(Exit::Failure, &error).hint(way_to_get(foreign, "REF"))
+                Self::of(Exit::Failure, &error).hint(way_to_get(foreign, None))
             }
             ManifestError::Unsupported { .. } => {
                 Self::of(Exit::Failure, &error).hint("get a later version of this program")
@@ -840,19 +860,65 @@ impl From<ManifestError> for CliError {
     }
 }
 
-/// Which program gets what is not a bundle.
-fn way_to_get(foreign: &Foreign, reference: &str) -> String {
-    match foreign.kind {
-        ForeignKind::Image | ForeignKind::ImageIndex | ForeignKind::ImageSchema1 => {
-            format!("images are for container tools: `docker pull {reference}`; `skopeo copy` moves them")
+/// Which program gets what is not a bundle, in a command that can be typed.
+fn way_to_get(foreign: &Foreign, reference: Option<&Reference>) -> String {
+    let name = reference.map_or_else(|| "REF".to_owned(), ToString::to_string);
+    let on_disk = reference.and_then(OnDisk::of);
+    match (foreign.kind, on_disk) {
+        (ForeignKind::Image | ForeignKind::ImageIndex | ForeignKind::ImageSchema1, None) => {
+            format!("images are for container tools: `docker pull {name}`; `skopeo copy` moves them")
         }
-        ForeignKind::HelmChart => format!("charts are for Helm: `helm pull oci://{reference}`"),
-        ForeignKind::Artifact | ForeignKind::Attachment => {
-            format!("`oras pull {reference}` gets its files, `oras cp` copies it")
+        (ForeignKind::Image | ForeignKind::ImageIndex | ForeignKind::ImageSchema1, Some(disk)) => format!(
+            "images are for container tools: `skopeo copy {} docker://HOST/NAME:TAG` brings it to a registry",
+            disk.skopeo
+        ),
+        (ForeignKind::HelmChart, None) => format!("charts are for Helm: `helm pull {}`", helm(reference)),
+        (ForeignKind::HelmChart, Some(disk)) => format!(
+            "charts are for Helm, which takes them from a registry: `oras cp --from-oci-layout {} HOST/NAME:TAG` brings it \
+             there",
+            disk.oras
+        ),
+        (ForeignKind::Artifact | ForeignKind::Attachment, None) => {
+            format!("`oras pull {name}` gets its files, `oras cp` copies it")
         }
-        ForeignKind::Document | ForeignKind::NotJson => {
+        (ForeignKind::Artifact | ForeignKind::Attachment, Some(disk)) => format!(
+            "`oras pull --oci-layout {}` gets its files, `oras cp --from-oci-layout` copies it",
+            disk.oras
+        ),
+        (ForeignKind::Document | ForeignKind::NotJson, _) => {
             "name a repository and tag that `modelops-bundle push` wrote".to_owned()
         }
+    }
+}
+
+/// What Helm calls a chart in a repository.
+fn helm(reference: Option<&Reference>) -> String {
+    match reference {
+        Some(Reference { place, tag: Some(tag), digest: None }) => format!("oci://{place} --version {tag}"),
+        Some(reference) => format!("oci://{reference}"),
+        None => "oci://HOST/NAME --version TAG".to_owned(),
+    }
+}
+
+/// What other tools call something in a layout or an archive.
+struct OnDisk {
+    /// `oci:DIR:TAG` or `oci-archive:FILE:TAG`; it takes no digest.
+    skopeo: String,
+    /// `DIR:TAG` or `DIR@DIGEST`, behind an option that says it is on disk; archives as well.
+    oras: String,
+}
+
+impl OnDisk {
+    fn of(reference: &Reference) -> Option<Self> {
+        let (transport, path) = match &reference.place {
+            Place::Repository { .. } => return None,
+            Place::Layout { directory } => ("oci", directory),
+            Place::Archive { file } => ("oci-archive", file),
+        };
+        let tag = reference.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+        let digest = reference.digest.filter(|_| tag.is_empty());
+        let digest = digest.map(|digest| format!("@{digest}")).unwrap_or_default();
+        Some(Self { skopeo: format!("{transport}:{path}{tag}"), oras: format!("{path}{tag}{digest}") })
     }
 }
 
@@ -914,7 +980,7 @@ impl From<OpenError> for CliError {
             OpenError::Index(error) => error.into(),
             OpenError::Manifest(error) => error.into(),
             OpenError::NotABundle { ref reference, ref foreign } => {
-                Self::of(Exit::Failure, &error).hint(way_to_get(foreign, &reference.to_string()))
+                Self::of(Exit::Failure, &error).hint(way_to_get(foreign, Some(reference)))
             }
             OpenError::Remote(error) => error.into(),
             OpenError::Resolve(error) => error.into(),
@@ -1092,12 +1158,30 @@ impl CliError {
         let error = Self::new(Exit::NotFound, format_args!("there is no bundle {reference}"));
         match &reference.tag {
             Some(tag) if reference.digest.is_none() && looks_like_a_file(tag.as_str()) => error.hint(format!(
-                "`{tag}` was taken for a tag: a path does not stand here, and an archive is named by a path that is there; \
+                "`{tag}` was taken for a tag: a file that is there is named as oci-archive:{tag}; \
                  `modelops-bundle manifest {place}` lists the tags"
             )),
             _ => error.hint(format!(
                 "`modelops-bundle manifest {place}` lists what there is; a project's first `modelops-bundle push` makes it"
             )),
+        }
+    }
+
+    /// There is nothing at all at a place.
+    pub(crate) fn no_place(reference: &Reference) -> Self {
+        let place = &reference.place;
+        match place {
+            Place::Repository { host, .. } => Self::new(Exit::NotFound, format_args!("there is no repository {place}"))
+                .hint(format!(
+                    "check the name: `modelops-bundle repos {host}` lists those of a registry that tells; the first push \
+                     makes one"
+                )),
+            Place::Layout { directory } => {
+                Self::new(Exit::NotFound, format_args!("there is no folder {directory}"))
+                    .hint("check the path; the first push makes a folder")
+            }
+            Place::Archive { file } => Self::new(Exit::NotFound, format_args!("there is no file {file}"))
+                .hint("check the path"),
         }
     }
 
@@ -1131,6 +1215,10 @@ impl CliError {
     pub(crate) fn of_finding(finding: Finding) -> Self {
         let (message, hint) = match finding {
             Finding::Failed(error) => return Self::from(error),
+            Finding::NoBundle(version) => {
+                return Self::new(Exit::NotFound, format_args!("it has no bundle {version}"))
+                    .hint("`modelops-bundle manifest` lists what there is");
+            }
             Finding::Admitted => ("it lets you in", ""),
             Finding::DoesNotApply => ("a place on disk has no such thing", ""),
             Finding::UploadLeftOpen => (
@@ -1144,10 +1232,7 @@ impl CliError {
                 "what was written could be deleted, but not a tag without its bundle",
                 "`modelops-bundle delete` of a tag takes the whole bundle there, with all of its tags",
             ),
-            Finding::DeletesOff => (
-                "it deletes nothing",
-                "a docker-registry has to be told to by `storage.delete.enabled: true` in its configuration",
-            ),
+            Finding::DeletesOff => ("it deletes nothing", DELETES_OFF),
             Finding::DeletesOn => ("it deletes, as far as it says of a bundle that is not there", ""),
             Finding::Encrypted => ("encrypted, with a certificate that is trusted", ""),
             Finding::Latency(took) => {
@@ -1195,10 +1280,9 @@ impl CliError {
         self.hint
     }
 
-    /// Something failed that is needed, and a report said what.
+    /// Something failed that is needed, and a report says what.
     pub(crate) fn unhealthy(exit: Exit, place: &str) -> Self {
-        let message = format_args!("{place} cannot be used as it is");
-        Self { is_reported: true, ..Self::new(exit, message) }
+        Self::new(exit, format_args!("{place} cannot be used as it is"))
     }
 }
 
@@ -1206,9 +1290,9 @@ impl From<DeleteError> for CliError {
     fn from(error: DeleteError) -> Self {
         match error {
             DeleteError::Core(error) => error.into(),
-            DeleteError::Off => Self::of(Exit::Failure, &error).hint(
-                "it is only read, or whoever runs it has to allow it: a docker-registry by `storage.delete.enabled: true`",
-            ),
+            DeleteError::Off => Self::of(Exit::Failure, &error).hint(DELETES_OFF),
+            DeleteError::NoManifest { .. } => Self::of(Exit::Failure, &error)
+                .hint("give the tag a bundle first, by a push to it, and delete that; nothing was deleted"),
             DeleteError::Open(error) => error.into(),
             DeleteError::Foreign { .. } => Self::of(Exit::Conflict, &error).hint(
                 "delete it all the same with --force, or with the tool that made it; nothing was deleted",
@@ -1236,8 +1320,27 @@ impl From<CatalogError> for CliError {
     }
 }
 
-const IS_DAMAGED: &str = "blobs that are lost come back by `modelops-bundle push --force` in a project that has the files; \
-                          for blobs that are there and damaged, push to another repository, or copy from where it is whole";
+/// How a bundle that is damaged at its place comes to be whole there again.
+fn again(reference: &Reference) -> String {
+    let place = &reference.place;
+    let named = match &reference.tag {
+        Some(tag) => format!("{place}:{tag}"),
+        None => format!("{place}:TAG"),
+    };
+    let send = format!(
+        "`modelops-bundle push --force` in a project that has the files, or `modelops-bundle copy SRC {named} --force` from \
+         where it is whole"
+    );
+    let forget = format!("`modelops-bundle delete {named}` takes the tag away");
+    match place {
+        Place::Layout { .. } => format!("send again what is lost or damaged: {send}; {forget}"),
+        Place::Repository { .. } => format!(
+            "send again what is lost: {send}; what a registry has and has damaged it keeps, so that this has to go to another \
+             repository; {forget}"
+        ),
+        Place::Archive { .. } => "export it again from where it is whole".to_owned(),
+    }
+}
 
 impl CliError {
     /// A bundle was found to be damaged before anything was done with it.
@@ -1254,10 +1357,13 @@ impl CliError {
         Self::new(Exit::Integrity, message).paths(paths.into_iter().map(ToString::to_string)).hint(UNTOUCHED)
     }
 
-    /// The faults of a bundle were reported.
-    pub(crate) fn faults_reported(reference: &str, faults: &[Fault]) -> Self {
+    /// A bundle has faults, and a report says which.
+    pub(crate) fn faulty(reference: &Reference, faults: &[Fault]) -> Self {
         let message = format_args!("{reference} is damaged: {}", counted(faults.len(), "fault"));
-        Self { is_reported: true, ..Self::new(Exit::Integrity, message).hint(IS_DAMAGED) }
+        let paths: BTreeSet<&BundlePath> = faults.iter().flat_map(|fault| &fault.paths).collect();
+        Self::new(Exit::Integrity, message)
+            .paths(paths.into_iter().map(ToString::to_string))
+            .hint(again(reference))
     }
 }
 
@@ -1291,6 +1397,14 @@ impl From<PushError> for CliError {
             PushError::Core(error) => error.into(),
             PushError::Facts(error) => error.into(),
             PushError::NoPlace { .. } => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
+            PushError::Open(OpenError::NotABundle { ref reference, .. }) => {
+                let message = Self::of(Exit::Failure, &error).message;
+                let hint = format!("push to another tag with --tag TAG, or {}", take_over(reference));
+                Self::new(Exit::Failure, message).hint(hint)
+            }
+            PushError::Open(error) if tells_damage(&error) => Self::from(error).hint(
+                "what the tag names is damaged: `modelops-bundle push --force` puts a whole bundle in its place; nothing was sent",
+            ),
             PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
             PushError::Open(error) => error.into(),
             PushError::PartlyTagged { written, digest, source } => {
@@ -1324,11 +1438,23 @@ impl From<PushError> for CliError {
     }
 }
 
+/// How a tag becomes free that something of another tool has.
+fn take_over(reference: &Reference) -> String {
+    format!("take this one away: `modelops-bundle delete {reference} --force`, and push again")
+}
+
 impl From<PlanVersionError> for CliError {
     fn from(error: PlanVersionError) -> Self {
         match error {
             PlanVersionError::Core(error) => error.into(),
             PlanVersionError::Facts(error) => error.into(),
+            PlanVersionError::Open { source: OpenError::NotABundle { ref reference, .. }, .. } => {
+                let hint = format!(
+                    "--bump counts on from it: publish the version that you choose with --tag VERSION, or {}",
+                    take_over(reference)
+                );
+                Self::of(Exit::Failure, &error).hint(hint)
+            }
             PlanVersionError::Open { tag, source } => {
                 let cause = Self::from(source);
                 let message = format!("cannot open the highest version, `{tag}`: {}", cause.message);

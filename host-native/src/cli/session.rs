@@ -1,7 +1,8 @@
 //! What every command needs, made when it is first needed: the core, a remote, the runtime, the project in order.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use super::args::GlobalArgs;
 use super::error::{CliError, Exit, settle_places, two_places};
 use super::notices::ToldOnce;
 use super::signals::Run;
-use super::subject::only_bundle;
-use super::ui::Ui;
+use super::subject::{only_bundle, place_on_disk};
+use super::ui::{Ui, counted};
 use crate::bundle::{Claims, Context};
 use crate::component::{Core, MAX_FILE_BYTES};
 use crate::credentials::{Environment, Store};
@@ -286,6 +287,31 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Says what a place has lost or damaged of what its tags name, and that it is sent again.
+    pub(crate) fn tell_mended(&self, place: &Reference, lost: &BTreeSet<Digest>) {
+        if let Some(first) = lost.first() {
+            self.ui.warning(format_args!(
+                "{} has lost {}, or has them damaged, {first} among them: sent again",
+                place.place,
+                counted(lost.len(), "blob")
+            ));
+        }
+    }
+
+    /// Understands a reference as the user writes it, and finds its folder or file from where he is.
+    pub(crate) fn reference(&self, text: &str, default: Option<&Reference>) -> Result<Reference, CliError> {
+        match understand(text, default) {
+            Ok(reference) => absolute(reference, &self.cwd),
+            Err(error) => Err(match place_on_disk(text, &self.cwd) {
+                Some(place) => {
+                    CliError::new(Exit::Usage, format_args!("`{text}` is a path, and names no bundle here"))
+                        .hint(format!("write it as {place}"))
+                }
+                None => error,
+            }),
+        }
+    }
+
     /// Says that comments in the settings file are gone, where they are.
     pub(crate) fn tell_lost_comments(&self, config: &Config) {
         if config.lost_comments() {
@@ -460,7 +486,7 @@ pub(crate) fn wanted_bundle(
 ) -> Result<Reference, CliError> {
     let default = workspace.and_then(Workspace::default_reference);
     let reference = match (text, workspace) {
-        (Some(text), _) => absolute(understand(text, default.as_ref())?, &session.cwd)?,
+        (Some(text), _) => session.reference(text, default.as_ref())?,
         (None, Some(workspace)) => configured(workspace)?,
         (None, None) => return Err(CliError::new(Exit::Usage, "no bundle is named")),
     };
@@ -478,12 +504,32 @@ pub(crate) fn wanted_bundle(
 /// Makes the folder or file of a reference absolute, so that it means the same from everywhere.
 pub(crate) fn absolute(mut reference: Reference, cwd: &Path) -> Result<Reference, CliError> {
     if let Place::Layout { directory: path } | Place::Archive { file: path } = &mut reference.place {
-        let absolute = cwd.join(&*path);
+        let absolute = tidied(&cwd.join(&*path));
         *path = absolute.to_str().map(str::to_owned).ok_or_else(|| {
             CliError::new(Exit::Usage, format_args!("the path {} is not UTF-8", absolute.display()))
         })?;
     }
     Ok(reference)
+}
+
+/// A path without `.` and `..`. What `..` leads out of is resolved first where it is a link.
+fn tidied(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if tidied.is_symlink()
+                    && let Ok(real) = tidied.canonicalize()
+                {
+                    tidied = real;
+                }
+                tidied.pop();
+            }
+            part => tidied.push(part),
+        }
+    }
+    tidied
 }
 
 /// A reference's version, its tag `latest` where it names none.
@@ -535,4 +581,18 @@ pub(crate) fn look_at_readable(
 ) -> Result<Scan, ScanError> {
     let options = ScanOptions { symlinks: workspace.config.symlinks, untracked };
     scan_readable(&workspace.project, &workspace.tracked, options, progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_tidied() {
+        for (path, tidy) in
+            [("/a/b/.", "/a/b"), ("/a/./b/", "/a/b"), ("/a/nothing/../b.tar", "/a/b.tar"), ("/../a", "/a")]
+        {
+            assert_eq!(tidied(Path::new(path)), Path::new(tidy), "{path}");
+        }
+    }
 }

@@ -42,7 +42,8 @@ pub(crate) fn subject(
     }
 }
 
-fn place_on_disk(text: &str, cwd: &Path) -> Option<Place> {
+/// The place that a path names, which is a folder with an image layout or a file `….tar`.
+pub(crate) fn place_on_disk(text: &str, cwd: &Path) -> Option<Place> {
     if text.starts_with("oci:") {
         return None;
     }

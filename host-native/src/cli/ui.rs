@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::echo::shown_again_after_a_signal;
-use super::error::{CliError, Exit};
+use super::error::{CliError, ErrorDocument, Exit};
 use super::lookalikes::is_to_be_numbered;
 use super::program::as_typed;
 use super::progress::{Board, Cleared, Watched, columns};
@@ -62,6 +62,21 @@ pub(crate) trait Report: Serialize {
     }
 }
 
+/// The result of a command that failed.
+#[derive(Serialize)]
+struct FailedReport<'a, R> {
+    #[serde(flatten)]
+    report: &'a R,
+    #[serde(flatten)]
+    failure: ErrorDocument<'a>,
+}
+
+impl<R: Report> Report for FailedReport<'_, R> {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.report.write_text(out)
+    }
+}
+
 impl Ui {
     pub(crate) fn new(format: Format, talk: Talk, board: Board, run: Arc<Run>) -> Self {
         let board = Arc::new(board);
@@ -94,6 +109,14 @@ impl Ui {
         }
         .and_then(|()| out.flush())
         .or_else(|error| closed_is_fine(error).map_err(|error| CliError::unprinted(&error)))
+    }
+
+    /// Prints a result that is a failure as well, which it gives back: a machine gets one document, with the error in it.
+    pub(crate) fn report_failed(&self, report: &impl Report, failure: CliError) -> CliError {
+        match self.report(&FailedReport { report, failure: failure.document() }) {
+            Ok(()) => failure.reported(),
+            Err(unprinted) => unprinted,
+        }
     }
 
     /// Prints text or bytes that are a result as they are.

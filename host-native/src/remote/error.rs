@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bundle_core::digest::Digest;
+use bundle_core::reference::{Place, Tag};
 use thiserror::Error;
 
 use super::archive::ArchiveError;
@@ -95,7 +96,7 @@ pub enum RemoteError {
         message: String,
     },
     /// Bytes do not have the digest by which they were asked for.
-    #[error("{what} should be {expected} and is {actual}")]
+    #[error("{}", other_digest(what, expected, actual))]
     Digest {
         /// What the bytes are of.
         what: String,
@@ -152,6 +153,16 @@ pub enum RemoteError {
         /// What the system says.
         source: io::Error,
     },
+    /// A tag names a manifest that is not there.
+    #[error("the tag `{tag}` of {place} names the manifest {digest}, which is not there")]
+    LostManifest {
+        /// The layout or the archive.
+        place: Place,
+        /// The tag.
+        tag: Tag,
+        /// The manifest.
+        digest: Digest,
+    },
     /// What was asked for by digest is not there.
     #[error("{what} is not there")]
     Missing {
@@ -205,8 +216,10 @@ pub enum RemoteError {
         fault: String,
     },
     /// The list of a layout or an archive is none, or too long.
-    #[error("{}: {fault}", super::image_layout::INDEX_FILE)]
+    #[error("{place}, {}: {fault}", super::image_layout::INDEX_FILE)]
     Index {
+        /// The layout or the archive.
+        place: Place,
         /// What is wrong with it.
         fault: String,
     },
@@ -362,13 +375,16 @@ impl RemoteError {
             | Self::Denied { .. }
             | Self::Unauthorized { .. }
             | Self::Withheld { .. } => RemoteErrorKind::Authentication,
-            Self::Archive { source: ArchiveError::Compressed { .. } | ArchiveError::NoLayout, .. } => {
-                RemoteErrorKind::Other
-            }
+            Self::Archive {
+                source: ArchiveError::Compressed { .. } | ArchiveError::NoLayout | ArchiveError::NotATar,
+                ..
+            } => RemoteErrorKind::Other,
             Self::Archive { .. }
             | Self::ContentRange { .. }
             | Self::Digest { .. }
             | Self::Encoding { .. }
+            | Self::Index { .. }
+            | Self::LostManifest { .. }
             | Self::OutsideLayout { .. }
             | Self::Size { .. }
             | Self::TooLarge { .. } => RemoteErrorKind::Integrity,
@@ -391,7 +407,6 @@ impl RemoteError {
             Self::ChangedWhileRead { .. }
             | Self::DeletesOff { .. }
             | Self::Downgrade { .. }
-            | Self::Index { .. }
             | Self::Io { .. }
             | Self::NotAFile { .. }
             | Self::NotALayout { .. }
@@ -407,6 +422,15 @@ impl RemoteError {
 /// Whether a status may be another one a moment later.
 pub(super) fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// Names a digest once where `what` holds it already.
+fn other_digest(what: &str, expected: &Digest, actual: &Digest) -> String {
+    if what.ends_with(&expected.to_string()) {
+        format!("{what} has the bytes of {actual}")
+    } else {
+        format!("{what} should be {expected} and is {actual}")
+    }
 }
 
 fn waits(asked: Option<Duration>) -> String {
@@ -451,6 +475,17 @@ mod tests {
     fn foreign_text_is_made_harmless() {
         assert_eq!(harmless("a\u{1b}[31mb\r\nc\u{202e}"), "a [31mb  c");
         assert_eq!(harmless(&"x".repeat(1000)).len(), 300);
+    }
+
+    #[test]
+    fn one_digest_is_named_once() {
+        let (expected, actual) = (Digest::of(b"x"), Digest::of(b"y"));
+        let error = |what: String| RemoteError::Digest { what, expected, actual }.to_string();
+        assert_eq!(error(format!("blob {expected}")), format!("blob {expected} has the bytes of {actual}"));
+        assert_eq!(
+            error("manifest v1".to_owned()),
+            format!("manifest v1 should be {expected} and is {actual}")
+        );
     }
 
     #[test]

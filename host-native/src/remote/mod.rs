@@ -88,6 +88,16 @@ pub trait Remote: Send + Sync {
         async { Ok(if self.has_blob(descriptor).await? { Stored::WasThere } else { Stored::Sent }) }.boxed()
     }
 
+    /// Looks whether a blob is whole, as far as that can be found out without fetching it: on a disk it is read, a registry is
+    /// asked for its size. A blob that was found damaged counts as not there from then on, so that it is stored anew.
+    fn examine_blob<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+    ) -> BoxFuture<'a, Result<BlobState, RemoteError>> {
+        async { Ok(if self.has_blob(descriptor).await? { BlobState::Whole } else { BlobState::Lost }) }
+            .boxed()
+    }
+
     /// Stores a blob; `source` is hashed on the way, and nothing is stored when it is not what `descriptor` says.
     fn push_blob<'a>(
         &'a self,
@@ -126,14 +136,15 @@ pub trait Remote: Send + Sync {
         condition: Condition,
     ) -> BoxFuture<'a, Result<(), RemoteError>>;
 
-    /// Deletes the tag or the manifest that `which` names; `digest` is what the tag named when that was last looked at.
+    /// Deletes the tag or the manifest that `which` names; `digest` is what the tag named when that was last looked at,
+    /// where that is known.
     ///
     /// A manifest goes with every tag that names it; blobs stay. [`RemoteError::Missing`] where there is none of that
     /// name, [`RemoteError::DeletesOff`] where the remote deletes nothing at all.
     fn delete<'a>(
         &'a self,
         which: &'a Version,
-        digest: Digest,
+        digest: Option<Digest>,
     ) -> BoxFuture<'a, Result<Deletion, RemoteError>>;
 
     /// What it deletes at a time, found out with names that nothing has; nothing is changed.
@@ -150,6 +161,17 @@ pub trait Remote: Send + Sync {
     /// registry, lists tags alone, or does not exist yet.
     fn listed(&self) -> BoxFuture<'_, Result<Vec<Listed>, RemoteError>> {
         async { Ok(Vec::new()) }.boxed()
+    }
+
+    /// The digest that the place itself lists for a tag, whatever became of the manifest; none where there is no such tag, or
+    /// where a place, like a registry, tells it only with the manifest.
+    fn listed_digest<'a>(&'a self, _tag: &'a Tag) -> BoxFuture<'a, Result<Option<Digest>, RemoteError>> {
+        async { Ok(None) }.boxed()
+    }
+
+    /// Whether the place is there at all, be it empty.
+    fn is_there(&self) -> BoxFuture<'_, Result<bool, RemoteError>> {
+        async { Ok(true) }.boxed()
     }
 
     /// For how long a tag that was written may still be shown as it was before.
@@ -209,6 +231,17 @@ pub enum Stored {
     Sent,
     /// It was there.
     WasThere,
+}
+
+/// How a blob that should be at a place is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobState {
+    /// Its bytes are others.
+    Damaged,
+    /// It is not there.
+    Lost,
+    /// It is there and whole, as far as that is known.
+    Whole,
 }
 
 /// What became of a wish to delete.

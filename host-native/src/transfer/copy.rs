@@ -55,6 +55,11 @@ impl Parts {
         }
     }
 
+    /// The blobs that a reader asks for: some registries take no empty blob, and nobody will fetch it.
+    pub(crate) fn needed_blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        self.blobs.values().filter(|blob| blob.size > 0)
+    }
+
     /// Adds the blobs of another bundle.
     pub(crate) fn extend(&mut self, other: Self) {
         self.blobs.extend(other.blobs);

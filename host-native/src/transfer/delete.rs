@@ -3,29 +3,27 @@
 use bundle_core::digest::Digest;
 use bundle_core::foreign::Foreign;
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit};
-use bundle_core::plan::tag::Occupant;
 use bundle_core::reference::Tag;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
-use super::tag::tag_digest;
-use crate::bundle::{Context, OpenError, read_view, resolve};
+use super::tag::{NamedKind, tag_digest};
+use crate::bundle::{Context, OpenError, is_listed, resolve};
 use crate::component::CoreError;
-use crate::component::answers::ManifestError;
 use crate::push::Force;
-use crate::remote::{Deletion, RemoteError, Version};
+use crate::remote::{Deletion, RemoteError, RemoteErrorKind, Version};
 
 /// What is meant to be deleted, as it is before.
 #[derive(Clone, Debug)]
 pub struct Doomed {
     /// What the user named.
     pub version: Version,
-    /// The manifest that this is, or names.
-    pub digest: Digest,
+    /// The manifest that this is, or names; unknown where a registry has lost it.
+    pub digest: Option<Digest>,
     /// Every tag that names that manifest.
     pub tags: Vec<Tag>,
-    /// What it is where it is no bundle.
-    pub foreign: Option<Foreign>,
+    /// Of what kind the manifest is.
+    pub kind: NamedKind,
 }
 
 /// What is gone.
@@ -41,11 +39,28 @@ pub struct Deleted {
 ///
 /// Costs one request a tag of the place.
 pub async fn find_doomed(context: Context<'_>, version: Version) -> Result<Option<Doomed>, DeleteError> {
-    let Some(fetched) = context.remote.manifest(&version).await? else { return Ok(None) };
-    let digest = resolve(context.core, &version, &fetched)?;
-    let foreign = match read_view(context.core, &fetched.bytes) {
-        Err(ManifestError::NotABundle(foreign)) => Some(foreign),
-        _ => None,
+    let (digest, kind) = match context.remote.manifest(&version).await {
+        Ok(Some(fetched)) => {
+            let digest = resolve(context.core, &version, &fetched)?;
+            (Some(digest), NamedKind::of(context, &version, &fetched.bytes))
+        }
+        // A name can go whose manifest is gone already, or damaged.
+        Ok(None) if is_listed(context.remote, &version).await? => {
+            (named_digest(context, &version).await?, NamedKind::Unreadable)
+        }
+        Ok(None) => return Ok(None),
+        Err(error) if error.kind() == RemoteErrorKind::Integrity => {
+            let digest = named_digest(context, &version).await?.ok_or(error)?;
+            (Some(digest), NamedKind::Unreadable)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Some(digest) = digest else {
+        let tags = match &version {
+            Version::Tag(tag) => vec![tag.clone()],
+            Version::Digest(_) => Vec::new(),
+        };
+        return Ok(Some(Doomed { version, digest: None, tags, kind }));
     };
     let tags = context.remote.tags().await?;
     let tags = stream::iter(tags)
@@ -57,7 +72,15 @@ pub async fn find_doomed(context: Context<'_>, version: Version) -> Result<Optio
         .try_filter_map(async |tag| Ok(tag))
         .try_collect()
         .await?;
-    Ok(Some(Doomed { version, digest, tags, foreign }))
+    Ok(Some(Doomed { version, digest: Some(digest), tags, kind }))
+}
+
+/// The digest that `version` is or names, as far as that is known without the manifest.
+async fn named_digest(context: Context<'_>, version: &Version) -> Result<Option<Digest>, RemoteError> {
+    match version {
+        Version::Digest(digest) => Ok(Some(*digest)),
+        Version::Tag(tag) => context.remote.listed_digest(tag).await,
+    }
 }
 
 /// What [`delete`] would do with what was found.
@@ -101,7 +124,7 @@ pub async fn delete(context: Context<'_>, doomed: &Doomed, force: Force) -> Resu
         match (context.remote.delete(&version, doomed.digest).await?, &version) {
             (Deletion::OnlyManifests, Version::Tag(_)) => unit = DeleteUnit::Bundle,
             (Deletion::OnlyManifests | Deletion::Done, _) => {
-                confirm(context, &version, doomed.digest).await?;
+                confirm(context, &version, doomed).await?;
                 return Ok(Deleted { tags, manifest: matches!(version, Version::Digest(_)) });
             }
         }
@@ -120,24 +143,34 @@ fn decide(
         Version::Digest(_) => None,
     };
     let force = force == Force::Yes;
-    let occupant = if doomed.foreign.is_some() { Occupant::Foreign } else { Occupant::Bundle };
+    let occupant = doomed.kind.occupant();
     let facts = DeleteFacts { tag, tags: doomed.tags.clone(), occupant, unit, force };
-    match context.core.decide_delete(&facts)? {
-        DeleteDecision::Foreign => {
-            let foreign = doomed.foreign.clone();
+    match (context.core.decide_delete(&facts)?, doomed.digest) {
+        (DeleteDecision::Foreign, _) => {
+            let foreign = match &doomed.kind {
+                NamedKind::Foreign(foreign) => Some(foreign.clone()),
+                NamedKind::Bundle | NamedKind::Unreadable => None,
+            };
             Err(DeleteError::Foreign { version: doomed.version.clone(), foreign })
         }
-        DeleteDecision::NeedsForce(tags) => Err(DeleteError::OtherTags { digest: doomed.digest, tags }),
-        DeleteDecision::Tag => Ok((doomed.version.clone(), facts.tag.into_iter().collect())),
-        DeleteDecision::Bundle(_) => Ok((Version::Digest(doomed.digest), doomed.tags.clone())),
+        (DeleteDecision::Tag, _) => Ok((doomed.version.clone(), facts.tag.into_iter().collect())),
+        (DeleteDecision::NeedsForce(tags), Some(digest)) => Err(DeleteError::OtherTags { digest, tags }),
+        (DeleteDecision::Bundle(_), Some(digest)) => Ok((Version::Digest(digest), doomed.tags.clone())),
+        (DeleteDecision::NeedsForce(_) | DeleteDecision::Bundle(_), None) => {
+            Err(DeleteError::NoManifest { version: doomed.version.clone() })
+        }
     }
 }
 
 /// Looks whether a name is gone, which an answer alone does not say.
-async fn confirm(context: Context<'_>, version: &Version, digest: Digest) -> Result<(), DeleteError> {
+async fn confirm(context: Context<'_>, version: &Version, doomed: &Doomed) -> Result<(), DeleteError> {
     let Version::Tag(tag) = version else { return Ok(()) };
-    // Another bundle is another push's, which came since.
-    if tag_digest(context, tag).await? == Some(digest) {
+    let is_there = match doomed.digest {
+        // Another bundle is another push's, which came since.
+        Some(digest) => tag_digest(context, tag).await? == Some(digest),
+        None => is_listed(context.remote, version).await?,
+    };
+    if is_there {
         return Err(DeleteError::StillThere { tag: tag.clone() });
     }
     Ok(())
@@ -156,6 +189,14 @@ pub enum DeleteError {
         version: Version,
         /// What it is, where it could be told.
         foreign: Option<Foreign>,
+    },
+    /// The remote deletes a tag only with its manifest, and has lost that.
+    #[error(
+        "the manifest that `{version}` names is gone, and the registry deletes a tag only with its manifest"
+    )]
+    NoManifest {
+        /// What the user named.
+        version: Version,
     },
     /// The remote deletes nothing, whoever insists.
     #[error("the registry deletes no tags and no bundles; nothing was deleted")]

@@ -1,18 +1,22 @@
 //! Brings a bundle to a remote under tags: all of them are claimed before the first byte is sent.
+//!
+//! That a tag names the bundle does not say that all of it is there: [`find_lost`] looks.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::Digest;
 use bundle_core::plan::tag::{Occupant, TagFacts};
-use bundle_core::reference::Tag;
+use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::copy::{Carried, Parts, copy_to_remote, foresee};
-use super::tag::{TagError, claim_tag, late, look_again, move_tag};
+use super::tag::{NamedKind, TagError, claim_tag, late, look_again, move_tag};
 use crate::bundle::{Bundle, Context, OpenError};
 use crate::push::Force;
-use crate::remote::Remote;
+use crate::remote::{BlobState, Remote, RemoteError};
 
 /// A bundle on its way, and the tags that may name it at its new place.
 #[derive(Clone, Debug)]
@@ -22,6 +26,9 @@ pub struct Delivery {
     pub digest: Digest,
     /// The tags, and what they name there now.
     pub tags: Vec<(Tag, Option<Digest>)>,
+    /// What the place has lost or damaged of the bundle although a tag names it there, as far as that was looked at: it is
+    /// sent again.
+    pub lost: BTreeSet<Digest>,
     manifest: Bytes,
     parts: Parts,
     force: Force,
@@ -47,13 +54,68 @@ pub async fn claim(
     tags: &[Tag],
     force: Force,
 ) -> Result<Delivery, TagError> {
-    let tags = stream::iter(tags)
+    let named: Vec<_> = stream::iter(tags)
         .map(async |tag| Ok::<_, TagError>((tag.clone(), claim_tag(to, tag, bundle.digest, force).await?)))
         .buffered(to.concurrency)
         .try_collect()
         .await?;
+    let is_lost = named
+        .iter()
+        .filter_map(|(_, named)| named.as_ref())
+        .any(|named| named.digest == bundle.digest && named.kind == NamedKind::Unreadable);
+    let lost = if is_lost { BTreeSet::from([bundle.digest]) } else { BTreeSet::new() };
+    let tags = named.into_iter().map(|(tag, named)| (tag, named.map(|named| named.digest))).collect();
     let (digest, manifest, parts) = (bundle.digest, bundle.manifest.clone(), Parts::of(bundle));
-    Ok(Delivery { digest, tags, manifest, parts, force })
+    Ok(Delivery { digest, tags, lost, manifest, parts, force })
+}
+
+/// As many blobs are asked for at a registry where a copy is not forced and finds its bundles there: so many a bundle in
+/// layout `files` has at most by default. Beyond that a copy that changes nothing would cost more than one that does.
+const ASKED_UNFORCED: usize = 100;
+
+/// Looks what the place has lost of those bundles that tags name there already.
+///
+/// Where a copy is forced everything is looked at: in a folder read, on a registry asked for. Else it is looked whether it is there,
+/// which in a folder costs nothing, and at a registry a request a blob: only up to a hundred in all.
+pub async fn find_lost(deliveries: &mut [Delivery], to: Context<'_>, force: Force) -> Result<(), TagError> {
+    let named = deliveries.iter().filter(|delivery| delivery.is_named());
+    let blobs: BTreeMap<Digest, Descriptor> =
+        named.flat_map(|one| one.parts.needed_blobs()).map(|blob| (blob.digest, blob.clone())).collect();
+    let costs_requests = matches!(to.remote.place(), Place::Repository { .. });
+    if force == Force::No && costs_requests && blobs.len() > ASKED_UNFORCED {
+        return Ok(());
+    }
+    let lost = lost_of(to, blobs.values(), force).await.map_err(OpenError::from)?;
+    for delivery in deliveries.iter_mut().filter(|delivery| delivery.is_named()) {
+        let own: Vec<Digest> = delivery
+            .parts
+            .needed_blobs()
+            .map(|blob| blob.digest)
+            .filter(|blob| lost.contains(blob))
+            .collect();
+        delivery.lost.extend(own);
+    }
+    Ok(())
+}
+
+/// Which of `blobs` the place has lost; where `force` says so, also which it has damaged, as far as that can be found out.
+pub(crate) async fn lost_of(
+    context: Context<'_>,
+    blobs: impl Iterator<Item = &Descriptor>,
+    force: Force,
+) -> Result<BTreeSet<Digest>, RemoteError> {
+    stream::iter(blobs)
+        .map(async |blob| {
+            let is_whole = match force {
+                Force::Yes => context.remote.examine_blob(blob).await? == BlobState::Whole,
+                Force::No => context.remote.has_blob(blob).await?,
+            };
+            Ok((!is_whole).then_some(blob.digest))
+        })
+        .buffer_unordered(context.concurrency)
+        .try_filter_map(async |lost| Ok(lost))
+        .try_collect()
+        .await
 }
 
 /// What would be sent and mounted for `deliveries`; what several of them have counts one time.
@@ -67,12 +129,17 @@ pub async fn foresee_deliveries(deliveries: &[Delivery], to: Context<'_>) -> Res
 impl Delivery {
     /// Whether anything is to be written.
     pub fn changes(&self) -> bool {
-        self.tags.iter().any(|(_, named)| *named != Some(self.digest))
+        !self.lost.is_empty() || self.tags.iter().any(|(_, named)| *named != Some(self.digest))
     }
 
-    /// Whether the place has all of the bundle for certain: a tag names it.
-    fn is_there(&self) -> bool {
+    /// Whether a tag names the bundle at its new place already.
+    fn is_named(&self) -> bool {
         self.tags.iter().any(|(_, named)| *named == Some(self.digest))
+    }
+
+    /// Whether the place has all of the bundle, as far as was looked.
+    fn is_there(&self) -> bool {
+        self.is_named() && self.lost.is_empty()
     }
 
     /// Copies what the place lacks, and moves the tags.

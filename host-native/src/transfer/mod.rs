@@ -23,7 +23,8 @@ mod verify;
 pub use self::contents::read_files;
 pub use self::copy::{Carried, Copied, Parts, copy_to_archive, copy_to_remote, foresee};
 pub use self::delete::{DeleteError, Deleted, Doomed, delete, find_doomed, plan_delete};
-pub use self::delivery::{Delivered, Delivery, claim, foresee_deliveries};
+pub(crate) use self::delivery::lost_of;
+pub use self::delivery::{Delivered, Delivery, claim, find_lost, foresee_deliveries};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::files_archive::{ExportError, ExportTarget, export_files, foresee_export};
 pub use self::forecast::forecast;
@@ -31,8 +32,9 @@ pub use self::packing::PackingError;
 use self::sending::Sending;
 pub use self::tables::{Tables, TablesError, load_all_tables, load_tables};
 pub use self::tag::{
-    Named, Shown, TagError, Written, check_tag, claim_tag, late, look_again, look_up, move_tag, publish,
-    tag_digest,
+    Named, NamedKind, Shown, TagError, Written, check_tag, claim_tag, late, look_again, look_up, move_tag,
+    publish, tag_digest,
 };
 pub use self::upload::{Sent, UploadError, upload};
+pub(crate) use self::verify::tells_damage;
 pub use self::verify::{Checked, Fault, FaultKind, Verification, VerifyError, verify, verify_bundle};

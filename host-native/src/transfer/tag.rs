@@ -11,14 +11,18 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use thiserror::Error;
 
-use crate::bundle::{Context, OpenError, read_view, resolve};
+use crate::bundle::{Context, OpenError, read_view, resolve, under};
 use crate::component::CoreError;
 use crate::component::answers::ManifestError;
 use crate::push::Force;
-use crate::remote::{Condition, RemoteError, Version};
+use crate::remote::{Condition, RemoteError, RemoteErrorKind, Version};
 
 /// The digest of the manifest that `tag` names now.
 pub async fn tag_digest(context: Context<'_>, tag: &Tag) -> Result<Option<Digest>, OpenError> {
+    // A tag has its digest also where the manifest is lost or damaged.
+    if let Some(listed) = context.remote.listed_digest(tag).await? {
+        return Ok(Some(listed));
+    }
     let version = Version::Tag(tag.clone());
     let Some(fetched) = context.remote.manifest(&version).await? else { return Ok(None) };
     resolve(context.core, &version, &fetched).map(Some)
@@ -29,27 +33,53 @@ pub async fn tag_digest(context: Context<'_>, tag: &Tag) -> Result<Option<Digest
 pub struct Named {
     /// The digest of the manifest.
     pub digest: Digest,
-    /// What it is where it is no bundle.
-    pub foreign: Option<Foreign>,
+    /// Of what kind that is.
+    pub kind: NamedKind,
 }
 
-impl Named {
-    fn occupant(&self) -> Occupant {
-        if self.foreign.is_some() { Occupant::Foreign } else { Occupant::Bundle }
+/// What kind of manifest a name has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedKind {
+    /// A bundle's, or one that says so.
+    Bundle,
+    /// That of something else.
+    Foreign(Foreign),
+    /// One that is lost or damaged.
+    Unreadable,
+}
+
+impl NamedKind {
+    /// The kind of the manifest whose bytes are here, and which `version` names.
+    pub(super) fn of(context: Context<'_>, version: &Version, manifest: &[u8]) -> Self {
+        match read_view(context.core, manifest) {
+            Err(ManifestError::NotABundle(foreign)) => Self::Foreign(under(version, foreign)),
+            // A damaged bundle is one that may be replaced like any other.
+            _ => Self::Bundle,
+        }
+    }
+
+    pub(super) fn occupant(&self) -> Occupant {
+        match self {
+            Self::Foreign(_) => Occupant::Foreign,
+            Self::Bundle | Self::Unreadable => Occupant::Bundle,
+        }
     }
 }
 
 /// Looks up what `tag` names, and what kind of manifest that is; with one request.
 pub async fn look_up(context: Context<'_>, tag: &Tag) -> Result<Option<Named>, OpenError> {
     let version = Version::Tag(tag.clone());
-    let Some(fetched) = context.remote.manifest(&version).await? else { return Ok(None) };
-    let digest = resolve(context.core, &version, &fetched)?;
-    let foreign = match read_view(context.core, &fetched.bytes) {
-        Err(ManifestError::NotABundle(foreign)) => Some(foreign),
-        // A damaged bundle is one that may be replaced like any other.
-        _ => None,
+    let fetched = match context.remote.manifest(&version).await {
+        // Whoever takes a name away need not be able to read what has it.
+        Err(error) if error.kind() == RemoteErrorKind::Integrity => {
+            let listed = context.remote.listed_digest(tag).await?.ok_or(error)?;
+            return Ok(Some(Named { digest: listed, kind: NamedKind::Unreadable }));
+        }
+        fetched => fetched?,
     };
-    Ok(Some(Named { digest, foreign }))
+    let Some(fetched) = fetched else { return Ok(None) };
+    let digest = resolve(context.core, &version, &fetched)?;
+    Ok(Some(Named { digest, kind: NamedKind::of(context, &version, &fetched.bytes) }))
 }
 
 /// What `tag` names, where it may be made to name `target` by one who has not seen what it names: for a copy.
@@ -63,10 +93,10 @@ pub async fn claim_tag(
     tag: &Tag,
     target: Digest,
     force: Force,
-) -> Result<Option<Digest>, TagError> {
+) -> Result<Option<Named>, TagError> {
     let named = look_up(context, tag).await?;
     let current = named.as_ref().map(|named| named.digest);
-    let occupant = named.as_ref().map(Named::occupant).unwrap_or_default();
+    let occupant = named.as_ref().map(|named| named.kind.occupant()).unwrap_or_default();
     let force = force == Force::Yes;
     let facts = TagFacts { tag: tag.clone(), planned: None, current, occupant, target, force };
     match (context.core.decide_tag(&facts)?, current) {
@@ -74,7 +104,7 @@ pub async fn claim_tag(
         (TagDecision::Moved(_) | TagDecision::Published(_), Some(found)) => {
             Err(TagError::Taken { tag: facts.tag, found })
         }
-        _ => Ok(current),
+        _ => Ok(named),
     }
 }
 
@@ -192,7 +222,7 @@ pub async fn check_tag(context: Context<'_>, facts: TagFacts) -> Result<(), TagE
 async fn look(context: Context<'_>, facts: TagFacts) -> Result<Option<TagFacts>, TagError> {
     let named = look_up(context, &facts.tag).await?;
     let current = named.as_ref().map(|named| named.digest);
-    let occupant = named.as_ref().map(Named::occupant).unwrap_or_default();
+    let occupant = named.as_ref().map(|named| named.kind.occupant()).unwrap_or_default();
     let facts = TagFacts { current, occupant, ..facts };
     match context.core.decide_tag(&facts)? {
         TagDecision::Foreign(found) => Err(TagError::foreign(facts.tag, found, named)),
@@ -324,7 +354,11 @@ pub enum TagError {
 
 impl TagError {
     fn foreign(tag: Tag, found: Digest, named: Option<Named>) -> Self {
-        Self::Foreign { tag, found, foreign: named.and_then(|named| named.foreign) }
+        let foreign = match named.map(|named| named.kind) {
+            Some(NamedKind::Foreign(foreign)) => Some(foreign),
+            _ => None,
+        };
+        Self::Foreign { tag, found, foreign }
     }
 }
 

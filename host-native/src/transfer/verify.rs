@@ -19,7 +19,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
 use super::copy::read;
-use crate::bundle::{Bundle, Context, OpenError, open_index, open_manifest};
+use crate::bundle::{Bundle, Context, OpenError, is_listed, open_index, open_manifest};
 use crate::component::CoreError;
 use crate::component::answers::{IndexError, ManifestError, ResolveError};
 use crate::progress::Work;
@@ -157,7 +157,7 @@ struct Findings {
 pub async fn verify(context: Context<'_>, version: &Version) -> Result<Option<Verification>, VerifyError> {
     let manifest = match open_manifest(context, version).await {
         Ok(Some(manifest)) => manifest,
-        Ok(None) => return Ok(None),
+        Ok(None) => return verify_lost(context, version).await,
         Err(error) => {
             let fault = Fault::of_document(FaultKind::Manifest, format!("manifest {version}"), error)?;
             return Ok(Some(Verification { faults: vec![fault], ..Verification::default() }));
@@ -177,6 +177,18 @@ pub async fn verify(context: Context<'_>, version: &Version) -> Result<Option<Ve
             Ok(Some(found))
         }
     }
+}
+
+/// What is to be said of a name without a manifest: that it is lost, where the place still lists the name.
+async fn verify_lost(context: Context<'_>, version: &Version) -> Result<Option<Verification>, VerifyError> {
+    // Who may not look at the list sees no bundle of that name.
+    if !is_listed(context.remote, version).await.unwrap_or_default() {
+        return Ok(None);
+    }
+    let message = "it is listed, and is not there".to_owned();
+    let what = format!("manifest {version}");
+    let fault = Fault { kind: FaultKind::Missing, what, message, paths: Vec::new() };
+    Ok(Some(Verification { faults: vec![fault], ..Verification::default() }))
 }
 
 /// Reads everything of a bundle whose documents are here, and counts that as `work`.
@@ -289,10 +301,21 @@ fn damage(error: RemoteError) -> Result<RemoteError, VerifyError> {
     }
 }
 
+/// Whether an error says that something is not there which is named elsewhere.
 fn is_missing(error: &RemoteError) -> bool {
     match error {
         RemoteError::Archive { source, .. } => matches!(source, ArchiveError::Missing { .. }),
-        error => matches!(error, RemoteError::Missing { .. }),
+        error => matches!(error, RemoteError::LostManifest { .. } | RemoteError::Missing { .. }),
+    }
+}
+
+/// Whether a bundle could not be opened because some of its documents are lost or damaged.
+pub(crate) fn tells_damage(error: &OpenError) -> bool {
+    match error {
+        OpenError::Remote(error) => {
+            is_missing(error) || matches!(error, RemoteError::Digest { .. } | RemoteError::Size { .. })
+        }
+        error => is_damage(error),
     }
 }
 

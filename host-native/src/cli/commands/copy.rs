@@ -1,6 +1,6 @@
 //! `copy`: brings bundles from one place to another as they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use super::diff::find;
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Needs, Session, absolute, refuse_archive, understand};
+use crate::cli::session::{Needs, Session, refuse_archive};
 use crate::cli::subject::subject;
 use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::Report;
 use crate::push::Force;
 use crate::remote::{Remote, Version};
-use crate::transfer::{Carried, Delivery, claim, foresee_deliveries, tag_digest};
+use crate::transfer::{Carried, Delivery, claim, find_lost, foresee_deliveries, tag_digest};
 use crate::workspace::Workspace;
 
 /// Copy a bundle between registries, layouts and archives
@@ -42,7 +42,7 @@ pub(crate) struct CopyArgs {
     /// Copy every bundle of SRC that has a tag, with all of its tags
     #[arg(long)]
     all_tags: bool,
-    /// Move tags whatever they name
+    /// Move tags whatever they name, and send again what DST has lost or damaged of what it has
     #[arg(short, long)]
     force: bool,
     /// Show what would be done, and change nothing
@@ -64,6 +64,8 @@ struct CopyReport {
     skipped: Vec<String>,
     /// Whether anything was, or would be, written.
     changed: bool,
+    /// Blobs that DST had lost or damaged of what its tags name, and that are, or would be, sent again.
+    mended: Vec<Digest>,
     /// What was, or would be, sent.
     uploaded: BlobsReport,
     /// What the registry took, or would take, from another repository of its own.
@@ -114,7 +116,7 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
         found => found,
     };
     let default = workspace.as_ref().and_then(Workspace::default_reference);
-    let target = absolute(understand(&args.target, default.as_ref())?, &session.cwd)?;
+    let target = session.reference(&args.target, default.as_ref())?;
     refuse_target(&target, args)?;
     let source = if args.all_tags {
         every_tag_of(session, &args.source, default.as_ref())?
@@ -137,13 +139,16 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
         if bundles.is_empty() {
             return Err(CliError::no_bundle(&source));
         }
-        for tag in &skipped {
-            session.ui.warning(format_args!("the tag `{tag}` names no bundle and is left out"));
+        for (tag, why) in &skipped {
+            session.ui.warning(format_args!("the tag `{tag}` {why} and is left out"));
         }
         let mut deliveries = Vec::new();
         for (bundle, tags) in &bundles {
             deliveries.push(claim(writing, bundle, tags, force).await?);
         }
+        find_lost(&mut deliveries, writing, force).await?;
+        let mended: BTreeSet<Digest> = deliveries.iter().flat_map(|one| &one.lost).copied().collect();
+        session.tell_mended(&target, &mended);
         let mut carried = Carried::default();
         match execution {
             Execution::DryRun => {
@@ -167,7 +172,8 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
             reference: target.to_string(),
             changed: bundles.iter().any(|bundle| bundle.changed),
             bundles,
-            skipped: skipped.iter().map(ToString::to_string).collect(),
+            skipped: skipped.iter().map(|(tag, _)| tag.to_string()).collect(),
+            mended: mended.into_iter().collect(),
             uploaded: carried.sent.into(),
             mounted: carried.mounted.into(),
             requests: 0,
@@ -201,7 +207,7 @@ fn every_tag_of(
     text: &str,
     default: Option<&Reference>,
 ) -> Result<Reference, CliError> {
-    let source = absolute(understand(text, default)?, &session.cwd)?;
+    let source = session.reference(text, default)?;
     if source.tag.is_some() || source.digest.is_some() {
         return Err(CliError::new(
             Exit::Usage,
@@ -212,8 +218,15 @@ fn every_tag_of(
     Ok(source)
 }
 
+/// Why a tag that names nothing which could be copied is left out.
+const NO_MANIFEST: &str = "names a manifest that is not there";
+const NO_BUNDLE: &str = "names no bundle";
+
+/// What there is to copy of a place: each bundle with its tags, and the tags that name none, with the reason.
+type Tagged = (Vec<(Bundle, Vec<Tag>)>, Vec<(Tag, &'static str)>);
+
 /// Every bundle of a place that has a tag, with its tags, and the tags that name something else.
-async fn tagged(context: Context<'_>) -> Result<(Vec<(Bundle, Vec<Tag>)>, Vec<Tag>), CliError> {
+async fn tagged(context: Context<'_>) -> Result<Tagged, CliError> {
     let named: Vec<(Tag, Option<Digest>)> = stream::iter(context.remote.tags().await?)
         .map(async |tag| {
             let digest = tag_digest(context, &tag).await?;
@@ -222,19 +235,26 @@ async fn tagged(context: Context<'_>) -> Result<(Vec<(Bundle, Vec<Tag>)>, Vec<Ta
         .buffered(context.concurrency)
         .try_collect()
         .await?;
+    let (mut bundles, mut skipped) = (Vec::new(), Vec::new());
     let mut grouped: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
     for (tag, digest) in named {
-        if let Some(digest) = digest {
-            grouped.entry(digest).or_default().push(tag);
+        match digest {
+            Some(digest) => grouped.entry(digest).or_default().push(tag),
+            None => skipped.push((tag, NO_MANIFEST)),
         }
     }
-    let (mut bundles, mut skipped) = (Vec::new(), Vec::new());
     for (digest, tags) in grouped {
         match open(context, &Version::Digest(digest)).await {
             Ok(Some(bundle)) => bundles.push((bundle, tags)),
-            Ok(None) => {}
-            Err(OpenError::NotABundle { .. }) => skipped.extend(tags),
-            Err(error) => return Err(error.into()),
+            Ok(None) => skipped.extend(tags.into_iter().map(|tag| (tag, NO_MANIFEST))),
+            Err(OpenError::NotABundle { .. }) => {
+                skipped.extend(tags.into_iter().map(|tag| (tag, NO_BUNDLE)));
+            }
+            Err(error) => {
+                let tag = tags.into_iter().next();
+                let reference = Reference { place: context.remote.place(), tag, digest: None };
+                return Err(CliError::from(error).about(&reference));
+            }
         }
     }
     Ok((bundles, skipped))

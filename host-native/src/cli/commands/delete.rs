@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Needs, Session, absolute, refuse_archive, understand, version_of};
+use crate::cli::session::{Needs, Session, refuse_archive, version_of};
 use crate::cli::ui::Report;
 use crate::push::Force;
 use crate::remote::Intent;
-use crate::transfer::{delete, find_doomed, plan_delete};
+use crate::transfer::{NamedKind, delete, find_doomed, plan_delete};
 use crate::workspace::Workspace;
 
 /// Delete a tag, or a bundle with its tags
@@ -43,8 +43,8 @@ struct DeleteReport {
     /// What was named.
     #[serde(rename = "ref")]
     reference: String,
-    /// The bundle that it is, or was the name of.
-    digest: Digest,
+    /// The bundle that it is, or was the name of; absent where a registry has lost its manifest.
+    digest: Option<Digest>,
     /// The tags that are, or would be, gone.
     tags: Vec<String>,
     /// The tags that name the bundle still.
@@ -57,6 +57,9 @@ struct DeleteReport {
     dry_run: bool,
     #[serde(skip)]
     place: Place,
+    /// What `digest` is of.
+    #[serde(skip)]
+    noun: &'static str,
 }
 
 impl Report for DeleteReport {
@@ -67,7 +70,9 @@ impl Report for DeleteReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let verb = if self.dry_run { "Would delete" } else { "Deleted" };
         writeln!(out, "{verb} {}", self.reference)?;
-        writeln!(out, "  bundle {}", self.digest)?;
+        if let Some(digest) = self.digest {
+            writeln!(out, "  {} {digest}", self.noun)?;
+        }
         for tag in &self.tags {
             writeln!(out, "  tag    {tag}")?;
         }
@@ -87,7 +92,7 @@ fn counted_names(tags: &[String]) -> String {
 pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliError> {
     let workspace = session.workspace_for(&args.reference, Needs::Place)?;
     let default = workspace.as_ref().and_then(Workspace::default_reference);
-    let reference = absolute(understand(&args.reference, default.as_ref())?, &session.cwd)?;
+    let reference = session.reference(&args.reference, default.as_ref())?;
     refuse_unclear(&reference)?;
     let core = session.core()?;
     let remote = session.remote_for(&reference, Intent::Delete)?;
@@ -119,6 +124,10 @@ pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliErr
         requests: remote.requests(),
         dry_run: execution == Execution::DryRun,
         place: reference.place,
+        noun: match doomed.kind {
+            NamedKind::Bundle => "bundle",
+            NamedKind::Foreign(_) | NamedKind::Unreadable => "manifest",
+        },
     })
 }
 

@@ -14,9 +14,7 @@ use super::status::{
 };
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::CliError;
-use crate::cli::session::{
-    DEFAULT_TAG, Needs, Session, absolute, at_tag, configured, look_at_readable, understand, version_of,
-};
+use crate::cli::session::{DEFAULT_TAG, Needs, Session, at_tag, configured, look_at_readable, version_of};
 use crate::cli::subject::only_bundle;
 use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
 use crate::component::answers::ManifestError;
@@ -203,8 +201,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
             found => found,
         };
         let default = workspace.as_ref().and_then(Workspace::default_reference);
-        let understood =
-            |text: &str| whole(session, absolute(understand(text, default.as_ref())?, &session.cwd)?);
+        let understood = |text: &str| whole(session, session.reference(text, default.as_ref())?);
         let (old, new) = (understood(old)?, understood(new)?);
         let (old_remote, new_remote) = (session.remote(&old)?, session.remote(&new)?);
         let old_context = session.context(&core, old_remote.as_ref());
@@ -223,7 +220,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
         (_, Some(tag)) => at_tag(&workspace, tag)?,
         (Some(text), None) => {
             let default = workspace.default_reference();
-            whole(session, absolute(understand(text, default.as_ref())?, &session.cwd)?)?
+            whole(session, session.reference(text, default.as_ref())?)?
         }
         (None, None) => configured(&workspace)?,
     };

@@ -7,9 +7,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Needs, Session, absolute, configured, understand};
+use crate::cli::session::{Needs, Session, configured, version_of};
 use crate::cli::ui::{Report, shown};
-use crate::health::{Aspect, Check, Depth, Finding, Verdict, check_archive, check_layout, check_registry};
+use crate::health::{
+    Aspect, Check, Depth, Finding, Trial, Verdict, check_archive, check_layout, check_registry,
+};
 use crate::remote::Remote as _;
 use crate::remote::archive::Archive;
 use crate::remote::layout::Layout;
@@ -77,8 +79,8 @@ impl Report for HealthReport {
                 writeln!(out, "{:20}{}", "", shown(hint))?;
             }
         }
-        let outcome = if self.ok { "can be used" } else { "cannot be used as it is" };
-        writeln!(out, "{} {outcome}", self.reference)
+        // Where it cannot, the error says so.
+        if self.ok { writeln!(out, "{} can be used", self.reference) } else { Ok(()) }
     }
 }
 
@@ -87,7 +89,7 @@ pub(crate) fn run(session: &Session<'_>, args: &HealthArgs) -> Result<(), CliErr
         Some(text) => {
             let workspace = session.workspace_for(text, Needs::Place)?;
             let default = workspace.as_ref().and_then(Workspace::default_reference);
-            absolute(understand(text, default.as_ref())?, &session.cwd)?
+            session.reference(text, default.as_ref())?
         }
         None => configured(&session.workspace()?)?,
     };
@@ -96,15 +98,22 @@ pub(crate) fn run(session: &Session<'_>, args: &HealthArgs) -> Result<(), CliErr
         (false, true) => Depth::Write,
         (false, false) => Depth::Rights,
     };
+    let named = match &args.reference {
+        Some(_) if reference.tag.is_some() || reference.digest.is_some() => Some(version_of(&reference)?),
+        _ => None,
+    };
+    let trial = named.as_ref().map_or(Trial::Any(reference.tag.as_ref()), Trial::Named);
     let runtime = session.runtime()?;
     let (checks, requests) = match &reference.place {
         Place::Repository { host, name } => {
             let registry = Registry::new(host, name, &session.remote_options()?)?;
-            let checks = runtime.block_on(check_registry(&registry, reference.tag.as_ref(), depth));
+            let checks = runtime.block_on(check_registry(&registry, trial, depth));
             (checks, registry.requests())
         }
-        Place::Layout { directory } => (runtime.block_on(check_layout(&Layout::new(directory), depth)), 0),
-        Place::Archive { file } => (runtime.block_on(check_archive(&Archive::new(file))), 0),
+        Place::Layout { directory } => {
+            (runtime.block_on(check_layout(&Layout::new(directory), trial, depth)), 0)
+        }
+        Place::Archive { file } => (runtime.block_on(check_archive(&Archive::new(file), trial)), 0),
     };
     report(session, &reference, checks, requests)
 }
@@ -135,8 +144,11 @@ fn report(
     }
     let place = reference.without_version().to_string();
     let ok = failed.is_none();
-    session.ui.report(&HealthReport { reference: place.clone(), ok, checks: reports, requests })?;
-    failed.map_or(Ok(()), |exit| Err(CliError::unhealthy(exit, &place)))
+    let report = HealthReport { reference: place.clone(), ok, checks: reports, requests };
+    match failed {
+        None => session.ui.report(&report),
+        Some(exit) => Err(session.ui.report_failed(&report, CliError::unhealthy(exit, &place))),
+    }
 }
 
 fn value(finding: &Finding) -> Option<f64> {

@@ -16,7 +16,7 @@ use super::pull::{Incoming, PullReport, foresee, pull_into};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{DEFAULT_TAG, Needs, Session, absolute, configured, refuse_archive, understand};
+use crate::cli::session::{DEFAULT_TAG, Needs, Session, absolute, configured, refuse_archive};
 use crate::cli::subject::one_bundle;
 use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::{Report, shown};
@@ -28,7 +28,7 @@ use crate::project::new_project::NewProject;
 use crate::push::Force;
 use crate::remote::archive::Archive;
 use crate::remote::{Intent, Remote};
-use crate::transfer::{Carried, claim, foresee_deliveries, verify_bundle};
+use crate::transfer::{Carried, claim, find_lost, foresee_deliveries, verify_bundle};
 use crate::workspace::Workspace;
 
 /// Take a bundle from an archive to a remote, or into a folder
@@ -131,7 +131,9 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
     let remote = session.remote_for(&target, Intent::Write)?;
     let to = session.context(&core, remote.as_ref());
     let force = if args.force { Force::Yes } else { Force::No };
-    let delivery = runtime.block_on(claim(to, &bundle, std::slice::from_ref(&tag), force))?;
+    let mut delivery = runtime.block_on(claim(to, &bundle, std::slice::from_ref(&tag), force))?;
+    runtime.block_on(find_lost(std::slice::from_mut(&mut delivery), to, force))?;
+    session.tell_mended(&target, &delivery.lost);
     let changed = delivery.changes();
     let carried = match (changed, Execution::of(args.dry_run)) {
         (false, _) => Carried::default(),
@@ -180,7 +182,7 @@ fn target(
             let needs = if archive_tag.is_some() { Needs::Place } else { Needs::Bundle };
             let workspace = session.workspace_for(text, needs)?;
             let default = workspace.as_ref().and_then(Workspace::default_reference);
-            let reference = absolute(understand(text, default.as_ref())?, &session.cwd)?;
+            let reference = session.reference(text, default.as_ref())?;
             (reference, workspace.map(|workspace| workspace.config.default_tag))
         }
         None => {

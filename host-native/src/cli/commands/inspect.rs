@@ -18,7 +18,7 @@ use crate::cli::subject::subject;
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::inspect::{Other, Sharing, UsedPack, sharing, used_packs};
 use crate::progress::Work;
-use crate::push::{Estimate, estimate, open_destination, prepare};
+use crate::push::{Estimate, Force, estimate, open_destination, prepare};
 use crate::scan::{Scan, Untracked};
 use crate::transfer::{Copied, Parts, Verification, verify, verify_bundle};
 use crate::workspace::Workspace;
@@ -392,8 +392,10 @@ pub(crate) fn run(session: &Session<'_>, args: &InspectArgs) -> Result<(), CliEr
         gather(context, args, workspace.as_ref(), &reference, push, bundle).await
     })?;
     report.requests = remote.requests();
-    session.ui.report(&report)?;
-    found.map_or(Ok(()), |found| verdict(&report.reference, &found))
+    match found.and_then(|found| verdict(&reference, &found)) {
+        None => session.ui.report(&report),
+        Some(failure) => Err(session.ui.report_failed(&report, failure)),
+    }
 }
 
 /// A push that is asked about: of what, and where to.
@@ -437,7 +439,8 @@ impl<'a> Push<'a> {
         reference: &Reference,
     ) -> Result<(PushReport, Option<Bundle>), CliError> {
         let Self { workspace, tag, scan } = self;
-        let destination = open_destination(context, workspace, reference, std::slice::from_ref(&tag)).await?;
+        let tags = std::slice::from_ref(&tag);
+        let destination = open_destination(context, workspace, reference, tags, Force::No).await?;
         let prepared = prepare(context, workspace, reference, destination, scan.into())?;
         let found = estimate(context, &workspace.project, &prepared).await?;
         let Estimate { added, changed, deleted, blobs, chunks, raw, stored, .. } = found;
@@ -471,13 +474,14 @@ async fn gather(
         opened => opened?,
     };
     if bundle.is_none() && push.is_none() && !args.verify {
-        return Err(absent(reference));
+        return Err(CliError::no_bundle(reference));
     }
     let found = match (&bundle, args.verify) {
         (_, false) => None,
         (Some(bundle), true) => Some(verify_bundle(context, Work::Download, bundle).await?),
         (None, true) => {
-            Some(verify(context, &version_of(reference)?).await?.ok_or_else(|| absent(reference))?)
+            let found = verify(context, &version_of(reference)?).await?;
+            Some(found.ok_or_else(|| CliError::no_bundle(reference))?)
         }
     };
     let name = reference.to_string();
@@ -497,11 +501,6 @@ async fn gather(
         }
     }
     Ok((report, found))
-}
-
-fn absent(reference: &Reference) -> CliError {
-    CliError::new(Exit::NotFound, format_args!("there is no bundle {reference}"))
-        .hint("see what there is with `modelops-bundle manifest`")
 }
 
 async fn describe(

@@ -12,11 +12,11 @@ use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
-use crate::bundle::{Context, OpenError, OpenedManifest, open_index, read_view, resolve};
+use crate::bundle::{Context, OpenError, OpenedManifest, is_listed, open_index, read_view, resolve};
 use crate::cli::error::CliError;
-use crate::cli::session::{Needs, Session, absolute, configured, understand};
+use crate::cli::session::{Needs, Session, configured};
 use crate::cli::ui::{Report, bytes, counted, shown};
-use crate::remote::Version;
+use crate::remote::{RemoteError, RemoteErrorKind, Version};
 use crate::workspace::Workspace;
 
 /// As many bundles are listed where nothing else is said.
@@ -66,8 +66,8 @@ struct ManifestsReport {
 /// One bundle.
 #[derive(Serialize)]
 struct ManifestReport {
-    /// The digest of its manifest.
-    digest: Digest,
+    /// The digest of its manifest; absent where a registry lists a tag whose manifest it has lost.
+    digest: Option<Digest>,
     /// The tags that name it.
     tags: Vec<String>,
     /// When it was made, as it says itself.
@@ -83,6 +83,9 @@ struct ManifestReport {
     fault: Option<String>,
     #[serde(skip)]
     annotations: Vec<(String, String)>,
+    /// Whether the manifest is not there.
+    #[serde(skip)]
+    is_lost: bool,
 }
 
 /// The document of `manifest --tags-only`.
@@ -109,7 +112,10 @@ impl Report for ManifestsReport {
             return writeln!(out, "{} has no bundles", self.reference);
         }
         for manifest in &self.manifests {
-            let digest = if self.full { manifest.digest.to_string() } else { manifest.digest.short() };
+            let digest = manifest.digest.map_or_else(
+                || "(unknown)".to_owned(),
+                |digest| if self.full { digest.to_string() } else { digest.short() },
+            );
             let tags =
                 if manifest.tags.is_empty() { "(no tag)".to_owned() } else { manifest.tags.join(", ") };
             write!(out, "{digest}  {tags}")?;
@@ -141,8 +147,8 @@ pub(crate) fn run(session: &Session<'_>, args: &ManifestArgs) -> Result<(), CliE
     let context = session.context(&core, remote.as_ref());
     let name = reference.without_version().to_string();
     session.runtime()?.block_on(async {
-        let versions = match wanted {
-            Some(version) => vec![version],
+        let versions = match &wanted {
+            Some(version) => vec![version.clone()],
             None if args.tags_only => remote.tags().await?.into_iter().map(Version::Tag).collect(),
             None => {
                 let untagged = remote.listed().await?.into_iter().filter(|(_, tag)| tag.is_none());
@@ -150,11 +156,20 @@ pub(crate) fn run(session: &Session<'_>, args: &ManifestArgs) -> Result<(), CliE
                 tagged.chain(untagged.map(|(digest, _)| Version::Digest(digest))).collect()
             }
         };
+        if versions.is_empty() && !remote.is_there().await? {
+            return Err(CliError::no_place(&reference));
+        }
         if args.tags_only {
             let tags = versions.iter().map(ToString::to_string).collect();
             return session.ui.report(&TagsReport { reference: name, tags, requests: remote.requests() });
         }
         let mut manifests = list(context, versions).await?;
+        if let Some(version) = &wanted
+            && manifests.iter().all(|manifest| manifest.is_lost)
+            && !is_listed(remote.as_ref(), version).await?
+        {
+            return Err(CliError::no_bundle(&reference));
+        }
         let limit = if args.all { usize::MAX } else { args.limit };
         let more = manifests.len().saturating_sub(limit);
         manifests.truncate(limit);
@@ -170,7 +185,7 @@ fn place(session: &Session<'_>, text: Option<&str>) -> Result<(Reference, Option
     };
     let workspace = session.workspace_for(text, Needs::Place)?;
     let default = workspace.as_ref().and_then(Workspace::default_reference);
-    let reference = absolute(understand(text, default.as_ref())?, &session.cwd)?;
+    let reference = session.reference(text, default.as_ref())?;
     let wanted = match (&reference.digest, &reference.tag) {
         (Some(digest), _) => Some(Version::Digest(*digest)),
         (None, Some(tag)) => Some(Version::Tag(tag.clone())),
@@ -181,17 +196,19 @@ fn place(session: &Session<'_>, text: Option<&str>) -> Result<(Reference, Option
 
 /// Reads the manifests of `versions`, one request each, and groups them; newest first.
 async fn list(context: Context<'_>, versions: Vec<Version>) -> Result<Vec<ManifestReport>, CliError> {
-    let read: Vec<Option<(Version, ManifestReport)>> = stream::iter(versions)
+    let read: Vec<(Version, ManifestReport)> = stream::iter(versions)
         .map(async |version| {
             let report = read(context, &version).await?;
-            Ok::<_, CliError>(report.map(|report| (version, report)))
+            Ok::<_, CliError>((version, report))
         })
         .buffered(context.concurrency)
         .try_collect()
         .await?;
-    let mut grouped: BTreeMap<Digest, ManifestReport> = BTreeMap::new();
-    for (version, report) in read.into_iter().flatten() {
-        let manifest = grouped.entry(report.digest).or_insert(report);
+    // Tags of unknown manifests may be of different ones.
+    let mut grouped: BTreeMap<(Option<Digest>, Option<String>), ManifestReport> = BTreeMap::new();
+    for (version, report) in read {
+        let unknown = report.digest.is_none().then(|| version.to_string());
+        let manifest = grouped.entry((report.digest, unknown)).or_insert(report);
         if let Version::Tag(tag) = version {
             manifest.tags.push(Tag::to_string(&tag));
         }
@@ -201,12 +218,10 @@ async fn list(context: Context<'_>, versions: Vec<Version>) -> Result<Vec<Manife
     Ok(manifests)
 }
 
-/// Reads one manifest; none where its tag was deleted meanwhile.
-async fn read(context: Context<'_>, version: &Version) -> Result<Option<ManifestReport>, CliError> {
-    let Some(fetched) = context.remote.manifest(version).await? else { return Ok(None) };
-    let digest = resolve(context.core, version, &fetched)?;
+/// Reads one manifest that the place lists. One that is lost or damaged is listed as that: it must not hide the others.
+async fn read(context: Context<'_>, version: &Version) -> Result<ManifestReport, CliError> {
     let mut report = ManifestReport {
-        digest,
+        digest: None,
         tags: Vec::new(),
         created: None,
         files: None,
@@ -214,13 +229,31 @@ async fn read(context: Context<'_>, version: &Version) -> Result<Option<Manifest
         tree: None,
         fault: None,
         annotations: Vec::new(),
+        is_lost: false,
     };
-    // What is no bundle is listed as such: one of them must not hide the others.
+    let fetched = match context.remote.manifest(version).await {
+        Ok(Some(fetched)) => fetched,
+        Ok(None) | Err(RemoteError::LostManifest { .. }) => {
+            report.digest = listed_digest(context, version).await?;
+            report.fault = Some("manifest missing".to_owned());
+            report.is_lost = true;
+            return Ok(report);
+        }
+        Err(error) if error.kind() == RemoteErrorKind::Integrity => {
+            report.digest = listed_digest(context, version).await?;
+            report.fault = Some(CliError::from(error).message().to_owned());
+            return Ok(report);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let digest = resolve(context.core, version, &fetched)?;
+    report.digest = Some(digest);
+    // What is no bundle is listed as such.
     if let Version::Tag(tag) = version
         && let Some(subject) = attachments_of(tag)
     {
         report.fault = Some(format!("signatures or other attachments of {}", subject.short()));
-        return Ok(Some(report));
+        return Ok(report);
     }
     match read_view(context.core, &fetched.bytes) {
         Ok(view) => {
@@ -235,7 +268,15 @@ async fn read(context: Context<'_>, version: &Version) -> Result<Option<Manifest
         }
         Err(error) => report.fault = Some(CliError::from(error).message().to_owned()),
     }
-    Ok(Some(report))
+    Ok(report)
+}
+
+/// The digest that `version` is or names, as far as that is known without the manifest.
+async fn listed_digest(context: Context<'_>, version: &Version) -> Result<Option<Digest>, CliError> {
+    match version {
+        Version::Digest(digest) => Ok(Some(*digest)),
+        Version::Tag(tag) => Ok(context.remote.listed_digest(tag).await?),
+    }
 }
 
 /// How many files a bundle has, and how many bytes in all.

@@ -49,7 +49,7 @@ pub(crate) struct PushArgs {
     /// patch. Where nothing differs from it, nothing is written.
     #[arg(long, value_name = "KIND")]
     bump: Option<BumpArg>,
-    /// Undo what others changed, move tags whatever they name, and send again what the remote has lost
+    /// Undo what others changed, move tags whatever they name, and send again what the remote has lost or damaged
     #[arg(short, long)]
     force: bool,
     /// Show what would be pushed, and send nothing
@@ -183,10 +183,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         let look_here = || look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref());
         let (destination, found) = match (execution, bump) {
             (_, Some(bump)) => {
-                let mut destination = open_destination(context, &workspace, &reference, &tags).await?;
-                if force == Force::Yes {
-                    destination.find_lost(context).await?;
-                }
+                let mut destination = open_destination(context, &workspace, &reference, &tags, force).await?;
                 // Nothing is sent before it is known whether there is anything to publish.
                 let mut found = look_here()?;
                 if let Some(bundle) = &destination.replaces {
@@ -203,10 +200,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                 (destination, found.into())
             }
             (Execution::DryRun, None) => {
-                let mut destination = open_destination(context, &workspace, &reference, &tags).await?;
-                if force == Force::Yes {
-                    destination.find_lost(context).await?;
-                }
+                let destination = open_destination(context, &workspace, &reference, &tags, force).await?;
                 (destination, look_here()?.into())
             }
             (Execution::Apply, None) => {
@@ -311,12 +305,13 @@ fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>) {
     ));
 }
 
-/// Says that the place has lost some of the bundle, which is sent again.
+/// Says that the place has lost or damaged some of the bundle, which is sent again.
 fn tell_lost(session: &Session<'_>, prepared: &PreparedPush<'_>) {
     let lost = &prepared.destination.lost;
     if let Some(first) = lost.first() {
         session.ui.warning(format_args!(
-            "the remote has lost {} of the bundle that this replaces, {first} among them: all of its content is sent again",
+            "the remote has lost {} of the bundle that this replaces, or has them damaged, {first} among them: all of its content \
+             is sent again",
             counted(lost.len(), "blob")
         ));
     }

@@ -42,6 +42,10 @@ struct ReposReport {
 
 impl Report for ReposReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.repositories.is_empty() && self.more == 0 {
+            let namespace = self.namespace.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+            return writeln!(out, "{}{} has no repositories that it lists", self.host, shown(&namespace));
+        }
         self.repositories.iter().try_for_each(|name| writeln!(out, "{}/{}", self.host, shown(name)))?;
         if self.more > 0 {
             writeln!(out, "and {} more: see -n", self.more)?;
@@ -66,17 +70,32 @@ const ANY_NAME: &str = "x";
 
 /// The host that is meant, and the namespace if there is one.
 fn registry(session: &Session<'_>, text: Option<&str>) -> Result<(String, Option<String>), CliError> {
-    let place = match text {
-        Some(text) => format!("{}/{ANY_NAME}", text.trim_end_matches('/')).parse::<Reference>()?.place,
-        None => configured(&session.workspace()?)?.place,
+    let Some(text) = text else {
+        let place = configured(&session.workspace()?)?.place;
+        return Ok((split(place)?.0, None));
     };
-    match (place, text) {
-        (Place::Repository { host, .. }, None) => Ok((host, None)),
-        (Place::Repository { host, name }, Some(_)) => {
-            let namespace = name.strip_suffix(ANY_NAME).and_then(|name| name.strip_suffix('/'));
-            Ok((host, namespace.map(str::to_owned)))
-        }
-        (Place::Layout { .. } | Place::Archive { .. }, _) => Err(CliError::new(
+    let text = text.trim_end_matches('/');
+    let is_host = !text.trim_start_matches("oci://").contains('/') && !text.starts_with("oci:");
+    if is_host {
+        return Ok((split(format!("{text}/{ANY_NAME}").parse::<Reference>()?.place)?.0, None));
+    }
+    let reference: Reference = text.parse()?;
+    if reference.tag.is_some() || reference.digest.is_some() {
+        return Err(CliError::new(Exit::Usage, format_args!("{reference} names a bundle, and no registry"))
+            .hint(format!(
+                "name the registry or a namespace, as {place}; `modelops-bundle manifest {place}` lists the bundles of a repository",
+                place = reference.place
+            )));
+    }
+    let (host, name) = split(reference.place)?;
+    Ok((host, Some(name)))
+}
+
+/// Host and name of a repository.
+fn split(place: Place) -> Result<(String, String), CliError> {
+    match place {
+        Place::Repository { host, name } => Ok((host, name)),
+        Place::Layout { .. } | Place::Archive { .. } => Err(CliError::new(
             Exit::Usage,
             "a layout or an archive is one place and has no repositories",
         )

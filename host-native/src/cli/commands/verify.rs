@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
+use bundle_core::reference::Reference;
 use clap::Args;
 use serde::Serialize;
 
@@ -157,12 +158,14 @@ pub(crate) fn run(session: &Session<'_>, args: &VerifyArgs) -> Result<(), CliErr
     let version = version_of(&reference)?;
     let found = session.runtime()?.block_on(verify(context, &version))?;
     let found = found.ok_or_else(|| CliError::no_bundle(&reference))?;
-    let name = reference.to_string();
-    session.ui.report(&VerifyReport::of(name.clone(), &found, remote.requests()))?;
-    verdict(&name, &found)
+    let report = VerifyReport::of(reference.to_string(), &found, remote.requests());
+    match verdict(&reference, &found) {
+        None => session.ui.report(&report),
+        Some(failure) => Err(session.ui.report_failed(&report, failure)),
+    }
 }
 
-/// The failure that a damaged bundle is, once its faults were reported.
-pub(crate) fn verdict(reference: &str, found: &Verification) -> Result<(), CliError> {
-    if found.is_good() { Ok(()) } else { Err(CliError::faults_reported(reference, &found.faults)) }
+/// The failure that a damaged bundle is, beside the report of its faults.
+pub(crate) fn verdict(reference: &Reference, found: &Verification) -> Option<CliError> {
+    (!found.is_good()).then(|| CliError::faulty(reference, &found.faults))
 }

@@ -157,6 +157,10 @@ impl<R: Read + Seek> Scan<R> {
     /// Reads the next header, if it is whole and there is one.
     fn header(&mut self) -> Result<Option<Header>, ArchiveError> {
         let position = self.position;
+        // The end of an empty file, or of a piece of a tar, is missing; a short text never had one.
+        if position == 0 && (1..BLOCK as u64).contains(&self.length) {
+            return Err(self.judge_short_file());
+        }
         let block = self.block()?;
         if block.iter().all(|byte| *byte == 0) {
             return if self.block()?.iter().all(|byte| *byte == 0) {
@@ -170,7 +174,20 @@ impl<R: Read + Seek> Scan<R> {
         right.set_cksum();
         match (header.cksum(), right.cksum()) {
             (Ok(found), Ok(expected)) if found == expected => Ok(Some(header)),
+            _ if position == 0 && header.as_ustar().is_none() && header.as_gnu().is_none() => {
+                Err(ArchiveError::NotATar)
+            }
             _ => Err(ArchiveError::Header { position }),
+        }
+    }
+
+    /// Judges a file that is too short for a header: what is left of a tar begins with a name and the zeros behind it.
+    fn judge_short_file(&mut self) -> ArchiveError {
+        let mut content = Vec::new();
+        match (&mut self.archive).take(BLOCK as u64).read_to_end(&mut content) {
+            Err(error) => read_fault(error),
+            Ok(_) if content.contains(&0) => ArchiveError::Truncated,
+            Ok(_) => ArchiveError::NotATar,
         }
     }
 
@@ -381,6 +398,9 @@ pub enum ArchiveError {
         /// What is missing.
         what: String,
     },
+    /// It does not begin as a tar does.
+    #[error("it is not a tar")]
+    NotATar,
     /// Nothing in it is part of an image layout.
     #[error("it is a tar, but not one of an OCI image layout")]
     NoLayout,

@@ -125,7 +125,8 @@ impl Scanned {
 
 impl Files for Scanned {
     fn index(&self) -> Result<Index, RemoteError> {
-        Index::parse(&self.read(self.contents.index, INDEX_FILE, MAX_INDEX_BYTES)?)
+        let content = self.read(self.contents.index, INDEX_FILE, MAX_INDEX_BYTES)?;
+        Index::parse(&content).map_err(|fault| self.bad_index(fault))
     }
 
     fn open_blob(&self, digest: &Digest) -> Result<Option<Stretch>, RemoteError> {
@@ -134,6 +135,10 @@ impl Files for Scanned {
 
     fn missing(&self, what: String) -> RemoteError {
         RemoteError::Archive { path: self.path.clone(), source: ArchiveError::Missing { what } }
+    }
+
+    fn place(&self) -> Place {
+        Place::Archive { file: self.path.display().to_string() }
     }
 }
 
@@ -195,7 +200,7 @@ impl Remote for Archive {
     fn delete<'a>(
         &'a self,
         _which: &'a Version,
-        _digest: Digest,
+        _digest: Option<Digest>,
     ) -> BoxFuture<'a, Result<Deletion, RemoteError>> {
         async { read_only() }.boxed()
     }
@@ -206,6 +211,11 @@ impl Remote for Archive {
 
     fn listed(&self) -> BoxFuture<'_, Result<Vec<Listed>, RemoteError>> {
         self.blocking(|archive| Ok(archive.index()?.manifests_and_tags())).boxed()
+    }
+
+    fn listed_digest<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<Option<Digest>, RemoteError>> {
+        let tag = tag.clone();
+        self.blocking(move |archive| Ok(archive.find(&tag)?.map(|entry| entry.digest))).boxed()
     }
 
     fn requests(&self) -> u64 {

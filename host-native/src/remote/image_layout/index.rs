@@ -11,7 +11,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Value, json};
 
 use super::text_field;
-use crate::remote::RemoteError;
 use crate::remote::error::harmless;
 
 /// The annotation that holds a tag.
@@ -35,6 +34,10 @@ pub(in crate::remote) struct Index {
     manifests: Vec<Box<str>>,
 }
 
+/// Why an `index.json` cannot be taken; of which place, whoever read it says.
+#[derive(Debug)]
+pub(in crate::remote) struct IndexFault(pub(in crate::remote) String);
+
 /// What the index says of a tag.
 #[derive(Debug)]
 pub(in crate::remote) struct Entry {
@@ -51,8 +54,8 @@ impl Index {
     }
 
     /// Reads the bytes of `index.json`.
-    pub(in crate::remote) fn parse(content: &[u8]) -> Result<Self, RemoteError> {
-        let fault = |error: serde_json::Error| RemoteError::Index { fault: harmless(&error.to_string()) };
+    pub(in crate::remote) fn parse(content: &[u8]) -> Result<Self, IndexFault> {
+        let fault = |error: serde_json::Error| IndexFault(harmless(&error.to_string()));
         let mut reader = serde_json::Deserializer::from_slice(content);
         let index = reader.deserialize_map(DocumentVisitor).map_err(fault)?;
         reader.end().map_err(fault)?;
@@ -65,15 +68,14 @@ impl Index {
 
     /// What `tag` points to. Of two entries with one name the later counts; a name that is a whole reference counts where
     /// no entry has the tag itself.
-    pub(in crate::remote) fn find(&self, tag: &Tag) -> Result<Option<Entry>, RemoteError> {
+    pub(in crate::remote) fn find(&self, tag: &Tag) -> Result<Option<Entry>, IndexFault> {
         let own = self.manifests().rfind(|entry| name(entry) == Some(tag.as_str()));
         let Some(entry) = own.or_else(|| self.manifests().rfind(|entry| tag_of(entry).as_ref() == Some(tag)))
         else {
             return Ok(None);
         };
         let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
-        let digest =
-            digest.parse().map_err(|fault| RemoteError::Index { fault: format!("tag {tag}: {fault}") })?;
+        let digest = digest.parse().map_err(|fault| IndexFault(format!("tag {tag}: {fault}")))?;
         let media_type = entry.get("mediaType").and_then(Value::as_str).map(str::to_owned);
         Ok(Some(Entry { digest, media_type }))
     }

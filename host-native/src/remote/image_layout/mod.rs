@@ -6,21 +6,22 @@
 mod index;
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
 
 use bundle_core::descriptor::Descriptor;
-use bundle_core::digest::Digest;
+use bundle_core::digest::{Digest, Hasher};
+use bundle_core::reference::{Place, Tag};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
-pub(super) use self::index::Index;
+pub(super) use self::index::{Entry, Index, IndexFault};
 use super::disk::cannot;
 use super::error::harmless;
-use super::{BlobStream, FetchedManifest, MAX_MANIFEST_BYTES, RemoteError, Version, blob};
+use super::{BlobState, BlobStream, FetchedManifest, MAX_MANIFEST_BYTES, RemoteError, Version, blob};
 
 /// The list of manifests.
 pub(super) const INDEX_FILE: &str = "index.json";
@@ -50,6 +51,19 @@ pub(super) trait Files {
 
     /// What it means that something is not there that has to be.
     fn missing(&self, what: String) -> RemoteError;
+
+    /// Where it is.
+    fn place(&self) -> Place;
+
+    /// The error for an `index.json` that cannot be taken.
+    fn bad_index(&self, IndexFault(fault): IndexFault) -> RemoteError {
+        RemoteError::Index { place: self.place(), fault }
+    }
+
+    /// What `index.json` says of a tag.
+    fn find(&self, tag: &Tag) -> Result<Option<Entry>, RemoteError> {
+        self.index()?.find(tag).map_err(|fault| self.bad_index(fault))
+    }
 }
 
 /// A stretch of a file on disk, which is open where the stretch begins.
@@ -71,6 +85,21 @@ impl Stretch {
             return Err(RemoteError::TooLarge { what: what.to_owned(), limit });
         }
         Ok(content)
+    }
+
+    /// The digest of all of it.
+    fn digest(self) -> Result<Digest, RemoteError> {
+        let mut hasher = Hasher::new();
+        let mut reader = BufReader::with_capacity(PIECE_BYTES, self.file.take(self.size));
+        loop {
+            let piece = reader.fill_buf().map_err(cannot("read", &self.path))?;
+            let length = piece.len();
+            if length == 0 {
+                return Ok(hasher.finish());
+            }
+            hasher.update(piece);
+            reader.consume(length);
+        }
     }
 
     /// Streams the bytes `range` of it, not verified.
@@ -104,6 +133,13 @@ pub(super) fn holds(files: &impl Files, descriptor: &Descriptor) -> Result<bool,
     Ok(files.open_blob(&descriptor.digest)?.is_some_and(|found| found.size == descriptor.size))
 }
 
+/// Reads a blob and compares it with its descriptor.
+pub(super) fn examine(files: &impl Files, descriptor: &Descriptor) -> Result<BlobState, RemoteError> {
+    let Some(found) = files.open_blob(&descriptor.digest)? else { return Ok(BlobState::Lost) };
+    let is_whole = found.size == descriptor.size && found.digest()? == descriptor.digest;
+    Ok(if is_whole { BlobState::Whole } else { BlobState::Damaged })
+}
+
 /// Reads a manifest; `None` where there is none of that name.
 pub(super) fn read_manifest(
     files: &impl Files,
@@ -111,7 +147,7 @@ pub(super) fn read_manifest(
 ) -> Result<Option<FetchedManifest>, RemoteError> {
     let (digest, entry_type) = match which {
         Version::Digest(digest) => (*digest, None),
-        Version::Tag(tag) => match files.index()?.find(tag)? {
+        Version::Tag(tag) => match files.find(tag)? {
             Some(entry) => (entry.digest, entry.media_type),
             None => return Ok(None),
         },
@@ -119,7 +155,9 @@ pub(super) fn read_manifest(
     let Some(found) = files.open_blob(&digest)? else {
         return match which {
             Version::Digest(_) => Ok(None),
-            Version::Tag(_) => Err(files.missing(format!("manifest {digest}"))),
+            Version::Tag(tag) => {
+                Err(RemoteError::LostManifest { place: files.place(), tag: tag.clone(), digest })
+            }
         };
     };
     let content = found.read(&format!("manifest {which}"), MAX_MANIFEST_BYTES)?;

@@ -1,11 +1,14 @@
 //! The files of a layout: opened only inside it, written whole or not at all.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::{Digest, Hasher};
+use bundle_core::reference::Place;
 use tempfile::NamedTempFile;
 
 use super::PIECE_BYTES;
@@ -15,9 +18,10 @@ use crate::remote::disk::{
     OWN_PREFIX, cannot, check_folder, is_absent, new_file, open_regular, put_in_place,
 };
 use crate::remote::image_layout::{
-    Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch, is_marker, marker,
+    self, Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch, is_marker,
+    marker,
 };
-use crate::remote::{RemoteError, Transferred, blob, sparse};
+use crate::remote::{BlobState, RemoteError, Transferred, blob, sparse};
 use crate::rights::nearest_folder;
 use crate::whole_file;
 
@@ -25,11 +29,13 @@ use crate::whole_file;
 #[derive(Debug)]
 pub(super) struct Directory {
     root: PathBuf,
+    /// The blobs that were found damaged and have not been stored anew since.
+    damaged: Mutex<BTreeSet<Digest>>,
 }
 
 impl Directory {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, damaged: Mutex::default() }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -51,7 +57,28 @@ impl Directory {
 
     /// Puts a file in place that was verified to be the blob `digest`.
     pub(super) fn keep_blob(&self, file: NamedTempFile, digest: &Digest) -> Result<(), RemoteError> {
-        put_in_place(file, &self.blob_file(digest))
+        put_in_place(file, &self.blob_file(digest))?;
+        self.damaged().remove(digest);
+        Ok(())
+    }
+
+    /// Whether a blob is there with the size that it should have, and was not found damaged.
+    pub(super) fn holds(&self, descriptor: &Descriptor) -> Result<bool, RemoteError> {
+        Ok(!self.damaged().contains(&descriptor.digest) && image_layout::holds(self, descriptor)?)
+    }
+
+    /// Reads a blob and compares it with its descriptor.
+    pub(super) fn examine(&self, descriptor: &Descriptor) -> Result<BlobState, RemoteError> {
+        let state = image_layout::examine(self, descriptor)?;
+        if state == BlobState::Damaged {
+            self.damaged().insert(descriptor.digest);
+        }
+        Ok(state)
+    }
+
+    fn damaged(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        // Each change of it is whole in itself.
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until no other process writes to the index; the lock lasts as long as the file is held.
@@ -196,7 +223,7 @@ impl Directory {
                 }
             });
         }
-        put_in_place(file, &target)
+        self.keep_blob(file, &descriptor.digest)
     }
 
     /// Replaces `index.json`. The caller holds the lock.
@@ -217,7 +244,8 @@ impl Files for Directory {
         let Some(found) = self.open(self.root.join(INDEX_FILE))? else { return Ok(Index::empty()) };
         // Without an index there is nothing to misread, whatever the directory is.
         self.check_version()?;
-        Index::parse(&found.read(INDEX_FILE, MAX_INDEX_BYTES)?)
+        let content = found.read(INDEX_FILE, MAX_INDEX_BYTES)?;
+        Index::parse(&content).map_err(|fault| self.bad_index(fault))
     }
 
     fn open_blob(&self, digest: &Digest) -> Result<Option<Stretch>, RemoteError> {
@@ -226,5 +254,9 @@ impl Files for Directory {
 
     fn missing(&self, what: String) -> RemoteError {
         RemoteError::Missing { what }
+    }
+
+    fn place(&self) -> Place {
+        Place::Layout { directory: self.root.display().to_string() }
     }
 }

@@ -21,8 +21,8 @@ use super::disk::cannot;
 use super::image_layout::{self, Files as _};
 use super::sparse;
 use super::{
-    BlobContent, BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Listed, Remote, RemoteBlob,
-    RemoteError, Stored, Transferred, Version, blob,
+    BlobContent, BlobSource, BlobState, BlobStream, Condition, Deletion, FetchedManifest, Listed, Remote,
+    RemoteBlob, RemoteError, Stored, Transferred, Version, blob,
 };
 use crate::threads::on_disk;
 
@@ -122,7 +122,15 @@ impl Remote for Layout {
 
     fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>> {
         let descriptor = descriptor.clone();
-        self.blocking(move |directory| image_layout::holds(directory, &descriptor)).boxed()
+        self.blocking(move |directory| directory.holds(&descriptor)).boxed()
+    }
+
+    fn examine_blob<'a>(
+        &'a self,
+        descriptor: &'a Descriptor,
+    ) -> BoxFuture<'a, Result<BlobState, RemoteError>> {
+        let descriptor = descriptor.clone();
+        self.blocking(move |directory| directory.examine(&descriptor)).boxed()
     }
 
     fn push_blob<'a>(
@@ -134,7 +142,7 @@ impl Remote for Layout {
             let wanted = descriptor.clone();
             let is_there = self.blocking(move |directory| {
                 directory.prepare()?;
-                image_layout::holds(directory, &wanted)
+                directory.holds(&wanted)
             });
             if is_there.await? {
                 return Ok(Stored::WasThere);
@@ -172,7 +180,8 @@ impl Remote for Layout {
         let (which, descriptor) = (which.clone(), Descriptor::of(media_type, &bytes));
         self.blocking(move |directory| {
             directory.prepare()?;
-            if !image_layout::holds(directory, &descriptor)? {
+            // A manifest is small, so that it is read: of one that is damaged nothing else would tell.
+            if directory.examine(&descriptor)? != BlobState::Whole {
                 directory.write_blob(&descriptor, &mut &bytes[..], &super::Silent, None)?;
             }
             match which {
@@ -191,7 +200,7 @@ impl Remote for Layout {
     fn delete<'a>(
         &'a self,
         which: &'a Version,
-        digest: Digest,
+        digest: Option<Digest>,
     ) -> BoxFuture<'a, Result<Deletion, RemoteError>> {
         let which = which.clone();
         self.blocking(move |directory| delete_entries(directory, &which, digest)).boxed()
@@ -209,17 +218,30 @@ impl Remote for Layout {
         self.blocking(Directory::foresee_writing).boxed()
     }
 
+    fn listed_digest<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<Option<Digest>, RemoteError>> {
+        let tag = tag.clone();
+        self.blocking(move |directory| Ok(directory.find(&tag)?.map(|entry| entry.digest))).boxed()
+    }
+
+    fn is_there(&self) -> BoxFuture<'_, Result<bool, RemoteError>> {
+        self.blocking(|directory| Ok(directory.root().is_dir())).boxed()
+    }
+
     fn requests(&self) -> u64 {
         0
     }
 
     fn place(&self) -> Place {
-        Place::Layout { directory: self.directory.root().display().to_string() }
+        self.directory.place()
     }
 }
 
 /// Takes a manifest, or a tag of it, out of the index. The manifest's own bytes stay where they are.
-fn delete_entries(directory: &Directory, which: &Version, digest: Digest) -> Result<Deletion, RemoteError> {
+fn delete_entries(
+    directory: &Directory,
+    which: &Version,
+    digest: Option<Digest>,
+) -> Result<Deletion, RemoteError> {
     let missing = || RemoteError::Missing { what: format!("manifest {which}") };
     if !directory.is_layout() {
         return Err(missing());
@@ -228,8 +250,9 @@ fn delete_entries(directory: &Directory, which: &Version, digest: Digest) -> Res
     let mut index = directory.index()?;
     match which {
         Version::Tag(tag) => {
-            let found = index.find(tag)?.ok_or_else(missing)?.digest;
-            if found != digest {
+            let found =
+                index.find(tag).map_err(|fault| directory.bad_index(fault))?.ok_or_else(missing)?.digest;
+            if digest.is_some_and(|digest| digest != found) {
                 return Err(RemoteError::ConditionFailed { tag: tag.to_string(), found: Some(found) });
             }
             index.remove_tag(tag);
@@ -253,7 +276,7 @@ fn write_tag(
 ) -> Result<(), RemoteError> {
     let _lock = directory.lock()?;
     let mut index = directory.index()?;
-    let found: Option<Digest> = index.find(tag)?.map(|entry| entry.digest);
+    let found = index.find(tag).map_err(|fault| directory.bad_index(fault))?.map(|entry| entry.digest);
     let holds = match condition {
         Condition::Absent => found.is_none(),
         Condition::Any => true,

@@ -203,6 +203,20 @@ impl Registry {
             read => read.map(|()| tags.into_iter().collect()),
         }
     }
+
+    /// Whether the registry knows the repository. One that it does not let the user look at counts as known.
+    async fn knows_repository(&self) -> Result<bool, RemoteError> {
+        let mut call = Call::new(
+            Method::GET,
+            self.client.repository.tags(pages::PER_PAGE),
+            format!("the repository {}", self.place()),
+        );
+        call.accepted = &[404];
+        match self.client.send(&call).await {
+            Err(error) if self.client.hides_tags(&error) => Ok(true),
+            answer => Ok(answer?.status().as_u16() != 404),
+        }
+    }
 }
 
 /// The waits before a manifest is sent again whose blobs the registry has taken and says to lack.
@@ -314,7 +328,7 @@ impl Remote for Registry {
     fn delete<'a>(
         &'a self,
         which: &'a Version,
-        _digest: Digest,
+        _digest: Option<Digest>,
     ) -> BoxFuture<'a, Result<Deletion, RemoteError>> {
         self.delete_manifest(which).boxed()
     }
@@ -330,6 +344,10 @@ impl Remote for Registry {
     /// Some registries honour them, and none says so.
     fn honours_conditions(&self) -> bool {
         false
+    }
+
+    fn is_there(&self) -> BoxFuture<'_, Result<bool, RemoteError>> {
+        self.knows_repository().boxed()
     }
 
     fn shows_late_by(&self) -> Duration {

@@ -118,8 +118,8 @@ async fn a_tag_that_cannot_go_alone_is_told_from_deletes_that_are_off() {
         let server =
             Server::new(move |_, _| reply(status, &[], br#"{"errors":[{"code":"UNSUPPORTED"}]}"#)).await;
         let registry = server.remote();
-        assert_eq!(registry.delete(&tag(), digest).await.unwrap(), Deletion::OnlyManifests);
-        let off = registry.delete(&Version::Digest(digest), digest).await;
+        assert_eq!(registry.delete(&tag(), Some(digest)).await.unwrap(), Deletion::OnlyManifests);
+        let off = registry.delete(&Version::Digest(digest), Some(digest)).await;
         assert!(matches!(off, Err(RemoteError::DeletesOff { .. })), "{status}");
     }
 }

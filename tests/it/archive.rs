@@ -153,7 +153,8 @@ fn goes_through_a_file_to_a_registry_and_into_a_folder() {
     assert_eq!((&done["digest"], &done["changed"]), (&digest, &json!(true)), "{done}");
     assert_eq!(registry.client().tag_digest("other/place", "latest"), digest.as_str().map(str::to_owned));
     let again = elsewhere.run(&["import", file, "--to", &target, "--json"]).success().json();
-    assert_eq!((&again["changed"], &again["requests"]), (&json!(false), &json!(1)), "{again}");
+    // One request for the tag, and one for each blob that it has to name still.
+    assert_eq!((&again["changed"], &again["requests"]), (&json!(false), &json!(6)), "{again}");
 
     let pulled = TestProject::new();
     let _ = pulled.run(&["pull", &target]).success();
@@ -241,7 +242,9 @@ fn a_cut_changes_nothing() {
     cuts.sort_unstable();
     cuts.dedup();
     for cut in cuts {
-        expect_refusal(&tar[..cut], &[8], &format!("cut at {cut}"));
+        // A single letter is a text, and no part of a tar.
+        let code = if cut == 1 { 1 } else { 8 };
+        expect_refusal(&tar[..cut], &[code], &format!("cut at {cut}"));
     }
 }
 

@@ -525,7 +525,7 @@ fn a_list_of_a_layout_that_is_none_is_not_blamed_on_a_registry() {
         &format!(r#"{{"manifests":[{many}]}}"#),
     ] {
         world.write("layout/index.json", list);
-        let output = world.run(&["manifest", "REF"]).code(1);
+        let output = world.run(&["manifest", "REF"]).code(8);
         let words = output.stderr();
         assert!(words.contains("index.json: ") && words.contains("hint: the layout is damaged"), "{output}");
         assert!(!words.contains("requests") && !words.contains("registry"), "{output}");

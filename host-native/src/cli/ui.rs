@@ -114,6 +114,8 @@ impl Ui {
     /// Prints a result that is a failure as well, which it gives back: a machine gets one document, with the error in it.
     pub(crate) fn report_failed(&self, report: &impl Report, failure: CliError) -> CliError {
         match self.report(&FailedReport { report, failure: failure.document() }) {
+            // People have read which paths it is about.
+            Ok(()) if self.format == Format::Text => failure.paths([]),
             Ok(()) => failure.reported(),
             Err(unprinted) => unprinted,
         }

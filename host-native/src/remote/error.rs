@@ -384,7 +384,6 @@ impl RemoteError {
             | Self::Digest { .. }
             | Self::Encoding { .. }
             | Self::Index { .. }
-            | Self::LostManifest { .. }
             | Self::OutsideLayout { .. }
             | Self::Size { .. }
             | Self::TooLarge { .. } => RemoteErrorKind::Integrity,
@@ -401,9 +400,10 @@ impl RemoteError {
             | Self::Unreachable { .. }
             | Self::WantsTls { .. } => RemoteErrorKind::Network,
             Self::Status { status, .. } if is_passing(*status) => RemoteErrorKind::Network,
-            Self::Missing { .. } | Self::NoArchive { .. } | Self::NoRepository { .. } => {
-                RemoteErrorKind::NotFound
-            }
+            Self::LostManifest { .. }
+            | Self::Missing { .. }
+            | Self::NoArchive { .. }
+            | Self::NoRepository { .. } => RemoteErrorKind::NotFound,
             Self::ChangedWhileRead { .. }
             | Self::DeletesOff { .. }
             | Self::Downgrade { .. }
@@ -416,6 +416,13 @@ impl RemoteError {
             | Self::TakesNoPushes { .. }
             | Self::Unsupported { .. } => RemoteErrorKind::Other,
         }
+    }
+}
+
+impl RemoteError {
+    /// Whether it tells that a manifest is lost or damaged which something names.
+    pub(crate) fn tells_unreadable(&self) -> bool {
+        matches!(self, Self::LostManifest { .. }) || self.kind() == RemoteErrorKind::Integrity
     }
 }
 

@@ -11,7 +11,7 @@ use super::tag::{NamedKind, tag_digest};
 use crate::bundle::{Context, OpenError, is_listed, resolve};
 use crate::component::CoreError;
 use crate::push::Force;
-use crate::remote::{Deletion, RemoteError, RemoteErrorKind, Version};
+use crate::remote::{Deletion, RemoteError, Version};
 
 /// What is meant to be deleted, as it is before.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub async fn find_doomed(context: Context<'_>, version: Version) -> Result<Optio
             (named_digest(context, &version).await?, NamedKind::Unreadable)
         }
         Ok(None) => return Ok(None),
-        Err(error) if error.kind() == RemoteErrorKind::Integrity => {
+        Err(error) if error.tells_unreadable() => {
             let digest = named_digest(context, &version).await?.ok_or(error)?;
             (Some(digest), NamedKind::Unreadable)
         }

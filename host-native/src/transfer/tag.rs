@@ -15,7 +15,7 @@ use crate::bundle::{Context, OpenError, read_view, resolve, under};
 use crate::component::CoreError;
 use crate::component::answers::ManifestError;
 use crate::push::Force;
-use crate::remote::{Condition, RemoteError, RemoteErrorKind, Version};
+use crate::remote::{Condition, RemoteError, Version};
 
 /// The digest of the manifest that `tag` names now.
 pub async fn tag_digest(context: Context<'_>, tag: &Tag) -> Result<Option<Digest>, OpenError> {
@@ -71,7 +71,7 @@ pub async fn look_up(context: Context<'_>, tag: &Tag) -> Result<Option<Named>, O
     let version = Version::Tag(tag.clone());
     let fetched = match context.remote.manifest(&version).await {
         // Whoever takes a name away need not be able to read what has it.
-        Err(error) if error.kind() == RemoteErrorKind::Integrity => {
+        Err(error) if error.tells_unreadable() => {
             let listed = context.remote.listed_digest(tag).await?.ok_or(error)?;
             return Ok(Some(Named { digest: listed, kind: NamedKind::Unreadable }));
         }

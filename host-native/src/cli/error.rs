@@ -1053,7 +1053,7 @@ impl From<PatchError> for CliError {
         match error {
             PatchError::Download(error) => error.into(),
             PatchError::NoContent { ref path } => {
-                Self::of(Exit::Integrity, &error).paths([path.to_string()]).hint(IS_DAMAGED)
+                Self::of(Exit::Integrity, &error).paths([path.to_string()]).hint(SEND_AGAIN)
             }
         }
     }
@@ -1319,6 +1319,10 @@ impl From<CatalogError> for CliError {
         }
     }
 }
+
+/// How a bundle that is damaged comes to be whole again, where its place is not known.
+const SEND_AGAIN: &str = "send it again: `modelops-bundle push --force` in a project that has the files, or \
+                          `modelops-bundle copy SRC DST --force` from where it is whole";
 
 /// How a bundle that is damaged at its place comes to be whole there again.
 fn again(reference: &Reference) -> String {

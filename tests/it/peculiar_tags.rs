@@ -212,6 +212,43 @@ fn a_list_of_tags_has_an_end() {
 }
 
 #[test]
+fn a_list_ends_where_pages_in_a_row_bring_nothing_new() {
+    for (command, body) in [
+        ("manifest", "{\"tags\":[]}"),
+        ("manifest", "{\"tags\":[\"same\"]}"),
+        ("repos", "{\"repositories\":[]}"),
+    ] {
+        let page = AtomicUsize::new(0);
+        let registry = ScriptedRegistry::start(move |asked, _| {
+            let page = page.fetch_add(1, Ordering::SeqCst);
+            let link = format!("<{}?last={page}>; rel=\"next\"", asked.path);
+            let is_list = asked.path.ends_with("/tags/list") || asked.path.ends_with("/_catalog");
+            is_list.then(|| Answer::new(200).header("Link", link).body(body))
+        });
+        let place =
+            if command == "repos" { registry.host().to_owned() } else { format!("{}/t/x", registry.host()) };
+        let output = TestProject::new().run(&[command, &place, "--retries", "0"]).code(1);
+        assert!(output.stderr().contains("10 pages in a row bring nothing new"), "{output}");
+        assert!(registry.seen().len() <= 25, "{}", registry.seen().len());
+    }
+}
+
+#[test]
+fn a_list_is_read_on_behind_pages_that_bring_nothing() {
+    let page = AtomicUsize::new(0);
+    let registry = ScriptedRegistry::start(move |asked, _| {
+        let page = page.fetch_add(1, Ordering::SeqCst);
+        let name = if page % 10 == 9 { format!("\"v{page}\"") } else { String::new() };
+        let answer = Answer::new(200).body(format!("{{\"tags\":[{name}]}}"));
+        let link = format!("<{}?last={page}>; rel=\"next\"", asked.path);
+        Some(if page < 39 { answer.header("Link", link) } else { answer })
+    });
+    let reference = format!("{}/t/x", registry.host());
+    let output = TestProject::new().run(&["manifest", "--tags-only", &reference]).success();
+    assert_eq!(output.stdout().lines().count(), 4, "{output}");
+}
+
+#[test]
 fn a_blob_that_a_registry_does_not_see_yet_is_waited_for() {
     for status in [400, 404] {
         let missed = AtomicUsize::new(0);

@@ -27,6 +27,10 @@ const MAX_LIST_BYTES: usize = 64 << 20;
 /// How many names a list may have.
 const MAX_NAMES: usize = 1_000_000;
 
+/// How many pages in a row may bring no name that an earlier one has not brought: registries leave out of a page what its
+/// reader may not see.
+const MAX_BARREN_PAGES: usize = 10;
+
 /// A list, not asked for yet.
 #[derive(Debug)]
 pub(super) struct List {
@@ -48,7 +52,8 @@ impl List {
         mut take: impl FnMut(String) + Send,
     ) -> Result<(), RemoteError> {
         let mut seen = BTreeSet::new();
-        let (mut bytes, mut count) = (0, 0);
+        let mut known = BTreeSet::new();
+        let (mut bytes, mut barren) = (0, 0);
         let mut next = Some(self.first);
         while let Some(url) = next {
             let mut call = Call::new(Method::GET, url.clone(), &*self.what);
@@ -63,12 +68,21 @@ impl List {
             let names = (self.names)(&body);
             let names = names.ok_or_else(|| call.fault("it is not the JSON that it should be"))?;
             bytes += body.len();
-            count += names.len();
-            if bytes > MAX_LIST_BYTES || count > MAX_NAMES {
+            let before = known.len();
+            for name in names {
+                if known.insert(name.clone()) {
+                    take(name);
+                }
+            }
+            if bytes > MAX_LIST_BYTES || known.len() > MAX_NAMES {
                 return Err(call.fault("it has more names than can be read"));
             }
-            names.into_iter().for_each(&mut take);
+            barren = if known.len() > before { 0 } else { barren + 1 };
             next = next_page(&call, &url, &headers)?;
+            if next.is_some() && barren >= MAX_BARREN_PAGES {
+                return Err(call
+                    .fault(&format!("{barren} pages in a row bring nothing new, and it names a next one")));
+            }
         }
         Ok(())
     }

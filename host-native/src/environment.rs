@@ -11,7 +11,6 @@ use std::str::FromStr;
 
 use bundle_core::reference::{Place, Reference, ReferenceError};
 use bundle_core::registry::{Namespace, Registry, RegistryError, repository_name};
-use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -19,6 +18,7 @@ use crate::project::atomic::write_atomically;
 use crate::project::config::{MAX_CONFIG_BYTES, SetError};
 use crate::project::folder;
 use crate::project::{Config, Project};
+use crate::user_folders::UserFolders;
 use crate::whole_file::{self, Links, excerpt};
 
 /// Our file, in the user's folder for settings.
@@ -127,8 +127,9 @@ impl Environments {
     ///
     /// Where our file cannot be taken. One of the Python tool that cannot is only noted.
     pub fn read() -> Result<Self, EnvironmentError> {
-        let own = etcetera::choose_base_strategy().ok().map(|folders| folders.config_dir().join(OWN_FILE));
-        let python = etcetera::home_dir().ok().map(|home| home.join(PYTHON_FOLDER));
+        let user = UserFolders::of_process();
+        let own = user.as_ref().map(|user| user.config.join(OWN_FILE));
+        let python = user.map(|user| user.home.join(PYTHON_FOLDER));
         Self::read_from(own.as_deref(), python.as_deref())
     }
 
@@ -250,8 +251,8 @@ impl Pinned {
     ///
     /// Where the pin or the environment's file cannot be taken.
     pub fn read(project: &Project, config: &Config) -> Result<Option<Self>, EnvironmentError> {
-        let Ok(home) = etcetera::home_dir() else { return Ok(None) };
-        Self::read_from(&home.join(PYTHON_FOLDER), project, config)
+        let Some(user) = UserFolders::of_process() else { return Ok(None) };
+        Self::read_from(&user.home.join(PYTHON_FOLDER), project, config)
     }
 
     fn read_from(

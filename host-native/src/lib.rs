@@ -83,4 +83,5 @@ pub mod scan;
 pub mod threads;
 pub mod transfer;
 mod whole_file;
+mod user_folders;
 pub mod workspace;

@@ -37,6 +37,21 @@ fn init_needs_no_server_and_can_be_repeated() {
 }
 
 #[test]
+fn a_home_that_is_not_absolute_counts_as_none() {
+    let project = TestProject::new();
+    let init = |name: &str, value: &str| {
+        let output = project.command(["init", "--json", name]).env("HOME", project.home());
+        output.env(value.split_once('=').unwrap().0, value.split_once('=').unwrap().1).run().success().json()
+    };
+    let own = project.home().display().to_string();
+    let named = init("data", "XDG_DATA_HOME=rel");
+    assert!(named["ref"].as_str().unwrap().starts_with(&format!("oci:{own}/.local/share/")), "{named}");
+    let named = init("home", "HOME=rel");
+    assert!(named["ref"].as_str().unwrap().starts_with("oci:/"), "{named}");
+    assert!(!project.exists("rel"));
+}
+
+#[test]
 fn init_leaves_a_gitignore_that_covers_the_folder_alone() {
     for before in [
         "/.modelops-bundle\n",

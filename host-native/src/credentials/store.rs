@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use etcetera::BaseStrategy as _;
-
 use super::azure;
 use super::config::{Config, ConfigPlace};
 use super::helper::Helper;
 use super::lock::ConfigLock;
 use super::server::Server;
 use super::{Audience, Credentials, CredentialsError, Found, Origin};
+use crate::user_folders::UserFolders;
 
 /// The variable of the user's name.
 const USER: &str = "MODELOPS_BUNDLE_USERNAME";
@@ -55,9 +54,7 @@ impl Environment {
     pub fn of_process() -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let strategy = etcetera::choose_base_strategy().ok();
-        let home = strategy.as_ref().map(|strategy| strategy.home_dir().to_owned());
-        let config = strategy.as_ref().map(etcetera::BaseStrategy::config_dir);
+        let (home, config) = UserFolders::of_process().map(|user| (user.home, user.config)).unzip();
         Self {
             user: text(USER),
             password: text(PASSWORD),

@@ -7,9 +7,8 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use etcetera::BaseStrategy as _;
-
 use super::atomic::sync_folder;
+use crate::user_folders::UserFolders;
 use crate::whole_file::{self, Links};
 
 /// Where the key is, in the user's folder for caches: without it, what was cached is fetched again.
@@ -83,7 +82,7 @@ pub(crate) fn make_cache_key() {
 }
 
 fn file() -> Option<PathBuf> {
-    etcetera::choose_base_strategy().ok().map(|user| user.cache_dir().join(FILE))
+    UserFolders::of_process().map(|user| user.cache.join(FILE))
 }
 
 #[cfg(test)]

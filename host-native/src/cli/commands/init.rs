@@ -8,7 +8,6 @@ use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::registry::{Namespace, Registry};
 use bundle_core::snapshot::{ByPath, File};
 use clap::Args;
-use etcetera::BaseStrategy as _;
 use serde::Serialize;
 
 use crate::cli::args::{Execution, LayoutArg};
@@ -23,6 +22,7 @@ use crate::project::git::{MAX_BYTES, ignores_project_folder};
 use crate::project::new_project::Birth;
 use crate::project::settings::{SizeFault, parse_size};
 use crate::project::{Config, NewProject, Project, ProjectLock};
+use crate::user_folders::UserFolders;
 use crate::whole_file::{self, FileFault, Links};
 use crate::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
 
@@ -368,7 +368,7 @@ fn own_layout(project: &Project) -> Result<Reference, CliError> {
         CliError::new(Exit::Usage, "there is no data folder for a remote of the project's own")
             .hint("name a remote with --ref HOST/NAME or --ref oci:DIR, or set HOME")
     };
-    let data = etcetera::choose_base_strategy().map_err(|_| no_home())?.data_dir();
+    let data = UserFolders::of_process().ok_or_else(no_home)?.data;
     let root = project.root().to_string_lossy();
     let name = project.root().file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy());
     let directory =

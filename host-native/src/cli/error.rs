@@ -598,6 +598,9 @@ const DELETES_OFF: &str = "it is only read, as a docker-registry with `storage.m
 /// Whether there is a `/` too many in a repository's name.
 fn is_with_empty_part(name: &str) -> bool {
     !name.is_empty() && name.split('/').any(str::is_empty)
+        TlsFault::AuthoritiesFile { .. } => {
+            "SSL_CERT_FILE and SSL_CERT_DIR name files of certificates in PEM form: mend them, or unset them"
+        }
 }
 
 /// Whether a host is one in form alone: a name without a dot or a port is mostly the first part of a repository's name.

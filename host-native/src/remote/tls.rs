@@ -1,5 +1,6 @@
 //! How a TLS connection proves who is on either end. Nothing is sent here.
 
+mod authorities;
 mod fault;
 mod verifier;
 
@@ -136,6 +137,7 @@ impl TlsOptions {
                 builder.with_custom_certificate_verifier(Arc::new(Unverified::new(provider)))
             }
             Verification::Full => {
+                authorities::check_lists(MAX_FILE_BYTES)?;
                 let verifier =
                     Verifier::new(self.trusted.clone(), provider).map_err(|_| TlsFault::NobodyTrusted)?;
                 builder.with_custom_certificate_verifier(Arc::new(verifier))

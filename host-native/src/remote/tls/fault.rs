@@ -2,16 +2,27 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription as Alert, CertificateError};
 use thiserror::Error;
 
+use crate::whole_file::FileFault;
+
 /// Why there is no trusted connection.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TlsFault {
+    /// A file of trusted authorities, which the environment names, is none that can be read.
+    #[error("the list of trusted authorities, {}, cannot be read: {fault}", path.display())]
+    AuthoritiesFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: FileFault,
+    },
     /// The server shows the certificate of an authority, which is not trusted itself.
     #[error("the certificate that it shows is meant for an authority, not for a server")]
     Authority,

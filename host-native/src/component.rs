@@ -37,6 +37,7 @@ use wasmtime::component::types::{ComponentFunc, ComponentInstance, ComponentItem
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store, Trap};
 
+use crate::address_space;
 use crate::remote::error::is_obeyed;
 use crate::whole_file::{self, Links};
 
@@ -88,7 +89,7 @@ impl Core {
         if let Some(core) = CORE.get() {
             return Ok(core.clone());
         }
-        let space = address_space();
+        let space = space();
         let engine = Engine::new(&config(space)).map_err(LoadError::engine)?;
         // SAFETY: the bytes come from the build script, which compiled them with this very version of the runtime;
         // nobody else can have written them.
@@ -113,7 +114,7 @@ impl Core {
 
     /// The core in `bytes`, which hold a component; it is compiled here and now.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
-        let engine = Engine::new(&config(address_space())).map_err(LoadError::engine)?;
+        let engine = Engine::new(&config(space())).map_err(LoadError::engine)?;
         let component = Component::from_binary(&engine, bytes)
             .map_err(|source| LoadError::NoComponent { source: source.into() })?;
         Self::from_component(component, Some(Digest::of(bytes)))
@@ -150,22 +151,10 @@ impl Core {
     }
 }
 
-/// With less address space than this, in bytes, a component takes no more than it needs: several run at the same time, and
-/// each would take more than 4 GiB.
-const AMPLE_BYTES: u64 = 64 << 30;
-
-/// The most address space that this process may have, in bytes, where the system limits it (`ulimit -v`).
-pub fn address_space_limit() -> Option<u64> {
-    #[cfg(unix)]
-    return rustix::process::getrlimit(rustix::process::Resource::As).current;
-    #[cfg(not(unix))]
-    return None;
-}
-
-fn address_space() -> AddressSpace {
-    match address_space_limit() {
-        Some(limit) if limit < AMPLE_BYTES => AddressSpace::Scarce,
-        _ => AddressSpace::Ample,
+fn space() -> AddressSpace {
+    match address_space::scarce() {
+        Some(_) => AddressSpace::Scarce,
+        None => AddressSpace::Ample,
     }
 }
 

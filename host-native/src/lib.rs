@@ -61,6 +61,7 @@
 //! # }
 //! ```
 
+pub mod address_space;
 pub mod bundle;
 pub mod cli;
 pub mod clock;

@@ -17,6 +17,31 @@ const KEEP_FREED_MS: c_long = 50;
 /// The number of that setting; the crate has no name for it.
 const PURGE_DELAY: c_int = 15;
 
+/// The number of the setting for how many KiB of address space are reserved at a time.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const ARENA_RESERVE: c_int = 23;
+
+/// Run by the loader ahead of `main`: the first thing that is allocated reserves a GiB of address space for good.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "the loader is told by a section's name")]
+#[used]
+// SAFETY: the section holds addresses of functions, which the loader calls one by one.
+#[unsafe(link_section = ".init_array")]
+static AHEAD_OF_MAIN: extern "C" fn() = spare_address_space;
+
+/// Keeps both allocators from reserving what others need, where the system limits that. C's own one, of which little is
+/// asked, would reserve 64 MiB for every thread.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+extern "C" fn spare_address_space() {
+    let Some(piece) = modelops_bundle::address_space::allocator_piece() else { return };
+    #[expect(unsafe_code, reason = "the allocators' settings are behind C functions")]
+    // SAFETY: they only store numbers, and there is no other thread yet.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libmimalloc_sys::mi_option_set(ARENA_RESERVE, (piece >> 10) as c_long);
+    }
+}
+
 fn main() -> ExitCode {
     #[expect(unsafe_code, reason = "the allocator's settings are behind a C function")]
     // SAFETY: it only stores a number, and does nothing where the setting is unknown.

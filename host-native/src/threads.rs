@@ -25,6 +25,8 @@ use thiserror::Error;
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 use tokio::task::{JoinError, JoinHandle, block_in_place, spawn_blocking};
 
+use crate::address_space;
+
 /// More threads than this do not move bytes faster.
 const MAX_WORKERS: usize = 16;
 
@@ -164,7 +166,7 @@ pub(crate) fn processors() -> usize {
 ///
 /// Not a single thread can be started.
 pub fn start_pool() -> Result<(), ThreadError> {
-    let most = wanted("RAYON_NUM_THREADS", processors());
+    let most = wanted("RAYON_NUM_THREADS", address_space::threads(processors()));
     // Found out first: rayon does not go on with fewer.
     let count = match startable(most + RESERVE + 2) {
         (_, None) => most,
@@ -190,7 +192,7 @@ pub fn start_pool() -> Result<(), ThreadError> {
 ///
 /// The system starts not even the two threads that it needs.
 pub fn runtime() -> Result<Runtime, ThreadError> {
-    let most = wanted("TOKIO_WORKER_THREADS", processors().min(MAX_WORKERS));
+    let most = wanted("TOKIO_WORKER_THREADS", address_space::threads(processors().min(MAX_WORKERS)));
     let workers = match startable(most + RESERVE) {
         (started, None) => started - RESERVE,
         // One of them waits for disks.

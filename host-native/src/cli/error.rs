@@ -21,6 +21,7 @@ use super::args::Command;
 use super::program::as_typed;
 use super::ui::{bytes, counted, shown};
 use crate::bundle::OpenError;
+use crate::address_space::{self, Shortage};
 use crate::component::answers::{
     FactsError, IndexError, ManifestError, ResolveError, SealError, VersionError,
 };
@@ -293,6 +294,12 @@ fn met_limit(error: &io::Error) -> Option<&'static str> {
         }
         io::ErrorKind::OutOfMemory => Some("end other programs, or raise the limit on memory (`ulimit -v`)"),
         _ => None,
+    }
+}
+
+impl From<Shortage> for CliError {
+    fn from(error: Shortage) -> Self {
+        Self::of(Exit::Failure, &error).hint("allow more, or none at all; nothing was changed")
     }
 }
 
@@ -784,7 +791,7 @@ impl From<TlsFileError> for CliError {
 
 impl From<CoreError> for CliError {
     fn from(error: CoreError) -> Self {
-        let hint = match (&error, component::address_space_limit()) {
+        let hint = match (&error, address_space::limit()) {
             (CoreError::Stopped { .. }, Some(limit)) => format!(
                 "this process may have {} of address space (`ulimit -v`): allow more, or none at all",
                 bytes(limit)

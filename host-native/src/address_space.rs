@@ -77,7 +77,8 @@ pub struct Shortage {
 ///
 /// [`Shortage`] where it cannot.
 pub fn check() -> Result<(), Shortage> {
-    let Some((limit, taken)) = limit().zip(taken()) else { return Ok(()) };
+    let Some(limit) = limit() else { return Ok(()) };
+    let Some(taken) = taken() else { return Ok(()) };
     let needed = taken + NEEDED_BYTES;
     if limit < needed { Err(Shortage { limit, needed }) } else { Ok(()) }
 }

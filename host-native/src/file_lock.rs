@@ -14,7 +14,10 @@ use crate::whole_file::{self, Links};
 /// How long a waiting process sleeps between two tries.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(25);
 
-/// How long [`lock`] waits for a holder that only a file tells of.
+/// How long a process waits before it says so: most locks are given back sooner.
+pub(crate) const SILENT_FOR: Duration = Duration::from_millis(100);
+
+/// How long [`lock`] waits. What is done under such a lock takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A file that says nothing of its holder for so long was left by a process that died as it made it.
@@ -44,26 +47,63 @@ pub(crate) fn try_lock(file: &File, path: &Path) -> io::Result<Option<Held>> {
     }
 }
 
-/// The same, once nobody else holds it.
-pub(crate) fn lock(file: &File, path: &Path) -> io::Result<Held> {
-    match file.lock() {
-        Err(error) if knows_no_locks(&error) => {}
-        locked => return locked.map(|()| Held { _named: None }),
-    }
+/// The same, once nobody else holds it. Where that takes long, `waits` is told one time, and which process holds it where
+/// the system says so.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::ResourceBusy`] where it is not given back within [`PATIENCE`], and whatever the system says.
+pub(crate) fn lock(file: &File, path: &Path, waits: impl FnOnce(Option<u32>)) -> io::Result<Held> {
     let started = Instant::now();
+    let mut waits = Some(waits);
     loop {
         if let Some(held) = try_lock(file, path)? {
             return Ok(held);
         }
-        if started.elapsed() > PATIENCE {
-            let path = beside(path);
-            let message = format!(
-                "another process holds it; this file system knows no locks, so remove {} by hand if there is none",
-                path.display()
-            );
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
+        let waited = started.elapsed();
+        if waited > PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, held_by(file, path)));
+        }
+        if waited > SILENT_FOR
+            && let Some(waits) = waits.take()
+        {
+            waits(holder(file));
         }
         std::thread::sleep(RETRY_AFTER);
+    }
+}
+
+fn held_by(file: &File, path: &Path) -> String {
+    match holder(file) {
+        Some(process) => format!("process {process} holds it"),
+        None if beside(path).exists() => format!(
+            "another process holds it; this file system knows no locks, so remove {} by hand if there is none",
+            beside(path).display()
+        ),
+        None => "another process holds it".to_owned(),
+    }
+}
+
+/// The process that holds the lock of `file`, where the system says so, and it is one of those that this one can see.
+fn holder(file: &File) -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let wanted = file.metadata().ok()?.ino().to_string();
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        let held = locks.lines().filter(|line| !line.contains("->")).find_map(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let (kind, process) = (fields.next()?, fields.nth(2)?);
+            let inode = fields.next()?.rsplit(':').next()?;
+            (kind == "FLOCK" && inode == wanted).then(|| process.parse::<u32>().ok())?
+        });
+        // Whoever took it may have left it to another process, and ended.
+        held.filter(|process| Path::new(&format!("/proc/{process}")).exists())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        None
     }
 }
 
@@ -173,6 +213,25 @@ fn has_ended(pid: u32) -> bool {
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_is_told_whom_for() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("lock");
+        let open = || OpenOptions::new().append(true).create(true).open(&path).unwrap();
+        let (first, second) = (open(), open());
+        let held = lock(&first, &path, |_| panic!("nobody holds it")).unwrap();
+        assert_eq!(holder(&second), Some(std::process::id()));
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let waiting =
+                scope.spawn(|| lock(&second, &path, |process| tell.send(process).unwrap()).map(drop));
+            assert_eq!(told.recv().unwrap(), Some(std::process::id()));
+            first.unlock().unwrap();
+            drop(held);
+            waiting.join().unwrap().unwrap();
+        });
+    }
 
     #[test]
     fn a_file_stands_for_a_lock_until_its_process_has_ended() {

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bundle_core::digest::Digest;
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
 /// What nobody has touched for so long is left over, also where no lock can say so.
 const SURELY_LEFT_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -52,7 +52,7 @@ pub(crate) enum Readers {
 
 /// Makes a file in `folder` that goes when it is dropped before it gets its own name. The first one in a folder also clears
 /// away what killed processes left there.
-pub(crate) fn new_file(folder: &Path, among: Among, readers: Readers) -> io::Result<NamedTempFile> {
+pub(crate) fn new_file(folder: &Path, among: Among, readers: Readers) -> io::Result<NewFile> {
     new_file_by(folder, among, |path| {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
@@ -72,20 +72,69 @@ pub(crate) fn new_file_by(
     folder: &Path,
     among: Among,
     mut open: impl FnMut(&Path) -> io::Result<File>,
-) -> io::Result<NamedTempFile> {
+) -> io::Result<NewFile> {
     begin_in(folder, among);
     let prefix = own_prefix(among);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).rand_bytes(RANDOM_CHARACTERS);
     // Held while it is made: once they are taken away, there is nothing new.
     let _folders = folders();
+    let mut make = || {
+        let mut refused = None;
+        let made = builder.make_in(folder, |path| {
+            open(path).map_err(|error| {
+                let kind = error.kind();
+                refused = Some(error);
+                kind.into()
+            })
+        });
+        made.map(NewFile).map_err(|error| refused.take().unwrap_or(error))
+    };
     for _ in 1..TRIES {
-        let file = builder.make_in(folder, &mut open)?;
+        let file = make()?;
         if hold(file.as_file()) {
             return Ok(file);
         }
     }
-    builder.make_in(folder, open)
+    make()
+}
+
+/// A file that has no name of its own yet, and goes when it is dropped before it gets one.
+///
+/// What the system says of it is passed on as it is: which name it has meanwhile tells nobody anything.
+#[derive(Debug)]
+pub(crate) struct NewFile(NamedTempFile);
+
+impl NewFile {
+    /// The file.
+    pub(crate) fn as_file(&self) -> &File {
+        self.0.as_file()
+    }
+
+    /// Where it lies meanwhile.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Gives it its name, in place of whatever has that.
+    pub(crate) fn persist(self, path: &Path) -> io::Result<File> {
+        self.0.persist(path).map_err(|error| error.error)
+    }
+
+    /// The file, and what removes it from where it lies.
+    pub(crate) fn into_parts(self) -> (File, TempPath) {
+        self.0.into_parts()
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
+        self.0.as_file_mut().write(content)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.as_file_mut().flush()
+    }
 }
 
 /// A folder that goes when it is dropped.
@@ -102,7 +151,9 @@ impl NewFolder {
         begin_in(parent, among);
         let prefix = own_prefix(among);
         let _folders = folders();
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?;
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
+        // Its name tells nobody anything.
+        let folder = made.map_err(|error| io::Error::from(error.kind()))?;
         // Only Unix lets a folder be opened and locked.
         let handle = if cfg!(unix) { File::open(folder.path()).ok() } else { None };
         handle.as_ref().map(hold);
@@ -268,8 +319,6 @@ fn lock(_: &Path, _: bool) -> Lock {
 /// Takes away what this process has begun and not finished. Nothing new can be begun from here on: the caller ends the
 /// process.
 pub(crate) fn take_away() {
-    let works = std::mem::take(&mut *works());
-    works.into_values().for_each(|work| work());
     let folders = folders();
     for (folder, prefixes) in folders.iter() {
         let Ok(entries) = std::fs::read_dir(folder) else { continue };
@@ -285,6 +334,9 @@ pub(crate) fn take_away() {
     }
     // Whoever wants to make another file waits for the end.
     std::mem::forget(folders);
+    // Some of it is to remove the folders in which those files lay.
+    let works = std::mem::take(&mut *works());
+    works.into_values().for_each(|work| work());
 }
 
 type Work = Box<dyn FnOnce() + Send>;

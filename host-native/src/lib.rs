@@ -83,6 +83,6 @@ mod rights;
 pub mod scan;
 pub mod threads;
 pub mod transfer;
-mod whole_file;
 mod user_folders;
+mod whole_file;
 pub mod workspace;

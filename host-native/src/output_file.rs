@@ -87,7 +87,7 @@ impl OutputFile {
         let mut file = new_file(self.folder(), Among::OtherFiles, Readers::ByUmask)?;
         file.write_all(content)?;
         file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
+        file.persist(&self.path)?;
         sync_folder(self.folder())
     }
 

@@ -46,6 +46,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Why work could not begin.
 #[derive(Debug, Error)]
 pub enum ThreadError {
+    /// The system opens no more files for this program, and work begins with some.
+    #[error("the system opens no more files")]
+    NoFile {
+        /// What it says.
+        source: io::Error,
+    },
     /// The system starts no more threads for this program.
     #[error("the system starts no more threads")]
     NoThread {
@@ -55,6 +61,34 @@ pub enum ThreadError {
     /// The future runs on no runtime of tokio, or on one of a single thread.
     #[error("this needs a tokio runtime of several threads")]
     Runtime,
+}
+
+impl ThreadError {
+    /// Why there is no runtime: it opens files before it starts threads.
+    fn of_runtime(source: io::Error) -> Self {
+        #[cfg(unix)]
+        {
+            use rustix::io::Errno;
+            let is_of_files = |errno: Errno| source.raw_os_error() == Some(errno.raw_os_error());
+            if is_of_files(Errno::MFILE) || is_of_files(Errno::NFILE) {
+                return Self::NoFile { source };
+            }
+        }
+        Self::NoThread { source }
+    }
+}
+
+/// How many files runtimes open as they begin, with some for whoever begins at the same time.
+const FIRST_FILES: usize = 10;
+
+/// Whether the system opens the files without which no runtime begins: tokio does not say so, it panics.
+///
+/// # Errors
+///
+/// [`ThreadError::NoFile`].
+pub fn check_files() -> Result<(), ThreadError> {
+    let pipes: io::Result<Vec<_>> = (0..FIRST_FILES / 2).map(|_| io::pipe()).collect();
+    pipes.map(drop).map_err(|source| ThreadError::NoFile { source })
 }
 
 /// Runs `work` on a thread of the runtime that may wait for a disk. It must wait for nothing else: the thread may be the
@@ -205,7 +239,7 @@ pub fn runtime() -> Result<Runtime, ThreadError> {
         .thread_keep_alive(KEEP_ALIVE)
         .enable_all()
         .build()
-        .map_err(|source| ThreadError::NoThread { source })?;
+        .map_err(ThreadError::of_runtime)?;
     // As long as there is one, what others cannot be started for comes to it.
     drop(runtime.spawn_blocking(|| ()));
     Ok(runtime)

@@ -539,6 +539,78 @@ fn a_second_command_says_whom_it_waits_for_and_can_be_stopped() {
 }
 
 #[test]
+fn who_waits_for_a_layout_says_for_whom() {
+    let project = project();
+    project.write("a", "a");
+    let _ = project.run(&["add", "a"]).success();
+    let _ = project.run(&["push"]).success();
+    let lock = project.home().join("layout/.modelops-bundle-lock");
+    let held = fs::OpenOptions::new().append(true).open(&lock).unwrap();
+    held.lock().unwrap();
+    let words =
+        format!("waiting for process {} to finish, which holds {}", std::process::id(), lock.display());
+    for arguments in [&["tag", "latest", "v1"][..], &["delete", "latest"], &["copy", "latest", ":v2"]] {
+        let waiting = command(project.home(), project.path(), arguments).spawn();
+        thread::sleep(Duration::from_secs(2));
+        signal(waiting.id(), "INT");
+        let output = waiting.wait().code(130);
+        assert!(output.stderr().starts_with(&words), "{output}");
+    }
+    let waiting = command(project.home(), project.path(), &["tag", "latest", "v1"]).spawn();
+    thread::sleep(Duration::from_secs(1));
+    held.unlock().unwrap();
+    let output = waiting.wait().success();
+    assert!(output.stderr().starts_with(&words), "{output}");
+}
+
+#[test]
+fn a_signal_is_answered_in_words_where_nobody_reads_the_document() {
+    let project = project();
+    for at in 0..3000 {
+        project.write(&format!("data/a-file-with-a-long-name-{at}"), "");
+    }
+    let _ = project.run(&["add", "data"]).success();
+    let _ = project.run(&["push"]).success();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let child = Command::new("env")
+        .arg("--default-signal=INT,TERM,HUP")
+        .arg(bundle_binary())
+        .args(["inspect", "--files", "--json"])
+        .current_dir(project.path())
+        .env("HOME", project.home())
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_secs(4));
+    signal(child.id(), "INT");
+    let output = child.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{words}");
+    assert!(words.starts_with("error: inspect was stopped: it was interrupted\nhint: "), "{words}");
+    drop(reader);
+}
+
+#[test]
+fn a_first_copy_that_is_interrupted_or_fails_leaves_no_layout() {
+    let project = project();
+    let target = project.home().join("new/layout");
+    let to = format!("oci:{}:v1", target.display());
+    project.write("big", noise(1, 400_000));
+    let _ = project.run(&["add", "big"]).success();
+    let _ = project.run(&["push"]).success();
+    let limited = BundleCommand::of_program("prlimit", project.home())
+        .arg("--fsize=64")
+        .arg(bundle_binary())
+        .args(["copy", "latest", &to])
+        .current_dir(project.path());
+    let _ = limited.run().code(1);
+    assert!(!project.home().join("new").exists());
+    let _ = project.run(&["copy", "latest", &to]).success();
+    let _ = project.run(&["verify", &to]).success();
+}
+
+#[test]
 fn an_ignored_signal_stays_ignored() {
     let project = TestProject::new();
     let reference = format!("{}/a/b:v1", silent_server());

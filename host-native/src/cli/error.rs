@@ -19,9 +19,10 @@ use serde::Serialize;
 
 use super::args::Command;
 use super::program::as_typed;
+use super::scarcity::{Scarcity, causes};
 use super::ui::{bytes, counted, shown};
-use crate::bundle::OpenError;
 use crate::address_space::{self, Shortage};
+use crate::bundle::OpenError;
 use crate::component::answers::{
     FactsError, IndexError, ManifestError, ResolveError, SealError, VersionError,
 };
@@ -112,8 +113,8 @@ pub(crate) struct CliError {
     pub(crate) exit: Exit,
     message: String,
     hint: Option<String>,
-    /// What to do about a limit of the system, where one was met; anything else is no help then.
-    limit: Option<&'static str>,
+    /// What the system has run out of, where that is the cause: whatever was being done, the remedy is the same.
+    scarcity: Option<Scarcity>,
     paths: Vec<String>,
     /// Whether a report has said it all to a machine.
     pub(crate) is_reported: bool,
@@ -156,7 +157,7 @@ impl CliError {
             message.truncate(end);
             message.push('…');
         }
-        Self { exit, message, hint: None, limit: None, paths: Vec::new(), is_reported: false }
+        Self { exit, message, hint: None, scarcity: None, paths: Vec::new(), is_reported: false }
     }
 
     /// A signal ended `command`, and `go_on` says what can be done.
@@ -176,35 +177,45 @@ impl CliError {
 
     /// The message of `error` with all that lies behind it.
     fn of(exit: Exit, error: &(dyn Error + 'static)) -> Self {
-        let mut message = error.to_string();
-        let mut limit = error.downcast_ref().and_then(met_limit);
-        let mut source = error.source();
-        while let Some(cause) = source {
-            limit = limit.or_else(|| cause.downcast_ref().and_then(met_limit));
+        let mut message = String::new();
+        for cause in causes(error) {
             let text = cause.to_string();
             // Some errors repeat what they come from.
             if !message.ends_with(&text) {
-                message.push_str(": ");
+                message.push_str(if message.is_empty() { "" } else { ": " });
                 message.push_str(&text);
             }
-            source = cause.source();
         }
-        let hint = limit.map(str::to_owned);
-        Self { limit, hint, ..Self::new(exit, message) }
+        let scarcity = Scarcity::behind(error);
+        Self { hint: scarcity.map(Scarcity::remedy), scarcity, ..Self::new(exit, message) }
     }
 
+    /// The same of what is said in `what`, and failed by `error`.
+    pub(crate) fn because_of(exit: Exit, what: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
+        let cause = Self::of(exit, error);
+        Self { message: Self::new(exit, format_args!("{what}: {}", cause.message)).message, ..cause }
+    }
+
+    /// What to do about it; only the state that things are in, where the system has run out of something.
     #[must_use]
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         let hint = as_typed(&hint.into()).into_owned();
-        self.hint = Some(match self.limit {
-            // What was not done stays said.
-            Some(limit) => match hint.rsplit_once("; ") {
-                Some((_, undone)) if undone.starts_with("no") => format!("{limit}; {undone}"),
-                _ => limit.to_owned(),
-            },
+        let hint = match self.scarcity {
             None => hint,
-        });
-        self
+            // What was not done stays said.
+            Some(scarcity) => match hint.rsplit("; ").next().filter(|last| last.starts_with("no")) {
+                Some(undone) => format!("{}; {undone}", scarcity.remedy()),
+                None => scarcity.remedy(),
+            },
+        };
+        Self { hint: Some(hint), ..self }
+    }
+
+    /// More to say in the hint than what to do.
+    fn hint_also(self, more: &str) -> Self {
+        let more = as_typed(more);
+        let hint = self.hint.map_or_else(|| more.clone().into_owned(), |hint| format!("{hint}; {more}"));
+        Self { hint: Some(hint), ..self }
     }
 
     /// A report has told a machine of it.
@@ -270,39 +281,6 @@ fn without_system_numbers(message: &str) -> String {
     plain
 }
 
-/// What to do about a limit of the system that an operation met.
-fn met_limit(error: &io::Error) -> Option<&'static str> {
-    #[cfg(unix)]
-    {
-        use rustix::io::Errno;
-        let number = error.raw_os_error().map(Errno::from_raw_os_error);
-        if matches!(number, Some(Errno::MFILE | Errno::NFILE)) {
-            return Some("raise the limit on open files (`ulimit -n`), or lower --concurrency");
-        }
-    }
-    match error.kind() {
-        io::ErrorKind::StorageFull => Some("make room on that disk"),
-        io::ErrorKind::QuotaExceeded => Some("make room within your quota on that disk, or have it raised"),
-        io::ErrorKind::FileTooLarge => Some(
-            "raise the limit on the size of files (`ulimit -f`), or use a file system that holds such files",
-        ),
-        io::ErrorKind::ReadOnlyFilesystem => Some(
-            "the file system is mounted to be read only: have it mounted otherwise, or work in another place",
-        ),
-        io::ErrorKind::InvalidFilename => {
-            Some("this file system takes no such name: most take 255 bytes at most")
-        }
-        io::ErrorKind::OutOfMemory => Some("end other programs, or raise the limit on memory (`ulimit -v`)"),
-        _ => None,
-    }
-}
-
-impl From<Shortage> for CliError {
-    fn from(error: Shortage) -> Self {
-        Self::of(Exit::Failure, &error).hint("allow more, or none at all; nothing was changed")
-    }
-}
-
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "error: {}", shown(&self.message))?;
@@ -316,6 +294,12 @@ impl fmt::Display for CliError {
             writeln!(f, "hint: {}", shown(hint))?;
         }
         Ok(())
+    }
+}
+
+impl From<Shortage> for CliError {
+    fn from(error: Shortage) -> Self {
+        Self::of(Exit::Failure, &error).hint("allow more, or none at all; nothing was changed")
     }
 }
 
@@ -605,9 +589,6 @@ const DELETES_OFF: &str = "it is only read, as a docker-registry with `storage.m
 /// Whether there is a `/` too many in a repository's name.
 fn is_with_empty_part(name: &str) -> bool {
     !name.is_empty() && name.split('/').any(str::is_empty)
-        TlsFault::AuthoritiesFile { .. } => {
-            "SSL_CERT_FILE and SSL_CERT_DIR name files of certificates in PEM form: mend them, or unset them"
-        }
 }
 
 /// Whether a host is one in form alone: a name without a dot or a port is mostly the first part of a repository's name.
@@ -617,6 +598,9 @@ fn is_no_host(host: &str) -> bool {
 
 fn tls_hint(fault: &TlsFault) -> &'static str {
     match fault {
+        TlsFault::AuthoritiesFile { .. } => {
+            "SSL_CERT_FILE and SSL_CERT_DIR name files of certificates in PEM form: mend them, or unset them"
+        }
         TlsFault::Authority => {
             "name this very certificate with --ca-file FILE, or make the server one that says CA:FALSE"
         }
@@ -756,6 +740,11 @@ pub(crate) fn notice_words(notice: &Notice, is_named: impl Fn(&str) -> bool) -> 
             let cause = CliError::of(Exit::Network, why.as_ref());
             let seconds = wait.as_secs_f64();
             Some(format!("{}; it is tried again in {seconds:.1} s", shown(&cause.message)))
+        }
+        Notice::Waiting { lock, process } => {
+            let who =
+                process.map_or_else(|| "another process".to_owned(), |process| format!("process {process}"));
+            Some(format!("waiting for {who} to finish, which holds {}", shown(&lock.display().to_string())))
         }
     }
 }
@@ -1142,6 +1131,7 @@ impl CliError {
 impl From<ThreadError> for CliError {
     fn from(error: ThreadError) -> Self {
         let hint = match &error {
+            ThreadError::NoFile { .. } => "allow more files to be open (`ulimit -n`); nothing was changed",
             ThreadError::NoThread { .. } => {
                 "raise the limit on processes and threads (`ulimit -u`, or that of the container), or end other programs; \
                  nothing was changed"
@@ -1155,11 +1145,10 @@ impl From<ThreadError> for CliError {
 impl CliError {
     /// All was done that was asked for, and then standard output could not be written.
     pub(crate) fn unprinted(error: &io::Error) -> Self {
-        Self::new(
-            Exit::Failure,
-            format_args!("the command is done, but its result cannot be written to standard output: {error}"),
+        let what = "the command is done, but its result cannot be written to standard output";
+        Self::because_of(Exit::Failure, what, error).hint_also(
+            "what it changed stays changed: see `modelops-bundle status`; give its output another place",
         )
-        .hint("what it changed stays changed: see `modelops-bundle status`; give its output another place")
     }
 
     /// Nothing is of that name.
@@ -1567,7 +1556,7 @@ impl From<CommitError> for CliError {
         match &error {
             CommitError::Stuck { back, .. } => {
                 let back = Self::of(Exit::Failure, back);
-                Self::of(Exit::Failure, &error).hint(format!(
+                Self::of(Exit::Failure, &error).hint_also(&format!(
                     "{}; mend that: the next command then finishes the change or takes it back",
                     back.message
                 ))
@@ -1578,7 +1567,7 @@ impl From<CommitError> for CliError {
                 for rescued in &back.aside {
                     let _ = write!(hint, "; your {} is at {}", rescued.path, rescued.now_at.display());
                 }
-                Self::of(Exit::Failure, &error).hint(hint)
+                Self::of(Exit::Failure, &error).hint_also(&hint)
             }
         }
     }

@@ -10,6 +10,7 @@ mod lookalikes;
 mod notices;
 mod program;
 mod progress;
+mod scarcity;
 mod session;
 mod signals;
 mod subject;
@@ -34,17 +35,21 @@ use self::progress::{Board, ProgressMode};
 use self::session::Session;
 use self::signals::{Early, Run};
 use self::ui::{Format, Talk, Ui};
-use crate::threads::start_pool;
+use crate::address_space;
+use crate::threads::{check_files, start_pool};
 
 /// Runs the program with the arguments of its process.
 pub fn main() -> ExitCode {
+    if let Err(lacking) = check_limits() {
+        return refuse(&lacking);
+    }
     if let Some(code) = completion::answer() {
         return code;
     }
     let signals = Early::listen();
     let cli = match parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse_arguments(&error),
     };
     let format = if cli.global.json { Format::Json } else { Format::Text };
     let talk = if cli.global.quiet { Talk::Quiet } else { Talk::Normal };
@@ -66,6 +71,12 @@ fn parse() -> Result<Cli, clap::Error> {
     let mut command = with_typed_examples(Cli::command());
     let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// Whether the system lets the program begin at all.
+fn check_limits() -> Result<(), CliError> {
+    address_space::check()?;
+    Ok(check_files()?)
 }
 
 fn carry_out(ui: &Ui, cli: &Cli, run: &Run) -> Result<(), CliError> {
@@ -105,24 +116,30 @@ fn carry_out(ui: &Ui, cli: &Cli, run: &Run) -> Result<(), CliError> {
 }
 
 /// Help and version are results; a command line that cannot be understood is a failure, in JSON where that is wanted.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse_arguments(error: &clap::Error) -> ExitCode {
     if let Some(refused) = python::refuse_option(error) {
-        let is_json = std::env::args_os().any(|argument| argument == "--json");
-        let format = if is_json { Format::Json } else { Format::Text };
-        Ui::new(format, Talk::Normal, Board::Nothing, Arc::default()).error(&refused);
-        return ExitCode::from(Exit::Usage as u8);
+        return refuse(&refused);
     }
     let is_result = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if !is_result && std::env::args_os().any(|argument| argument == "--json") {
+    if !is_result && wanted_format() == Format::Json {
         let text = error.render().to_string();
         let message = text.trim().strip_prefix("error: ").unwrap_or(&text).to_owned();
-        let ui = Ui::new(Format::Json, Talk::Normal, Board::Nothing, Arc::default());
-        ui.error(&CliError::new(Exit::Usage, message));
-        return ExitCode::from(Exit::Usage as u8);
+        return refuse(&CliError::new(Exit::Usage, message));
     }
     // Nobody is there to be told that the terminal is closed.
     let _ = error.print();
     if is_result { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage as u8) }
+}
+
+/// Ends before anything was begun.
+fn refuse(error: &CliError) -> ExitCode {
+    Ui::new(wanted_format(), Talk::Normal, Board::Nothing, Arc::default()).error(error);
+    ExitCode::from(error.exit as u8)
+}
+
+/// The format that is asked for, as far as that is known of arguments that nobody has understood.
+fn wanted_format() -> Format {
+    if std::env::args_os().any(|argument| argument == "--json") { Format::Json } else { Format::Text }
 }
 
 fn log_to_standard_error(ui: &Ui, verbosity: u8) {

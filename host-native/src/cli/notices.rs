@@ -66,8 +66,15 @@ impl Notices for ToldOnce {
             return;
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.insert(words.clone()) {
-            self.ui.warning(words);
+        if !told.insert(words.clone()) {
+            return;
+        }
+        match notice {
+            Notice::Anonymous { .. } | Notice::CredentialsForAnyone { .. } | Notice::TryingAgain { .. } => {
+                self.ui.warning(words);
+            }
+            // To wait is nothing to be warned of.
+            Notice::Waiting { .. } => self.ui.note(words),
         }
     }
 }

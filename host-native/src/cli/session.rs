@@ -20,6 +20,7 @@ use crate::bundle::{Claims, Context};
 use crate::component::{Core, MAX_FILE_BYTES};
 use crate::credentials::{Environment, Store};
 use crate::environment::Pinned;
+use crate::file_lock::SILENT_FOR;
 use crate::progress::Progress;
 use crate::project::folder::FindError;
 use crate::project::lock::{Holder, LockError, Patience, name};
@@ -37,9 +38,6 @@ use crate::workspace::Workspace;
 /// How long a command waits for another one that is changing the project.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a command waits before it says so where nobody says who it waits for.
-const UNNAMED_FOR: Duration = Duration::from_millis(100);
-
 /// The tag that counts where neither the user nor the project names one.
 pub(crate) const DEFAULT_TAG: &str = "latest";
 
@@ -53,7 +51,7 @@ struct Waiting<'a> {
 impl Patience for Waiting<'_> {
     fn lasts(&mut self, holder: Option<&Holder>, waited: Duration) -> bool {
         // Whoever has just taken the lock may not have said yet who it is.
-        if !waited.is_zero() && !self.has_said && (holder.is_some() || waited > UNNAMED_FOR) {
+        if !waited.is_zero() && !self.has_said && (holder.is_some() || waited > SILENT_FOR) {
             self.has_said = true;
             self.ui.note(format_args!("waiting for {} to finish", name(holder)));
         }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::Command;
 use super::error::{CliError, Exit};
-use super::ui::Ui;
+use super::ui::{Format, Ui};
 use crate::leftovers;
 use crate::project::Project;
 
@@ -206,7 +206,8 @@ impl Shared {
         });
         match thread {
             // Disks and whoever reads the words may hang.
-            Ok(_) => _ = is_done.recv_timeout(CLEARING),
+            Ok(_) if is_done.recv_timeout(CLEARING).is_ok() => {}
+            Ok(_) => self.say_aside(signal),
             Err(_) => self.clear_up(signal),
         }
         std::process::exit(signal.exit() as i32)
@@ -214,15 +215,34 @@ impl Shared {
 
     fn clear_up(&self, signal: Signal) {
         leftovers::take_away();
-        let go_on = match self.run.has_promised() {
-            true => "its files were being put in place: the next command in the project finishes that",
-            false => self.go_on,
-        };
-        let stopped = CliError::stopped(signal.exit(), self.command, go_on);
+        let stopped = self.words(signal);
         match signal {
             Signal::Interrupt => self.ui.interrupted(&stopped),
             Signal::HangUp | Signal::Terminate => self.ui.error(&stopped),
         }
+    }
+
+    fn words(&self, signal: Signal) -> CliError {
+        let go_on = match self.run.has_promised() {
+            true => "its files were being put in place: the next command in the project finishes that",
+            false => self.go_on,
+        };
+        CliError::stopped(signal.exit(), self.command, go_on)
+    }
+
+    /// Says it where a document cannot be printed, since nobody reads standard output.
+    fn say_aside(self: &Arc<Self>, signal: Signal) {
+        if self.ui.format() == Format::Text {
+            return;
+        }
+        let (tell, is_done) = sync_channel(1);
+        let shared = Arc::clone(self);
+        let thread = std::thread::Builder::new().spawn(move || {
+            shared.ui.error_aside(&shared.words(signal));
+            let _ = tell.send(());
+        });
+        // Nobody may read that either.
+        let _ = thread.map(|_| is_done.recv_timeout(GRACE));
     }
 }
 
@@ -232,10 +252,13 @@ struct Signals(Vec<(Signal, tokio::signal::unix::Signal)>);
 #[cfg(unix)]
 impl Signals {
     fn catch() -> io::Result<(tokio::runtime::Runtime, Self)> {
+        use tokio::signal::unix::SignalKind;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _inside = runtime.enter();
             let ignored = ignored_signals();
+            // Where a file may grow no more (`ulimit -f`) it would end the program: the write itself says what is wrong.
+            let _ = tokio::signal::unix::signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
             [Signal::HangUp, Signal::Interrupt, Signal::Terminate]
                 .into_iter()
                 .filter(|signal| ignored >> (signal.kind().as_raw_value() - 1) & 1 == 0)

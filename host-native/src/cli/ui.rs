@@ -94,6 +94,11 @@ impl Ui {
         if io::stdout().is_terminal() { Surface::Terminal } else { Surface::Other }
     }
 
+    /// How results are printed.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
     /// Prints a command's result.
     pub(crate) fn report(&self, report: &impl Report) -> Result<(), CliError> {
         self.board.end();
@@ -194,7 +199,7 @@ impl Ui {
     pub(crate) fn error(&self, error: &CliError) {
         self.board.end();
         match self.format {
-            Format::Text => say(&error.to_string()),
+            Format::Text => self.error_aside(error),
             // There is one document, and it has been printed.
             Format::Json if error.is_reported => {}
             Format::Json => {
@@ -204,10 +209,15 @@ impl Ui {
                     .and_then(|()| writeln!(out));
                 // Whoever reads documents does not get this one, as on a full disk: then a person is told.
                 if printed.is_err() {
-                    say(&error.to_string());
+                    self.error_aside(error);
                 }
             }
         }
+    }
+
+    /// Says it to a person, whatever the format is.
+    pub(crate) fn error_aside(&self, error: &CliError) {
+        say(&error.to_string());
     }
 }
 

@@ -4,11 +4,9 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use super::folder::Project;
 use super::own_folder::{Access, OwnFolder};
-use crate::leftovers::{Among, Readers, new_file};
+use crate::leftovers::{Among, NewFile, Readers, new_file};
 
 /// Puts `content` at `name` in the own folder of `project`: what was there stays until all of it is on the disk.
 pub(crate) fn write_atomically(project: &Project, name: &'static str, content: &[u8]) -> io::Result<()> {
@@ -27,7 +25,7 @@ pub(crate) fn settle(folder: OwnFolder, name: &'static str, content: &[u8]) -> i
 #[derive(Debug)]
 #[must_use = "it has no name yet"]
 pub(crate) struct Settled {
-    file: NamedTempFile,
+    file: NewFile,
     folder: OwnFolder,
     name: &'static str,
 }
@@ -56,7 +54,7 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = new_file(folder, Among::OwnFiles, Readers::Owner)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    file.persist(path)?;
     sync_folder(folder)
 }
 
@@ -88,10 +86,16 @@ pub(crate) fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     result.map(|()| made)
 }
 
-fn make_missing(folder: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
+/// What [`make_folders`] would make, the outermost first.
+pub(crate) fn missing_folders(folder: &Path) -> Vec<PathBuf> {
     let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
-    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
-    for folder in missing.into_iter().rev() {
+    let mut missing: Vec<_> = folder.ancestors().take_while(is_missing).map(Path::to_owned).collect();
+    missing.reverse();
+    missing
+}
+
+fn make_missing(folder: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
+    for folder in &missing_folders(folder) {
         match std::fs::create_dir(folder) {
             Ok(()) => made.push(folder.to_owned()),
             // Another process has made it meanwhile.

@@ -50,11 +50,10 @@ impl NewProject {
         loop {
             let existed = is_project(folder);
             let made = make_folders(&folder.join(PROJECT_FOLDER)).map_err(fault)?;
-            refuse_link(folder).map_err(fault)?;
-            let project = Project::imagine(folder).map_err(fault)?;
-            if !made.is_empty() {
-                File::create(project.newborn_file()).map_err(fault)?;
-            }
+            let project = mark(folder, &made).map_err(|source| {
+                remove_folders(&made);
+                fault(source)
+            })?;
             let lock = match lock(&project) {
                 Ok(lock) => lock,
                 Err(error) => {
@@ -95,6 +94,16 @@ impl NewProject {
         }
         Ok(Birth::Now)
     }
+}
+
+/// Marks what `made` tells to be new in `folder` as what is no project yet.
+fn mark(folder: &Path, made: &[PathBuf]) -> io::Result<Project> {
+    refuse_link(folder)?;
+    let project = Project::imagine(folder)?;
+    if !made.is_empty() {
+        File::create(project.newborn_file())?;
+    }
+    Ok(project)
 }
 
 /// When a folder became a project.

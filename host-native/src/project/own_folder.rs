@@ -12,11 +12,10 @@ use std::path::{Path, PathBuf};
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
-use tempfile::NamedTempFile;
 
 use super::folder::{PROJECT_FOLDER, Project};
 use super::parents::Missing;
-use crate::leftovers::{Among, new_file_by};
+use crate::leftovers::{Among, NewFile, new_file_by};
 use crate::project::atomic::is_unable;
 use crate::whole_file::{FileFault, check_regular, read_open};
 
@@ -129,7 +128,7 @@ impl OwnFolder {
     }
 
     /// Makes a file that has no name of its own yet, and goes when it is dropped before [`Self::put`] gives it one.
-    pub(crate) fn new_file(&self, access: Access) -> io::Result<NamedTempFile> {
+    pub(crate) fn new_file(&self, access: Access) -> io::Result<NewFile> {
         new_file_by(&self.path, Among::OwnFiles, |path| {
             let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
             let mut options = OpenOptions::new();
@@ -146,7 +145,7 @@ impl OwnFolder {
     }
 
     /// Gives `file`, which [`Self::new_file`] made here, the name `name`.
-    pub(crate) fn put(&self, file: NamedTempFile, name: &str) -> io::Result<File> {
+    pub(crate) fn put(&self, file: NewFile, name: &str) -> io::Result<File> {
         let (file, mut path) = file.into_parts();
         let own = path.file_name().ok_or(ErrorKind::InvalidInput)?;
         self.dir.rename(own, &self.dir, name)?;

@@ -4,10 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use super::RemoteError;
-use crate::leftovers::{self, Among, Readers};
+use crate::leftovers::{self, Among, NewFile, Readers};
 use crate::project::atomic::sync_folder;
 use crate::rights;
 use crate::whole_file::{self, FileFault, Links};
@@ -22,7 +20,7 @@ pub(super) fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error
 }
 
 /// Makes a file in `folder` that has no name of its own yet, and goes when it is dropped before it gets one.
-pub(crate) fn new_file(folder: &Path) -> Result<NamedTempFile, RemoteError> {
+pub(crate) fn new_file(folder: &Path) -> Result<NewFile, RemoteError> {
     // What becomes of it is there to be shared: the umask decides, as for any other file.
     leftovers::new_file(folder, Among::OtherFiles, Readers::ByUmask).map_err(cannot("write", folder))
 }
@@ -33,9 +31,9 @@ pub(crate) fn check_folder(folder: &Path) -> Result<(), RemoteError> {
 }
 
 /// Gives a file that is whole its name, once all of it is on disk.
-pub(crate) fn put_in_place(file: NamedTempFile, target: &Path) -> Result<(), RemoteError> {
+pub(crate) fn put_in_place(file: NewFile, target: &Path) -> Result<(), RemoteError> {
     file.as_file().sync_all().map_err(cannot("write", target))?;
-    file.persist(target).map_err(|fault| cannot("write", target)(fault.error))?;
+    file.persist(target).map_err(cannot("write", target))?;
     // The name itself is only safe once its directory is.
     match target.parent() {
         Some(parent) => sync_folder(parent).map_err(cannot("write", target)),

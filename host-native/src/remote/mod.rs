@@ -426,7 +426,7 @@ impl Default for RemoteOptions {
 pub fn open(place: &Place, options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteError> {
     match place {
         Place::Repository { host, name } => Ok(Box::new(Registry::new(host, name, options)?)),
-        Place::Layout { directory } => Ok(Box::new(Layout::new(directory))),
+        Place::Layout { directory } => Ok(Box::new(Layout::telling(directory, Arc::clone(&options.notices)))),
         Place::Archive { file } => Ok(Box::new(Archive::new(file))),
     }
 }

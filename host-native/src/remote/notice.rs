@@ -1,6 +1,7 @@
 //! What a user should know of although nothing failed.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,13 @@ pub enum Notice {
         why: Arc<RemoteError>,
         /// How long it waits before that.
         wait: Duration,
+    },
+    /// Another process holds the lock of a layout, and is waited for.
+    Waiting {
+        /// The lock's file.
+        lock: PathBuf,
+        /// The process, where the system says so.
+        process: Option<u32>,
     },
 }
 

@@ -1,6 +1,5 @@
 //! `core`: the component inside this program, for those who want to load it elsewhere or call it from a script.
 
-use std::fs;
 use std::io::{self, Read as _, Write};
 use std::path::PathBuf;
 
@@ -12,13 +11,15 @@ use serde_json::Value;
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::Session;
-use crate::cli::ui::{Report, counted, shown};
+use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::component::measure::Cost;
 use crate::component::{Core, FunctionInfo};
 use crate::output_file::{Existing, Found, OutputFile};
+use crate::whole_file::{self, Links};
 
-/// The longest document that `core call` reads, in bytes.
-const MAX_INPUT: u64 = 1 << 30;
+/// The longest document that `core call` reads, in bytes: as long as the text of an index may be. Its values take several
+/// times as much.
+const MAX_INPUT: u64 = 256 << 20;
 
 /// Show, extract or call the component that decides
 ///
@@ -204,14 +205,16 @@ fn extract(
 ) -> Result<(), CliError> {
     let target = OutputFile::at(&session.cwd.join(file))?;
     let component = session.component_bytes()?;
-    let is_there =
-        target.found() == Found::File && fs::read(target.path()).is_ok_and(|found| found == *component);
+    let is_there = target.found() == Found::File
+        && whole_file::read(target.path(), component.len() as u64, Links::Refuse)
+            .is_ok_and(|found| found == *component);
     if target.found() == Found::File && existing == Existing::Stays && !is_there {
         return Err(CliError::exists(file));
     }
     if execution == Execution::Apply {
         target.write(&component).map_err(|error| {
-            CliError::new(Exit::Failure, format_args!("cannot write {}: {error}", target.path().display()))
+            let what = format_args!("cannot write {}", target.path().display());
+            CliError::because_of(Exit::Failure, what, &error).hint("check the permissions of its folder")
         })?;
     }
     session.ui.report(&ExtractReport {
@@ -224,7 +227,15 @@ fn extract(
 
 fn call(session: &Session<'_>, name: &str) -> Result<(), CliError> {
     let mut json = Vec::new();
-    io::stdin().lock().take(MAX_INPUT).read_to_end(&mut json)?;
+    // One byte more than may come tells that there is more.
+    io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut json)?;
+    if json.len() as u64 > MAX_INPUT {
+        return Err(CliError::new(
+            Exit::Usage,
+            format_args!("standard input has more than {}", bytes(MAX_INPUT)),
+        )
+        .hint("give one JSON object; a project with as many files is compared by `modelops-bundle diff`"));
+    }
     let input: Value = bundle_core::canonical::parse(&json).map_err(|error| {
         CliError::new(Exit::Usage, format_args!("standard input is no JSON that can be taken: {error}")).hint(
             "give one JSON object, such as {\"local\": [], \"remote\": [], \"base\": [], \"tracked\": []}",

@@ -271,7 +271,7 @@ fn to_be(folder: &Path) -> Result<Workspace, CliError> {
 }
 
 fn cannot_create(folder: &Path, error: &io::Error) -> CliError {
-    CliError::new(Exit::Failure, format_args!("cannot create {}: {error}", folder.display()))
+    CliError::because_of(Exit::Failure, format_args!("cannot create {}", folder.display()), error)
         .hint("name a folder, or one to be made, in a place that you may write to")
 }
 
@@ -396,7 +396,7 @@ fn ignore_in_git(session: &Session<'_>, root: &Path, execution: Execution) -> Re
 }
 
 fn cannot_change(file: &Path, error: &io::Error) -> CliError {
-    CliError::new(Exit::Failure, format_args!("cannot change {}: {error}", file.display()))
+    CliError::because_of(Exit::Failure, format_args!("cannot change {}", file.display()), error)
         .hint("let the file be read and written, or have it ignore `.modelops-bundle/` yourself")
 }
 

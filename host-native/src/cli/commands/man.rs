@@ -11,7 +11,9 @@ use crate::cli::args::{Cli, Execution};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, counted, shown};
+use crate::leftovers::Unfinished;
 use crate::output_file::OutputFile;
+use crate::project::atomic::{make_folders, remove_folders};
 
 /// Write the manual pages, one a command
 ///
@@ -52,17 +54,37 @@ impl Report for ManReport {
 pub(crate) fn run(session: &Session<'_>, args: &ManArgs) -> Result<(), CliError> {
     let folder = session.cwd.join(&args.folder);
     let fault = |error: io::Error| {
-        CliError::new(Exit::Failure, format_args!("cannot write to {}: {error}", folder.display()))
+        CliError::because_of(Exit::Failure, format_args!("cannot write to {}", folder.display()), &error)
+            .hint("name a folder, or one to be made, in a place that you may write to")
     };
     let execution = Execution::of(args.dry_run);
+    let pages = pages()?;
     if execution == Execution::Apply {
-        fs::create_dir_all(&folder).map_err(fault)?;
+        let made = make_folders(&folder).map_err(fault)?;
+        let files: Vec<PathBuf> = pages.iter().map(|(name, _)| folder.join(name)).collect();
+        let written = files.clone();
+        let unfinished = Unfinished::new(move || {
+            // In a folder that was there, pages may be those of earlier releases.
+            if !made.is_empty() {
+                written.iter().for_each(|file| _ = fs::remove_file(file));
+                remove_folders(&made);
+            }
+        });
+        for (file, (_, text)) in files.iter().zip(&pages) {
+            OutputFile::at(file)?.write(text.as_bytes()).map_err(fault)?;
+        }
+        unfinished.keep();
     }
+    session.ui.report(&ManReport { folder, pages: pages.len(), dry_run: args.dry_run })
+}
+
+/// The name and the text of each page.
+fn pages() -> io::Result<Vec<(String, String)>> {
     // `help` has no page of its own.
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
     let mut commands = vec![root];
-    let mut pages = 0;
+    let mut pages = Vec::new();
     while let Some(command) = commands.pop() {
         let visible = command.get_subcommands().filter(|inner| !inner.is_hide_set());
         commands.extend(visible.cloned());
@@ -72,13 +94,9 @@ pub(crate) fn run(session: &Session<'_>, args: &ManArgs) -> Result<(), CliError>
         page.render(&mut text)?;
         write_common_sections(&mut text)?;
         let text = String::from_utf8_lossy(&text).replace(".SH EXTRA\nExamples:", ".SH EXAMPLES");
-        if execution == Execution::Apply {
-            let file = folder.join(page.get_filename());
-            OutputFile::at(&file)?.write(text.as_bytes()).map_err(fault)?;
-        }
-        pages += 1;
+        pages.push((page.get_filename(), text));
     }
-    session.ui.report(&ManReport { folder, pages, dry_run: args.dry_run })
+    Ok(pages)
 }
 
 /// What holds for every command, as further sections of a page.

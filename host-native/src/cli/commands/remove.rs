@@ -108,12 +108,9 @@ fn check_folders(parents: &mut Parents, paths: &[BundlePath]) -> Result<(), CliE
 
 fn delete(parents: &mut Parents, paths: &[BundlePath]) -> Result<(), CliError> {
     for path in paths {
-        let fault = |error: &dyn std::error::Error| {
-            let path = shown(path.as_str());
-            CliError::new(
-                Exit::Failure,
-                format_args!("no longer tracked, but {path} cannot be deleted: {error}"),
-            )
+        let fault = |error: &(dyn std::error::Error + 'static)| {
+            let what = format_args!("no longer tracked, but {} cannot be deleted", shown(path.as_str()));
+            CliError::because_of(Exit::Failure, what, error)
         };
         let Some(folder) = folder_of(parents, path).map_err(|error| fault(&error))? else { continue };
         match folder.remove_file(split(path.as_str()).1) {

@@ -9,11 +9,11 @@ use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::Digest;
 use bundle_core::reference::Tag;
 use futures_util::StreamExt as _;
-use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt as _;
 
 use super::header::{END, PLAIN_MODE, headers, padding};
 use super::{BLOB_FOLDER, in_thread};
+use crate::leftovers::NewFile;
 use crate::remote::disk::{cannot, new_file, open_regular, put_in_place};
 use crate::remote::image_layout::{INDEX_FILE, Index, MARKER_FILE, marker};
 use crate::remote::{BlobStream, RemoteError, blob};
@@ -26,7 +26,7 @@ const PIECE_BYTES: usize = 256 << 10;
 pub struct ArchiveWriter {
     target: PathBuf,
     /// Goes when it is dropped.
-    file: NamedTempFile,
+    file: NewFile,
     output: tokio::io::BufWriter<tokio::fs::File>,
     last: Option<Digest>,
 }
@@ -50,7 +50,7 @@ impl ArchiveWriter {
             open_regular(&target, |path| RemoteError::NotAFile { path })?;
             let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
             let file = new_file(folder.unwrap_or(Path::new(".")))?;
-            let output = file.reopen().map_err(cannot("write", &target))?;
+            let output = file.as_file().try_clone().map_err(cannot("write", &target))?;
             Ok((file, output, target))
         })
         .await?;

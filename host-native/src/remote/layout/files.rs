@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::{Digest, Hasher};
 use bundle_core::reference::Place;
-use tempfile::NamedTempFile;
 
 use super::PIECE_BYTES;
 use crate::file_lock::{self, Held};
-use crate::project::atomic::{make_folders, sync_folder};
+use crate::leftovers::{NewFile, Unfinished};
+use crate::project::atomic::{make_folders, missing_folders, remove_folders, sync_folder};
 use crate::remote::disk::{
     OWN_PREFIX, cannot, check_folder, is_absent, new_file, open_regular, put_in_place,
 };
@@ -21,21 +21,27 @@ use crate::remote::image_layout::{
     self, Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch, is_marker,
     marker,
 };
-use crate::remote::{BlobState, RemoteError, Transferred, blob, sparse};
+use crate::remote::{BlobState, Notice, Notices, RemoteError, Transferred, blob, sparse};
 use crate::rights::nearest_folder;
 use crate::whole_file;
+
+/// The file that whoever writes to the index locks.
+const LOCK_FILE: &str = ".modelops-bundle-lock";
 
 /// The directory that a layout lies in.
 #[derive(Debug)]
 pub(super) struct Directory {
     root: PathBuf,
+    notices: Arc<dyn Notices>,
     /// The blobs that were found damaged and have not been stored anew since.
     damaged: Mutex<BTreeSet<Digest>>,
+    /// Takes a layout that this made away again, unless something was put in it.
+    made: OnceLock<Unfinished>,
 }
 
 impl Directory {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, damaged: Mutex::default() }
+    pub(super) fn new(root: PathBuf, notices: Arc<dyn Notices>) -> Self {
+        Self { root, notices, damaged: Mutex::default(), made: OnceLock::new() }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -51,12 +57,12 @@ impl Directory {
     }
 
     /// Makes a file for a blob that comes piece by piece.
-    pub(super) fn new_blob(&self) -> Result<NamedTempFile, RemoteError> {
+    pub(super) fn new_blob(&self) -> Result<NewFile, RemoteError> {
         new_file(&self.root)
     }
 
     /// Puts a file in place that was verified to be the blob `digest`.
-    pub(super) fn keep_blob(&self, file: NamedTempFile, digest: &Digest) -> Result<(), RemoteError> {
+    pub(super) fn keep_blob(&self, file: NewFile, digest: &Digest) -> Result<(), RemoteError> {
         put_in_place(file, &self.blob_file(digest))?;
         self.damaged().remove(digest);
         Ok(())
@@ -83,9 +89,10 @@ impl Directory {
 
     /// Waits until no other process writes to the index; the lock lasts as long as the file is held.
     pub(super) fn lock(&self) -> Result<(Held, File), RemoteError> {
-        let path = self.root.join(format!("{OWN_PREFIX}lock"));
+        let path = self.root.join(LOCK_FILE);
         let file = whole_file::open_to_append(&path).map_err(cannot("lock", &path))?;
-        let held = file_lock::lock(&file, &path).map_err(cannot("lock", &path))?;
+        let waits = |process| self.notices.note(&Notice::Waiting { lock: path.clone(), process });
+        let held = file_lock::lock(&file, &path, waits).map_err(cannot("lock", &path))?;
         Ok((held, file))
     }
 
@@ -96,6 +103,12 @@ impl Directory {
     /// [`RemoteError::NotALayout`] where it holds files and is none: they are someone's.
     pub(super) fn prepare(&self) -> Result<(), RemoteError> {
         if !self.root.join(MARKER_FILE).exists() {
+            // Registered first: a signal may come while they are made.
+            let missing = missing_folders(&self.root);
+            if !missing.is_empty() {
+                let root = self.root.clone();
+                self.made.get_or_init(|| Unfinished::new(move || take_back(&root, &missing)));
+            }
             make_folders(&self.root).map_err(cannot("write", &self.root))?;
             self.refuse_foreign()?;
             self.write_file(&self.root.join(MARKER_FILE), marker().as_bytes())?;
@@ -235,6 +248,21 @@ impl Directory {
         let mut file = new_file(&self.root)?;
         file.write_all(content).map_err(cannot("write", target))?;
         put_in_place(file, target)
+    }
+}
+
+/// Takes away the empty layout at `root`, and the folders that were made for it.
+fn take_back(root: &Path, made: &[PathBuf]) {
+    let blobs = root.join("blobs");
+    // Whatever is in one of them is kept, and all that makes it a layout.
+    let is_empty = |folder: &Path| match fs::remove_dir(folder) {
+        Ok(()) => true,
+        Err(error) => is_absent(&error),
+    };
+    if !root.join(INDEX_FILE).exists() && is_empty(&blobs.join("sha256")) && is_empty(&blobs) {
+        let _ = fs::remove_file(root.join(MARKER_FILE));
+        let _ = fs::remove_file(root.join(LOCK_FILE));
+        remove_folders(made);
     }
 }
 

@@ -21,8 +21,8 @@ use super::disk::cannot;
 use super::image_layout::{self, Files as _};
 use super::sparse;
 use super::{
-    BlobContent, BlobSource, BlobState, BlobStream, Condition, Deletion, FetchedManifest, Listed, Remote,
-    RemoteBlob, RemoteError, Stored, Transferred, Version, blob,
+    BlobContent, BlobSource, BlobState, BlobStream, Condition, Deletion, FetchedManifest, Listed, Notices,
+    Remote, RemoteBlob, RemoteError, Stored, Transferred, Unheard, Version, blob,
 };
 use crate::threads::on_disk;
 
@@ -40,7 +40,12 @@ pub struct Layout {
 impl Layout {
     /// Names a layout; nothing is read or created yet.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: Arc::new(Directory::new(directory.into())) }
+        Self::telling(directory, Arc::new(Unheard))
+    }
+
+    /// The same, where `notices` hears of what is waited for.
+    pub fn telling(directory: impl Into<PathBuf>, notices: Arc<dyn Notices>) -> Self {
+        Self { directory: Arc::new(Directory::new(directory.into(), notices)) }
     }
 
     /// Whether anything is there yet: the first push makes it.
@@ -78,8 +83,8 @@ impl Layout {
             let piece = piece?;
             let length = piece.len() as u64;
             file = self
-                .blocking(move |_| {
-                    sparse::append(file.as_file(), &piece).map_err(cannot("write", file.path()))?;
+                .blocking(move |directory| {
+                    sparse::append(file.as_file(), &piece).map_err(cannot("write", directory.root()))?;
                     Ok(file)
                 })
                 .await?;

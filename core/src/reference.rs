@@ -138,8 +138,8 @@ impl FromStr for Reference {
             Some(rest) => (rest, true),
             None => (text, false),
         };
-        if names_a_user(text) {
-            return Err(ReferenceError::Credentials);
+        if is_url || !is_file(text) {
+            refuse_user(text)?;
         }
         if is_url && text.starts_with('/') {
             return Err(ReferenceError::FolderAsUrl { folder: format!("/{}", text.trim_start_matches('/')) });
@@ -179,12 +179,31 @@ impl FromStr for Reference {
     }
 }
 
-/// Whether a text has a user, and perhaps a password, before its host; neither may get into an error.
-fn names_a_user(text: &str) -> bool {
-    let (first, is_whole) = text.split_once('/').map_or((text, true), |(first, _)| (first, false));
-    let is_file = first.starts_with("oci:") || first.starts_with("oci-archive:");
-    // What follows the `@` of a text without a slash may be a digest.
-    !is_file && first.rsplit_once('@').is_some_and(|(_, after)| !is_whole || !after.contains(':'))
+/// Whether a text names a folder or a file, in which any `@` is part of a name.
+fn is_file(text: &str) -> bool {
+    text.starts_with("oci:") || text.starts_with("oci-archive:")
+}
+
+/// Refuses the name of a registry, or a reference to what is on one, that holds a user and perhaps a password. Neither gets
+/// into the error.
+///
+/// # Errors
+///
+/// [`ReferenceError::Credentials`]; only a digest stands behind an `@`.
+pub fn refuse_user(text: &str) -> Result<(), ReferenceError> {
+    let rest = match text.rsplit_once('@') {
+        Some((rest, digest)) if looks_like_a_digest(digest) => rest,
+        _ => text,
+    };
+    if rest.contains('@') { Err(ReferenceError::Credentials) } else { Ok(()) }
+}
+
+/// Whether a text is meant to be a digest: it names a hash function, or is as long as one's value.
+fn looks_like_a_digest(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(function, value)| {
+        function.starts_with("sha") && !function.contains('.')
+            || value.len() >= 32 && value.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 /// Splits `DIR[:TAG]`; a colon that a path separator follows belongs to the path, as in `C:\bundles`.
@@ -388,7 +407,18 @@ mod tests {
                 "{error}"
             );
         }
-        assert_eq!("u:secret@host:5000/a".parse::<Reference>(), Err(ReferenceError::Credentials));
+        for text in [
+            "u:secret@host:5000/a",
+            "u:secret@host:5000",
+            "u:secret@127.0.0.1:5000",
+            "u:sec/secret@host/a",
+            "https://u:secret@host/a",
+            "oci://u:secret@host/a:v1",
+            &format!("u:secret@host/a@{}", Digest::of(b"x")),
+        ] {
+            assert_eq!(text.parse::<Reference>(), Err(ReferenceError::Credentials), "{text}");
+        }
+        assert!(matches!("v1@sha256:00".parse::<Reference>(), Err(ReferenceError::Digest(_))));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Write};
 
-use bundle_core::reference::{Place, Reference};
+use bundle_core::reference::{Place, Reference, refuse_user};
 use clap::Args;
 use serde::Serialize;
 
@@ -28,8 +28,8 @@ const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 \x20 modelops-bundle login registry.example -u ci --password-stdin < secret")]
 pub(crate) struct LoginArgs {
     /// The registry, as HOST or HOST:PORT
-    #[arg(value_name = "HOST", value_parser = named_registry)]
-    host: NamedRegistry,
+    #[arg(value_name = "HOST")]
+    host: String,
     /// The user's name; asked for at a terminal where it is left out
     #[arg(short, long, value_name = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     username: Option<String>,
@@ -100,7 +100,8 @@ impl Report for LoginReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &LoginArgs) -> Result<(), CliError> {
-    let host = args.host.noted(session);
+    let named = named_registry(&args.host)?;
+    let host = named.noted(session);
     let user = match &args.username {
         Some(user) => user.clone(),
         None if args.password_stdin => return Err(no_user()),
@@ -196,8 +197,11 @@ impl NamedRegistry {
 }
 
 /// Understands a registry's name, also as Docker writes it, and as part of a URL or a reference.
-pub(crate) fn named_registry(text: &str) -> Result<NamedRegistry, String> {
-    let rest = text.strip_prefix("https://").unwrap_or(text);
+///
+/// Not while the command line is read: what is wrong there is quoted, and may be a password.
+pub(crate) fn named_registry(text: &str) -> Result<NamedRegistry, CliError> {
+    let rest = ["https://", "oci://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
+    refuse_user(rest)?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let path = path.trim_matches('/');
     let host = if host == "index.docker.io" { "docker.io" } else { host };
@@ -206,11 +210,15 @@ pub(crate) fn named_registry(text: &str) -> Result<NamedRegistry, String> {
         Ok(Place::Repository { host, name }) if name == "x" => {
             Ok(NamedRegistry { host, left_out: (!matches!(path, "" | "v1" | "v2")).then(|| path.to_owned()) })
         }
-        _ if text.starts_with("http://") => {
-            Err("a registry is named HOST or HOST:PORT; one without TLS is spoken to with --plain-http"
-                .to_owned())
+        _ => {
+            let error = CliError::new(Exit::Usage, format_args!("`{text}` names no registry"));
+            Err(error.hint(match text.starts_with("http://") {
+                true => {
+                    "a registry is named HOST or HOST:PORT; one without TLS is spoken to with --plain-http"
+                }
+                false => "a registry is named HOST or HOST:PORT",
+            }))
         }
-        _ => Err("a registry is named HOST or HOST:PORT".to_owned()),
     }
 }
 
@@ -228,14 +236,22 @@ mod tests {
             ("https://index.docker.io/v1/", "docker.io", None),
             ("r.example/team", "r.example", Some("team")),
             ("https://r.example:5000/team/model:v1", "r.example:5000", Some("team/model:v1")),
+            ("oci://r.example/team", "r.example", Some("team")),
         ] {
             let expected = NamedRegistry { host: host.to_owned(), left_out: left_out.map(str::to_owned) };
             assert_eq!(named_registry(text).unwrap(), expected, "{text}");
         }
-        for text in
-            ["", "/team", "http://r.example", "me:secret@r.example", "oci:x", "oci://r/x", "r.example:x"]
-        {
-            assert!(!named_registry(text).unwrap_err().contains("secret"), "{text}");
+        for text in ["", "/team", "http://r.example", "oci:x", "r.example:x"] {
+            assert!(named_registry(text).is_err(), "{text}");
+        }
+        for text in [
+            "me:secret@r.example",
+            "https://me:secret@r.example/v2/",
+            "me:sec/secret@r.example",
+            "http://me:secret@r",
+        ] {
+            let error = named_registry(text).unwrap_err();
+            assert!(!error.to_string().contains("sec"), "{text}: {error}");
         }
     }
 }

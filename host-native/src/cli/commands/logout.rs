@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::args::Execution;
-use crate::cli::commands::login::{NamedRegistry, Stored, named_registry};
+use crate::cli::commands::login::{Stored, named_registry};
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
 use crate::cli::ui::Report;
@@ -18,8 +18,8 @@ use crate::credentials::server::Server;
 #[derive(Debug, Args)]
 pub(crate) struct LogoutArgs {
     /// The registry, as HOST or HOST:PORT
-    #[arg(value_name = "HOST", value_parser = named_registry)]
-    host: NamedRegistry,
+    #[arg(value_name = "HOST")]
+    host: String,
     /// Show what would be forgotten, and forget nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -53,7 +53,8 @@ impl Report for LogoutReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &LogoutArgs) -> Result<(), CliError> {
-    let host = args.host.noted(session);
+    let named = named_registry(&args.host)?;
+    let host = named.noted(session);
     let server = Server::new(host, "");
     let (store, runtime) = (session.credentials(), session.runtime()?);
     let forgotten = match Execution::of(args.dry_run) {

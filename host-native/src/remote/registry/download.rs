@@ -189,35 +189,34 @@ impl Download {
         let status = response.status();
         let range = text(response.headers(), CONTENT_RANGE);
         let is_encoded = encoding(response.headers()).is_some();
-        let fits = match status.as_u16() {
+        let whole = 0..self.descriptor.size;
+        let given = match status.as_u16() {
             // Nobody can tell of what it would be a part.
-            206 if is_encoded => false,
+            206 if is_encoded => None,
             206 => {
                 let wanted = self.position..self.end();
-                is_range(range.unwrap_or_default(), &wanted, self.descriptor.size)
+                given_range(range.unwrap_or_default(), &wanted, self.descriptor.size)
             }
-            _ => status.is_success(),
+            _ => status.is_success().then(|| whole.clone()),
         };
         if !status.is_success() && status.as_u16() != 416 {
             tracing::debug!(%status, "the registry gives no parts of blobs");
             self.client.note_ranges_refused();
         }
-        if !fits {
+        let Some(given) = given else {
             return Err(RemoteError::ContentRange {
                 what: blob::name(&self.descriptor),
                 expected: self.position,
                 found: harmless(range.unwrap_or(status.as_str())),
             });
-        }
+        };
         // A registry may give any type to a blob, also this one to a page; but not to as many bytes as it has.
-        let first = if status.as_u16() == 206 { self.position } else { 0 };
-        let last = if status.as_u16() == 206 { self.end() } else { self.descriptor.size };
-        let is_other_size = |length| length != last.saturating_sub(first);
+        let is_other_size = |length| length != given.end - given.start;
         if !is_encoded && response.content_length().is_some_and(is_other_size) {
             self.client.refuse_web_page(response.headers())?;
         }
-        self.skip = self.position - first;
-        if status.as_u16() != 206 && self.end.is_some() {
+        self.skip = self.position - given.start;
+        if given == whole && self.end.is_some_and(|end| (self.position..end) != whole) {
             self.client.note_ranges_ignored();
         }
         self.content = Some(self.client.content(response, &blob::name(&self.descriptor), Kind::Blob)?);
@@ -225,20 +224,18 @@ impl Download {
     }
 }
 
-/// Whether a `Content-Range` is the bytes `wanted` of a blob of `size` bytes.
+/// The bytes of a blob of `size` bytes that a `Content-Range` says to give, where `wanted` are among them.
 ///
-/// One that stops short of the end is refused: it could make a blob cost as many requests as it has bytes.
-fn is_range(header: &str, wanted: &Range<u64>, size: u64) -> bool {
-    let parsed = header.strip_prefix("bytes ").and_then(|range| {
-        let (range, total) = range.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, total))
-    });
-    parsed.is_some_and(|(first, last, total)| {
-        first == wanted.start
-            && Some(last) == wanted.end.checked_sub(1)
-            && (total == "*" || total.parse() == Ok(size))
-    })
+/// One that stops short of the end is refused: it could make a blob cost as many requests as it has bytes. One that gives
+/// more, up to the whole blob, costs no more than an answer without parts.
+fn given_range(header: &str, wanted: &Range<u64>, size: u64) -> Option<Range<u64>> {
+    let (range, total) = header.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
+    let given = first..last.checked_add(1)?;
+    let is_of_blob = given.end <= size && (total == "*" || total.parse() == Ok(size));
+    let holds_wanted = given.start <= wanted.start && wanted.end <= given.end && !given.is_empty();
+    (is_of_blob && holds_wanted).then_some(given)
 }
 
 #[cfg(test)]
@@ -246,25 +243,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_the_one_that_was_asked_for() {
-        for right in ["bytes 3-9/10", "bytes 3-9/*"] {
-            assert!(is_range(right, &(3..10), 10), "{right}");
+    fn a_range_holds_what_was_asked_for() {
+        for (right, given) in
+            [("bytes 3-9/10", 3..10), ("bytes 3-9/*", 3..10), ("bytes 0-9/10", 0..10), ("bytes 1-9/*", 1..10)]
+        {
+            assert_eq!(given_range(right, &(3..10), 10), Some(given), "{right}");
         }
-        assert!(is_range("bytes 3-5/10", &(3..6), 10));
+        assert_eq!(given_range("bytes 3-5/10", &(3..6), 10), Some(3..6));
+        assert_eq!(given_range("bytes 0-9/10", &(3..6), 10), Some(0..10));
         for wrong in [
             "",
             "bytes 3-5/10",
-            "bytes 0-9/10",
             "bytes 4-9/10",
             "bytes 3-10/11",
             "bytes 3-9/11",
             "bytes 3-10/*",
+            "bytes 0-18446744073709551615/*",
             "bytes 3-2/10",
             "bytes */10",
             "items 3-9/10",
             "bytes 3-9",
         ] {
-            assert!(!is_range(wrong, &(3..10), 10), "{wrong}");
+            assert_eq!(given_range(wrong, &(3..10), 10), None, "{wrong}");
         }
     }
 }

@@ -79,6 +79,7 @@ pub mod project;
 pub mod pull;
 pub mod push;
 pub mod remote;
+pub mod remove;
 mod rights;
 pub mod scan;
 pub mod threads;

@@ -144,7 +144,7 @@ fn after(
     tracked.dedup();
     let tracked = format_tracked(&tracked.into_iter().collect());
     let state = state.to_json().map_err(|source| PullError::State { source })?;
-    Ok(StateAfter { state, tracked })
+    Ok(StateAfter { state: Some(state), tracked })
 }
 
 /// Why a pull failed.

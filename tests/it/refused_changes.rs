@@ -265,3 +265,63 @@ fn immutable_files_and_folders_stop_a_pull_before_it_begins() {
         case.assert_pulls();
     }
 }
+
+#[test]
+fn a_removal_from_disk_is_all_or_nothing() {
+    let case = Case::new();
+    give_to_plain_user(&case.victim);
+    set_mode(&case.disk("m"), 0o555);
+    let remove = |more: &[&str]| {
+        run_as_owner(&case.victim, &[&["remove", "--rm", "a", "m", "z"], more].concat()).run()
+    };
+    for more in [&["--dry-run"][..], &[]] {
+        let output = remove(more).code(3);
+        assert!(output.stderr().contains("no permission to write in its folder"), "{}", output.stderr());
+    }
+    set_mode(&case.disk("m"), 0o755);
+    case.assert_old();
+    let _ = remove(&[]).success();
+    assert!(!case.victim.exists("a") && !case.victim.exists("m/goes") && case.victim.exists("swap"));
+    assert!(!case.victim.exists(".modelops-bundle/journal.json"));
+    assert_eq!(case.victim.read_text(".modelops-bundle/tracked.txt"), "away/deep/x\nswap\n");
+}
+
+#[test]
+fn a_removal_stops_before_what_is_mounted_or_immutable() {
+    let case = Case::new();
+    let script = r#"mount --bind swap m/f; code=0; "$MB" remove --rm a m || code=$?; echo "code $code""#;
+    if let Some(command) = script_with_mounts(&case.victim, script) {
+        let output = command.run();
+        assert!(output.stdout().contains("code 3"), "{output}");
+        assert!(output.stderr().contains("something is mounted there"), "{output}");
+    }
+    case.assert_old();
+}
+
+#[test]
+fn a_mounted_folder_in_which_a_file_is_to_come_stops_a_pull_before_it_begins() {
+    for mounted in ["d/e", "d/e/inner"] {
+        let source = project();
+        source.write("d/e/f", "x").write("d/e/inner/g", "y");
+        let _ = source.run(&["add", "d"]).success();
+        let _ = source.run(&["push", "--tag", "one"]).success();
+        let victim = TestProject::new();
+        let _ =
+            victim.run(&["pull", &format!("oci:{}:one", source.home().join("layout").display())]).success();
+        let old = victim.tree();
+        source.remove("d/e");
+        let _ = source.run(&["remove", "d/e"]).success();
+        source.write("d/e", "file");
+        let _ = source.run(&["add", "d"]).success();
+        let _ = source.run(&["push", "--tag", "two"]).success();
+        let script = format!(
+            r#"mount --bind {mounted} {mounted}; code=0; "$MB" pull two --overwrite || code=$?; echo "code $code""#
+        );
+        let Some(command) = script_with_mounts(&victim, &script) else { return };
+        let output = command.run();
+        assert!(output.stdout().contains("code 3"), "{mounted}: {output}");
+        assert!(output.stderr().contains("something is mounted there"), "{mounted}: {output}");
+        victim.tree().assert_same(&old);
+        assert!(!victim.exists(".modelops-bundle/rescued"));
+    }
+}

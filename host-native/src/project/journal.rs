@@ -1,4 +1,4 @@
-//! The commit of a pull: all of its changes, or none of them.
+//! The commit of a pull or a removal: all of its changes, or none of them.
 //!
 //! [`Commit::prepare`] checks that nothing has changed since the project was scanned and that the system lets all of it
 //! be done, then writes down what is to be done; from then on it will be done, by [`Commit::apply`] or, after a crash,
@@ -74,8 +74,8 @@ pub struct Delete {
 /// What the project's own files are to hold once everything else is in place.
 #[derive(Clone, Debug)]
 pub struct StateAfter {
-    /// The content of the state file; see [`super::State::to_json`].
-    pub state: Vec<u8>,
+    /// The content of the state file, where it changes; see [`super::State::to_json`].
+    pub state: Option<Vec<u8>>,
     /// The content of the list of tracked files; see [`super::tracked::format_tracked`].
     pub tracked: Vec<u8>,
 }
@@ -405,15 +405,15 @@ fn stage_own_files(
     staging: &Staging,
     then: &StateAfter,
 ) -> Result<Vec<(String, String)>, PrepareError> {
-    for (name, content) in [(STAGED_STATE, &then.state), (STAGED_TRACKED, &then.tracked)] {
+    let state = then.state.as_ref().map(|state| (STAGED_STATE, STATE, state));
+    let files = || state.into_iter().chain([(STAGED_TRACKED, TRACKED_FILE, &then.tracked)]);
+    for (name, _, content) in files() {
         let fault = |source| PrepareError::Staging { folder: staging.folder().join(name), source };
         let folder = OwnFolder::of(project).and_then(|own| own.below(STAGING, Missing::Create));
         let settled = folder.and_then(|folder| settle(folder.ok_or(io::ErrorKind::NotFound)?, name, content));
         settled.and_then(Settled::put).map_err(fault)?;
     }
-    Ok([(STAGED_STATE, STATE), (STAGED_TRACKED, TRACKED_FILE)]
-        .map(|(staged, name)| (staged.to_owned(), name.to_owned()))
-        .to_vec())
+    Ok(files().map(|(staged, name, _)| (staged.to_owned(), name.to_owned())).collect())
 }
 
 /// Refuses when anything is not as the scan saw it, or stands where a folder has to be.

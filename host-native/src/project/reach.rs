@@ -10,6 +10,8 @@ use std::io;
 use std::path::Path;
 
 use bundle_core::path::BundlePath;
+use cap_fs_ext::DirExt as _;
+use cap_std::fs::Dir;
 use thiserror::Error;
 
 use super::folder::Project;
@@ -133,8 +135,10 @@ impl Look {
                 known
             }
         };
+        // A folder may stand where a file comes; in a folder that is yet to be made nothing does.
+        let may_take_away = change.takes_away || split(change.path.as_str()).0 == folder;
         let refusal = match known.refusal {
-            None if change.takes_away => self.check_entry(change.path, known).map_err(fault)?,
+            None if may_take_away => self.check_entry(change.path, known).map_err(fault)?,
             refusal => refusal,
         };
         self.refused.extend(refusal.map(|refusal| (change.path.clone(), refusal)));
@@ -144,7 +148,11 @@ impl Look {
     fn check_entry(&mut self, path: &BundlePath, folder: Folder) -> io::Result<Option<Refusal>> {
         // That it cannot be opened is known already.
         let Ok(Some(parent)) = self.parents.of(path, Missing::Leave) else { return Ok(None) };
-        entry_refusal(&parent, split(path.as_str()).1, folder, self.home)
+        let name = split(path.as_str()).1;
+        match entry_refusal(&parent, name, folder, self.home)? {
+            None if holds_mount(&parent, name, folder)? => Ok(Some(Refusal::Mount)),
+            refusal => Ok(refusal),
+        }
     }
 
     fn is_across(&self, folder: &str) -> bool {
@@ -169,6 +177,23 @@ impl Look {
         }
         Ok(())
     }
+}
+
+/// Whether something is mounted in the folder `name` of `parent`, if that is one; `above` is what is known of `parent`.
+fn holds_mount(parent: &Dir, name: &str, above: Folder) -> io::Result<bool> {
+    let Ok(folder) = parent.open_dir_nofollow(name) else { return Ok(false) };
+    if Folder::of(&folder)?.mount() != above.mount() {
+        return Ok(true);
+    }
+    for entry in folder.entries()? {
+        let entry = entry?;
+        // No bundle has a file of another name, so that such a folder does not go.
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        if entry.file_type()?.is_dir() && holds_mount(&folder, &name, above)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn shown(folder: &str) -> String {

@@ -1,0 +1,120 @@
+//! Remove: has a project no longer track files, and takes them off the disk where that is wanted.
+//!
+//! Both happen as a pull does: what the system would not let go is found before anything changes, and what it refuses all
+//! the same is taken back.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use bundle_core::path::BundlePath;
+use bundle_core::snapshot::ByPath;
+use thiserror::Error;
+
+use crate::project::journal::{Before, Commit, CommitError, Delete, PrepareError, StateAfter, foresee_reach};
+use crate::project::parents::{Missing, ParentError, Parents, split};
+use crate::project::recovery::Applied;
+use crate::project::staging::Staging;
+use crate::project::stamp::Stamp;
+use crate::project::tracked::{TrackedError, format_tracked, write_tracked};
+use crate::project::{Project, ProjectLock};
+use crate::workspace::Workspace;
+
+/// What becomes of the files that a project no longer tracks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    /// They stay where they are.
+    Keep,
+    /// They are deleted.
+    Delete,
+}
+
+/// A removal that has been looked at and not yet carried out.
+#[derive(Debug)]
+#[must_use = "nothing is removed before it is carried out"]
+pub struct Removal {
+    /// What the project tracks then.
+    tracked: ByPath<BundlePath>,
+    deletes: Vec<Delete>,
+    disk: Disk,
+}
+
+impl Removal {
+    /// Looks whether `paths`, which `workspace` tracks, can be removed.
+    ///
+    /// # Errors
+    ///
+    /// What would be in the way.
+    pub fn plan(workspace: &Workspace, paths: &[BundlePath], disk: Disk) -> Result<Self, RemoveError> {
+        let removed: BTreeSet<&BundlePath> = paths.iter().collect();
+        let tracked = workspace.tracked.iter().filter(|path| !removed.contains(path)).cloned().collect();
+        let deletes = match disk {
+            Disk::Keep => Vec::new(),
+            Disk::Delete => find(&workspace.project, paths)?,
+        };
+        let at: ByPath<BundlePath> = deletes.iter().map(|delete| delete.path.clone()).collect();
+        foresee_reach(&workspace.project, &ByPath::default(), &at, |_| Before::Absent)?;
+        Ok(Self { tracked, deletes, disk })
+    }
+
+    /// Carries it out in the project that `lock` holds.
+    pub fn apply(self, lock: &ProjectLock) -> Result<Applied, RemoveError> {
+        let Self { tracked, deletes, disk } = self;
+        if disk == Disk::Keep {
+            write_tracked(lock.project(), &tracked)?;
+            return Ok(Applied::default());
+        }
+        let staging = Staging::create(lock)
+            .map_err(|source| PrepareError::Staging { folder: lock.project().staging_folder(), source })?;
+        let after = StateAfter { state: None, tracked: format_tracked(&tracked) };
+        Ok(Commit::prepare(lock, &staging, Vec::new(), deletes, &after)?.apply()?)
+    }
+}
+
+/// The files among `paths` that are on the disk.
+fn find(project: &Project, paths: &[BundlePath]) -> Result<Vec<Delete>, RemoveError> {
+    let root = project.root();
+    let mut parents =
+        Parents::new(root).map_err(|source| PrepareError::Root { root: root.to_owned(), source })?;
+    let mut found = Vec::new();
+    for path in paths {
+        let folder = match parents.of(path, Missing::Leave) {
+            Ok(Some(folder)) => folder,
+            // Below a file there is nothing.
+            Ok(None) | Err(ParentError::NotAFolder { .. }) => continue,
+            Err(source) => return Err(RemoveError::Reached { path: path.clone(), source }),
+        };
+        match folder.symlink_metadata(split(path.as_str()).1) {
+            // A folder is no file that was tracked.
+            Ok(entry) if entry.is_dir() => {}
+            Ok(entry) => found.push(Delete {
+                path: path.clone(),
+                expected_before: Before::Present(Stamp::of_entry(&entry)),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(PrepareError::Look { path: path.clone(), source }.into()),
+        }
+    }
+    Ok(found)
+}
+
+/// Why files were not removed.
+#[derive(Debug, Error)]
+pub enum RemoveError {
+    /// The system refused a part of the changes.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// Nothing was begun.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// A file is reached through a link out of the project, or not at all: it is somebody else's.
+    #[error("`{path}` cannot be deleted")]
+    Reached {
+        /// The file.
+        path: BundlePath,
+        /// What is wrong with its folder.
+        source: ParentError,
+    },
+    /// The list of tracked files cannot be written.
+    #[error(transparent)]
+    Tracked(#[from] TrackedError),
+}

@@ -129,6 +129,52 @@ fn a_tag_that_is_refused_to_be_read_is_not_written() {
     let output = project(registry.host(), "files").run(&["push"]).code(5);
     assert!(output.stderr().contains("wants a login"), "{output}");
     assert_eq!(registry.held().tag("latest").as_deref(), Some("sha256:of-others"));
+    assert_eq!(sent(&registry), 0, "its tags are listed, so that it is there for certain");
+}
+
+/// How many requests brought something.
+fn sent(registry: &ScriptedRegistry) -> usize {
+    registry.count("PUT", "") + registry.count("PATCH", "")
+}
+
+#[test]
+fn an_account_that_may_not_pull_is_refused_before_anything_is_sent() {
+    // At first it may do everything, later nothing is shown to it.
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let closed = Arc::clone(&is_closed);
+    let registry = ScriptedRegistry::start(move |asked, _| {
+        wants_token(asked, |token| token == "Bearer both").or_else(|| {
+            let is_hidden = asked.method == "GET" && closed.load(Ordering::SeqCst);
+            is_hidden.then(|| Answer::new(403).error("DENIED", "push only"))
+        })
+    });
+    let project = project(registry.host(), "packed");
+    let _ = project.run(&["push"]).success();
+    is_closed.store(true, Ordering::SeqCst);
+    project.write("small", "2");
+    let before = sent(&registry);
+    for more in [&[][..], &["--dry-run"], &["--bump", "auto"]] {
+        let output = project.run(&[&["push"], more].concat()).code(5);
+        assert!(output.stderr().contains("pushing needs the right to pull too"), "{output}");
+    }
+    assert_eq!(sent(&registry), before);
+}
+
+#[test]
+fn a_whole_blob_in_place_of_a_part_is_taken_for_what_it_says_to_be() {
+    let registry = ScriptedRegistry::start(|asked, held| {
+        let blob = held.blob(asked.name()).filter(|_| asked.is("GET", "/blobs/"))?;
+        let range = format!("bytes 0-{}/{}", blob.len() - 1, blob.len());
+        Some(Answer::new(206).header("Content-Range", range).body(blob))
+    });
+    for layout in ["files", "packed"] {
+        let source = project(registry.host(), layout);
+        let _ = source.run(&["push"]).success();
+        let (fresh, output) = pull(&registry);
+        let _ = output.success();
+        assert_same_files(&source, &fresh);
+        let _ = source.run(&["verify"]).success();
+    }
 }
 
 #[test]
@@ -410,11 +456,14 @@ fn a_drip_is_as_good_as_silence() {
         });
         let project = project(registry.host(), "files");
         registry.held().set_tag("other", "sha256:none");
-        let pushed = project.run(&["push", "--timeout", "1", "--retries", "0"]);
+        let push = ["push", "--timeout", "1", "--retries", "0"];
+        let pushed = project.run(&push).success();
         let output = match part {
-            "/manifests/" => pushed,
+            "/manifests/" => {
+                assert!(pushed.stderr().contains("could not be looked at again"), "{pushed}");
+                project.run(&push)
+            }
             _ => {
-                let _ = pushed.success();
                 let fresh = TestProject::new();
                 let reference = format!("{}/t/x:latest", registry.host());
                 fresh

@@ -184,6 +184,12 @@ pub trait Remote: Send + Sync {
         true
     }
 
+    /// Whether the place has refused to show what a tag names, to somebody whose login it takes: it may not be there yet, or
+    /// may be written to and not read.
+    fn hides_tags(&self) -> bool {
+        false
+    }
+
     /// Whether anything can be deleted at all, as far as can be told without deleting anything.
     fn takes_deletions(&self) -> BoxFuture<'_, Result<bool, RemoteError>> {
         async { Ok(true) }.boxed()

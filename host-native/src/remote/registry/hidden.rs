@@ -3,6 +3,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use reqwest::Method;
+
+use super::call::Call;
 use super::client::Client;
 use crate::remote::{Intent, RemoteError};
 
@@ -24,27 +27,39 @@ impl Hidden {
         self.written.load(Ordering::Relaxed)
     }
 
+    /// Whether it was refused to be spoken of.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     fn may_be_absent(&self) -> bool {
         !self.has_written()
     }
 }
 
 impl Client {
-    /// Whether the refusal to show a tag may only mean that the repository is not there, so that the first write decides.
+    /// Whether the refusal to show a tag may only mean that the repository is not there, so that the first write decides: not
+    /// where its list of tags is shown.
     pub(super) async fn is_hidden(&self, error: &RemoteError) -> bool {
         let is_hidden = self.intent == Intent::Write
             && is_refusal(error)
             && self.hidden.may_be_absent()
-            && self.has_logged_in().await;
+            && self.has_logged_in().await
+            && (self.hidden.has_refused() || !self.shows_list().await);
         if is_hidden {
             self.hidden.refused.store(true, Ordering::Relaxed);
         }
         is_hidden
     }
 
+    async fn shows_list(&self) -> bool {
+        let call = Call::new(Method::GET, self.repository.tags(1), "the list of tags".to_owned());
+        self.attempt(&call).await.is_ok()
+    }
+
     /// The same for the refusal to list tags, which says nothing by itself: many registries list none to anybody.
     pub(super) fn hides_tags(&self, error: &RemoteError) -> bool {
-        is_refusal(error) && self.hidden.refused.load(Ordering::Relaxed) && self.hidden.may_be_absent()
+        is_refusal(error) && self.hidden.has_refused() && self.hidden.may_be_absent()
     }
 }
 

@@ -350,6 +350,10 @@ impl Remote for Registry {
         self.knows_repository().boxed()
     }
 
+    fn hides_tags(&self) -> bool {
+        self.client.hidden.has_refused()
+    }
+
     fn shows_late_by(&self) -> Duration {
         self.shows_late_by
     }

@@ -2,6 +2,8 @@
 //!
 //! Nothing is drawn here; see `cli/progress.rs` for that.
 
+use bundle_core::reference::Tag;
+
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Work {
@@ -25,6 +27,9 @@ pub trait Progress: Send + Sync {
 
     /// So much more of it need not be done, since it was there already: it counts as done, and not for how fast work is.
     fn skip(&self, work: Work, amount: u64);
+
+    /// A tag was written: whoever is stopped from here on has published something.
+    fn wrote_tag(&self, _tag: &Tag) {}
 }
 
 /// Tells nobody.

@@ -28,7 +28,7 @@ use bundle_core::plan::seal::{
     EmptyBlob, Extra, Origin, PackedSealRequest, SealRequest, Sealed, SealedManifest,
 };
 use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts};
-use bundle_core::reference::{Reference, Tag};
+use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, synced, total_size};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -48,8 +48,8 @@ use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version
 use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
 use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
-    Carried, Copied, PackingError, Shown, TablesError, TagError, UploadError, Written, check_tag, look_again,
-    lost_of, move_tag, publish, tag_digest, tells_damage, upload,
+    Carried, Copied, PackingError, PartlyTagged, TablesError, TagError, Tagging, Unconfirmed, UploadError,
+    check_tag, lost_of, tag_digest, tells_damage, upload,
 };
 use crate::workspace::Workspace;
 
@@ -84,7 +84,7 @@ pub struct PreparedPush<'a> {
 }
 
 /// What a push came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Pushed {
     /// The bundle's digest.
     pub digest: Digest,
@@ -100,8 +100,8 @@ pub struct Pushed {
     pub mounted: Copied,
     /// The files whose content was among that.
     pub sent: Vec<BundlePath>,
-    /// The tags that were written and are not shown so yet.
-    pub late: Vec<Tag>,
+    /// The tags that were written and were not seen to name the bundle.
+    pub unconfirmed: Vec<Unconfirmed>,
 }
 
 /// Where a push goes, as it is before.
@@ -165,6 +165,10 @@ pub async fn open_destination(
         .await?;
     let mut tags = vec![(first.clone(), digest)];
     tags.extend(others);
+    // Where it may not be there yet, the first write tells.
+    if force == Force::No && context.remote.hides_tags() && is_known(workspace, reference) {
+        return Err(PushError::Hidden { place: context.remote.place() });
+    }
     Ok(Destination { replaces, stock, tags, version: None, lost })
 }
 
@@ -212,6 +216,14 @@ async fn find_lost(context: Context<'_>, manifest: &ManifestView) -> Result<BTre
         .map(|blob| (blob.digest, blob))
         .collect();
     Ok(lost_of(context, blobs.into_values(), Force::Yes).await?)
+}
+
+/// Whether the project has pushed to or pulled from the place of `reference`.
+fn is_known(workspace: &Workspace, reference: &Reference) -> bool {
+    let state = &workspace.state;
+    let last = state.synced_ref.clone().or_else(|| workspace.default_reference());
+    state.last_push_digest.or(state.last_pull_digest).is_some()
+        && last.is_some_and(|last| last.place == reference.place)
 }
 
 /// A bundle at the place of `reference` that the project has pushed or pulled.
@@ -407,7 +419,23 @@ pub async fn apply(
     };
     let moving = move_tags(context, &prepared.destination, plan, &documents, force);
     let (settled, moved) = bridge.enter(|| bridge.beside(settle, moving))?;
-    let Moved { any, late } = moved?;
+    let Moved { any, unconfirmed } = match moved {
+        Ok(moved) => moved,
+        Err(PushError::PartlyTagged(partly)) => {
+            // The next push is to know the bundle for its own.
+            let first = prepared.destination.tags.first().map(|(first, _)| first);
+            match partly.written.iter().any(|(tag, _)| Some(tag) == first) {
+                true => settled?.put(project)?,
+                false => {
+                    let mut state = State::read(project)?;
+                    state.last_push_digest = Some(digest);
+                    state.settle(project)?.put(project)?;
+                }
+            }
+            return Err(partly.into());
+        }
+        Err(error) => return Err(error),
+    };
     let changed = any || plan.changed;
     context.remote.pushed();
     settled?.put(project)?;
@@ -424,7 +452,7 @@ pub async fn apply(
         uploaded: uploaded.sent,
         mounted: uploaded.mounted,
         sent,
-        late,
+        unconfirmed,
     })
 }
 
@@ -432,8 +460,8 @@ pub async fn apply(
 struct Moved {
     /// Whether any did not name the bundle before.
     any: bool,
-    /// Those that are not shown as they were written yet.
-    late: Vec<Tag>,
+    /// Those that were not seen to name it.
+    unconfirmed: Vec<Unconfirmed>,
 }
 
 /// Has the tags name the bundle whose documents these are.
@@ -458,54 +486,25 @@ async fn move_tags(
         })
         .collect();
     let any = destination.version.is_some() || !to_move.is_empty();
-    let (mut named, mut written) = (Vec::new(), Vec::new());
+    let mut tagging = Tagging::default();
+    let mut is_good = true;
     if let Some(version) = &destination.version {
         // A version cannot be taken back: it is not published where the push would end at the next tag.
         for facts in &to_move {
             check_tag(context, facts.clone()).await?;
         }
-        written.extend(publish(context, version, documents.digest, documents.manifest.clone()).await?);
-        named.push(version.clone());
+        is_good = tagging.publish(context, version, documents.digest, documents.manifest.clone()).await;
     }
-    for facts in to_move {
-        let tag = facts.tag.clone();
-        match move_tag(context, facts, documents.manifest.clone()).await {
-            Ok(moved) => written.extend(moved),
-            Err(source) => return Err(partly_tagged(named, documents.digest, source)),
-        }
-        named.push(tag);
+    let mut ahead = to_move.into_iter();
+    while is_good && let Some(facts) = ahead.next() {
+        is_good = tagging.move_tag(context, facts, documents.manifest.clone()).await;
     }
-    let late = look_at_all_again(context, named, written, documents.digest).await?;
-    Ok(Moved { any, late })
-}
-
-/// Looks once more at what was written; says which tags are not shown yet.
-async fn look_at_all_again(
-    context: Context<'_>,
-    mut named: Vec<Tag>,
-    written: Vec<Written>,
-    digest: Digest,
-) -> Result<Vec<Tag>, PushError> {
-    let (mut late, mut overtaken) = (Vec::new(), None);
-    for (tag, found) in look_again(context, written).await {
-        match found {
-            Ok(Shown::Now) => {}
-            Ok(Shown::NotYet) => late.push(tag),
-            Err(source) => {
-                named.retain(|named| *named != tag);
-                overtaken.get_or_insert(source);
-            }
-        }
+    tagging.leave(ahead.map(|facts| facts.tag));
+    match tagging.finish(context).await {
+        Ok(unconfirmed) => Ok(Moved { any, unconfirmed }),
+        Err(PartlyTagged { written, source, .. }) if written.is_empty() => Err(source.into()),
+        Err(partly) => Err(partly.into()),
     }
-    match overtaken {
-        Some(source) => Err(partly_tagged(named, digest, source)),
-        None => Ok(late),
-    }
-}
-
-/// What ended a push that has made the tags `written` name its bundle.
-fn partly_tagged(written: Vec<Tag>, digest: Digest, source: TagError) -> PushError {
-    if written.is_empty() { source.into() } else { PushError::PartlyTagged { written, digest, source } }
 }
 
 /// The documents of a bundle that lie on the remote.
@@ -722,11 +721,6 @@ fn agree(state: &mut State, synced_ref: Option<Reference>, files: &ByPath<File>,
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
 }
 
-fn listed(tags: &[Tag]) -> String {
-    let names: Vec<String> = tags.iter().map(|tag| format!("`{tag}`")).collect();
-    names.join(", ")
-}
-
 /// Why a push failed.
 #[derive(Debug, Error)]
 pub enum PushError {
@@ -739,6 +733,12 @@ pub enum PushError {
     /// The core refuses the files.
     #[error(transparent)]
     Facts(#[from] FactsError),
+    /// The place does not show what its tags name, and the project knows that it is there.
+    #[error("{place} does not show what its tags name, so that a push might undo what others did")]
+    Hidden {
+        /// The place.
+        place: Place,
+    },
     /// A file was packed, and it is not known where.
     #[error("`{path}` was packed, and it is not known where")]
     NoPlace {
@@ -749,15 +749,8 @@ pub enum PushError {
     #[error("no tag to push to")]
     NoTag,
     /// Some of the tags were written, and then one was not.
-    #[error("published as {}, and then stopped", listed(.written))]
-    PartlyTagged {
-        /// The tags that name the bundle now, in the order in which they were written.
-        written: Vec<Tag>,
-        /// The bundle.
-        digest: Digest,
-        /// Why the next one was not written.
-        source: TagError,
-    },
+    #[error(transparent)]
+    PartlyTagged(#[from] PartlyTagged),
     /// The project's files could not be packed, or a pack not be sent.
     #[error(transparent)]
     Packing(#[from] PackingError),

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use serde_json::json;
+
 use modelops_bundle_tests::{Answer, Asked, Held, ScriptedRegistry, TestProject, noise};
 
 use crate::registry::project_on;
@@ -142,6 +144,131 @@ fn a_tag_or_a_copy_that_was_not_seen_by_a_push_is_told_so() {
     let there = format!("{}/t/y:v1", target.host());
     let output = copied.run(&["import", "b.tar", "--to", &there]).code(4);
     assert!(output.stderr().contains("overtook"), "{output}");
+}
+
+/// A registry that takes writes of `latest` and, from the second one on, answers each look at it with `status`.
+fn blind_from_the_second_write(status: u16) -> ScriptedRegistry {
+    let writes = AtomicUsize::new(0);
+    ScriptedRegistry::start(move |asked, _| {
+        if asked.is("PUT", "/manifests/latest") {
+            writes.fetch_add(1, Ordering::SeqCst);
+        }
+        let is_blind = asked.is("GET", "/manifests/latest") && writes.load(Ordering::SeqCst) == 2;
+        is_blind.then(|| Answer::new(status))
+    })
+}
+
+#[test]
+fn a_tag_that_cannot_be_looked_at_after_its_write_is_written() {
+    for status in [503, 401, 403] {
+        let registry = blind_from_the_second_write(status);
+        let project = project(registry.host());
+        let _ = project.run(&["push"]).success();
+        project.write("a", "2");
+        let output = project.run(&["push", "--retries", "0"]).success();
+        let warning =
+            "warning: the tag `latest` was written and names your bundle; it could not be looked at again: ";
+        assert!(output.stderr().contains(warning), "{status}: {output}");
+        let _ = project.run(&["tag", "latest", "v1", "--retries", "0"]).code(match status {
+            503 => 7,
+            _ => 5,
+        });
+        // The project knows that bundle for its own.
+        registry.held().set_tag("third", &registry.held().tag("latest").unwrap());
+        project.write("a", "3");
+        let _ = project.run(&["push", "--tag", "third", "--retries", "0"]).success();
+    }
+}
+
+#[test]
+fn further_tags_and_copies_that_cannot_be_looked_at_are_written_too() {
+    let registry = ScriptedRegistry::start(|_, _| None);
+    let project = project(registry.host());
+    let _ = project.run(&["push", "--tag", "v1"]).success();
+    let _ = project.run(&["export", "v1", "b.tar"]).success();
+    for arguments in [&["tag", "v1", "latest"][..], &["copy", "v1"], &["import", "b.tar", "--to"]] {
+        let written = AtomicBool::new(false);
+        let target = ScriptedRegistry::start(move |asked, _| {
+            if asked.is("PUT", "/manifests/latest") {
+                written.store(true, Ordering::SeqCst);
+            }
+            let is_blind = asked.is("GET", "/manifests/latest") && written.load(Ordering::SeqCst);
+            is_blind.then(|| Answer::new(503))
+        });
+        let there = format!("{}/t/x:latest", target.host());
+        let mut words = arguments.to_vec();
+        if arguments[0] == "tag" {
+            let first = format!("{}/t/x:v1", target.host());
+            let _ = project.run(&["copy", "v1", &first]).success();
+            let output = project.run(&["tag", &first, "latest", "--retries", "0"]).success();
+            assert!(output.stderr().contains("could not be looked at again"), "{output}");
+        } else {
+            words.extend([&*there, "--retries", "0"]);
+            let output = project.run(&words).success();
+            assert!(output.stderr().contains("could not be looked at again"), "{words:?}: {output}");
+        }
+        assert_eq!(target.held().tag("latest"), registry.held().tag("v1"));
+    }
+}
+
+#[test]
+fn a_write_of_a_tag_whose_answer_is_lost_counts() {
+    let registry = ScriptedRegistry::start(|asked, held| {
+        if asked.is("PUT", "/manifests/latest") {
+            drop(held.answer(asked));
+            return Some(Answer::new(503));
+        }
+        None
+    });
+    let project = project(registry.host());
+    let _ = project.run(&["push", "--retries", "0"]).success();
+    project.write("a", "2");
+    let _ = project.run(&["push", "--retries", "0"]).success();
+    assert_eq!(registry.held().tags(), ["latest"]);
+}
+
+/// A registry that refuses writes of `latest`.
+fn without_latest(status: u16) -> ScriptedRegistry {
+    ScriptedRegistry::start(move |asked, _| asked.is("PUT", "/manifests/latest").then(|| Answer::new(status)))
+}
+
+#[test]
+fn what_was_written_is_named_where_another_tag_is_refused() {
+    let source = ScriptedRegistry::start(|_, _| None);
+    let project = project(source.host());
+    let _ = project.run(&["push", "--tag", "a", "--tag", "latest", "--tag", "z"]).success();
+    let target = without_latest(403);
+    let there = format!("{}/t/x", target.host());
+    let _ = project.run(&["copy", "a", &there]).success();
+    let output = project.run(&["tag", &format!("{there}:a"), "a1", "latest", "z1"]).code(5);
+    assert!(output.stderr().contains("published as a1, z1, and not as latest: "), "{output}");
+    assert_eq!(target.held().tags(), ["a", "a1", "z1"]);
+    let output = project.run(&["--json", "tag", &format!("{there}:a"), "a2", "latest"]).code(5);
+    let error = &output.json()["error"];
+    assert_eq!((&error["tags_written"], &error["tags_not_written"]), (&json!(["a2"]), &json!(["latest"])));
+
+    let target = without_latest(403);
+    let from = format!("{}/t/x", source.host());
+    let output = project.run(&["copy", &from, &format!("{}/t/x", target.host()), "--all-tags"]).code(5);
+    assert!(output.stderr().contains("published as a, and not as latest, z: "), "{output}");
+    assert_eq!(target.held().tags(), ["a"]);
+}
+
+#[test]
+fn a_push_that_stops_half_way_says_how_to_go_on() {
+    for (status, code) in [(500, 7), (403, 5)] {
+        let registry = without_latest(status);
+        let project = project(registry.host());
+        let output = project.run(&["push", "--bump", "minor", "--retries", "0"]).code(code);
+        let said = output.stderr();
+        assert!(said.contains("published as 0.1.0, and not as latest: "), "{output}");
+        assert!(said.contains("then `modelops-bundle tag 0.1.0 latest` makes up for the rest"), "{output}");
+        assert!(!said.contains("look at what changed"), "{output}");
+        // The bundle is known for the project's own once the tag has it.
+        registry.held().set_tag("follows", &registry.held().tag("0.1.0").unwrap());
+        project.write("a", "2");
+        let _ = project.run(&["push", "--tag", "follows"]).success();
+    }
 }
 
 #[test]

@@ -7,11 +7,13 @@ use std::net::TcpListener;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use modelops_bundle_tests::{
-    BundleCommand, CommandOutput, Registry, TestProject, bundle_binary, can_connect_to_registry, noise, tools,
+    Answer, BundleCommand, CommandOutput, Registry, ScriptedRegistry, TestProject, bundle_binary,
+    can_connect_to_registry, noise, tools,
 };
 use serde_json::json;
 
@@ -629,6 +631,49 @@ fn an_ignored_signal_stays_ignored() {
     assert!(!running.has_ended(), "as under nohup, and in the background of a script");
     signal(running.id(), "TERM");
     let _ = running.wait().code(143);
+}
+
+#[test]
+fn a_push_that_is_stopped_names_the_tags_that_it_has_written() {
+    for bump in [true, false] {
+        // What comes after the first tag is never answered: the write of the next one, or the look back.
+        let written = AtomicBool::new(false);
+        let registry = ScriptedRegistry::start(move |asked, held| {
+            let is_latest = asked.path.ends_with("/manifests/latest");
+            let is_write = is_latest && asked.method == "PUT";
+            if bump && is_write || is_latest && written.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_secs(60));
+            }
+            if is_write {
+                drop(held.answer(asked));
+                written.store(true, Ordering::SeqCst);
+                return Some(Answer::new(201));
+            }
+            None
+        });
+        let project = project_on(registry.host(), "t/x");
+        project.write("a", "1");
+        let _ = project.run(&["add", "a"]).success();
+        let first = if bump { "0.1.0" } else { "latest" };
+        for json in [false, true] {
+            registry.held().drop_tag(first);
+            let arguments: &[&str] = if bump { &["push", "--bump", "minor"] } else { &["push"] };
+            let running =
+                command(project.home(), project.path(), arguments).args(json.then_some("--json")).spawn();
+            wait_until(|| registry.held().tag(first).is_some());
+            thread::sleep(Duration::from_millis(700));
+            signal(running.id(), "INT");
+            let output = running.wait().code(130);
+            if json {
+                assert_eq!(output.json()["error"]["tags_written"], json!([first]), "{output}");
+            } else {
+                assert!(output.stderr().contains(&format!("{first} names the bundle already")), "{output}");
+            }
+            if !bump {
+                break;
+            }
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bundle_core::diff::PathChange;
+use bundle_core::digest::Digest;
 use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::path::{BundlePath, PathFault};
 use bundle_core::plan::fetch::Disproportion;
@@ -52,12 +53,13 @@ use crate::remote::error::spoken;
 use crate::remote::registry::catalog::CatalogError;
 use crate::remote::registry::proxy::ProxyFault;
 use crate::remote::{Notice, RemoteError, RemoteErrorKind, TlsFault, TlsFileError};
+use crate::remove::RemoveError;
 use crate::scan::select::SelectError;
 use crate::scan::{RefusalReason, Refused, ScanError};
 use crate::threads::ThreadError;
 use crate::transfer::{
-    DeleteError, DownloadError, ExportError, Fault, PackingError, TablesError, TagError, UploadError,
-    VerifyError, tells_damage,
+    DeleteError, DownloadError, ExportError, Fault, PackingError, PartlyTagged, TablesError, TagError,
+    UploadError, VerifyError, tells_damage,
 };
 use crate::whole_file::FileFault;
 use crate::workspace::LoadError;
@@ -116,6 +118,10 @@ pub(crate) struct CliError {
     /// What the system has run out of, where that is the cause: whatever was being done, the remedy is the same.
     scarcity: Option<Scarcity>,
     paths: Vec<String>,
+    /// The tags that were written before it failed.
+    written: Vec<String>,
+    /// The tags that were to be written, and were not.
+    left: Vec<String>,
     /// Whether a report has said it all to a machine.
     pub(crate) is_reported: bool,
 }
@@ -138,6 +144,12 @@ struct ErrorFields<'a> {
     hint: Option<&'a str>,
     /// The paths that it is about.
     paths: &'a [String],
+    /// The tags that name their bundle although the command failed; absent where there are none.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags_written: &'a [String],
+    /// The tags that do not, as far as that is known; absent likewise.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags_not_written: &'a [String],
 }
 
 /// A wait that a registry asks for and nobody sits through.
@@ -157,7 +169,8 @@ impl CliError {
             message.truncate(end);
             message.push('…');
         }
-        Self { exit, message, hint: None, scarcity: None, paths: Vec::new(), is_reported: false }
+        let (paths, written, left) = (Vec::new(), Vec::new(), Vec::new());
+        Self { exit, message, hint: None, scarcity: None, paths, written, left, is_reported: false }
     }
 
     /// A signal ended `command`, and `go_on` says what can be done.
@@ -168,6 +181,14 @@ impl CliError {
             _ => "it was interrupted",
         };
         Self::new(exit, format_args!("{command} was stopped: {why}")).hint(go_on)
+    }
+
+    /// The same, when `written` were written already.
+    #[must_use]
+    pub(crate) fn after_writing(self, written: Vec<String>) -> Self {
+        let names = if written.len() == 1 { "names" } else { "name" };
+        let message = format!("{}; {} {names} the bundle already", self.message, written.join(", "));
+        Self { message, written, ..self }
     }
 
     /// Ctrl-C in place of a password.
@@ -255,7 +276,7 @@ impl CliError {
     }
 
     pub(crate) fn document(&self) -> ErrorDocument<'_> {
-        let Self { exit, message, hint, paths, .. } = self;
+        let Self { exit, message, hint, paths, written, left, .. } = self;
         ErrorDocument {
             error: ErrorFields {
                 code: *exit as u8,
@@ -263,6 +284,8 @@ impl CliError {
                 message,
                 hint: hint.as_deref(),
                 paths,
+                tags_written: written,
+                tags_not_written: left,
             },
         }
     }
@@ -375,6 +398,18 @@ impl Command {
             | Self::Health(_)
             | Self::Python(_)
             | Self::Completions(_) => "it changes nothing; run it again",
+        }
+    }
+}
+
+impl Command {
+    /// The same where tags were written by then.
+    pub(crate) fn how_to_go_on_after_tags(&self) -> &'static str {
+        match self {
+            Self::Push(_) => {
+                "that stays; push again, without --bump and before anything is edited, so that the project knows it"
+            }
+            other => other.how_to_go_on(),
         }
     }
 }
@@ -716,6 +751,11 @@ fn credentials_hint(error: &CredentialsError) -> &'static str {
         CredentialsError::Io { .. } => "check the path, its permissions and the free space",
         CredentialsError::NoHome => "name a file in the environment variable REGISTRY_AUTH_FILE",
     }
+}
+
+/// An error with all that lies behind it, without help.
+pub(crate) fn in_one_line(error: &(dyn Error + 'static)) -> String {
+    CliError::of(Exit::Failure, error).message
 }
 
 /// A notice, in words; none where it needs no saying, since the user named the registry himself.
@@ -1393,12 +1433,58 @@ impl From<TagError> for CliError {
     }
 }
 
+impl From<PartlyTagged> for CliError {
+    fn from(error: PartlyTagged) -> Self {
+        Self::partly_tagged(error, "run it again: what is there by now is not written again")
+    }
+}
+
+impl CliError {
+    /// Some tags may have been written, others were not; `go_on` says what to do once that can be done.
+    fn partly_tagged(error: PartlyTagged, go_on: &str) -> Self {
+        if error.written.is_empty() {
+            return error.source.into();
+        }
+        let said = error.to_string();
+        let PartlyTagged { written, left, source } = error;
+        let cause = Self::from(source);
+        let digests: BTreeSet<Digest> = written.iter().map(|(_, digest)| *digest).collect();
+        let written: Vec<String> = written.iter().map(|(tag, _)| tag.to_string()).collect();
+        let one = digests.first().filter(|_| digests.len() == 1);
+        let bundle = one.map_or_else(|| "bundles".to_owned(), |digest| format!("bundle {digest}"));
+        let is_one = written.len() == 1;
+        let (names, stays) = if is_one { ("names", "stays") } else { ("name", "stay") };
+        let published = format!("{} {names} your {bundle}, and {stays}", written.join(", "));
+        let hint = match (cause.exit, &cause.hint) {
+            (Exit::Moved, _) => {
+                format!("{published}; pull, look at what changed, and push to the other tag again")
+            }
+            (_, Some(hint)) => format!("{published}; {hint}; then {go_on}"),
+            (_, None) => format!("{published}; {go_on}"),
+        };
+        let left = left.iter().map(ToString::to_string).collect();
+        let message = format!("{said}: {}", cause.message);
+        Self { message, written, left, ..cause }.with_hint(&hint)
+    }
+
+    /// Has this hint in place of any.
+    fn with_hint(self, hint: &str) -> Self {
+        Self { hint: Some(as_typed(hint).into_owned()), ..self }
+    }
+}
+
+const NEEDS_PULL: &str = "pushing needs the right to pull too, since a push looks first at what it would undo: ask the \
+                          registry's owner for it, or log in as another user";
+
 impl From<PushError> for CliError {
     fn from(error: PushError) -> Self {
         match error {
             PushError::Compression(_) => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
             PushError::Core(error) => error.into(),
             PushError::Facts(error) => error.into(),
+            PushError::Hidden { .. } => Self::of(Exit::Authentication, &error).hint(format!(
+                "{NEEDS_PULL}; --force makes the place anew where it was deleted; nothing was sent"
+            )),
             PushError::NoPlace { .. } => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
             PushError::Open(OpenError::NotABundle { ref reference, .. }) => {
                 let message = Self::of(Exit::Failure, &error).message;
@@ -1409,16 +1495,15 @@ impl From<PushError> for CliError {
                 "what the tag names is damaged: `modelops-bundle push --force` puts a whole bundle in its place; nothing was sent",
             ),
             PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
+            PushError::Open(OpenError::Remote(ref denied @ RemoteError::Denied { .. })) => {
+                Self::of(Exit::Authentication, denied).hint(NEEDS_PULL)
+            }
             PushError::Open(error) => error.into(),
-            PushError::PartlyTagged { written, digest, source } => {
-                let cause = Self::from(source);
-                let tags: Vec<&str> = written.iter().map(Tag::as_str).collect();
-                let tags = tags.join(", ");
-                let message = format!("published as {tags}, and then stopped: {}", cause.message);
-                let hint = format!(
-                    "{tags} names your bundle {digest}, and stays; pull, look at what changed, and push to the other tag again"
-                );
-                Self { message, hint: Some(hint), ..cause }
+            PushError::PartlyTagged(partly) => {
+                let first = partly.written.first().map(|(tag, _)| tag.to_string()).unwrap_or_default();
+                let left: Vec<&str> = partly.left.iter().map(Tag::as_str).collect();
+                let go_on = format!("`modelops-bundle tag {first} {}` makes up for the rest", left.join(" "));
+                Self::partly_tagged(partly, &go_on)
             }
             PushError::Packing(error) => Self::from(error).after_sending(),
             PushError::Remote(error) => error.into(),
@@ -1531,10 +1616,10 @@ impl CliError {
                 let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
                 Self::new(
                     Exit::Conflict,
-                    "files changed while the pull was under way; nothing was changed by it",
+                    "files changed while the command was under way; nothing was changed by it",
                 )
                 .paths(paths)
-                .hint("pull again when nothing else writes to the project")
+                .hint("run the command again when nothing else writes to the project")
             }
             PrepareError::Format { .. }
             | PrepareError::Journal { .. }
@@ -1551,6 +1636,18 @@ impl CliError {
     }
 }
 
+impl From<RemoveError> for CliError {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Commit(error) => error.into(),
+            RemoveError::Prepare(error) => error.into(),
+            RemoveError::Reached { .. } => Self::of(Exit::Failure, &error)
+                .hint("leave out --rm to no longer track it and nothing more; nothing was changed"),
+            RemoveError::Tracked(error) => error.into(),
+        }
+    }
+}
+
 impl From<CommitError> for CliError {
     fn from(error: CommitError) -> Self {
         match &error {
@@ -1563,7 +1660,8 @@ impl From<CommitError> for CliError {
             }
             CommitError::Undone { back, .. } => {
                 let mut hint =
-                    "the project is as it was: mend what the system refuses, and pull again".to_owned();
+                    "the project is as it was: mend what the system refuses, and run the command again"
+                        .to_owned();
                 for rescued in &back.aside {
                     let _ = write!(hint, "; your {} is at {}", rescued.path, rescued.now_at.display());
                 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use bundle_core::reference::Tag;
 use clap::ValueEnum;
 
 use self::pace::Pace;
@@ -175,6 +176,10 @@ impl Progress for Watched {
     fn skip(&self, work: Work, amount: u64) {
         self.run.stop_here_if_asked();
         self.board.skip(work, amount);
+    }
+
+    fn wrote_tag(&self, tag: &Tag) {
+        self.run.wrote_tag(tag);
     }
 }
 

@@ -11,7 +11,7 @@ use bundle_core::path::BundlePath;
 use bundle_core::reference::{Place, Reference, Tag};
 
 use super::args::GlobalArgs;
-use super::error::{CliError, Exit, settle_places, two_places};
+use super::error::{CliError, Exit, in_one_line, settle_places, two_places};
 use super::notices::ToldOnce;
 use super::signals::Run;
 use super::subject::{only_bundle, place_on_disk};
@@ -32,6 +32,7 @@ use crate::remote::{
     open,
 };
 use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan, scan_readable};
+use crate::transfer::{Doubt, Unconfirmed};
 use crate::whole_file::{self, Links};
 use crate::workspace::Workspace;
 
@@ -208,19 +209,19 @@ impl<'a> Session<'a> {
         match recovery {
             Recovery::NothingToDo | Recovery::DiscardedStaging => {}
             Recovery::Finished(applied) => {
-                self.ui.note("finished a pull that had been broken off");
+                self.ui.note("finished a change that had been broken off");
                 self.tell_applied(&applied);
             }
             Recovery::Undone { reason, back } => {
                 self.ui.warning(format_args!(
-                    "a pull had been broken off and could not be finished: {reason}; it was taken back, and the project \
-                     is as it was before: pull again once that is mended"
+                    "a change had been broken off and could not be finished: {reason}; it was taken back, and the project \
+                     is as it was before: run that command again once that is mended"
                 ));
                 self.tell_rolled_back(&back);
             }
             Recovery::GivenUp { reason, back } => {
                 self.ui.warning(format_args!(
-                    "a pull had been broken off, and could neither be finished nor taken back as a whole: {reason}; \
+                    "a change had been broken off, and could neither be finished nor taken back as a whole: {reason}; \
                      `modelops-bundle status` shows what differs"
                 ));
                 self.tell_rolled_back(&back);
@@ -275,13 +276,19 @@ impl<'a> Session<'a> {
         ));
     }
 
-    /// Says which tags were written and are not shown so yet.
-    pub(crate) fn warn_of_late_tags(&self, tags: &[Tag]) {
-        for tag in tags {
-            self.ui.warning(format_args!(
-                "the tag `{tag}` was written, and the registry still shows what it named before: a replica or a cache of \
-                 it is late; look again in a minute with `modelops-bundle manifest`"
-            ));
+    /// Says which tags were written and were not seen to name what they were to name.
+    pub(crate) fn warn_of_unconfirmed(&self, tags: &[Unconfirmed]) {
+        for Unconfirmed { tag, why } in tags {
+            match why {
+                Doubt::Late => self.ui.warning(format_args!(
+                    "the tag `{tag}` was written, and the registry still shows what it named before: a replica or a \
+                     cache of it is late; look again in a minute with `modelops-bundle manifest`"
+                )),
+                Doubt::Unread(why) => self.ui.warning(format_args!(
+                    "the tag `{tag}` was written and names your bundle; it could not be looked at again: {}",
+                    in_one_line(why.as_ref())
+                )),
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bundle_core::reference::Tag;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +66,8 @@ pub(crate) struct Run {
     has_stopped: Notify,
     /// Where the journal of the project lies that the command may change.
     journal: OnceLock<PathBuf>,
+    /// The tags that were written.
+    tags: Mutex<Vec<String>>,
 }
 
 impl Run {
@@ -72,6 +75,16 @@ impl Run {
     pub(crate) fn changes(&self, project: &Project) {
         // A command changes one project.
         let _ = self.journal.set(project.journal_file());
+    }
+
+    /// The command has written a tag, which stays.
+    pub(crate) fn wrote_tag(&self, tag: &Tag) {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner).push(tag.to_string());
+    }
+
+    /// The tags that were written by now.
+    fn written_tags(&self) -> Vec<String> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the command is to stop.
@@ -120,6 +133,8 @@ struct Shared {
     ui: Arc<Ui>,
     command: &'static str,
     go_on: &'static str,
+    /// The same where tags were written.
+    after_tags: &'static str,
     run: Arc<Run>,
     first: OnceLock<Signal>,
     /// Held by whoever ends the program.
@@ -148,9 +163,10 @@ impl Early {
 
     /// Answers signals from here on.
     pub(super) fn answer(self, ui: Arc<Ui>, command: &Command, run: Arc<Run>) -> Listener {
-        let (command, go_on) = (command.name(), command.how_to_go_on());
+        let (go_on, after_tags) = (command.how_to_go_on(), command.how_to_go_on_after_tags());
+        let command = command.name();
         let (first, ending) = (OnceLock::new(), Mutex::new(()));
-        let shared = Arc::new(Shared { ui, command, go_on, run, first, ending });
+        let shared = Arc::new(Shared { ui, command, go_on, after_tags, run, first, ending });
         // Nobody is there to be told where no thread could be started.
         let _ = self.tell.send(Arc::clone(&shared));
         Listener { shared }
@@ -215,19 +231,23 @@ impl Shared {
 
     fn clear_up(&self, signal: Signal) {
         leftovers::take_away();
-        let stopped = self.words(signal);
+        let error = self.words(signal);
         match signal {
-            Signal::Interrupt => self.ui.interrupted(&stopped),
-            Signal::HangUp | Signal::Terminate => self.ui.error(&stopped),
+            Signal::Interrupt => self.ui.interrupted(&error),
+            Signal::HangUp | Signal::Terminate => self.ui.error(&error),
         }
     }
 
     fn words(&self, signal: Signal) -> CliError {
-        let go_on = match self.run.has_promised() {
-            true => "its files were being put in place: the next command in the project finishes that",
-            false => self.go_on,
-        };
-        CliError::stopped(signal.exit(), self.command, go_on)
+        let stopped = |go_on| CliError::stopped(signal.exit(), self.command, go_on);
+        let tags = self.run.written_tags();
+        if self.run.has_promised() {
+            stopped("its files were being put in place: the next command in the project finishes that")
+        } else if tags.is_empty() {
+            stopped(self.go_on)
+        } else {
+            stopped(self.after_tags).after_writing(tags)
+        }
     }
 
     /// Says it where a document cannot be printed, since nobody reads standard output.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::copy::{Carried, Parts, copy_to_remote, foresee};
-use super::tag::{NamedKind, TagError, claim_tag, late, look_again, move_tag};
+use super::tag::{NamedKind, PartlyTagged, TagError, Tagging, Unconfirmed, claim_tag};
 use crate::bundle::{Bundle, Context, OpenError};
 use crate::push::Force;
 use crate::remote::{BlobState, Remote, RemoteError};
@@ -34,13 +34,13 @@ pub struct Delivery {
     force: Force,
 }
 
-/// What came of a delivery.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What came of deliveries.
+#[derive(Clone, Debug, Default)]
 pub struct Delivered {
     /// What was carried.
     pub carried: Carried,
-    /// The tags that were written and are not shown so yet.
-    pub late: Vec<Tag>,
+    /// The tags that were written and were not seen to name what they were to name.
+    pub unconfirmed: Vec<Unconfirmed>,
 }
 
 /// Finds out whether `tags` may name `bundle` at the place of `to`.
@@ -142,26 +142,60 @@ impl Delivery {
         self.is_named() && self.lost.is_empty()
     }
 
-    /// Copies what the place lacks, and moves the tags.
-    pub async fn carry_out(&self, source: &Arc<dyn Remote>, to: Context<'_>) -> Result<Delivered, TagError> {
-        let carried = if self.is_there() {
-            Carried::default()
-        } else {
-            let carried = copy_to_remote(source, to.remote, &self.parts, to.concurrency, to.progress).await;
-            carried.map_err(OpenError::from)?
-        };
-        let mut written = Vec::new();
-        for (tag, planned) in &self.tags {
-            let facts = TagFacts {
-                tag: tag.clone(),
-                planned: *planned,
-                current: None,
-                occupant: Occupant::default(),
-                target: self.digest,
-                force: self.force == Force::Yes,
-            };
-            written.extend(move_tag(to, facts, self.manifest.clone()).await?);
+    /// Copies what the place lacks.
+    async fn carry(&self, source: &Arc<dyn Remote>, to: Context<'_>) -> Result<Carried, TagError> {
+        if self.is_there() {
+            return Ok(Carried::default());
         }
-        Ok(Delivered { carried, late: late(look_again(to, written).await)? })
+        let carried = copy_to_remote(source, to.remote, &self.parts, to.concurrency, to.progress).await;
+        Ok(carried.map_err(OpenError::from)?)
     }
+
+    /// What is to become of each tag.
+    fn facts(&self) -> impl Iterator<Item = TagFacts> {
+        self.tags.iter().map(|(tag, planned)| TagFacts {
+            tag: tag.clone(),
+            planned: *planned,
+            current: None,
+            occupant: Occupant::default(),
+            target: self.digest,
+            force: self.force == Force::Yes,
+        })
+    }
+}
+
+/// Carries out those of `deliveries` that change something: copies what the place lacks, and moves the tags. What fails
+/// ends it.
+///
+/// # Errors
+///
+/// Which tags name their bundle and which do not.
+pub async fn deliver(
+    deliveries: &[Delivery],
+    source: &Arc<dyn Remote>,
+    to: Context<'_>,
+) -> Result<Delivered, PartlyTagged> {
+    let (mut carried, mut tagging) = (Carried::default(), Tagging::default());
+    let mut ahead = deliveries.iter().filter(|delivery| delivery.changes());
+    for delivery in ahead.by_ref() {
+        let mut facts = delivery.facts();
+        match delivery.carry(source, to).await {
+            Ok(brought) => carried = carried.and(brought),
+            Err(fault) => {
+                tagging.fail(fault);
+                tagging.leave(facts.map(|facts| facts.tag));
+                break;
+            }
+        }
+        let mut is_good = true;
+        while is_good && let Some(facts) = facts.next() {
+            is_good = tagging.move_tag(to, facts, delivery.manifest.clone()).await;
+        }
+        if !is_good {
+            tagging.leave(facts.map(|facts| facts.tag));
+            break;
+        }
+    }
+    tagging.leave(ahead.flat_map(|delivery| delivery.tags.iter().map(|(tag, _)| tag.clone())));
+    Ok(Delivered { carried, unconfirmed: tagging.finish(to).await? })
 }

@@ -24,16 +24,17 @@ pub use self::contents::read_files;
 pub use self::copy::{Carried, Copied, Parts, copy_to_archive, copy_to_remote, foresee};
 pub use self::delete::{DeleteError, Deleted, Doomed, delete, find_doomed, plan_delete};
 pub(crate) use self::delivery::lost_of;
-pub use self::delivery::{Delivered, Delivery, claim, find_lost, foresee_deliveries};
+pub use self::delivery::{Delivered, Delivery, claim, deliver, find_lost, foresee_deliveries};
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::files_archive::{ExportError, ExportTarget, export_files, foresee_export};
 pub use self::forecast::forecast;
 pub use self::packing::PackingError;
 use self::sending::Sending;
 pub use self::tables::{Tables, TablesError, load_all_tables, load_tables};
+pub(crate) use self::tag::Tagging;
 pub use self::tag::{
-    Named, NamedKind, Shown, TagError, Written, check_tag, claim_tag, late, look_again, look_up, move_tag,
-    publish, tag_digest,
+    Doubt, Named, NamedKind, PartlyTagged, TagError, Unconfirmed, check_tag, claim_tag, look_up, move_tags,
+    tag_digest,
 };
 pub use self::upload::{Sent, UploadError, upload};
 pub(crate) use self::verify::tells_damage;

@@ -1,5 +1,6 @@
-//! Moves a tag: looks, asks the core, writes, and reads back.
+//! Moves tags: looks, asks the core, writes, and reads back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bundle_core::descriptor::media_type;
@@ -9,13 +10,14 @@ use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts};
 use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use thiserror::Error;
 
 use crate::bundle::{Context, OpenError, read_view, resolve, under};
 use crate::component::CoreError;
 use crate::component::answers::ManifestError;
 use crate::push::Force;
-use crate::remote::{Condition, RemoteError, Version};
+use crate::remote::{Condition, RemoteError, RemoteErrorKind, Version};
 
 /// The digest of the manifest that `tag` names now.
 pub async fn tag_digest(context: Context<'_>, tag: &Tag) -> Result<Option<Digest>, OpenError> {
@@ -109,21 +111,41 @@ pub async fn claim_tag(
 }
 
 /// Whether a tag that was written is shown as it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "whoever waits for the tag has to be told where it is not shown yet"]
-pub enum Shown {
+#[derive(Debug)]
+#[must_use = "whoever waits for the tag has to be told where it is not shown"]
+enum Shown {
     /// It is.
     Now,
     /// It still shows what it did before: a replica or a cache is late.
     NotYet,
+    /// The remote, which took the write, did not let it be looked at.
+    Unread(OpenError),
+}
+
+/// A tag that was written, and of which nobody has seen that it names what it was made to name.
+#[derive(Clone, Debug)]
+#[must_use = "whoever waits for the tag has to be told"]
+pub struct Unconfirmed {
+    /// The tag.
+    pub tag: Tag,
+    /// Why nobody has.
+    pub why: Doubt,
+}
+
+/// Why it is not known that a tag names what it was made to name.
+#[derive(Clone, Debug)]
+pub enum Doubt {
+    /// It still shows what it did before: a replica or a cache is late.
+    Late,
+    /// The remote took the write, and could not be asked since.
+    Unread(Arc<OpenError>),
 }
 
 /// A tag that was written and read back, and is to be looked at once more.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "another push that did not see this one is noticed by `look_again` alone"]
-pub struct Written {
-    /// The tag.
-    pub tag: Tag,
+pub(crate) struct Written {
+    tag: Tag,
     target: Digest,
     before: Option<Digest>,
     shown: Shown,
@@ -134,7 +156,7 @@ pub struct Written {
 /// where it does already.
 ///
 /// Remotes that honour conditions are told what the tag must still name; because others do not, the tag is read back.
-pub async fn move_tag(
+async fn move_tag(
     context: Context<'_>,
     facts: TagFacts,
     manifest: Bytes,
@@ -162,8 +184,14 @@ pub async fn move_tag(
             }
             write(Condition::Any).await.map_err(OpenError::from)?;
         }
+        // What came in place of an answer does not say whether the tag was written.
+        Err(error) if may_be_taken(&error) => match tag_digest(context, &facts.tag).await {
+            Ok(Some(found)) if found == facts.target => {}
+            _ => return Err(OpenError::from(error).into()),
+        },
         result => result.map_err(OpenError::from)?,
     }
+    context.progress.wrote_tag(&facts.tag);
     // Another push that looked before this write was seen needs about as long as this one did to make its own.
     let again_at = Instant::now() + 2 * began.elapsed();
     let shown = confirm(context, &facts.tag, facts.target, facts.current).await?;
@@ -172,15 +200,11 @@ pub async fn move_tag(
 
 /// Looks once more at tags that were written, when any push that had not seen them has written its own: a remote that
 /// honours no conditions let it. What each tag was found to be, in the order of `written`.
-///
-/// # Errors
-///
-/// Of each tag: [`TagError::Overtaken`] where it names something else by now.
-pub async fn look_again(context: Context<'_>, written: Vec<Written>) -> Vec<(Tag, Result<Shown, TagError>)> {
+async fn look_again(context: Context<'_>, written: Vec<Written>) -> Vec<(Tag, Result<Shown, TagError>)> {
     let looks = written.into_iter().map(async |written| {
         let Written { tag, target, before, shown, again_at } = written;
         // A layout is locked while a tag of it moves, and a late replica has been waited for.
-        if shown == Shown::NotYet || context.remote.honours_conditions() {
+        if matches!(shown, Shown::NotYet) || context.remote.honours_conditions() {
             return (tag, Ok(shown));
         }
         tokio::time::sleep_until(again_at.into()).await;
@@ -190,19 +214,116 @@ pub async fn look_again(context: Context<'_>, written: Vec<Written>) -> Vec<(Tag
     join_all(looks).await
 }
 
-/// The tags that are not shown yet.
+/// The tags of one command, as they come to name their bundles or do not.
+#[derive(Debug, Default)]
+pub(crate) struct Tagging {
+    /// Those that name their bundle now, and its digest.
+    named: Vec<(Tag, Digest)>,
+    /// Those among them that are to be looked at once more.
+    written: Vec<Written>,
+    /// Those that do not.
+    left: Vec<Tag>,
+    /// Why the first of these does not.
+    fault: Option<TagError>,
+}
+
+impl Tagging {
+    /// Moves the tag of `facts`, as [`move_tag`] does; says whether it names its target.
+    pub(crate) async fn move_tag(&mut self, context: Context<'_>, facts: TagFacts, manifest: Bytes) -> bool {
+        let (tag, target) = (facts.tag.clone(), facts.target);
+        let moved = move_tag(context, facts, manifest).await;
+        self.add(tag, target, moved)
+    }
+
+    /// Publishes a version, as [`publish`] does; says whether it names `target`.
+    pub(crate) async fn publish(
+        &mut self,
+        context: Context<'_>,
+        version: &Tag,
+        target: Digest,
+        manifest: Bytes,
+    ) -> bool {
+        let published = publish(context, version, target, manifest).await;
+        self.add(version.clone(), target, published)
+    }
+
+    /// What came of moving `tag`; says whether it names its target.
+    fn add(&mut self, tag: Tag, target: Digest, moved: Result<Option<Written>, TagError>) -> bool {
+        match moved {
+            Ok(written) => {
+                self.named.push((tag, target));
+                self.written.extend(written);
+                true
+            }
+            Err(fault) => {
+                self.left.push(tag);
+                self.fail(fault);
+                false
+            }
+        }
+    }
+
+    /// Something ended it all.
+    pub(crate) fn fail(&mut self, fault: TagError) {
+        self.fault.get_or_insert(fault);
+    }
+
+    /// These are not tried any more.
+    pub(crate) fn leave(&mut self, tags: impl IntoIterator<Item = Tag>) {
+        self.left.extend(tags);
+    }
+
+    /// Looks once more at all that was written, where that is all that was to be.
+    ///
+    /// # Errors
+    ///
+    /// Which tags name their bundle and which do not, where there are such.
+    pub(crate) async fn finish(self, context: Context<'_>) -> Result<Vec<Unconfirmed>, PartlyTagged> {
+        let Self { mut named, written, mut left, mut fault } = self;
+        let mut unconfirmed = Vec::new();
+        if fault.is_none() {
+            for (tag, found) in look_again(context, written).await {
+                let why = match found {
+                    Ok(Shown::Now) => continue,
+                    Ok(Shown::NotYet) => Doubt::Late,
+                    Ok(Shown::Unread(why)) => Doubt::Unread(Arc::new(why)),
+                    Err(source) => {
+                        named.retain(|(named, _)| *named != tag);
+                        left.push(tag);
+                        fault.get_or_insert(source);
+                        continue;
+                    }
+                };
+                unconfirmed.push(Unconfirmed { tag, why });
+            }
+        }
+        match fault {
+            Some(source) => Err(PartlyTagged { written: named, left, source }),
+            None => Ok(unconfirmed),
+        }
+    }
+}
+
+/// Makes each tag of `facts` name its target, whose bytes are `manifest`; each is tried, whatever comes of the others.
 ///
 /// # Errors
 ///
-/// The first of the errors.
-pub fn late(looked: Vec<(Tag, Result<Shown, TagError>)>) -> Result<Vec<Tag>, TagError> {
-    let mut late = Vec::new();
-    for (tag, found) in looked {
-        if found? == Shown::NotYet {
-            late.push(tag);
-        }
+/// Which tags name it and which do not, where there are such.
+pub async fn move_tags(
+    context: Context<'_>,
+    facts: &[TagFacts],
+    manifest: &Bytes,
+) -> Result<Vec<Unconfirmed>, PartlyTagged> {
+    let moved: Vec<_> = stream::iter(facts)
+        .map(async |facts| move_tag(context, facts.clone(), manifest.clone()).await)
+        .buffered(context.concurrency)
+        .collect()
+        .await;
+    let mut tagging = Tagging::default();
+    for (facts, moved) in facts.iter().zip(moved) {
+        tagging.add(facts.tag.clone(), facts.target, moved);
     }
-    Ok(late)
+    tagging.finish(context).await
 }
 
 /// Whether a write may have been refused because of the condition that it had.
@@ -211,6 +332,15 @@ fn may_be_for_the_condition(error: &RemoteError) -> bool {
         error,
         RemoteError::ConditionFailed { .. } | RemoteError::Status { status: 400 | 405 | 412 | 501, .. }
     )
+}
+
+/// Whether a write that ended so may have been carried out all the same.
+fn may_be_taken(error: &RemoteError) -> bool {
+    match error {
+        RemoteError::Status { status, .. } => *status >= 500,
+        RemoteError::Stalled { .. } | RemoteError::Unreachable { .. } => true,
+        _ => false,
+    }
 }
 
 /// Finds out whether the tag of `facts` could be moved now, and moves nothing.
@@ -238,7 +368,7 @@ async fn look(context: Context<'_>, facts: TagFacts) -> Result<Option<TagFacts>,
 /// # Errors
 ///
 /// [`TagError::Chosen`] where it is there by now: nobody can insist on a number that somebody else has published.
-pub async fn publish(
+async fn publish(
     context: Context<'_>,
     tag: &Tag,
     target: Digest,
@@ -271,7 +401,13 @@ async fn confirm(
     let late_by = context.remote.shows_late_by();
     let (mut waited, mut wait) = (Duration::ZERO, FIRST_LOOK_AGAIN);
     loop {
-        let found = tag_digest(context, tag).await?;
+        let found = match tag_digest(context, tag).await {
+            // The write was taken, and that counts; what is wrong with an answer that came counts too.
+            Err(OpenError::Remote(why)) if why.kind() != RemoteErrorKind::Integrity => {
+                return Ok(Shown::Unread(why.into()));
+            }
+            found => found?,
+        };
         if found == Some(target) {
             return Ok(Shown::Now);
         }
@@ -350,6 +486,23 @@ pub enum TagError {
         /// What it names.
         found: Digest,
     },
+}
+
+/// Some tags of a command may name their bundle by now, and others do not.
+#[derive(Debug, Error)]
+#[error("published as {}, and not as {}", listed(.written.iter().map(|(tag, _)| tag)), listed(.left.iter()))]
+pub struct PartlyTagged {
+    /// The tags that name their bundle, and its digest.
+    pub written: Vec<(Tag, Digest)>,
+    /// Those that do not.
+    pub left: Vec<Tag>,
+    /// Why the first of these does not.
+    pub source: TagError,
+}
+
+fn listed<'a>(tags: impl Iterator<Item = &'a Tag>) -> String {
+    let names: Vec<&str> = tags.map(Tag::as_str).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
 impl TagError {

@@ -20,7 +20,7 @@ use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::Report;
 use crate::push::Force;
 use crate::remote::{Remote, Version};
-use crate::transfer::{Carried, Delivery, claim, find_lost, foresee_deliveries, tag_digest};
+use crate::transfer::{Carried, Delivery, claim, deliver, find_lost, foresee_deliveries, tag_digest};
 use crate::workspace::Workspace;
 
 /// Copy a bundle between registries, layouts and archives
@@ -158,11 +158,9 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
                 carried = foresee_deliveries(&deliveries, writing).await?;
             }
             Execution::Apply => {
-                for delivery in deliveries.iter().filter(|delivery| delivery.changes()) {
-                    let delivered = delivery.carry_out(&from, writing).await?;
-                    session.warn_of_late_tags(&delivered.late);
-                    carried = carried.and(delivered.carried);
-                }
+                let delivered = deliver(&deliveries, &from, writing).await?;
+                session.warn_of_unconfirmed(&delivered.unconfirmed);
+                carried = delivered.carried;
             }
         }
         let bundles: Vec<CopiedReport> =

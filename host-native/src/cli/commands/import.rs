@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bundle_core::digest::Digest;
 use bundle_core::plan::pull::PullMode;
-use bundle_core::reference::{Place, Reference, Tag};
+use bundle_core::reference::{Place, Reference, Tag, refuse_user};
 use clap::Args;
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ use crate::project::new_project::NewProject;
 use crate::push::Force;
 use crate::remote::archive::Archive;
 use crate::remote::{Intent, Remote};
-use crate::transfer::{Carried, claim, find_lost, foresee_deliveries, verify_bundle};
+use crate::transfer::{Carried, claim, deliver, find_lost, foresee_deliveries, verify_bundle};
 use crate::workspace::Workspace;
 
 /// Take a bundle from an archive to a remote, or into a folder
@@ -143,8 +143,8 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
         }
         (true, Execution::Apply) => {
             let source: Arc<dyn Remote> = Arc::new(archive.clone());
-            let delivered = runtime.block_on(delivery.carry_out(&source, to))?;
-            session.warn_of_late_tags(&delivered.late);
+            let delivered = runtime.block_on(deliver(std::slice::from_ref(&delivery), &source, to))?;
+            session.warn_of_unconfirmed(&delivered.unconfirmed);
             delivered.carried
         }
     };
@@ -166,6 +166,10 @@ fn archive_place(session: &Session<'_>, text: &str) -> Result<Reference, CliErro
     let reference = if text.starts_with("oci-archive:") || text.starts_with("oci:") {
         text.parse()?
     } else {
+        // What is no file was meant to be on a registry.
+        if !session.cwd.join(text).exists() {
+            refuse_user(text)?;
+        }
         Reference { place: Place::Archive { file: text.to_owned() }, tag: None, digest: None }
     };
     absolute(reference, &session.cwd)

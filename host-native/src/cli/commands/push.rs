@@ -236,7 +236,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         }
         if execution == Execution::Apply {
             let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
-            session.warn_of_late_tags(&pushed.late);
+            session.warn_of_unconfirmed(&pushed.unconfirmed);
             done(&mut report, &pushed);
         }
         report.requests = remote.requests();

@@ -15,7 +15,7 @@ use crate::cli::error::CliError;
 use crate::cli::session::{Needs, Session, refuse_archive, version_of, wanted_bundle};
 use crate::cli::ui::Report;
 use crate::remote::Intent;
-use crate::transfer::{TagError, Written, check_tag, late, look_again, move_tag, tag_digest};
+use crate::transfer::{TagError, check_tag, move_tags, tag_digest};
 
 /// Give a bundle further tags
 ///
@@ -108,13 +108,7 @@ pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError>
         let manifest = manifest.ok_or_else(|| CliError::no_bundle(&reference))?;
         let planned = plan(context, &manifest, names, args.force).await?;
         if execution == Execution::Apply {
-            let written: Vec<Written> = stream::iter(&planned)
-                .map(async |facts| move_tag(context, facts.clone(), manifest.bytes.clone()).await)
-                .buffer_unordered(context.concurrency)
-                .try_filter_map(async |written| Ok(written))
-                .try_collect()
-                .await?;
-            session.warn_of_late_tags(&late(look_again(context, written).await)?);
+            session.warn_of_unconfirmed(&move_tags(context, &planned, &manifest.bytes).await?);
         } else if planned.iter().any(|facts| facts.planned != Some(manifest.digest)) {
             remote.foresee_writing().await?;
         }

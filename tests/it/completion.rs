@@ -111,6 +111,13 @@ fn bash_completes_commands_options_and_values() {
     let folder = format!("modelops-bundle inspect oci:{}/lay", project.home().display());
     let found = ask_bash(&project, &script, &folder);
     assert_eq!(found, [format!("{}/layout/", project.home().display())]);
+    // A tag of the project's own remote may have its colon in front, which bash takes for a word.
+    assert_eq!(ask_bash(&project, &script, "modelops-bundle pull :"), ["latest", "stable"]);
+    assert_eq!(ask_bash(&project, &script, "modelops-bundle pull :l"), ["latest"]);
+    // Bash puts a slash behind a folder itself.
+    assert_eq!(ask_bash(&project, &script, "modelops-bundle remove "), ["data", "src"]);
+    let names = format!("source '{}'; complete -p mops-bundle modelops-bundle", script.display());
+    let _ = shell("bash", &project).args(["--norc", "-c", &names]).run().success();
     // Where only the words are known, as in a test of somebody's.
     let bare =
         "COMP_WORDS=(modelops-bundle push --bu); COMP_CWORD=2; _modelops_bundle; echo \"${COMPREPLY[@]}\"";
@@ -123,7 +130,12 @@ fn bash_completes_commands_options_and_values() {
 fn fish_completes_commands_options_and_values() {
     let Some(fish) = tools::require(&tools::FISH) else { return };
     let (project, script) = completed("fish");
-    for (line, expected) in LINES {
+    let more = [
+        ("modelops-bundle pull :", &[":latest", ":stable"][..]),
+        ("modelops-bundle pull :l", &[":latest", "!:stable"]),
+        ("mops-bundle sta", &["status"]),
+    ];
+    for (line, expected) in LINES.into_iter().chain(more) {
         let program = format!("source '{}'; complete -C '{line}'", script.display());
         let said = shell(&fish, &project).args(["--no-config", "-c", &program]).run().success();
         let found: Vec<&str> = said.stdout().lines().map(|line| line.split('\t').next().unwrap()).collect();
@@ -149,6 +161,8 @@ fn zsh_completes_commands_options_and_values() {
         (r"modelops-bundle core call plan-pull\t\t", "plan-pull"),
         (r"modelops-bundle remove data/\t", "data/cases.csv"),
         (r"modelops-bundle add no\t", "notes.txt"),
+        (r"modelops-bundle pull :l\t", ":latest"),
+        (r"mops-bundle push --bu\t", "--bump"),
     ] {
         let typing = Path::new(env!("CARGO_MANIFEST_DIR")).join("terminal/type.py");
         let run = shell(&python, &project).arg(typing).args([&setup, text, expected]);

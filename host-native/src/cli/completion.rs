@@ -264,6 +264,10 @@ impl Facts {
             let files = PathCompleter::any().current_dir(&self.cwd).complete(OsStr::new(file));
             return files.into_iter().map(|file| file.add_prefix("oci-archive:")).collect();
         }
+        // A tag of the project's own remote may have its colon in front.
+        if text.starts_with(':') {
+            return starting(text, self.project_tags().into_iter().map(|tag| format!(":{tag}")));
+        }
         let place = self.remote().map(|remote| format!("{}:", remote.place));
         let place = place.filter(|place| !text.is_empty() && place.starts_with(text));
         starting(text, self.project_tags().into_iter().chain(place))

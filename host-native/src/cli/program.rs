@@ -10,6 +10,18 @@ use clap::Command;
 /// The name under which it is installed, and by which our words call it until they are said.
 pub(crate) const PROGRAM: &str = "modelops-bundle";
 
+/// What the Python tool is called as well.
+const PYTHON_PROGRAM: &str = "mops-bundle";
+
+/// The names under which shells are to know it.
+pub(super) fn names() -> Vec<&'static str> {
+    let mut names = vec![PROGRAM, PYTHON_PROGRAM];
+    if !names.contains(&name()) {
+        names.push(name());
+    }
+    names
+}
+
 /// The name by which the user has started it: a link may have any.
 pub(crate) fn name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();

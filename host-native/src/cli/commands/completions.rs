@@ -53,7 +53,10 @@ pub(crate) fn run(ui: &Ui, args: &CompletionsArgs) -> Result<(), CliError> {
 
 /// A script that asks the program; `quote` is how a quote is written between quotes.
 fn asking(script: &str, quote: &str) -> String {
-    script.replace("@PROGRAM@", &format!("'{}'", whereabouts().replace('\'', quote)))
+    let names = program::names().join(" ");
+    script
+        .replace("@PROGRAM@", &format!("'{}'", whereabouts().replace('\'', quote)))
+        .replace("@NAMES@", &names)
 }
 
 /// Where the program is for a shell that does not find it by what was typed: where it was started from, if by a path.

@@ -35,8 +35,12 @@ _modelops_bundle() {
             while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen "$action" -- "$own")
             ;;
         paths)
+            # Bash puts a slash behind each folder that is there.
             compopt -o filenames 2>/dev/null
-            COMPREPLY=("${reply[@]}")
+            for line in "${reply[@]}"; do
+                [[ -d $line ]] && line="${line%/}"
+                COMPREPLY+=("$line")
+            done
             ;;
         values)
             COMPREPLY=("${reply[@]}")
@@ -48,7 +52,7 @@ _modelops_bundle() {
     return 0
 }
 if [[ ${BASH_VERSINFO[0]} -gt 4 || ${BASH_VERSINFO[0]} -eq 4 && ${BASH_VERSINFO[1]} -ge 4 ]]; then
-    complete -o nosort -F _modelops_bundle modelops-bundle
+    complete -o nosort -F _modelops_bundle @NAMES@
 else
-    complete -F _modelops_bundle modelops-bundle
+    complete -F _modelops_bundle @NAMES@
 fi

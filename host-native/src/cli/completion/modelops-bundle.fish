@@ -16,4 +16,6 @@ function __modelops_bundle_complete
             printf '%s\n' $answer
     end
 end
-complete --command modelops-bundle --no-files --keep-order --arguments '(__modelops_bundle_complete)'
+for name in @NAMES@
+    complete --command $name --no-files --keep-order --arguments '(__modelops_bundle_complete)'
+end

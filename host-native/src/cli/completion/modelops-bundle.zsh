@@ -1,4 +1,4 @@
-#compdef modelops-bundle
+#compdef @NAMES@
 # Completion of modelops-bundle for zsh: asks the program what may come next.
 _modelops_bundle() {
     local program="${(Q)words[1]}" kind line value help
@@ -31,5 +31,5 @@ _modelops_bundle() {
 if [[ "$funcstack[1]" == _modelops_bundle ]]; then
     _modelops_bundle "$@"
 else
-    compdef _modelops_bundle modelops-bundle
+    compdef _modelops_bundle @NAMES@
 fi

@@ -186,6 +186,8 @@ fn a_switch_takes_the_project_to_another_registry() {
     let output = project.run(&["env", "switch", "cloud"]).code(6);
     assert!(output.stderr().contains("there are here, lab"), "{output}");
     let _ = project.run(&["env", "switch", "../here"]).code(2);
+    let output = project.run(&["env", "switch"]).code(2);
+    assert!(output.stderr().contains("--none"), "{output}");
 }
 
 #[test]

@@ -93,6 +93,9 @@ fn init_and_dev_take_the_environments_of_the_python_tool() {
     let _ = project.run(&["init", "-e", "prod"]).success();
     let output = project.run(&["init", "-e", "dev"]).code(2);
     assert!(output.stderr().contains("env switch dev"), "{}", output.stderr());
+    let planned = project.run(&["dev", "switch", "dev", "-n", "--json"]).success().json();
+    assert_eq!((&planned["environment"], &planned["dry_run"]), (&json!("dev"), &json!(true)));
+    assert_eq!(project.read_text(".modelops-bundle/env").trim(), "prod");
     let switched = project.run(&["dev", "switch", "dev", "--json"]).success().json();
     assert!(switched["ref"].as_str().unwrap().starts_with("dev.example/"), "{switched}");
     let listed = project.run(&["dev", "env", "--json"]).success().json();

@@ -268,6 +268,14 @@ fn a_pin_to_another_place_stops_a_push_until_it_is_settled() {
     let _ = project.run(&["init", "--ref", "localhost:5555/project"]).success();
     let status = project.run(&["status", "--offline", "--json"]).success();
     assert_eq!((&status.json()["environment"]["agrees"], status.stderr()), (&json!(true), ""));
+    // A switch says what it leaves to be settled, and warns of nothing that it has just made.
+    let _ = project.run(&["init", "--ref", "localhost:5555/team/other"]).success();
+    let switched = project.run(&["env", "switch", "local"]).success();
+    let left = "Before the next push, go where the environment takes the Python tool with `modelops-bundle init --ref \
+                localhost:5555/project`";
+    assert!(switched.stdout().contains(left) && switched.stderr().is_empty(), "{switched}");
+    let document = project.run(&["dev", "switch", "local", "--json"]).success().json();
+    assert_eq!(document["python_ref"], json!("localhost:5555/project"));
     // The other way: where the settings say.
     let _ = project.run(&["init", "--ref", &reference]).success();
     let document = project.run(&["env", "switch", "--none", "--json"]).success().json();

@@ -8,8 +8,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::args::Execution;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, Exit, settle_places};
 use crate::cli::kept_settings::tell_only_kept;
+use crate::cli::program::as_typed;
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, shown};
 use crate::environment::{
@@ -38,7 +39,6 @@ enum EnvCommand {
     /// gives comes. Nothing is sent.
     Switch {
         /// The environment
-        #[arg(required_unless_present = "none")]
         name: Option<String>,
         /// Pin the project to none: its settings stay, and count for the Python tool too
         #[arg(long, conflicts_with = "name")]
@@ -64,6 +64,9 @@ enum DevCommand {
     Switch {
         /// The environment
         name: String,
+        /// Show what would change, and change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
 }
 
@@ -107,10 +110,15 @@ struct SwitchReport {
     reference: Option<String>,
     /// What that was.
     former_ref: Option<String>,
+    /// Where the environment takes the Python tool, if that is another place: then pushes are refused until it is settled.
+    python_ref: Option<String>,
     /// The project's external store; its fields are empty where there is none.
     storage: ExternalStore,
     /// Whether it was only looked at.
     dry_run: bool,
+    /// What is left to be done before a push, in words.
+    #[serde(skip)]
+    left_to_do: Option<String>,
 }
 
 impl Report for EnvironmentsReport {
@@ -151,10 +159,10 @@ impl Report for SwitchReport {
                 _ => writeln!(out)?,
             }
         }
-        if self.storage.provider.is_empty() {
-            return Ok(());
+        if !self.storage.provider.is_empty() {
+            writeln!(out, "Store {}", shown(&in_words(&self.storage)))?;
         }
-        writeln!(out, "Store {}", shown(&in_words(&self.storage)))
+        self.left_to_do.iter().try_for_each(|words| writeln!(out, "Before the next push, {}", shown(words)))
     }
 }
 
@@ -170,6 +178,11 @@ pub(crate) fn run(session: &Session<'_>, args: &EnvArgs) -> Result<(), CliError>
     }
     match &args.command {
         EnvCommand::List => list(session, &known),
+        EnvCommand::Switch { name: None, none: false, .. } => {
+            Err(CliError::new(Exit::Usage, "no environment is named").hint(
+                "name one of those that `modelops-bundle env list` shows, or say --none to pin the project to none",
+            ))
+        }
         EnvCommand::Switch { name, dry_run, .. } => {
             let name = name.as_deref().map(str::parse).transpose()?;
             switch_to(session, &known, name.as_ref(), Execution::of(*dry_run))
@@ -180,8 +193,8 @@ pub(crate) fn run(session: &Session<'_>, args: &EnvArgs) -> Result<(), CliError>
 pub(crate) fn run_dev(session: &Session<'_>, args: &DevArgs) -> Result<(), CliError> {
     let command = match &args.command {
         DevCommand::Env => EnvCommand::List,
-        DevCommand::Switch { name } => {
-            EnvCommand::Switch { name: Some(name.clone()), none: false, dry_run: false }
+        DevCommand::Switch { name, dry_run } => {
+            EnvCommand::Switch { name: Some(name.clone()), none: false, dry_run: *dry_run }
         }
     };
     run(session, &EnvArgs { command })
@@ -227,6 +240,7 @@ fn switch_to(
     if let Some(to) = to {
         switch(&mut config, project, from, to, known.namespace.as_ref())?;
     }
+    let mut elsewhere = None;
     if execution == Execution::Apply {
         // Where only the first of both is written, the same command finishes it.
         config.write(project)?;
@@ -235,7 +249,7 @@ fn switch_to(
             None => unpin(project)?,
         }
         session.tell_lost_comments(&config);
-        session.tell_of_pin(project, &config);
+        elsewhere = session.pinned(project, &config).filter(|pinned| !pinned.agrees);
     }
     let store = to.and_then(|to| to.storage.as_ref());
     if store.is_some_and(|store| !store.provider.is_empty()) {
@@ -248,11 +262,13 @@ fn switch_to(
         former_environment: former.map(|former| former.as_str().to_owned()),
         reference: remote(&config),
         former_ref: remote(&workspace.config),
+        python_ref: elsewhere.as_ref().map(|pinned| pinned.place.to_string()),
         storage: ExternalStore {
             provider: config.storage.provider,
             container: config.storage.container,
             prefix: config.storage.prefix,
         },
         dry_run: execution == Execution::DryRun,
+        left_to_do: elsewhere.as_ref().map(|pinned| as_typed(&settle_places(pinned)).into_owned()),
     })
 }

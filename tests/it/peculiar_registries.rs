@@ -161,6 +161,20 @@ fn an_account_that_may_not_pull_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn a_registry_that_declares_no_digests_is_no_matter_for_users() {
+    let registry = ScriptedRegistry::start(|asked, held| {
+        let manifest = (asked.method == "GET").then(|| held.manifest(asked.name()))??;
+        Some(Answer::new(200).body(manifest))
+    });
+    let project = project(registry.host(), "files");
+    for arguments in [&["push"][..], &["manifest"], &["verify"], &["status"]] {
+        let output = project.run(arguments).success();
+        assert_eq!(output.stderr(), "", "{arguments:?}");
+    }
+    assert!(project.run(&["manifest", "-v"]).success().stderr().contains("INFO"));
+}
+
+#[test]
 fn a_whole_blob_in_place_of_a_part_is_taken_for_what_it_says_to_be() {
     let registry = ScriptedRegistry::start(|asked, held| {
         let blob = held.blob(asked.name()).filter(|_| asked.is("GET", "/blobs/"))?;

@@ -50,6 +50,11 @@ fn every_command_has_a_page() {
     }
     // What the help lists has a page, and the other way round.
     let help = project.run(&["--help"]).success();
+    for (asked, same) in
+        [(&["help", "--help"][..], &["help"][..]), (&["help", "push", "-h"], &["help", "push"])]
+    {
+        assert_eq!(project.run(asked).success().stdout(), project.run(same).success().stdout());
+    }
     let commands = help.stdout().split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let names: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let listed = names.iter().filter(|name| **name != "help").count();

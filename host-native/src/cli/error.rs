@@ -1858,8 +1858,8 @@ pub(crate) fn two_places(pinned: &Pinned) -> String {
 /// How to settle that, both ways.
 pub(crate) fn settle_places(pinned: &Pinned) -> String {
     format!(
-        "go where the environment says with `modelops-bundle init --ref {}`, or stay with the settings and end the pin \
-         with `modelops-bundle env switch --none`",
+        "go where the environment takes the Python tool with `modelops-bundle init --ref {}`, or stay with the settings \
+         and end the pin with `modelops-bundle env switch --none`",
         pinned.place
     )
 }

@@ -18,11 +18,15 @@ mod traffic;
 mod ui;
 mod wrap;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::registry::LookupSpan;
 
 use self::args::{Cli, Command};
 use self::commands::{
@@ -69,7 +73,8 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<Cli, clap::Error> {
     // Usage lines name the program as it was typed; so do the examples behind them.
     let mut command = with_typed_examples(Cli::command());
-    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let arguments = without_help_for_help(std::env::args_os().collect());
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
@@ -77,6 +82,17 @@ fn parse() -> Result<Cli, clap::Error> {
 fn check_limits() -> Result<(), CliError> {
     address_space::check()?;
     Ok(check_files()?)
+}
+
+/// Leaves out what asks `help` for help, behind that command: it is what is given.
+fn without_help_for_help(arguments: Vec<OsString>) -> Vec<OsString> {
+    let command =
+        arguments.iter().skip(1).position(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
+    let Some(at) = command.map(|at| at + 1).filter(|at| arguments[*at] == "help") else { return arguments };
+    let asks = |argument: &OsString| argument == "--help" || argument == "-h";
+    let kept =
+        arguments.into_iter().enumerate().filter(|(position, argument)| *position <= at || !asks(argument));
+    kept.map(|(_, argument)| argument).collect()
 }
 
 fn carry_out(ui: &Ui, cli: &Cli, run: &Run) -> Result<(), CliError> {
@@ -149,10 +165,31 @@ fn log_to_standard_error(ui: &Ui, verbosity: u8) {
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(ui.log())
-        .with_ansi(false)
-        .without_time()
-        .init();
+    let log =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(ui.log()).with_ansi(false).without_time();
+    match verbosity {
+        // Who asked for no log is told what else the program warns of, in the same words.
+        0 => log.event_format(AsWarning).init(),
+        _ => log.init(),
+    }
+}
+
+/// A line of the log as the program's own warnings are written.
+struct AsWarning;
+
+impl<S, N> FormatEvent<S, N> for AsWarning
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        write!(writer, "warning: ")?;
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
 }

@@ -492,7 +492,7 @@ pub(crate) fn wanted_bundle(
     let default = workspace.and_then(Workspace::default_reference);
     let reference = match (text, workspace) {
         (Some(text), _) => session.reference(text, default.as_ref())?,
-        (None, Some(workspace)) => configured(workspace)?,
+        (None, Some(workspace)) => configured_or_named(workspace)?,
         (None, None) => return Err(CliError::new(Exit::Usage, "no bundle is named")),
     };
     if reference.tag.is_some() || reference.digest.is_some() {
@@ -558,7 +558,14 @@ pub(crate) fn refuse_archive(reference: &Reference) -> Result<(), CliError> {
 pub(crate) fn configured(workspace: &Workspace) -> Result<Reference, CliError> {
     workspace.default_reference().ok_or_else(|| {
         CliError::new(Exit::Usage, "the project has no remote")
-            .hint("set one with `modelops-bundle init --ref HOST/NAME`, or name it on the command line")
+            .hint("set one with `modelops-bundle init --ref HOST/NAME`")
+    })
+}
+
+/// The same for a command that a reference can be given to.
+pub(crate) fn configured_or_named(workspace: &Workspace) -> Result<Reference, CliError> {
+    configured(workspace).map_err(|error| {
+        error.hint("set one with `modelops-bundle init --ref HOST/NAME`, or name it on the command line")
     })
 }
 

@@ -20,7 +20,7 @@ use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::Report;
 use crate::push::Force;
 use crate::remote::{Remote, Version};
-use crate::transfer::{Carried, Delivery, claim, deliver, find_lost, foresee_deliveries, tag_digest};
+use crate::transfer::{Delivery, claim, deliver, find_lost, foresee_deliveries, tag_digest};
 use crate::workspace::Workspace;
 
 /// Copy a bundle between registries, layouts and archives
@@ -149,20 +149,19 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
         find_lost(&mut deliveries, writing, force).await?;
         let mended: BTreeSet<Digest> = deliveries.iter().flat_map(|one| &one.lost).copied().collect();
         session.tell_mended(&target, &mended);
-        let mut carried = Carried::default();
-        match execution {
+        let carried = match execution {
             Execution::DryRun => {
                 if deliveries.iter().any(Delivery::changes) {
                     to.foresee_writing().await?;
                 }
-                carried = foresee_deliveries(&deliveries, writing).await?;
+                foresee_deliveries(&deliveries, writing).await?
             }
             Execution::Apply => {
                 let delivered = deliver(&deliveries, &from, writing).await?;
                 session.warn_of_unconfirmed(&delivered.unconfirmed);
-                carried = delivered.carried;
+                delivered.carried
             }
-        }
+        };
         let bundles: Vec<CopiedReport> =
             bundles.iter().zip(&deliveries).map(|((bundle, _), delivery)| copied(bundle, delivery)).collect();
         Ok(CopyReport {

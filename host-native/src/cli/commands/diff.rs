@@ -14,7 +14,9 @@ use super::status::{
 };
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::CliError;
-use crate::cli::session::{DEFAULT_TAG, Needs, Session, at_tag, configured, look_at_readable, version_of};
+use crate::cli::session::{
+    DEFAULT_TAG, Needs, Session, at_tag, configured_or_named, look_at_readable, version_of,
+};
 use crate::cli::subject::only_bundle;
 use crate::cli::ui::{Report, Surface, bytes, counted, shown, shown_text};
 use crate::component::answers::ManifestError;
@@ -61,6 +63,8 @@ struct DiffReport<'a> {
     /// Tracked paths that cannot be read, and so are not compared; with `--patch` also those that differ and cannot be
     /// read, which have no patch.
     unreadable: Vec<UnreadableReport>,
+    /// HTTP requests made, to both places.
+    requests: u64,
     #[serde(skip)]
     shows: Shows,
 }
@@ -189,6 +193,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
             to: to.to_owned(),
             changes,
             unreadable,
+            requests: requests(old, new),
             shows: Shows { stat: args.stat, patch: args.patch, surface: session.ui.surface() },
         };
         session.ui.report(&report)?;
@@ -222,7 +227,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
             let default = workspace.default_reference();
             whole(session, session.reference(text, default.as_ref())?)?
         }
-        (None, None) => configured(&workspace)?,
+        (None, None) => configured_or_named(&workspace)?,
     };
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());
@@ -242,6 +247,15 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
         let to = Side::Project { project: &workspace.project, scan: &found };
         compare(&reference, "project", from, to, &changes).await
     })
+}
+
+/// How many requests both sides have cost.
+fn requests(old: Side<'_>, new: Side<'_>) -> u64 {
+    let of = |side| match side {
+        Side::Bundle { context, .. } => context.remote.requests(),
+        Side::Project { .. } => 0,
+    };
+    of(old) + of(new)
 }
 
 fn differing(changes: &[PathChange]) -> Vec<&BundlePath> {
@@ -294,6 +308,7 @@ mod tests {
             to: String::new(),
             changes: vec![DiffChange { change, patch: Some(patch.to_owned()) }],
             unreadable: Vec::new(),
+            requests: 0,
             shows: Shows { stat: false, patch: true, surface: Surface::Terminal },
         };
         let text = |report: &DiffReport<'_>| {

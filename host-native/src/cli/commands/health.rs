@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Needs, Session, configured, version_of};
+use crate::cli::session::{Needs, Session, configured_or_named, version_of};
 use crate::cli::ui::{Report, shown};
 use crate::health::{
     Aspect, Check, Depth, Finding, Trial, Verdict, check_archive, check_layout, check_registry,
@@ -91,7 +91,7 @@ pub(crate) fn run(session: &Session<'_>, args: &HealthArgs) -> Result<(), CliErr
             let default = workspace.as_ref().and_then(Workspace::default_reference);
             session.reference(text, default.as_ref())?
         }
-        None => configured(&session.workspace()?)?,
+        None => configured_or_named(&session.workspace()?)?,
     };
     let depth = match (args.read_only, args.write) {
         (true, _) => Depth::ReadOnly,

@@ -16,7 +16,7 @@ use super::pull::{Incoming, PullReport, foresee, pull_into};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{DEFAULT_TAG, Needs, Session, absolute, configured, refuse_archive};
+use crate::cli::session::{DEFAULT_TAG, Needs, Session, absolute, configured_or_named, refuse_archive};
 use crate::cli::subject::one_bundle;
 use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::{Report, shown};
@@ -191,7 +191,7 @@ fn target(
         }
         None => {
             let workspace = session.workspace()?;
-            (configured(&workspace)?.without_version(), Some(workspace.config.default_tag))
+            (configured_or_named(&workspace)?.without_version(), Some(workspace.config.default_tag))
         }
     };
     refuse_archive(&reference)?;

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::bundle::{Context, OpenError, OpenedManifest, is_listed, open_index, read_view, resolve};
 use crate::cli::error::CliError;
-use crate::cli::session::{Needs, Session, configured};
+use crate::cli::session::{Needs, Session, configured_or_named};
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::remote::{RemoteError, RemoteErrorKind, Version};
 use crate::workspace::Workspace;
@@ -181,7 +181,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ManifestArgs) -> Result<(), CliE
 /// The place to list, and the one version of it if one is named.
 fn place(session: &Session<'_>, text: Option<&str>) -> Result<(Reference, Option<Version>), CliError> {
     let Some(text) = text else {
-        return Ok((configured(&session.workspace()?)?, None));
+        return Ok((configured_or_named(&session.workspace()?)?, None));
     };
     let workspace = session.workspace_for(text, Needs::Place)?;
     let default = workspace.as_ref().and_then(Workspace::default_reference);

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::error::{CliError, Exit};
-use crate::cli::session::{Session, configured};
+use crate::cli::session::{Session, configured_or_named};
 use crate::cli::ui::{Report, shown};
 use crate::remote::registry::catalog;
 
@@ -71,7 +71,7 @@ const ANY_NAME: &str = "x";
 /// The host that is meant, and the namespace if there is one.
 fn registry(session: &Session<'_>, text: Option<&str>) -> Result<(String, Option<String>), CliError> {
     let Some(text) = text else {
-        let place = configured(&session.workspace()?)?.place;
+        let place = configured_or_named(&session.workspace()?)?.place;
         return Ok((split(place)?.0, None));
     };
     let text = text.trim_end_matches('/');

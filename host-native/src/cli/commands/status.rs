@@ -131,6 +131,9 @@ struct StatusReport<'a> {
     /// What ignore rules leave out; absent where nobody asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     ignored: Option<Vec<IgnoredReport>>,
+    /// HTTP requests made; absent where no remote was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests: Option<u64>,
     /// The file that `--details NAME` names; absent without a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<ChangeReport<'a>>,
@@ -418,8 +421,8 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let reference = configured(&workspace)?;
     let untracked = if args.names_ignored() { Untracked::NameIgnored } else { Untracked::List };
     let look_here = || look_at_readable(&workspace, untracked, session.ui.progress().as_ref());
-    let (mut found, answer) = if args.offline || args.untracked_only {
-        (look_here()?, None)
+    let (mut found, answer, requests) = if args.offline || args.untracked_only {
+        (look_here()?, None, None)
     } else {
         let remote = session.remote(&reference)?;
         let context = session.context(&core, remote.as_ref()).with_cache(&workspace.project);
@@ -429,7 +432,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
             Ok::<_, CliError>((looking.join(), answer))
         })?;
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        (found, Some(answer?))
+        (found, Some(answer?), Some(remote.requests()))
     };
     let (remote, files, sizes) = weigh(&workspace, answer);
     let base = &workspace.state.last_synced;
@@ -449,6 +452,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let named = named.map(|name| find_named(name, &changes, &found.files, &files, sizes)).transpose()?;
     let mut report = report(&reference, remote, &changes, &found, &files, sizes, args);
     report.details = named;
+    report.requests = requests;
     report.environment = pinned.map(PinnedReport::from);
     let printed = session.ui.report(&report);
     // The program ends here: to give back several hundred thousand small texts one by one would only take time.
@@ -574,6 +578,7 @@ fn report<'a>(
         unreadable: UnreadableReport::of(&found.unreadable),
         untracked: found.untracked.iter().map(ToString::to_string).collect(),
         ignored: args.names_ignored().then(|| found.ignored.iter().map(IgnoredReport::from).collect()),
+        requests: None,
         details: None,
         shows: Shows {
             details: args.details.is_some() || args.explain,

@@ -18,7 +18,7 @@ fn every_shell_gets_its_completions() {
     for (shell, words) in [
         ("bash", ["COMP_WORDS", "complete -F"]),
         ("zsh", ["#compdef modelops-bundle", "MODELOPS_BUNDLE_COMPLETE"]),
-        ("fish", ["complete --command modelops-bundle", "MODELOPS_BUNDLE_COMPLETE"]),
+        ("fish", ["for name in modelops-bundle mops-bundle", "MODELOPS_BUNDLE_COMPLETE"]),
         ("powershell", ["Register-ArgumentCompleter", "'--json'"]),
     ] {
         let script = project.run(&["completions", shell]).success();

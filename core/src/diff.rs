@@ -203,7 +203,7 @@ impl Row {
     /// The remote's file is what both last agreed on.
     pub const REMOTE_IS_BASE: u8 = 1 << 6;
 
-    /// Takes a row from its byte; nothing where two are said to be equal of which one is not there.
+    /// Reads a row from its byte; `None` where it calls two files equal of which one is absent.
     pub fn from_byte(byte: u8) -> Option<Self> {
         let row = Self(byte);
         let needs = |equal, both| !row.has(equal) || row.has(both);

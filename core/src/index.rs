@@ -99,7 +99,7 @@ impl BundleIndex {
         Some(write_json(Layout::Packed, &placement.packs, &self.other, lines.collect()))
     }
 
-    /// What it says of the content of `file`: what another tool said of other content at that path does not hold.
+    /// The entry for `file`, if its digest still matches: extra fields of other content do not carry over.
     fn known(&self, file: &File) -> Option<&Entry> {
         self.entries.at(&file.path).filter(|entry| entry.file.digest == file.digest)
     }

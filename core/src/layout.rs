@@ -10,8 +10,8 @@ pub const MAX_FILES_AS_BLOBS: u64 = 100;
 /// The most bytes, in all files, that layout `auto` keeps one blob each for.
 pub const MAX_BYTES_AS_BLOBS: u64 = 64 << 20;
 
-/// The most files that layout `auto` keeps one blob each for where the Python tool reads the bundle too: as many layers
-/// are ever written.
+/// The most files that layout `auto` keeps one blob each for where the Python tool reads the bundle too: one layer a file,
+/// at most [`MAX_LAYERS`].
 pub const MAX_FILES_FOR_PYTHON: u64 = MAX_LAYERS as u64;
 
 /// Which tools read the bundles of a place.

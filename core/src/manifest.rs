@@ -114,7 +114,7 @@ impl Manifest {
 
     /// Who reads the bundles of its place: the Python tool does where it wrote this one, or one that this one follows.
     ///
-    /// It names no tool in its annotations.
+    /// A version 1 index without `org.modelops.bundle.tool` was written by the Python tool, which sets none.
     pub fn readers(&self) -> Readers {
         let is_marked = self.annotations.get(annotation::READERS).is_some_and(|said| said == PYTHON_READS);
         let is_its_own = self.config.media_type == media_type::INDEX_V1

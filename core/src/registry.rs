@@ -40,8 +40,8 @@ impl Registry {
 
     /// Where a project at `place` goes that changes to this registry.
     ///
-    /// It keeps its name: what follows the registry that it comes `from`, else all that follows the host. `None` where it
-    /// has no such name, as an image layout of its own.
+    /// It keeps its name: the part after the registry `from`, or else the part after the host. `None` where it has no such
+    /// name, as an image layout of its own.
     pub fn take_over(&self, place: &Place, from: Option<&Self>) -> Result<Option<Place>, ReferenceError> {
         if self.name_of(place).is_some() {
             return Ok(Some(place.clone()));

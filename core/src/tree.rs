@@ -5,8 +5,8 @@ use crate::snapshot::{ByPath, File};
 
 /// Hashes the records `path NUL mode NUL size NUL digest LF` of `files` in the order of their paths' bytes.
 ///
-/// The mode is `x` for an executable file and `-` for any other, also one whose mode is unknown. Paths hold no NUL and no line feed, so no two trees
-/// share their records.
+/// The mode is `x` for an executable file and `-` otherwise; an unknown mode counts as `-`. Paths hold no NUL and no line
+/// feed, so otherwise no two trees share their records.
 pub fn tree_digest(files: &ByPath<File>) -> Digest {
     let mut hasher = Hasher::new();
     for file in files {

@@ -38,7 +38,6 @@ use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store, Trap};
 
 use crate::address_space;
-use crate::remote::error::is_obeyed;
 use crate::whole_file::{self, Links};
 
 use answers::{
@@ -537,14 +536,17 @@ pub enum CallError {
     },
 }
 
-/// JSON that stays so on a terminal: what that would obey is escaped as JSON has it.
+/// JSON that stays so on a terminal: what that would obey, or not show, is escaped as JSON has it.
 fn in_plain_json(value: &Value) -> String {
     let mut plain = String::new();
     for c in value.to_string().chars() {
-        match is_obeyed(c) {
-            // All of them lie in the plane of four digits.
-            true => plain.push_str(&format!("\\u{:04x}", u32::from(c))),
-            false => plain.push(c),
+        match c {
+            ' '..='~' => plain.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    plain.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
         }
     }
     plain

@@ -363,7 +363,7 @@ pub fn check(context: Context<'_>, prepared: &PreparedPush<'_>, force: Force) ->
     }
     let target = match &prepared.destination.replaces {
         Some(bundle) if !plan.changed => bundle.digest,
-        // The new bundle has no digest yet; that of nothing is none that a manifest has.
+        // The new bundle has no digest yet; the empty digest stands in, which no manifest has.
         _ => Digest::EMPTY,
     };
     refuse_published(context, &prepared.destination, target, force)

@@ -15,6 +15,19 @@ pub(crate) fn check_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// How many bytes may still be written to the file system of `folder`; `None` where it says nothing of its size.
+#[cfg(unix)]
+pub(crate) fn room(folder: impl std::os::fd::AsFd) -> io::Result<Option<u64>> {
+    let found = rustix::fs::fstatvfs(folder)?;
+    Ok((found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize)))
+}
+
+/// Elsewhere nothing is known ahead.
+#[cfg(not(unix))]
+pub(crate) fn room<T>(_: T) -> io::Result<Option<u64>> {
+    Ok(None)
+}
+
 /// Elsewhere nothing is known ahead.
 #[cfg(not(unix))]
 pub(crate) fn check_folder(_: &Path) -> io::Result<()> {

@@ -10,7 +10,7 @@
 //! | answering signals | a thread of the program's own, `cli/signals.rs` | signals; the work that it stops |
 //! | showing how work gets on | a thread of the program's own, `cli/progress.rs` | time, the terminal |
 //!
-//! So nobody waits for a thread of the pool that he runs on, one thread in each pool is enough to get on, and no pool
+//! So nobody waits for a thread of the pool that they run on, one thread in each pool is enough to get on, and no pool
 //! is sized by the number of transfers. The engine keeps the thread of the future that entered it: another thread of the
 //! runtime has to serve its remotes meanwhile. In a runtime of one thread there is none, and [`engine`] refuses.
 

@@ -66,7 +66,7 @@ impl Workspace {
     }
 
     /// What a pull may replace: what the project last agreed on, and the `.gitignore` that `init` wrote into a folder
-    /// that had none, as long as nobody has made it his own.
+    /// that had none, as long as nobody has made it their own.
     pub fn base_for_pull(&self) -> ByPath<SyncedFile> {
         let mut base = self.state.last_synced.to_vec();
         if let Ok(path) = GITIGNORE.parse::<BundlePath>()

@@ -68,7 +68,7 @@ fn a_remote_that_was_a_folder_once_is_explained() {
     let project = project();
     project.write(".modelops-bundle/config.yaml", "registry_ref: oci://127.0.0.1:1/team/x\n");
     let said = project.run(&["status", "--offline"]).success();
-    for part in ["releases up to 0.2", "/127.0.0.1:1/team/x", "config set registry_ref 127.0.0.1:1/team/x"] {
+    for part in ["earlier releases", "/127.0.0.1:1/team/x", "config set registry_ref 127.0.0.1:1/team/x"] {
         assert!(said.stderr().contains(part), "{said}");
     }
     let _ = project.run(&["config", "set", "registry_ref", "127.0.0.1:1/team/x"]).success();

@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use crate::reference::Tag;
 use crate::version::Version;
 
-/// What kind of manifest a name has, as far as it concerns who wants to take the name away from it.
+/// What a tag names before it is moved or deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Occupant {
     /// A bundle, or something that says it is one.

@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
         let Some(text) = config.value("registry_ref").and_then(|value| value.as_str()) else { return };
         let Some(rest) = text.strip_prefix("oci://") else { return };
         self.ui.warning(format_args!(
-            "the project's remote, `{}`, is the repository {remote} on a registry; releases up to 0.2 took it for the folder \
+            "the project's remote, `{}`, is the repository {remote} on a registry; earlier releases took it for the folder \
              /{}. Say which one is meant, once: `modelops-bundle config set registry_ref {remote}`, or `… oci:/{}`",
             super::ui::shown(text),
             super::ui::shown(rest),

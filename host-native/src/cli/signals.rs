@@ -301,7 +301,7 @@ impl Signals {
     }
 }
 
-/// The signals that are ignored since before the program began, one bit each, the first one lowest. Only Linux says so.
+/// Signals that were ignored when the program started, one bit each, the lowest first; only Linux tells.
 #[cfg(unix)]
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_else(|_| String::new());

@@ -285,7 +285,7 @@ pub enum VersionError {
         /// The highest version.
         highest: String,
     },
-    /// What is said to be the highest version is none that is released.
+    /// The highest version given is not a released version.
     #[error("the highest version cannot be taken")]
     Highest(#[source] Fault),
     /// A reason that this version does not know.

@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::folder::Project;
 use super::new_folders::NewFolders;
 use super::parents::{Missing, Parents, split};
+use crate::rights::room;
 
 /// One change that a commit makes.
 #[derive(Clone, Copy, Debug)]
@@ -162,17 +163,20 @@ impl Look {
     /// Compares what has to be copied with the room where it goes.
     fn check_room(&mut self, across: &BTreeMap<String, u64>) -> Result<(), ReachError> {
         let mut by_device: BTreeMap<u64, (&str, u64)> = BTreeMap::new();
+        // A folder that cannot be opened has been refused, and nothing goes there.
         for (folder, size) in across {
-            let device = self.folders.get(folder).map_or(0, |folder| folder.device);
-            by_device.entry(device).or_insert((folder, 0)).1 += size;
+            if let Some(known) = self.folders.get(folder) {
+                by_device.entry(known.device).or_insert((folder, 0)).1 += size;
+            }
         }
         for (folder, needed) in by_device.into_values() {
             let fault = |source| ReachError::Look { folder: shown(folder), source };
             let Ok(Some(handle)) = self.parents.open(folder, Missing::Leave) else { continue };
-            let free = room(&handle).map_err(fault)?;
-            if free.is_some_and(|free| free < needed) {
-                let folder = shown(folder);
-                return Err(ReachError::Room { folder, needed, free: free.unwrap_or(0) });
+            match room(&handle).map_err(fault)? {
+                Some(free) if free < needed => {
+                    return Err(ReachError::Room { folder: shown(folder), needed, free });
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -226,9 +230,7 @@ mod system {
     use std::path::Path;
 
     use cap_std::fs::Dir;
-    use rustix::fs::{
-        Access, AtFlags, Statx, StatxAttributes, StatxFlags, accessat, fstatvfs, makedev, statx,
-    };
+    use rustix::fs::{Access, AtFlags, Statx, StatxAttributes, StatxFlags, accessat, makedev, statx};
     use rustix::io::Errno;
 
     use super::{Folder, Refusal};
@@ -290,12 +292,6 @@ mod system {
         )
     }
 
-    /// How many bytes may still be written to the file system of `folder`.
-    pub(super) fn room(folder: &Dir) -> io::Result<Option<u64>> {
-        let found = fstatvfs(folder)?;
-        Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
-    }
-
     fn device(found: &Statx) -> u64 {
         makedev(found.stx_dev_major, found.stx_dev_minor)
     }
@@ -330,13 +326,9 @@ mod system {
     pub(super) fn entry_refusal(_: &Dir, _: &str, _: Folder, _: Folder) -> io::Result<Option<Refusal>> {
         Ok(None)
     }
-
-    pub(super) fn room(_: &Dir) -> io::Result<Option<u64>> {
-        Ok(None)
-    }
 }
 
-use system::{entry_refusal, room};
+use system::entry_refusal;
 
 /// Why the system would not let a change be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -351,7 +343,7 @@ pub enum Refusal {
     Mount,
     /// The file system is mounted for reading only.
     ReadOnly,
-    /// It is another user's, in a folder in which each may take away only what is his.
+    /// It is another user's, in a folder in which each may take away only what is theirs.
     Sticky,
 }
 

@@ -62,7 +62,7 @@ struct Upload {
     url: String,
     /// How many bytes the registry was known to have.
     reached: u64,
-    /// How many runs have gone on with it since that was less.
+    /// How many runs have resumed it without getting further.
     tries: u32,
     /// When it was opened or last went on, in seconds since 1970.
     at: i64,

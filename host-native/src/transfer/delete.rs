@@ -42,7 +42,7 @@ pub async fn find_doomed(context: Context<'_>, version: Version) -> Result<Optio
     let (digest, kind) = match context.remote.manifest(&version).await {
         Ok(Some(fetched)) => {
             let digest = resolve(context.core, &version, &fetched)?;
-            (Some(digest), NamedKind::of(context, &version, &fetched.bytes))
+            (Some(digest), NamedKind::of(context, &version, &fetched.bytes)?)
         }
         // A name can go whose manifest is gone already, or damaged.
         Ok(None) if is_listed(context.remote, &version).await? => {

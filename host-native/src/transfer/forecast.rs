@@ -7,7 +7,7 @@ use std::path::Path;
 use bundle_core::chunk::{ChunkHash, Chunker, Rest};
 use bundle_core::digest::Digest;
 use bundle_core::layout::Layout;
-use bundle_core::pack::SEGMENT_BYTES;
+use bundle_core::pack::{Frame, SEGMENT_BYTES};
 use bundle_core::plan::fetch::ByteRange;
 use bundle_core::plan::pull::PullPlan;
 use rayon::prelude::*;
@@ -73,7 +73,9 @@ async fn of_chunks(
         let mut is_fetched = false;
         for run in file.runs {
             for chunk in run.first..run.first.saturating_add(run.count) {
-                if !held.contains(&hash_of(&tables, run.pack, chunk)) {
+                let hash =
+                    frame_of(&tables, run.pack, chunk).ok_or_else(|| DownloadError::content(file.file))?.hash;
+                if !held.contains(&hash) {
                     lacking.entry(run.pack).or_default().insert(chunk);
                     is_fetched = true;
                 }
@@ -82,8 +84,8 @@ async fn of_chunks(
         sum.files += if is_fetched { same.len() as u64 } else { 0 };
     }
     for (pack, chunks) in lacking {
-        let frames = tables.tables.get(pack as usize).map_or(&[][..], |table| &table.frames);
-        let frames = chunks.iter().filter_map(|chunk| frames.get(*chunk as usize));
+        // Each was found above.
+        let frames = chunks.iter().filter_map(|chunk| frame_of(&tables, pack, *chunk));
         let spans: Vec<ByteRange> =
             frames.map(|frame| ByteRange { start: frame.offset, end: frame.end() }).collect();
         let ranges = context.core.plan_ranges(&spans, context.remote.range_support())?;
@@ -93,12 +95,12 @@ async fn of_chunks(
     Ok(sum)
 }
 
-fn hash_of(tables: &Tables, pack: u32, chunk: u32) -> Option<ChunkHash> {
-    tables.tables.get(pack as usize)?.frames.get(chunk as usize).map(|frame| frame.hash)
+fn frame_of(tables: &Tables, pack: u32, chunk: u32) -> Option<&Frame> {
+    tables.tables.get(pack as usize)?.frames.get(chunk as usize)
 }
 
 /// The chunks that files of the project have; one that cannot be read has none.
-fn chunks_of(older: &[Older]) -> BTreeSet<Option<ChunkHash>> {
+fn chunks_of(older: &[Older]) -> BTreeSet<ChunkHash> {
     let mut chunks = BTreeSet::new();
     for file in older {
         if let Err(error) = add_chunks(file, &mut chunks) {
@@ -108,7 +110,7 @@ fn chunks_of(older: &[Older]) -> BTreeSet<Option<ChunkHash>> {
     chunks
 }
 
-fn add_chunks(file: &Older, chunks: &mut BTreeSet<Option<ChunkHash>>) -> io::Result<()> {
+fn add_chunks(file: &Older, chunks: &mut BTreeSet<ChunkHash>) -> io::Result<()> {
     let mut input = open_found(&file.disk)?;
     let (chunker, mut content) = (Chunker::new(), Vec::new());
     loop {
@@ -120,7 +122,7 @@ fn add_chunks(file: &Older, chunks: &mut BTreeSet<Option<ChunkHash>>) -> io::Res
             pieces.push(&content[end..end + length]);
             end += length;
         }
-        chunks.par_extend(pieces.par_iter().map(|piece| Some(ChunkHash::of(piece))));
+        chunks.par_extend(pieces.par_iter().map(|piece| ChunkHash::of(piece)));
         content.drain(..end);
         if rest == Rest::Whole {
             return Ok(());

@@ -1,31 +1,21 @@
 //! Whether a disk has room for what is to come, asked before the first byte of it does.
 
+use std::fs::File;
 use std::path::Path;
 
 use super::DownloadError;
 use crate::bundle::Claims;
+use crate::rights::room;
 
 /// Refuses to write `needed` bytes to `folder`, which is there, where its disk has no room for them.
 pub(super) fn check_room(folder: &Path, needed: u64, claims: Claims) -> Result<(), DownloadError> {
-    match free(folder) {
+    let free = File::open(folder).and_then(room).ok().flatten();
+    match free {
         Some(free) if free < needed && claims == Claims::Plausible => {
             Err(DownloadError::NoRoom { folder: folder.to_owned(), needed, free })
         }
         _ => Ok(()),
     }
-}
-
-/// How many bytes can be written to the disk of a folder, where its file system says so.
-#[cfg(unix)]
-fn free(folder: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder).ok()?;
-    // Some file systems say nothing of their size.
-    (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn free(_folder: &Path) -> Option<u64> {
-    None
 }
 
 #[cfg(test)]

@@ -52,11 +52,12 @@ pub enum NamedKind {
 
 impl NamedKind {
     /// The kind of the manifest whose bytes are here, and which `version` names.
-    pub(super) fn of(context: Context<'_>, version: &Version, manifest: &[u8]) -> Self {
+    pub(super) fn of(context: Context<'_>, version: &Version, manifest: &[u8]) -> Result<Self, OpenError> {
         match read_view(context.core, manifest) {
-            Err(ManifestError::NotABundle(foreign)) => Self::Foreign(under(version, foreign)),
+            Err(ManifestError::NotABundle(foreign)) => Ok(Self::Foreign(under(version, foreign))),
+            Err(error @ ManifestError::Core(_)) => Err(error.into()),
             // A damaged bundle is one that may be replaced like any other.
-            _ => Self::Bundle,
+            Ok(_) | Err(_) => Ok(Self::Bundle),
         }
     }
 
@@ -81,7 +82,7 @@ pub async fn look_up(context: Context<'_>, tag: &Tag) -> Result<Option<Named>, O
     };
     let Some(fetched) = fetched else { return Ok(None) };
     let digest = resolve(context.core, &version, &fetched)?;
-    Ok(Some(Named { digest, kind: NamedKind::of(context, &version, &fetched.bytes) }))
+    Ok(Some(Named { digest, kind: NamedKind::of(context, &version, &fetched.bytes)? }))
 }
 
 /// What `tag` names, where it may be made to name `target` by one who has not seen what it names: for a copy.
@@ -106,7 +107,8 @@ pub async fn claim_tag(
         (TagDecision::Moved(_) | TagDecision::Published(_), Some(found)) => {
             Err(TagError::Taken { tag: facts.tag, found })
         }
-        _ => Ok(named),
+        (TagDecision::Write | TagDecision::AlreadyThere, _) | (TagDecision::Moved(_), None) => Ok(named),
+        (TagDecision::Published(found), None) => Err(TagError::Published { tag: facts.tag, found }),
     }
 }
 

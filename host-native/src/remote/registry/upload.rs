@@ -337,7 +337,7 @@ pub(super) async fn ask(client: &Client, what: &str, session: &Session, size: u6
         _ => None,
     };
     match offset {
-        // The last word for nothing is also the one for a single byte.
+        // `Range: 0-0` means nothing or one byte: count it as nothing.
         Some(0 | 1) => Ok(Asked::Nothing),
         Some(offset) if offset <= size => {
             tracing::debug!(offset, "an upload goes on where it stopped");

@@ -1,4 +1,4 @@
-//! Who is believed to be the server that he says he is.
+//! Which servers are believed to be who they say they are.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -106,7 +106,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Takes anybody who has the key of the certificate that he shows, whatever that is: the user said so.
+/// Takes whoever has the key of the certificate that they show, whatever that is: the user said so.
 #[derive(Debug)]
 pub(super) struct Unverified(Arc<CryptoProvider>);
 

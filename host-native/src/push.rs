@@ -48,8 +48,8 @@ use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version
 use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
 use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
-    Carried, Copied, PackingError, PartlyTagged, TablesError, TagError, Tagging, Unconfirmed, UploadError,
-    check_tag, lost_of, tag_digest, tells_damage, upload,
+    Carried, Copied, Named, NamedKind, PackingError, PartlyTagged, TablesError, TagError, Tagging,
+    Unconfirmed, UploadError, check_tag, look_up, lost_of, tag_digest, tells_damage, upload,
 };
 use crate::workspace::Workspace;
 
@@ -112,7 +112,7 @@ pub struct Destination {
     /// Where it replaces none, a bundle of the same place that the project knows: its packs can serve again.
     pub stock: Option<Bundle>,
     /// Each tag to write, and what it names now.
-    pub tags: Vec<(Tag, Option<Digest>)>,
+    pub tags: Vec<(Tag, Option<Named>)>,
     /// The version to publish, if it is to be one: a tag that is not there yet, and is written before the others.
     pub version: Option<Tag>,
     /// What the place has lost or damaged of the bundle that the first tag names, its manifest among it, as far as that was
@@ -158,12 +158,12 @@ pub async fn open_destination(
         None => find_stock(context, workspace, reference).await,
         Some(_) => None,
     };
-    let others: Vec<(Tag, Option<Digest>)> = stream::iter(others)
-        .map(async |tag| Ok::<_, OpenError>((tag.clone(), tag_digest(context, tag).await?)))
+    let others: Vec<(Tag, Option<Named>)> = stream::iter(others)
+        .map(async |tag| Ok::<_, OpenError>((tag.clone(), look_up(context, tag).await?)))
         .buffered(context.concurrency)
         .try_collect()
         .await?;
-    let mut tags = vec![(first.clone(), digest)];
+    let mut tags = vec![(first.clone(), digest.map(|digest| Named { digest, kind: NamedKind::Bundle }))];
     tags.extend(others);
     // Where it may not be there yet, the first write tells.
     if force == Force::No && context.remote.hides_tags() && is_known(workspace, reference) {
@@ -270,7 +270,7 @@ pub async fn look_and_pack<'a>(
                 let destination = opened.insert(destination?);
                 let before = destination.replaces.as_ref();
                 let is_sure = force == Force::Yes || before.is_none_or(|bundle| workspace.knows(bundle));
-                if !is_sure || refuse_published(context, destination, Digest::EMPTY, force).is_err() {
+                if !is_sure || refuse_tags(context, destination, Digest::EMPTY, force).is_err() {
                     return Ok(found.hash_unknown(progress)?);
                 }
                 let policy = workspace.config.layout;
@@ -366,7 +366,7 @@ pub fn check(context: Context<'_>, prepared: &PreparedPush<'_>, force: Force) ->
         // The new bundle has no digest yet; the empty digest stands in, which no manifest has.
         _ => Digest::EMPTY,
     };
-    refuse_published(context, &prepared.destination, target, force)
+    refuse_tags(context, &prepared.destination, target, force)
 }
 
 /// Carries out `prepared` for the project that `lock` holds; `created` is the wall clock, an RFC 3339 time in UTC.
@@ -475,10 +475,11 @@ async fn move_tags(
     let to_move: Vec<TagFacts> = destination
         .tags
         .iter()
+        .map(|(tag, named)| (tag, named.as_ref().map(|named| named.digest)))
         .filter(|(_, planned)| plan.changed || *planned != Some(documents.digest))
         .map(|(tag, planned)| TagFacts {
             tag: tag.clone(),
-            planned: *planned,
+            planned,
             current: None,
             occupant: Occupant::default(),
             target: documents.digest,
@@ -521,24 +522,34 @@ impl Documents {
     }
 }
 
-/// Stops before the first byte is sent where a version is in the way.
-fn refuse_published(
+/// Stops before the first byte is sent where a version is in the way, or what is no bundle.
+fn refuse_tags(
     context: Context<'_>,
     destination: &Destination,
     target: Digest,
     force: Force,
 ) -> Result<(), PushError> {
-    for (tag, planned) in &destination.tags {
+    for (tag, named) in &destination.tags {
+        let current = named.as_ref().map(|named| named.digest);
         let facts = TagFacts {
             tag: tag.clone(),
-            planned: *planned,
-            current: *planned,
-            occupant: Occupant::default(),
+            planned: current,
+            current,
+            occupant: named.as_ref().map(|named| named.kind.occupant()).unwrap_or_default(),
             target,
             force: force == Force::Yes,
         };
-        if let TagDecision::Published(found) = context.core.decide_tag(&facts)? {
-            return Err(TagError::Published { tag: tag.clone(), found }.into());
+        match context.core.decide_tag(&facts)? {
+            TagDecision::Published(found) => {
+                return Err(TagError::Published { tag: facts.tag, found }.into());
+            }
+            TagDecision::Foreign(found) => {
+                return Err(TagError::foreign(facts.tag, found, named.clone()).into());
+            }
+            TagDecision::Moved(found) => {
+                return Err(TagError::Moved { tag: facts.tag, planned: current, found }.into());
+            }
+            TagDecision::AlreadyThere | TagDecision::Write => {}
         }
     }
     Ok(())

@@ -180,13 +180,13 @@ fn upload_cases() -> Vec<Case> {
         fails(
             "another digest for the blob",
             8,
-            "should be",
+            "has the bytes of",
             vec![(put(), Fault::AnswerHeader("Docker-Content-Digest", OTHER_DIGEST))],
         ),
         fails(
             "another digest for the manifest",
             8,
-            "should be",
+            "has the bytes of",
             vec![(manifest(), Fault::AnswerHeader("Docker-Content-Digest", OTHER_DIGEST))],
         ),
         right("no answer to the opened upload", vec![(post(), Fault::LoseAnswer)]),

@@ -360,6 +360,29 @@ fn a_push_onto_what_is_no_bundle_is_told_what_to_do() {
 }
 
 #[test]
+fn a_further_tag_of_another_tool_stops_a_push_before_anything_is_sent() {
+    let registry = Registry::start();
+    if !can_connect_to_registry(&registry) {
+        return;
+    }
+    let project = among_others(&registry);
+    let before = registry.client().tag_digest("shared", "latest");
+    project.write("new", "content that nobody has");
+    let _ = project.run(&["add", "new"]).success();
+    for more in [&["--dry-run"][..], &[]] {
+        let output =
+            project.run(&[&["push", "--tag", "latest", "--tag", "image"][..], more].concat()).code(3);
+        assert!(output.stderr().contains("image"), "{output}");
+    }
+    assert_eq!(registry.client().tag_digest("shared", "latest"), before);
+    let content = bundle_core::digest::Digest::of(b"content that nobody has").to_string();
+    assert_eq!(registry.client().blob("shared", &content), None, "nothing was sent");
+    let _ = project.run(&["push", "--tag", "latest", "--tag", "image", "--force"]).success();
+    let named = |tag| registry.client().tag_digest("shared", tag);
+    assert_eq!(named("image"), named("latest"));
+}
+
+#[test]
 fn a_text_is_no_archive() {
     let project = project();
     project.write("plain.txt", "just a line\n");

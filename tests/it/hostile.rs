@@ -62,7 +62,8 @@ pub(crate) fn expect_refusal_of(reference: &str, codes: &[i32], words: &str) -> 
     for arguments in [&["pull"][..], &["pull", "--overwrite"]] {
         let output = project.run(arguments).code_among(codes);
         assert!(
-            output.stderr().starts_with("error: ") && output.stderr().contains(words),
+            output.stderr().lines().any(|line| line.starts_with("error: "))
+                && output.stderr().contains(words),
             "{words}: {output}"
         );
         assert!(!output.stderr().contains('\u{1b}'), "{output}");

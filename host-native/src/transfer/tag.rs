@@ -61,7 +61,7 @@ impl NamedKind {
         }
     }
 
-    pub(super) fn occupant(&self) -> Occupant {
+    pub(crate) fn occupant(&self) -> Occupant {
         match self {
             Self::Foreign(_) => Occupant::Foreign,
             Self::Bundle | Self::Unreadable => Occupant::Bundle,
@@ -508,7 +508,7 @@ fn listed<'a>(tags: impl Iterator<Item = &'a Tag>) -> String {
 }
 
 impl TagError {
-    fn foreign(tag: Tag, found: Digest, named: Option<Named>) -> Self {
+    pub(crate) fn foreign(tag: Tag, found: Digest, named: Option<Named>) -> Self {
         let foreign = match named.map(|named| named.kind) {
             Some(NamedKind::Foreign(foreign)) => Some(foreign),
             _ => None,

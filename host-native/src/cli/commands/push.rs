@@ -361,7 +361,9 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
     // A further tag that names something else is to be written even where the tree is the same.
     let Destination { tags, version, .. } = &prepared.destination;
     let moves_a_tag = version.is_some()
-        || stays.is_none_or(|bundle| tags.iter().any(|(_, planned)| *planned != Some(bundle.digest)));
+        || stays.is_none_or(|bundle| {
+            tags.iter().any(|(_, named)| named.as_ref().is_none_or(|named| named.digest != bundle.digest))
+        });
     PushReport {
         reference: reference.to_owned(),
         digest: stays.map(|bundle| bundle.digest),

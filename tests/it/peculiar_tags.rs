@@ -508,3 +508,16 @@ fn nothing_is_promised_of_a_bundle_that_loses_its_tag() {
     assert!(output.stderr().contains("may drop the bundle before, sha256:"), "{output}");
     assert!(!output.stderr().contains("stays"), "{output}");
 }
+
+#[test]
+fn that_there_is_no_repository_is_said_where_the_registry_says_so() {
+    let silent = |asked: &Asked, _: &Held| asked.is("GET", "/tags/").then(|| Answer::new(404));
+    let known = |asked: &Asked, _: &Held| {
+        asked.is("GET", "/tags/").then(|| Answer::new(404).error("NAME_UNKNOWN", "repository name not known"))
+    };
+    for (registry, code) in [(ScriptedRegistry::start(silent), 0), (ScriptedRegistry::start(known), 6)] {
+        let output = TestProject::new().run(&["manifest", &format!("{}/t/x", registry.host())]).code(code);
+        let words = if code == 0 { "has no bundles" } else { "there is no repository" };
+        assert!(output.to_string().contains(words), "{output}");
+    }
+}

@@ -177,6 +177,8 @@ impl Ui {
         password.map_err(|error| match error.kind() {
             // Ctrl-C, which comes as a key before it is a signal.
             io::ErrorKind::Interrupted => CliError::password_interrupted(),
+            io::ErrorKind::UnexpectedEof => CliError::new(Exit::Usage, "no password was given")
+                .hint("type it at the prompt, or give it on standard input, with --password-stdin"),
             _ => error.into(),
         })
     }

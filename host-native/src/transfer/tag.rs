@@ -195,7 +195,7 @@ async fn move_tag(
     }
     context.progress.wrote_tag(&facts.tag);
     // Another push that looked before this write was seen needs about as long as this one did to make its own.
-    let again_at = Instant::now() + 2 * began.elapsed();
+    let again_at = Instant::now() + began.elapsed();
     let shown = confirm(context, &facts.tag, facts.target, facts.current).await?;
     Ok(Some(Written { tag: facts.tag, target: facts.target, before: facts.current, shown, again_at }))
 }

@@ -45,8 +45,8 @@ use reqwest::{Method, Response};
 use serde::Deserialize;
 
 use self::address::Repository;
-use self::call::{Call, Payload, text};
-use self::client::Client;
+use self::call::{Call, Payload, said, text};
+use self::client::{Client, MAX_ERROR_BYTES};
 use self::pages::List;
 use self::upload::Stage;
 use super::error::harmless;
@@ -204,7 +204,8 @@ impl Registry {
         }
     }
 
-    /// Whether the registry knows the repository. One that it does not let the user look at counts as known.
+    /// Whether the registry knows the repository. One that it does not let the user look at counts as known, and one of which
+    /// it says only that there is nothing: some say that of a repository without tags.
     async fn knows_repository(&self) -> Result<bool, RemoteError> {
         let mut call = Call::new(
             Method::GET,
@@ -214,7 +215,11 @@ impl Registry {
         call.accepted = &[404];
         match self.client.send(&call).await {
             Err(error) if self.client.hides_tags(&error) => Ok(true),
-            answer => Ok(answer?.status().as_u16() != 404),
+            Ok(answer) if answer.status().as_u16() == 404 => {
+                let body = self.client.body(answer, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
+                Ok(!said(&body).codes.iter().any(|code| code == "NAME_UNKNOWN"))
+            }
+            answer => answer.map(|_| true),
         }
     }
 }

@@ -38,6 +38,9 @@ pub(crate) fn as_typed(words: &str) -> Cow<'_, str> {
 
 /// The command line with its examples as the user types them.
 pub(super) fn with_typed_examples(command: Command) -> Command {
+    if name() == PROGRAM {
+        return command;
+    }
     let examples = command.get_after_help().map(ToString::to_string);
     let command = match examples {
         Some(examples) => {

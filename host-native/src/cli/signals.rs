@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -122,6 +122,8 @@ impl Run {
 #[must_use = "a signal is answered once it is known what runs"]
 pub(super) struct Early {
     tell: SyncSender<Arc<Shared>>,
+    /// Tells once signals are caught; none where nobody could be started who does.
+    is_listening: Option<Receiver<()>>,
 }
 
 /// Listens for signals while a command runs.
@@ -155,14 +157,15 @@ impl Early {
                 runtime.block_on(shared.serve(signals));
             }
         });
-        if thread.is_ok() {
-            let _ = is_listening.recv();
-        }
-        Self { tell }
+        Self { tell, is_listening: thread.is_ok().then_some(is_listening) }
     }
 
     /// Answers signals from here on.
     pub(super) fn answer(self, ui: Arc<Ui>, command: &Command, run: Arc<Run>) -> Listener {
+        // From here on there is something to clear up.
+        if let Some(is_listening) = &self.is_listening {
+            let _ = is_listening.recv();
+        }
         let (go_on, after_tags) = (command.how_to_go_on(), command.how_to_go_on_after_tags());
         let command = command.name();
         let (first, ending) = (OnceLock::new(), Mutex::new(()));

@@ -26,6 +26,16 @@ fn interrupted(python: &Path, project: &TestProject, text: &str, arguments: &[&s
     typing(python, project, &["interrupt.py", text], arguments)
 }
 
+/// Has the project track the file `large` of so many bytes: mostly a hole, for what counts is that to read it takes longer than
+/// it takes bars to appear.
+#[cfg(target_os = "linux")]
+fn track_hole(project: &TestProject, bytes: u64) {
+    project.write("large", noise(1, MIB));
+    let large = fs::File::options().write(true).open(project.path().join("large")).unwrap();
+    large.set_len(bytes).unwrap();
+    let _ = project.run(&["add", "large"]).success();
+}
+
 fn typing(python: &Path, project: &TestProject, script: &[&str], arguments: &[&str]) -> Value {
     let (name, options) = script.split_first().unwrap();
     BundleCommand::of_program(python, project.home())
@@ -46,11 +56,7 @@ fn typing(python: &Path, project: &TestProject, script: &[&str], arguments: &[&s
 fn a_terminal_shows_bars_and_then_the_result() {
     let Some(python) = tools::require(&tools::PYTHON) else { return };
     let project = packed();
-    // Mostly a hole: what counts is that to read it takes longer than it takes bars to appear.
-    project.write("large", noise(1, MIB));
-    let large = fs::File::options().write(true).open(project.path().join("large")).unwrap();
-    large.set_len(512 << 20).unwrap();
-    let _ = project.run(&["add", "large"]).success();
+    track_hole(&project, 512 << 20);
     let pushed = in_a_terminal(&python, &project, &["push"]);
     let shown = pushed["shown"].as_str().unwrap();
     assert_eq!(pushed["exit"], 0, "{shown}");
@@ -102,10 +108,7 @@ fn after_ctrl_c_the_error_begins_on_a_line_of_its_own() {
 fn after_ctrl_c_no_bar_is_left() {
     let Some(python) = tools::require(&tools::PYTHON) else { return };
     let project = packed();
-    project.write("large", noise(1, MIB));
-    let large = fs::File::options().write(true).open(project.path().join("large")).unwrap();
-    large.set_len(4096 << 20).unwrap();
-    let _ = project.run(&["add", "large"]).success();
+    track_hole(&project, 4096 << 20);
     let stopped = interrupted(&python, &project, "reading", &["push"]);
     let shown = stopped["shown"].as_str().unwrap();
     assert_eq!(stopped["exit"], 130, "{shown}");

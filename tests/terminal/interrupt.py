@@ -3,33 +3,23 @@
 Usage: interrupt.py TEXT PROGRAM [ARGUMENT...]
 """
 
-import json
 import os
-import pty
 import sys
+
+from terminal import watch
 
 
 def main() -> None:
-    text, program, *arguments = sys.argv[1:]
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(program, [program, *arguments])
-    shown = b""
+    text, *command = sys.argv[1:]
     is_pressed = False
-    while True:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:
-            # How Linux says that nobody holds the other end any more.
-            break
-        if not piece:
-            break
-        shown += piece
+
+    def look(terminal: int, shown: bytes) -> None:
+        nonlocal is_pressed
         if not is_pressed and text.encode() in shown:
             os.write(terminal, b"\x03")
             is_pressed = True
-    status = os.waitpid(child, 0)[1]
-    print(json.dumps({"exit": os.waitstatus_to_exitcode(status), "shown": shown.decode(errors="replace")}))
+
+    watch(command, prepare=lambda terminal: None, look=look)
 
 
 if __name__ == "__main__":

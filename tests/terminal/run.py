@@ -4,12 +4,11 @@ Usage: run.py PROGRAM [ARGUMENT...]
 """
 
 import fcntl
-import json
-import os
-import pty
 import struct
 import sys
 import termios
+
+from terminal import watch
 
 
 def resize(terminal: int, rows: int, columns: int) -> None:
@@ -17,26 +16,15 @@ def resize(terminal: int, rows: int, columns: int) -> None:
 
 
 def main() -> None:
-    program, *arguments = sys.argv[1:]
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(program, [program, *arguments])
-    resize(terminal, 24, 100)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:
-            # How Linux says that nobody holds the other end any more.
-            break
-        if not piece:
-            break
-        was_small = len(shown) < 200
-        shown += piece
-        if was_small and len(shown) >= 200:
+    is_small = False
+
+    def look(terminal: int, shown: bytes) -> None:
+        nonlocal is_small
+        if not is_small and len(shown) >= 200:
             resize(terminal, 10, 30)
-    status = os.waitpid(child, 0)[1]
-    print(json.dumps({"exit": os.waitstatus_to_exitcode(status), "shown": shown.decode(errors="replace")}))
+            is_small = True
+
+    watch(sys.argv[1:], prepare=lambda terminal: resize(terminal, 24, 100), look=look)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,14 @@ use crate::path::BundlePath;
 use crate::snapshot::{ByPath, File};
 use crate::tree::tree_digest;
 
-/// A blob smaller than this costs less to send than to ask about.
+/// A blob smaller than this costs less to send than to ask about, in bytes.
 const WORTH_ASKING: u64 = 64 * 1024;
+
+/// Whether asking first if the remote has a blob of `size` bytes is likely to save more than the question costs.
+#[must_use]
+pub fn is_worth_asking(size: u64) -> bool {
+    size >= WORTH_ASKING
+}
 
 /// What a push does: first `blobs`, then what [`seal`](super::seal::seal) makes of them, then the tag.
 #[must_use = "a plan does nothing until a host carries it out"]
@@ -131,7 +137,7 @@ pub fn complete(decision: PushDecision, sides: Sides<'_>, rewrite: Rewrite) -> P
         .iter()
         .filter(|file| file.size > 0)
         .map(|file| {
-            let ask_first = file.size >= WORTH_ASKING;
+            let ask_first = is_worth_asking(file.size);
             (file.digest, Upload { digest: file.digest, size: file.size, path: file.path.clone(), ask_first })
         })
         .collect();

@@ -7,7 +7,7 @@ use bundle_core::digest::Digest;
 use bundle_core::layout::Layout;
 use bundle_core::pack::Table;
 use bundle_core::placement::KnownChunks;
-use bundle_core::plan::push::Upload;
+use bundle_core::plan::push::{Upload, is_worth_asking};
 use bundle_core::snapshot::{ByPath, File};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -18,7 +18,7 @@ use crate::project::Project;
 use crate::remote::Stored;
 use crate::threads::on_disk_here;
 use crate::transfer::Copied;
-use crate::transfer::packing::{NewChunks, PackBase, is_worth_asking, measure_files};
+use crate::transfer::packing::{NewChunks, PackBase, measure_files};
 use crate::transfer::tables::load_all_tables;
 
 /// What a push would add to its remote.
@@ -78,7 +78,7 @@ pub async fn estimate(
         .packs
         .into_iter()
         .map(|pack| {
-            let asks_first = is_worth_asking(&pack);
+            let asks_first = is_worth_asking(pack.size);
             (pack, asks_first)
         })
         .collect();

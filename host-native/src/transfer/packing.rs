@@ -19,6 +19,7 @@ use bundle_core::compression::CompressionError;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::pack::{Pack, Run, Table};
 use bundle_core::placement::{KnownChunks, PackLimits};
+use bundle_core::plan::push::is_worth_asking;
 use futures_util::future::{self, BoxFuture};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -37,9 +38,6 @@ use crate::threads::{Bridge, ThreadError, begin_on_disk, start};
 
 /// How many packs are sent at the same time: more would only hold more of the disk.
 const UPLOADS: usize = 3;
-
-/// A pack smaller than this costs less to send than to ask about, in bytes.
-const WORTH_ASKING: u64 = 64 * 1024;
 
 /// A pack that has no more bytes than this is sent in fewer requests once it is complete.
 const WORTH_STREAMING: u64 = 1 << 20;
@@ -226,12 +224,7 @@ async fn whole(spooled: &Spooled) -> Result<Descriptor, PackingError> {
 
 /// Whether the remote has the pack: an earlier push may have got this far.
 async fn is_there(context: Context<'_>, pack: &Descriptor) -> Result<bool, RemoteError> {
-    Ok(is_worth_asking(pack) && context.remote.has_blob(pack).await?)
-}
-
-/// Whether a pack is asked for before it is sent: a smaller one costs less to send.
-pub(crate) fn is_worth_asking(pack: &Descriptor) -> bool {
-    pack.size >= WORTH_ASKING
+    Ok(is_worth_asking(pack.size) && context.remote.has_blob(pack).await?)
 }
 
 fn upload_fault(pack: &Descriptor, source: RemoteError) -> PackingError {

@@ -29,16 +29,18 @@ const ARENA_RESERVE: c_int = 23;
 #[unsafe(link_section = ".init_array")]
 static AHEAD_OF_MAIN: extern "C" fn() = spare_address_space;
 
-/// Keeps both allocators from reserving what others need, where the system limits that. C's own one, of which little is
-/// asked, would reserve 64 MiB for every thread.
+/// Keeps both allocators from reserving what others need. C's own one, of which little is asked, would reserve 64 MiB for
+/// every thread, which takes longer than the thread does to start; the other one holds back where the system limits that.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 extern "C" fn spare_address_space() {
-    let Some(piece) = modelops_bundle::address_space::allocator_piece() else { return };
+    let piece = modelops_bundle::address_space::allocator_piece();
     #[expect(unsafe_code, reason = "the allocators' settings are behind C functions")]
     // SAFETY: they only store numbers, and there is no other thread yet.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
-        libmimalloc_sys::mi_option_set(ARENA_RESERVE, (piece >> 10) as c_long);
+        if let Some(piece) = piece {
+            libmimalloc_sys::mi_option_set(ARENA_RESERVE, (piece >> 10) as c_long);
+        }
     }
 }
 

@@ -17,7 +17,7 @@
 use std::error::Error as _;
 use std::io;
 use std::num::NonZero;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
 use std::time::Duration;
 
@@ -189,8 +189,18 @@ pub(crate) fn start<'scope, T: Send + 'scope>(
 
 /// How many threads can compute at the same time.
 pub(crate) fn processors() -> usize {
-    available_parallelism().map_or(1, NonZero::get)
+    /// The system is asked for it in many small files.
+    static KNOWN: OnceLock<usize> = OnceLock::new();
+    *KNOWN.get_or_init(|| available_parallelism().map_or(1, NonZero::get))
 }
+
+/// The threads of a runtime for remotes that are started with it.
+fn most_workers() -> usize {
+    wanted("TOKIO_WORKER_THREADS", address_space::threads(processors().min(MAX_WORKERS)))
+}
+
+/// Set once there was room for all threads that a command starts: nobody need look again.
+static HAS_ROOM: OnceLock<()> = OnceLock::new();
 
 /// Starts rayon's pool, for a program of its own: with fewer threads where the system starts no more.
 ///
@@ -201,9 +211,12 @@ pub(crate) fn processors() -> usize {
 /// Not a single thread can be started.
 pub fn start_pool() -> Result<(), ThreadError> {
     let most = wanted("RAYON_NUM_THREADS", address_space::threads(processors()));
-    // Found out first: rayon does not go on with fewer.
-    let count = match startable(most + RESERVE + 2) {
-        (_, None) => most,
+    // Found out first: rayon does not go on with fewer, and tokio panics.
+    let count = match startable(most + RESERVE + most_workers()) {
+        (_, None) => {
+            let _ = HAS_ROOM.set(());
+            most
+        }
         (0, Some(source)) => return Err(ThreadError::NoThread { source }),
         (started, Some(_)) => started.saturating_sub(RESERVE + 2).clamp(1, most),
     };
@@ -226,8 +239,9 @@ pub fn start_pool() -> Result<(), ThreadError> {
 ///
 /// The system starts not even the two threads that it needs.
 pub fn runtime() -> Result<Runtime, ThreadError> {
-    let most = wanted("TOKIO_WORKER_THREADS", address_space::threads(processors().min(MAX_WORKERS)));
-    let workers = match startable(most + RESERVE) {
+    let most = most_workers();
+    let room = if HAS_ROOM.get().is_some() { (most + RESERVE, None) } else { startable(most + RESERVE) };
+    let workers = match room {
         (started, None) => started - RESERVE,
         // One of them waits for disks.
         (started, Some(source)) if started < 2 => return Err(ThreadError::NoThread { source }),

@@ -1,7 +1,8 @@
 //! The three-way comparison of a project, its remote and what they last agreed on: one [`Change`] per path.
 
+use crate::digest::Digest;
 use crate::path::BundlePath;
-use crate::snapshot::{ByPath, File, HasPath, SyncedFile, modes_agree};
+use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
 
 /// What became of one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,13 +17,64 @@ pub enum Change {
     ModifiedLocal,
     /// The remote changed it since they last agreed.
     ModifiedRemote,
-    /// The project tracks it and has deleted it.
+    /// The remote has it, and the project has deleted it or no longer tracks it.
     DeletedLocal,
     /// The remote has dropped it, and the project has not changed it.
     DeletedRemote,
     /// Both sides changed it, each in its own way.
     Conflict,
 }
+
+/// Which way both sides changed a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConflictKind {
+    /// Both added it, with different content.
+    AddedBoth,
+    /// The project deleted it, and the remote changed it.
+    DeletedHereEditedThere,
+    /// Both changed its content.
+    EditedBoth,
+    /// The project changed it, and the remote deleted it.
+    EditedHereDeletedThere,
+    /// Something that the project does not track, or that stays, lies where the remote's file would be written.
+    InTheWay,
+    /// One side changed the content and the other one the mode alone.
+    Mode,
+    /// The project no longer tracks it, and the remote changed it.
+    RemovedHereEditedThere,
+}
+
+impl ConflictKind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: [Self; 7] = [
+        Self::AddedBoth,
+        Self::DeletedHereEditedThere,
+        Self::EditedBoth,
+        Self::EditedHereDeletedThere,
+        Self::InTheWay,
+        Self::Mode,
+        Self::RemovedHereEditedThere,
+    ];
+
+    /// The name that plumbing and JSON documents use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AddedBoth => "added_both",
+            Self::DeletedHereEditedThere => "deleted_here_edited_there",
+            Self::EditedBoth => "edited_both",
+            Self::EditedHereDeletedThere => "edited_here_deleted_there",
+            Self::InTheWay => "in_the_way",
+            Self::Mode => "mode",
+            Self::RemovedHereEditedThere => "removed_here_edited_there",
+        }
+    }
+}
+
+/// The file in which git looks for what it is to ignore.
+pub const GITIGNORE: &str = ".gitignore";
+
+/// What that file holds where this tool has made it; untracked and unchanged, it counts as absent.
+pub const GENERATED_GITIGNORE: &str = ".modelops-bundle/\n";
 
 impl Change {
     /// Every change, in the order of their declaration.
@@ -82,6 +134,40 @@ pub(crate) struct Compared<'a> {
     pub(crate) local: Option<&'a File>,
     pub(crate) remote: Option<&'a File>,
     pub(crate) base: Option<&'a SyncedFile>,
+    pub(crate) tracking: Tracking,
+}
+
+impl Compared<'_> {
+    /// Whether the project tracks it.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.tracking == Tracking::Tracked
+    }
+
+    /// Whether the project has it as a tracked file.
+    pub(crate) fn is_tracked_file(&self) -> bool {
+        self.is_tracked() && self.local.is_some()
+    }
+
+    /// Which kind of conflict it is, where it is one.
+    pub(crate) fn conflict_kind(&self) -> ConflictKind {
+        match (self.tracking, self.local, self.remote, self.base) {
+            (Tracking::Untracked, ..) => ConflictKind::RemovedHereEditedThere,
+            (_, None, ..) => ConflictKind::DeletedHereEditedThere,
+            (_, Some(_), None, _) => ConflictKind::EditedHereDeletedThere,
+            (_, Some(_), Some(_), None) => ConflictKind::AddedBoth,
+            (_, Some(local), Some(remote), Some(base)) => {
+                let (edited_here, edited_there) = (local.digest != base.digest, remote.digest != base.digest);
+                if edited_here == edited_there { ConflictKind::EditedBoth } else { ConflictKind::Mode }
+            }
+        }
+    }
+}
+
+/// Whether a project tracks a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tracking {
+    Tracked,
+    Untracked,
 }
 
 /// Compares the sides; the result is ordered by path and leaves out what no side has any more.
@@ -94,23 +180,31 @@ pub fn diff(sides: Sides<'_>) -> Vec<PathChange> {
 
 /// The part of a comparison in which there is something to decide.
 ///
-/// Where the project has what the remote has, nothing is to be done, whatever both agreed on. Leaving those paths out
-/// changes no decision about the others, and of a large project little else is left.
+/// Where the project tracks and has what the remote has, nothing is to be done, whatever was last synced. Leaving those
+/// paths out changes no decision about the others as long as their number is known, and of a large project little else is
+/// left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsettled {
     local: ByPath<File>,
     remote: ByPath<File>,
     base: ByPath<SyncedFile>,
     tracked: ByPath<BundlePath>,
+    settled: u64,
 }
 
 impl Unsettled {
     /// What is unsettled between `sides`, where the paths in `disputed` always are.
     pub fn of(sides: Sides<'_>, disputed: &ByPath<BundlePath>) -> Self {
         let (mut local, mut remote, mut base, mut tracked) = (vec![], vec![], vec![], vec![]);
-        let is_settled =
-            |merged: &Merged<'_>| merged.row.has(Row::LOCAL_IS_REMOTE) && disputed.at(merged.path).is_none();
-        for merged in merge(sides).filter(|merged| !is_settled(merged)) {
+        let mut settled = 0;
+        let is_settled = |merged: &Merged<'_>| {
+            merged.row.has(Row::LOCAL_IS_REMOTE | Row::TRACKED) && disputed.at(merged.path).is_none()
+        };
+        for merged in merge(sides) {
+            if is_settled(&merged) {
+                settled += 1;
+                continue;
+            }
             local.extend(merged.local.cloned());
             remote.extend(merged.remote.cloned());
             base.extend(merged.base.cloned());
@@ -124,7 +218,13 @@ impl Unsettled {
             remote: ByPath::keeping_first(remote),
             base: ByPath::keeping_first(base),
             tracked: ByPath::keeping_first(tracked),
+            settled,
         }
+    }
+
+    /// How many paths were left out.
+    pub fn settled(&self) -> u64 {
+        self.settled
     }
 
     /// It, as the facts of a comparison.
@@ -136,8 +236,15 @@ impl Unsettled {
 /// Classifies each path of the sides, and leaves out what no side has any more.
 pub(crate) fn compare(sides: Sides<'_>) -> impl Iterator<Item = Compared<'_>> {
     merge(sides).filter_map(|Merged { path, row, local, remote, base }| {
-        row.classify().map(|change| Compared { path, change, local, remote, base })
+        let tracking = if row.has(Row::TRACKED) { Tracking::Tracked } else { Tracking::Untracked };
+        row.classify().map(|change| Compared { path, change, local, remote, base, tracking })
     })
+}
+
+/// The tracked paths that are neither on the disk nor in the remote's bundle.
+pub(crate) fn vanished(sides: Sides<'_>) -> impl Iterator<Item = &BundlePath> {
+    let is_nowhere = |row: Row| row.has(Row::TRACKED) && !row.has(Row::LOCAL) && !row.has(Row::REMOTE);
+    merge(sides).filter(move |merged| is_nowhere(merged.row)).map(|merged| merged.path)
 }
 
 /// What each side says of one path.
@@ -158,9 +265,16 @@ fn merge(sides: Sides<'_>) -> impl Iterator<Item = Merged<'_>> {
     std::iter::from_fn(move || {
         let path = [local.path(), remote.path(), base.path(), tracked.path()].into_iter().flatten().min()?;
         let (local, remote, base) = (local.take(path), remote.take(path), base.take(path));
-        let row = Row::of(local, remote, base, tracked.take(path).is_some());
+        let is_tracked = tracked.take(path).is_some();
+        let local = local.filter(|file| is_tracked || !is_generated(file));
+        let row = Row::of(local, remote, base, is_tracked);
         Some(Merged { path, row, local, remote, base })
     })
+}
+
+/// Whether nobody has touched a file since this tool made it.
+fn is_generated(file: &File) -> bool {
+    file.path.as_str() == GITIGNORE && file.digest == Digest::of(GENERATED_GITIGNORE.as_bytes())
 }
 
 struct Cursor<'a, T>(&'a [T]);
@@ -221,11 +335,7 @@ impl Row {
 
     fn of(local: Option<&File>, remote: Option<&File>, base: Option<&SyncedFile>, tracked: bool) -> Self {
         let is_same = local.zip(remote).is_some_and(|(local, remote)| local.is_same_as(remote));
-        let is_base = |file: Option<&File>| {
-            file.zip(base).is_some_and(|(file, base)| {
-                base.digest == file.digest && modes_agree(base.executable, file.executable)
-            })
-        };
+        let is_base = |file: Option<&File>| file.zip(base).is_some_and(|(file, base)| base.is_of(file));
         let bits = [
             (local.is_some(), Self::LOCAL),
             (remote.is_some(), Self::REMOTE),
@@ -242,8 +352,17 @@ impl Row {
         self.0 & bits == bits
     }
 
-    /// The table of the three-way rules; nothing where no side has the path any more.
+    /// The table of the three-way rules; nothing where there is nothing to say of the path.
+    ///
+    /// What lies untracked at a path counts only where a file would be written, which a plan looks at.
     pub fn classify(self) -> Option<Change> {
+        if !self.has(Self::TRACKED) {
+            return self.has(Self::REMOTE).then(|| match self.has(Self::BASE) {
+                false => Change::AddedRemote,
+                true if self.has(Self::REMOTE_IS_BASE) => Change::DeletedLocal,
+                true => Change::Conflict,
+            });
+        }
         Some(match (self.has(Self::LOCAL), self.has(Self::REMOTE)) {
             (true, true) if self.has(Self::LOCAL_IS_REMOTE) => Change::Unchanged,
             // Where the last synced mode is unknown and only modes differ, both are the base: the remote's one is the news.
@@ -253,10 +372,8 @@ impl Row {
             (true, false) if !self.has(Self::BASE) => Change::AddedLocal,
             (true, false) if self.has(Self::LOCAL_IS_BASE) => Change::DeletedRemote,
             (true, false) => Change::Conflict,
-            (false, true) if !self.has(Self::TRACKED) => Change::AddedRemote,
             (false, true) if self.has(Self::BASE) && !self.has(Self::REMOTE_IS_BASE) => Change::Conflict,
             (false, true) => Change::DeletedLocal,
-            (false, false) if self.has(Self::TRACKED | Self::BASE) => Change::DeletedLocal,
             (false, false) => return None,
         })
     }
@@ -307,36 +424,58 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_table() {
+    fn each_row_of_the_three_way_table_has_its_change() {
         use Change::*;
         let (tracked, untracked) = (true, false);
-        // local, remote, last synced, tracked: the rows of the three-way rules, and their corners.
+        // Local, remote, last synced, tracked: the rows of the three-way rules, and their corners.
         for (local, remote, base, standing, change) in [
             (Some("a"), Some("a"), None, tracked, Some(Unchanged)),
-            (Some("a"), Some("a"), Some("b"), untracked, Some(Unchanged)),
+            (Some("a"), Some("a"), Some("b"), tracked, Some(Unchanged)),
             (Some("a"), Some("b"), None, tracked, Some(Conflict)),
-            (Some("a"), Some("b"), None, untracked, Some(Conflict)),
             (Some("a"), Some("b"), Some("a"), tracked, Some(ModifiedRemote)),
             (Some("b"), Some("a"), Some("a"), tracked, Some(ModifiedLocal)),
             (Some("a"), Some("b"), Some("c"), tracked, Some(Conflict)),
             (Some("a"), None, None, tracked, Some(AddedLocal)),
             (Some("a"), None, Some("a"), tracked, Some(DeletedRemote)),
             (Some("a"), None, Some("b"), tracked, Some(Conflict)),
-            (None, Some("a"), None, untracked, Some(AddedRemote)),
-            (None, Some("a"), Some("a"), untracked, Some(AddedRemote)),
-            (None, None, None, tracked, None),
-            (None, None, Some("a"), untracked, None),
-            (None, Some("b"), Some("a"), tracked, Some(Conflict)),
-            (None, Some("a"), Some("a"), tracked, Some(DeletedLocal)),
             (None, Some("a"), None, tracked, Some(DeletedLocal)),
-            (None, None, Some("a"), tracked, Some(DeletedLocal)),
+            (None, Some("a"), Some("a"), tracked, Some(DeletedLocal)),
+            (None, Some("b"), Some("a"), tracked, Some(Conflict)),
+            (None, None, None, tracked, None),
+            (None, None, Some("a"), tracked, None),
+            (None, Some("a"), None, untracked, Some(AddedRemote)),
+            (Some("a"), Some("a"), None, untracked, Some(AddedRemote)),
+            (Some("a"), Some("b"), None, untracked, Some(AddedRemote)),
+            (None, Some("a"), Some("a"), untracked, Some(DeletedLocal)),
+            (Some("a"), Some("a"), Some("a"), untracked, Some(DeletedLocal)),
+            (Some("b"), Some("a"), Some("a"), untracked, Some(DeletedLocal)),
+            (None, Some("b"), Some("a"), untracked, Some(Conflict)),
+            (Some("b"), Some("b"), Some("a"), untracked, Some(Conflict)),
+            (None, None, Some("a"), untracked, None),
+            (Some("a"), None, Some("a"), untracked, None),
+            (Some("a"), None, None, untracked, None),
         ] {
             let (local, remote) = (local.map(file), remote.map(file));
             let base = base.map(|text| last(&file(text), Some(false)));
             let row = Row::of(local.as_ref(), remote.as_ref(), base.as_ref(), standing);
-            assert_eq!(row.classify(), change);
+            assert_eq!(row.classify(), change, "{local:?} {remote:?} {base:?} {standing}");
             assert_eq!(Row::from_byte(row.byte()), Some(row));
         }
+    }
+
+    #[test]
+    fn a_gitignore_that_nobody_has_touched_counts_as_absent_until_it_is_tracked() {
+        let made = |text: &str| File { path: GITIGNORE.parse().unwrap(), ..file(text) };
+        let list = |file: File| ByPath::new(vec![file]).unwrap();
+        let (generated, own) = (list(made(GENERATED_GITIGNORE)), list(made("mine")));
+        let (none, nothing) = (ByPath::default(), ByPath::default());
+        let row = |local, tracked| {
+            let sides = Sides { local, remote: &own, base: &nothing, tracked };
+            rows(sides).next().unwrap().1
+        };
+        assert!(!row(&generated, &none).has(Row::LOCAL));
+        assert!(row(&own, &none).has(Row::LOCAL));
+        assert!(row(&generated, &paths(&generated)).has(Row::LOCAL));
     }
 
     #[test]
@@ -378,7 +517,7 @@ pub(crate) mod tests {
 
         #[test]
         fn each_path_comes_once_in_order(local in any_tree(), remote in any_tree(), base in any_tree()) {
-            let sides = Sides { local: &local, remote: &remote, base: &synced(&base), tracked: &paths(&base) };
+            let sides = Sides { local: &local, remote: &remote, base: &synced(&base), tracked: &paths(&local) };
             let changes = diff(sides);
             prop_assert!(changes.is_sorted_by(|a, b| a.path < b.path));
             for file in local.iter().chain(&remote) {

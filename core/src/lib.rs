@@ -19,6 +19,7 @@ pub mod descriptor;
 pub mod diff;
 pub mod digest;
 pub mod foreign;
+pub mod history;
 pub mod ignore;
 pub mod index;
 pub mod layers;

@@ -24,10 +24,20 @@ pub const MAX_EMBEDDED_INDEX_BYTES: usize = 128 * 1024;
 
 /// Keys of the annotations that bundles use.
 pub mod annotation {
+    /// Who made the bundle.
+    pub const AUTHORS: &str = "org.opencontainers.image.authors";
     /// When the bundle was made, an RFC 3339 time.
     pub const CREATED: &str = "org.opencontainers.image.created";
+    /// The message that the bundle was made with.
+    pub const DESCRIPTION: &str = "org.opencontainers.image.description";
+    /// The bundle's ancestors, a JSON list, the nearest first; see [`History`](crate::history::History).
+    pub const HISTORY: &str = "org.modelops.bundle.history";
+    /// The digest of the bundle that it was made from; of several, with commas between them.
+    pub const PARENT: &str = "org.modelops.bundle.parent";
     /// Which tools beside this one read the bundles of its place; see [`Readers`](crate::layout::Readers).
     pub const READERS: &str = "org.modelops.bundle.readers";
+    /// The digest of what the tag named before, where that is not the parent.
+    pub const REPLACES: &str = "org.modelops.bundle.replaces";
     /// The path of the file that a layer is.
     pub const TITLE: &str = "org.opencontainers.image.title";
     /// Name and version of the writing tool.

@@ -1,9 +1,11 @@
 //! Plans: what is to be done, as plain data. Carrying them out is the host's whole part.
 
 pub mod delete;
+pub mod drops;
 pub mod fetch;
 pub mod pull;
 pub mod push;
 pub mod repack;
 pub mod seal;
+pub mod standing;
 pub mod tag;

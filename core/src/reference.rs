@@ -322,9 +322,41 @@ pub enum ReferenceError {
     },
 }
 
+/// One spelling for the host of a registry, to compare places by: in lower case, without the port that HTTPS has by default,
+/// and with one name for this machine.
+#[must_use]
+pub fn canonical_host(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+            (name, Some(port))
+        }
+        _ => (host.as_str(), None),
+    };
+    let name = if matches!(name, "127.0.0.1" | "[::1]") { "localhost" } else { name };
+    match port.filter(|port| *port != "443") {
+        Some(port) => format!("{name}:{port}"),
+        None => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_has_one_spelling() {
+        for (host, spelling) in [
+            ("R.Example", "r.example"),
+            ("r.example:443", "r.example"),
+            ("r.example:5000", "r.example:5000"),
+            ("127.0.0.1:5000", "localhost:5000"),
+            ("[::1]:5000", "localhost:5000"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(canonical_host(host), spelling);
+        }
+    }
 
     fn parse(text: &str) -> Reference {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -66,6 +66,13 @@ pub struct SyncedFile {
     pub executable: Option<bool>,
 }
 
+impl SyncedFile {
+    /// Whether `file` is what it was when it was last synced. An unknown mode equals any.
+    pub fn is_of(&self, file: &File) -> bool {
+        self.digest == file.digest && modes_agree(self.executable, file.executable)
+    }
+}
+
 /// What a scan does with symbolic links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

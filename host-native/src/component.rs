@@ -17,15 +17,15 @@ use std::sync::OnceLock;
 use bundle_core::descriptor::Descriptor;
 use bundle_core::diff::{PathChange, Sides, Unsettled};
 use bundle_core::digest::{Digest, Resolved};
-use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
-use bundle_core::path::BundlePath;
+use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers};
 use bundle_core::placement::Placement;
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
-use bundle_core::plan::pull::{PullMode, PullPlan};
-use bundle_core::plan::push::{History, PushPlan, complete};
+use bundle_core::plan::pull::{PullOptions, PullPlan};
+use bundle_core::plan::push::{Builds, PushFacts, PushPlan, complete};
 use bundle_core::plan::repack::PackUse;
-use bundle_core::plan::seal::{PackedSealRequest, SealRequest, Sealed, SealedManifest};
+use bundle_core::plan::seal::{EmptyBlob, PackedSealRequest, SealRequest, Sealed, SealedManifest};
+use bundle_core::plan::standing::{Standing, StandingFacts};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
 use bundle_core::reference::Tag;
 use bundle_core::snapshot::{ByPath, File};
@@ -43,7 +43,7 @@ use crate::whole_file::{self, Links};
 use answers::{
     FactsError, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError, VersionError,
 };
-use convert::{PackedSides, Texts};
+use convert::{OriginTexts, PackedSides, Texts};
 use generated::CorePre;
 pub use json::InputError;
 use signature::NamedTypes;
@@ -235,17 +235,42 @@ impl Core {
         Ok(convert::classified(&paths, &answer?)?)
     }
 
-    /// Plans a push of `sides.local`, the files on disk that the project tracks; `rewrite` is what its layout means for
-    /// the content that the remote has.
-    pub fn plan_push(&self, sides: Sides<'_>, rewrite: Rewrite) -> Result<PushPlan, FactsError> {
+    /// Plans a push of `sides.local`, the files on disk that the project tracks. What `facts` say of settled paths is not
+    /// looked at: they are found here.
+    pub fn plan_push(&self, sides: Sides<'_>, facts: PushFacts<'_>) -> Result<PushPlan, FactsError> {
         let unsettled = Unsettled::of(sides, &ByPath::default());
         let packed = PackedSides::of(unsettled.sides());
-        let has_agreed = History::of(sides) == History::Shared;
+        let untracked = bundle_core::packed::pack(facts.untracked);
+        let is_free = facts.builds == Builds::On;
         let answer = self.call("decide-push-packed", |core, store| {
-            let bulk = core.modelops_bundle_bulk();
-            bulk.call_decide_push_packed(store, packed.as_param(), has_agreed, rewrite.into())
+            let (bulk, settled) = (core.modelops_bundle_bulk(), unsettled.settled());
+            let (sides, rewrite) = (packed.as_param(), facts.rewrite.into());
+            bulk.call_decide_push_packed(store, sides, settled, is_free, rewrite, &untracked)
         })?;
-        Ok(complete(convert::push_decision(answer?)?, sides, rewrite))
+        Ok(complete(convert::push_decision(answer?)?, sides, facts.rewrite))
+    }
+
+    /// Tells where a tag stands to a project.
+    pub fn tag_standing(&self, facts: &StandingFacts<'_>) -> Result<Standing, CoreError> {
+        let text = |digest: Option<Digest>| digest.map(|digest| digest.to_string());
+        let (named, synced, seen) = (text(facts.named), text(facts.synced), text(facts.seen));
+        let (named_ancestors, synced_ancestors) =
+            (Texts::of(facts.named_ancestors.iter()), Texts::of(facts.synced_ancestors.iter()));
+        let (named_ancestors, synced_ancestors): (Vec<&str>, Vec<&str>) =
+            (named_ancestors.iter().collect(), synced_ancestors.iter().collect());
+        let facts = generated::exports::modelops::bundle::plan::StandingFacts {
+            named: named.as_deref(),
+            named_ancestors: &named_ancestors,
+            synced: synced.as_deref(),
+            synced_ancestors: &synced_ancestors,
+            seen: seen.as_deref(),
+        };
+        let answer = self.call("tag-standing", |core, store| {
+            core.modelops_bundle_plan().call_tag_standing(store, facts)
+        })?;
+        // Typed facts cannot be refused.
+        let standing = answer.map_err(|fault| CoreError::Answer { reason: fault.reason })?;
+        convert::standing(&standing)
     }
 
     /// Chooses the layout of the next bundle, of so many files with so many bytes in all, after one in layout
@@ -310,16 +335,25 @@ impl Core {
         let digests = Texts::of(pack_digests(request.packs));
         let packs = convert::packs(request.packs, &digests);
         let (index_digest, tree) = (request.index_digest.to_string(), request.tree.to_string());
+        let origin = request.origin;
+        let texts = OriginTexts::of(origin);
+        let before = origin.parent.map(|(_, before)| before);
+        let (parents, ancestors) = (texts.parents(), texts.ancestors(before));
         let request = generated::exports::modelops::bundle::plan::PackedSealRequest {
             index_digest: &index_digest,
             index_size: request.index_size,
             index_data: request.index_data,
             packs: &packs,
             tree: &tree,
-            created: request.origin.created,
-            version: request.origin.version,
-            tool: request.origin.tool,
-            readers: Some(request.origin.readers.into()),
+            created: origin.created,
+            parent: texts.parent(origin.parent.map(|(parent, _)| parent)),
+            parent_history: before.map(|_| texts.history(&parents, &ancestors)),
+            tag_names: texts.tag_names(),
+            author: origin.author,
+            message: origin.message,
+            version: origin.version,
+            tool: origin.tool,
+            readers: Some(origin.readers.into()),
         };
         let answer = self.call("seal-packed", |core, store| {
             core.modelops_bundle_plan().call_seal_packed(store, request)
@@ -327,20 +361,16 @@ impl Core {
         Ok(convert::sealed_manifest(answer?)?)
     }
 
-    /// Plans a pull; `obstacles` are paths of the remote's where something lies that is no readable file, or that
-    /// need a folder where there is none.
-    pub fn plan_pull(
-        &self,
-        sides: Sides<'_>,
-        mode: PullMode,
-        obstacles: &ByPath<BundlePath>,
-    ) -> Result<PullPlan, FactsError> {
-        let unsettled = Unsettled::of(sides, obstacles);
+    /// Plans a pull. What `options` say of settled paths is not looked at: they are found here.
+    pub fn plan_pull(&self, sides: Sides<'_>, options: PullOptions<'_>) -> Result<PullPlan, FactsError> {
+        let unsettled = Unsettled::of(sides, options.obstacles);
         let packed = PackedSides::of(unsettled.sides());
-        let obstacles = bundle_core::packed::pack(obstacles);
+        let paths = [options.mine, options.theirs, options.obstacles];
+        let [mine, theirs, obstacles] = paths.map(bundle_core::packed::pack);
         let answer = self.call("plan-pull-packed", |core, store| {
-            let bulk = core.modelops_bundle_bulk();
-            bulk.call_plan_pull_packed(store, packed.as_param(), mode.into(), &obstacles)
+            let (bulk, settled) = (core.modelops_bundle_bulk(), unsettled.settled());
+            let (sides, options) = (packed.as_param(), convert::pull_options(options));
+            bulk.call_plan_pull_packed(store, sides, settled, options, &mine, &theirs, &obstacles)
         })?;
         let mut plan = convert::pull_plan(answer?)?;
         plan.find_local(sides.local);
@@ -353,7 +383,25 @@ impl Core {
     pub fn seal(&self, request: &SealRequest<'_>) -> Result<Sealed, SealError> {
         let texts = Texts::of(request.files.iter().map(|file| &file.digest));
         let files = convert::files(request.files, &texts);
-        let request = convert::seal_request(request, &files)?;
+        let replaces = request.replaces.map(std::str::from_utf8).transpose();
+        let origin = request.origin;
+        let texts = OriginTexts::of(origin);
+        let before = origin.parent.map(|(_, before)| before);
+        let (parents, ancestors) = (texts.parents(), texts.ancestors(before));
+        let request = generated::exports::modelops::bundle::plan::SealRequest {
+            files: &files,
+            replaces: replaces.map_err(|error| SealError::Replaces(error.to_string()))?,
+            created: origin.created,
+            parent: texts.parent(origin.parent.map(|(parent, _)| parent)),
+            parent_history: before.map(|_| texts.history(&parents, &ancestors)),
+            tag_names: texts.tag_names(),
+            author: origin.author,
+            message: origin.message,
+            version: origin.version,
+            tool: origin.tool,
+            readers: Some(origin.readers.into()),
+            empty_blob: request.empty_blob == EmptyBlob::Taken,
+        };
         let answer =
             self.call("seal", |core, store| core.modelops_bundle_plan().call_seal(store, request))?;
         Ok(convert::sealed(answer?)?)
@@ -371,6 +419,7 @@ impl Core {
             occupant: Some(facts.occupant.into()),
             target: &target,
             force: facts.force,
+            mover: Some(facts.mover.into()),
         };
         let answer =
             self.call("decide-tag", |core, store| core.modelops_bundle_plan().call_decide_tag(store, facts))?;

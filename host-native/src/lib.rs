@@ -33,11 +33,10 @@
 //! use std::path::Path;
 //! use std::time::Duration;
 //!
-//! use bundle_core::plan::pull::PullMode;
 //! use modelops_bundle::bundle::{Bundle, Context};
 //! use modelops_bundle::project::{Project, ProjectLock};
 //! use modelops_bundle::progress::Silent;
-//! use modelops_bundle::pull;
+//! use modelops_bundle::pull::{self, PullChoices};
 //! use modelops_bundle::scan::{ScanOptions, Untracked, scan};
 //! use modelops_bundle::workspace::Workspace;
 //!
@@ -53,7 +52,7 @@
 //! let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
 //! let found = scan(&workspace.project, &workspace.tracked, &paths, options, &Silent)?;
 //!
-//! let prepared = pull::prepare(context, &workspace, bundle, found, PullMode::Safe)?;
+//! let prepared = pull::prepare(context, &workspace, bundle, found, &PullChoices::default())?;
 //! if prepared.plan.blocked.is_empty() {
 //!     pull::apply(context, &workspace, &lock, &reference, &prepared).await?;
 //! }
@@ -62,6 +61,7 @@
 //! ```
 
 pub mod address_space;
+pub mod author;
 pub mod bundle;
 pub mod cli;
 pub mod clock;

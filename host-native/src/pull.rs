@@ -1,9 +1,11 @@
-//! Pull: makes the project equal to the remote's bundle, all or nothing. [`prepare`] has it decided; [`apply`] stages
+//! Pull: brings the remote's bundle into the project, merged by file, all or nothing. [`prepare`] has it decided; [`apply`] stages
 //! every byte, verified, and then commits.
 
-use bundle_core::diff::{PathChange, Sides};
+use bundle_core::diff::{ConflictKind, Sides};
+use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
-use bundle_core::plan::pull::{PullMode, PullPlan};
+use bundle_core::plan::drops::{DropGuard, MassDrop};
+use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, PullPlan};
 use bundle_core::portable::{FileSystem, Unfit, unfit};
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File, synced_here};
@@ -17,11 +19,27 @@ use crate::project::journal::{Commit, CommitError, Delete, PrepareError, StateAf
 use crate::project::recovery::Applied;
 use crate::project::staging::Staging;
 use crate::project::stamp::is_executable;
+use crate::project::synced::SyncedBundle;
 use crate::project::tracked::format_tracked;
 use crate::project::{Project, ProjectLock};
 use crate::scan::{Refused, Scan};
 use crate::transfer::{DownloadError, Downloaded, download};
 use crate::workspace::Workspace;
+
+/// What a user says of a pull.
+#[derive(Clone, Debug, Default)]
+pub struct PullChoices {
+    /// Which way it decides.
+    pub mode: PullMode,
+    /// What becomes of files that were deleted here.
+    pub deleted: DeletedHere,
+    /// Paths at which the project's version wins.
+    pub mine: ByPath<BundlePath>,
+    /// Paths at which the remote's version wins.
+    pub theirs: ByPath<BundlePath>,
+    /// Whether most of the files may be deleted.
+    pub drops: DropGuard,
+}
 
 /// A pull that has been decided and not yet carried out.
 #[derive(Debug)]
@@ -52,17 +70,61 @@ pub fn prepare(
     workspace: &Workspace,
     mut bundle: Bundle,
     mut scan: Scan,
-    mode: PullMode,
+    choices: &PullChoices,
 ) -> Result<PreparedPull, PullError> {
     check_names(bundle.files(), file_system(&workspace.project))?;
-    let base = workspace.base_for_pull();
-    scan.recall_modes(&workspace.project, &base, bundle.files());
-    let sides =
-        Sides { local: &scan.files, remote: bundle.files(), base: &base, tracked: &workspace.tracked };
+    let base = &workspace.state.last_synced;
+    scan.recall_modes(&workspace.project, base, bundle.files());
     let obstacles: ByPath<BundlePath> = scan.obstacles.iter().cloned().collect();
-    let plan = context.core.plan_pull(sides, mode, &obstacles)?;
+    let plan = plan(context, workspace, &bundle, &scan, &obstacles, choices)?;
     bundle.index_view.files = plan.with_modes(std::mem::take(&mut bundle.index_view.files));
     Ok(PreparedPull { plan, bundle, scan })
+}
+
+fn plan(
+    context: Context<'_>,
+    workspace: &Workspace,
+    bundle: &Bundle,
+    scan: &Scan,
+    obstacles: &ByPath<BundlePath>,
+    choices: &PullChoices,
+) -> Result<PullPlan, FactsError> {
+    let base = &workspace.state.last_synced;
+    let sides = Sides { local: &scan.files, remote: bundle.files(), base, tracked: &workspace.tracked };
+    let PullChoices { mode, deleted, mine, theirs, drops } = choices;
+    let (mode, deleted, drops) = (*mode, *deleted, *drops);
+    context.core.plan_pull(sides, PullOptions { mode, deleted, mine, theirs, obstacles, drops, settled: 0 })
+}
+
+impl PreparedPull {
+    /// Decides anew about what has been looked at, where the user has settled what stopped it.
+    pub fn settle(
+        self,
+        context: Context<'_>,
+        workspace: &Workspace,
+        choices: &PullChoices,
+    ) -> Result<Self, PullError> {
+        let Self { mut bundle, scan, .. } = self;
+        let obstacles: ByPath<BundlePath> = scan.obstacles.iter().cloned().collect();
+        let plan = plan(context, workspace, &bundle, &scan, &obstacles, choices)?;
+        bundle.index_view.files = plan.with_modes(std::mem::take(&mut bundle.index_view.files));
+        Ok(Self { plan, bundle, scan })
+    }
+
+    /// The files that the project tracks once it is carried out: the tree digest of these is that of the project.
+    pub fn files_after(&self, workspace: &Workspace) -> ByPath<File> {
+        let Self { plan, bundle, scan } = self;
+        let is_here = |file: &&File| {
+            let is_tracked = || workspace.tracked.at(&file.path).is_some();
+            plan.write.at(&file.path).is_none()
+                && plan.delete.at(&file.path).is_none()
+                && (plan.adopt.at(&file.path).is_some() || is_tracked())
+        };
+        let stay = scan.files.iter().filter(is_here).cloned();
+        let come = bundle.files().iter().filter(|file| plan.write.at(&file.path).is_some()).cloned();
+        // A file that comes takes the place of the one that was there.
+        ByPath::keeping_first(stay.chain(come).collect())
+    }
 }
 
 /// Refuses a bundle of whose `files` `file_system` cannot hold every name.
@@ -86,9 +148,7 @@ pub async fn apply(
     prepared: &PreparedPull,
 ) -> Result<Pulled, PullError> {
     let PreparedPull { plan, bundle, scan } = prepared;
-    if !plan.blocked.is_empty() {
-        return Err(PullError::blocked(prepared));
-    }
+    prepared.check()?;
     let staging = Staging::create_for(lock, &plan.write)
         .map_err(|source| DownloadError::Staging { folder: lock.project().staging_folder(), source })?;
     let (staged, downloaded) = match download(context, &workspace.project, &staging, bundle, plan).await {
@@ -123,39 +183,44 @@ fn without_mode(project: &Project, prepared: &PreparedPull) -> Vec<BundlePath> {
     prepared.plan.write.iter().filter(executable).filter(shows_none).cloned().collect()
 }
 
-/// What the project's own folder is to say once the files are in place.
+/// What the project's own folder is to say once the files are in place. The whole bundle is last synced then, also at paths
+/// that stay as they are.
 fn after(
     workspace: &Workspace,
     reference: &Reference,
     prepared: &PreparedPull,
 ) -> Result<StateAfter, PullError> {
-    let files = prepared.bundle.files();
+    let PreparedPull { plan, bundle, scan } = prepared;
     let mut state = workspace.state.clone();
-    state.last_pull_digest = Some(prepared.bundle.digest);
-    state.last_synced = synced_here(files, &prepared.scan.files, &workspace.state.last_synced);
+    state.last_pull_digest = Some(bundle.digest);
+    state.last_synced = synced_here(bundle.files(), &scan.files, &workspace.state.last_synced);
     state.synced_ref = Some(reference.clone());
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
 
-    let is_deleted = |path: &BundlePath| prepared.plan.delete.binary_search(path).is_ok();
-    let mut tracked: Vec<BundlePath> =
-        workspace.tracked.iter().filter(|path| !is_deleted(path)).cloned().collect();
-    tracked.extend(files.iter().map(|file| file.path.clone()));
-    tracked.sort();
-    tracked.dedup();
-    let tracked = format_tracked(&tracked.into_iter().collect());
-    let state = state.to_json().map_err(|source| PullError::State { source })?;
-    Ok(StateAfter { state: Some(state), tracked })
+    let mut synced = workspace.synced.clone();
+    let view = &bundle.manifest_view;
+    synced.bundle = Some(SyncedBundle { described: view.as_ancestor.clone(), history: view.history.clone() });
+    if let Some(tag) = &reference.tag {
+        synced.saw(reference, tag, bundle.digest);
+    }
+    let goes = |path: &&BundlePath| plan.delete.at(path).is_some() || plan.untrack.at(path).is_some();
+    let stay = workspace.tracked.iter().filter(|path| !goes(path));
+    let tracked: ByPath<BundlePath> = stay.chain(&plan.write).chain(&plan.adopt).cloned().collect();
+    let fault = |source| PullError::State { source };
+    let state = state.to_json().map_err(fault)?;
+    let synced = synced.to_json(Digest::of(&state)).map_err(fault)?;
+    Ok(StateAfter { state: Some(state), synced: Some(synced), tracked: format_tracked(&tracked) })
 }
 
 /// Why a pull failed.
 #[derive(Debug, Error)]
 pub enum PullError {
     /// The project would lose something; nothing was changed.
-    #[error("the project has changes that the pull would undo; nothing was changed")]
+    #[error("{}; nothing was changed", why(.blocked))]
     Blocked {
         /// What stands in the way.
-        changes: Vec<PathChange>,
-        /// Links and the like that stand where folders should be: why some of `changes` cannot be made.
+        blocked: Vec<Blocked>,
+        /// Links and the like that stand where folders should be: why some of it cannot be made.
         barriers: Vec<Refused>,
     },
     /// The system refused a part of the changes.
@@ -167,6 +232,12 @@ pub enum PullError {
     /// The content is not here; nothing was changed.
     #[error(transparent)]
     Download(#[from] DownloadError),
+    /// Most of the project's files would be deleted; nothing was changed.
+    #[error("the pull would delete {} of the {} files here, and nobody has said that it may", .drop.dropped, .drop.of)]
+    MassDrop {
+        /// How many.
+        drop: MassDrop,
+    },
     /// The project's file system cannot hold names of the bundle; nothing was changed.
     #[error("names in the bundle cannot be written here; nothing was changed")]
     Names {
@@ -184,19 +255,38 @@ pub enum PullError {
     },
 }
 
-impl PullError {
-    /// Why `prepared`, which is blocked, is not carried out.
-    pub fn blocked(prepared: &PreparedPull) -> Self {
-        let changes = prepared.plan.blocked.clone();
-        let is_above = |barrier: &&Refused| changes.iter().any(|each| each.path.is_below(&barrier.path));
-        let barriers = prepared.scan.barriers.iter().filter(is_above).cloned().collect();
-        Self::Blocked { changes, barriers }
+/// What stops a pull, in words.
+fn why(blocked: &[Blocked]) -> &'static str {
+    let is_conflict = |one: &Blocked| one.kind.is_some_and(|kind| kind != ConflictKind::InTheWay);
+    let is_in_the_way = |one: &Blocked| one.kind == Some(ConflictKind::InTheWay);
+    match (blocked.iter().any(is_conflict), blocked.iter().any(is_in_the_way)) {
+        (true, false) => "both sides changed the same files",
+        (false, true) => "files would have to be written where something else lies",
+        (true, true) => "both sides changed the same files, and something lies where others would be written",
+        (false, false) => {
+            "the project differs from the bundle, and this kind of pull takes only what is equal"
+        }
+    }
+}
+
+impl PreparedPull {
+    /// Refuses it where it is not to be carried out.
+    pub fn check(&self) -> Result<(), PullError> {
+        let blocked = &self.plan.blocked;
+        if !blocked.is_empty() {
+            let is_above = |barrier: &&Refused| blocked.iter().any(|one| one.path.is_below(&barrier.path));
+            let barriers = self.scan.barriers.iter().filter(is_above).cloned().collect();
+            return Err(PullError::Blocked { blocked: blocked.clone(), barriers });
+        }
+        match self.plan.mass_drop {
+            Some(drop) => Err(PullError::MassDrop { drop }),
+            None => Ok(()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bundle_core::digest::Digest;
     use bundle_core::portable::{Spelling, System};
 
     use super::*;

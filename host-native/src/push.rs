@@ -23,11 +23,13 @@ use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
 use bundle_core::path::BundlePath;
 use bundle_core::placement::{PackLimits, Placement};
-use bundle_core::plan::push::PushPlan;
+use bundle_core::plan::drops::MassDrop;
+use bundle_core::plan::push::{Builds, LeftBehind, PushFacts, PushPlan};
 use bundle_core::plan::seal::{
     EmptyBlob, Extra, Origin, PackedSealRequest, SealRequest, Sealed, SealedManifest,
 };
-use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts};
+use bundle_core::plan::standing::Standing;
+use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts};
 use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, synced, total_size};
 use bytes::Bytes;
@@ -38,14 +40,16 @@ pub use self::estimate::{Estimate, estimate};
 use self::packed::Packs;
 pub use self::record::UploadRecord;
 pub use self::version::{Highest, PlanVersionError, PlannedVersion, find_highest, plan_version};
-use crate::bundle::{Bundle, Context, OpenError, open, open_manifest};
+use crate::bundle::{Bundle, Context, OpenError, open, open_manifest, read_view};
 use crate::component::CoreError;
 use crate::component::answers::{FactsError, ManifestView, SealError};
 use crate::project::index_cache::{self, PlainIndex};
-use crate::project::state::StateError;
-use crate::project::{ProjectLock, State};
+use crate::project::state::{SettledState, StateError};
+use crate::project::synced::SyncedBundle;
+use crate::project::tracked::{TrackedError, write_tracked};
+use crate::project::{Project, ProjectLock, State, Synced};
 use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
-use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, scan_with};
+use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, find_untracked, scan_with};
 use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
     Carried, Copied, Named, NamedKind, PackingError, PartlyTagged, TablesError, TagError, Tagging,
@@ -56,14 +60,65 @@ use crate::workspace::Workspace;
 /// Name and version of this program, as bundles record it.
 pub const TOOL: &str = concat!("modelops-bundle/", env!("CARGO_PKG_VERSION"));
 
-/// What a user may say about what others did.
+/// Whether a user insists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Force {
-    /// It stays.
+    /// What is in the way stays.
     #[default]
     No,
     /// It may be overwritten.
     Yes,
+}
+
+/// What becomes of a bundle that the project is not built on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unbuilt {
+    /// It stops the push.
+    #[default]
+    Stop,
+    /// The project's tree replaces it, however much of it goes.
+    Replace,
+}
+
+/// What a tag has to name before a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing.
+    Absent,
+    /// This bundle.
+    Bundle(Digest),
+}
+
+impl Expected {
+    fn digest(self) -> Option<Digest> {
+        match self {
+            Self::Absent => None,
+            Self::Bundle(digest) => Some(digest),
+        }
+    }
+}
+
+/// What a user says of a push.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PushOptions {
+    /// Whether tags move whatever they name by then, and what the remote has lost is sent again.
+    pub force: Force,
+    /// What becomes of a bundle that the project is not built on.
+    pub unbuilt: Unbuilt,
+    /// What each tag has to name; a user who knows that has seen it.
+    pub expected: Option<Expected>,
+}
+
+impl PushOptions {
+    /// Whether nothing that others did stops the push.
+    fn overrules_others(self) -> bool {
+        self.force == Force::Yes || self.unbuilt == Unbuilt::Replace || self.expected.is_some()
+    }
+
+    /// Whether most of the bundle's files may be dropped.
+    fn accepts_drops(self) -> bool {
+        self.force == Force::Yes || self.unbuilt == Unbuilt::Replace
+    }
 }
 
 /// A push that has been decided and not yet carried out.
@@ -72,6 +127,8 @@ pub enum Force {
 pub struct PreparedPush<'a> {
     /// What to do.
     pub plan: PushPlan,
+    /// What it would undo, by the tags that name it.
+    pub unseen: Vec<UnseenBundle>,
     /// Where it goes.
     pub destination: Destination,
     /// In which form the new bundle's files are to lie in the repository.
@@ -80,7 +137,37 @@ pub struct PreparedPush<'a> {
     pub readers: Readers,
     /// What the project holds: the files of the new bundle.
     pub scan: Scan,
+    /// What the new bundle is made from, by whom, and why.
+    pub lineage: Lineage,
     sent: Option<Packs<'a>>,
+}
+
+/// A bundle with changes that the project is not built on.
+#[derive(Clone, Debug)]
+pub struct UnseenBundle {
+    /// The tag that names it.
+    pub tag: Tag,
+    /// Where the tag stands to the project.
+    pub standing: Standing,
+    /// The changes, at the paths where the push would undo them.
+    pub changes: Vec<PathChange>,
+}
+
+/// What a new bundle is made from, by whom, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Lineage {
+    /// The bundle that the project last synced.
+    pub parent: Option<SyncedBundle>,
+    /// Who pushes, where that is said.
+    pub author: Option<String>,
+    /// Why, where that is said.
+    pub message: Option<String>,
+}
+
+impl Lineage {
+    fn of(workspace: &Workspace) -> Self {
+        Self { parent: workspace.synced.bundle.clone(), author: None, message: None }
+    }
 }
 
 /// What a push came to.
@@ -113,11 +200,23 @@ pub struct Destination {
     pub stock: Option<Bundle>,
     /// Each tag to write, and what it names now.
     pub tags: Vec<(Tag, Option<Named>)>,
+    /// Where the first of them stands to the project.
+    pub standing: Standing,
+    /// Bundles that further tags name and that the project is not known to be built on.
+    pub further: Vec<Further>,
     /// The version to publish, if it is to be one: a tag that is not there yet, and is written before the others.
     pub version: Option<Tag>,
     /// What the place has lost or damaged of the bundle that the first tag names, its manifest among it, as far as that was
     /// looked at: then nothing of that bundle serves again.
     pub lost: BTreeSet<Digest>,
+}
+
+/// A bundle that a further tag of a push names.
+#[derive(Debug)]
+pub struct Further {
+    tag: Tag,
+    standing: Standing,
+    bundle: Bundle,
 }
 
 impl Destination {
@@ -150,9 +249,10 @@ pub async fn open_destination(
     workspace: &Workspace,
     reference: &Reference,
     tags: &[Tag],
-    force: Force,
+    options: PushOptions,
 ) -> Result<Destination, PushError> {
     let Some((first, others)) = tags.split_first() else { return Err(PushError::NoTag) };
+    let force = options.force;
     let Opened { bundle: replaces, digest, lost } = open_replaced(context, first, force).await?;
     let stock = match digest {
         None => find_stock(context, workspace, reference).await,
@@ -163,13 +263,37 @@ pub async fn open_destination(
         .buffered(context.concurrency)
         .try_collect()
         .await?;
+    let standing = workspace.standing(context.core, reference, first, digest, replaces.as_ref())?;
+    let mut further = Vec::new();
+    for (tag, named) in &others {
+        let Some(named) = named.as_ref().filter(|named| named.kind == NamedKind::Bundle) else { continue };
+        if Some(named.digest) == digest
+            || workspace.standing(context.core, reference, tag, Some(named.digest), None)?.is_free()
+        {
+            continue;
+        }
+        // One that cannot be read is the matter of whoever moves the tag.
+        if let Some(bundle) = open(context, &Version::Digest(named.digest)).await? {
+            let digest = Some(bundle.digest);
+            let standing = workspace.standing(context.core, reference, tag, digest, Some(&bundle))?;
+            further.push(Further { tag: tag.clone(), standing, bundle });
+        }
+    }
     let mut tags = vec![(first.clone(), digest.map(|digest| Named { digest, kind: NamedKind::Bundle }))];
     tags.extend(others);
+    if let Some(expected) = options.expected {
+        for (tag, named) in &tags {
+            let found = named.as_ref().map(|named| named.digest);
+            if found != expected.digest() {
+                return Err(PushError::Unexpected { tag: tag.clone(), expected, found });
+            }
+        }
+    }
     // Where it may not be there yet, the first write tells.
     if force == Force::No && context.remote.hides_tags() && is_known(workspace, reference) {
         return Err(PushError::Hidden { place: context.remote.place() });
     }
-    Ok(Destination { replaces, stock, tags, version: None, lost })
+    Ok(Destination { replaces, stock, tags, standing, further, version: None, lost })
 }
 
 /// The bundle that a tag names, as far as it can be read.
@@ -255,22 +379,23 @@ pub async fn look_and_pack<'a>(
     workspace: &Workspace,
     reference: &Reference,
     tags: &[Tag],
-    force: Force,
+    options: PushOptions,
 ) -> Result<(Destination, Looked<'a>), PushError> {
-    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
+    let scanning = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
     let (project, tracked) = (&workspace.project, &workspace.tracked);
     let progress = context.progress.as_ref();
     let (mut opened, mut packs, mut choice) = (None, None, None);
     let scan = engine(|bridge| {
         std::thread::scope(|scope| {
-            let open = move || bridge.wait(open_destination(context, workspace, reference, tags, force));
+            let open = move || bridge.wait(open_destination(context, workspace, reference, tags, options));
             let opening = start(scope, "open", open)?;
             let read = |found: &Found<'_>| {
                 let destination = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 let destination = opened.insert(destination?);
                 let before = destination.replaces.as_ref();
-                let is_sure = force == Force::Yes || before.is_none_or(|bundle| workspace.knows(bundle));
-                if !is_sure || refuse_tags(context, destination, Digest::EMPTY, force).is_err() {
+                let is_free = destination.standing.is_free() && destination.further.is_empty();
+                let is_sure = options.overrules_others() || is_free;
+                if !is_sure || refuse_tags(context, destination, Digest::EMPTY, options.force).is_err() {
                     return Ok(found.hash_unknown(progress)?);
                 }
                 let policy = workspace.config.layout;
@@ -286,7 +411,7 @@ pub async fn look_and_pack<'a>(
                     }
                 }
             };
-            scan_with(project, tracked, &[], options, progress, read)
+            scan_with(project, tracked, &[], scanning, progress, read)
         })
     })?;
     let destination = opened.ok_or(ScanError::Unread)?;
@@ -312,19 +437,16 @@ impl From<Scan> for Looked<'_> {
 pub fn prepare<'a>(
     context: Context<'_>,
     workspace: &Workspace,
-    reference: &Reference,
     destination: Destination,
     looked: Looked<'a>,
 ) -> Result<PreparedPush<'a>, PushError> {
     let Looked { mut scan, choice, sent } = looked;
     let replaces = destination.replaces.as_ref();
-    let Some((first, _)) = destination.tags.first() else { return Err(PushError::NoTag) };
-    // Without a bundle under that tag there is nothing that both could have agreed on.
-    let base = replaces.map(|bundle| workspace.base_for_push(reference, first, bundle)).unwrap_or_default();
     let nothing = ByPath::default();
     let remote = replaces.map_or(&nothing, Bundle::files);
-    scan.recall_modes(&workspace.project, &workspace.state.last_synced, remote);
-    let sides = Sides { local: &scan.files, remote, base: &base, tracked: &workspace.tracked };
+    let base = &workspace.state.last_synced;
+    scan.recall_modes(&workspace.project, base, remote);
+    let sides = Sides { local: &scan.files, remote, base, tracked: &workspace.tracked };
     let readers = readers(workspace, replaces);
     let choice = match choice {
         Some(choice) => choice,
@@ -333,12 +455,51 @@ pub fn prepare<'a>(
             destination.choose_layout(context, workspace.config.layout, count, bytes, readers)?
         }
     };
-    let mut plan = context.core.plan_push(sides, choice.rewrite)?;
+    let builds = if destination.standing.is_free() { Builds::On } else { Builds::ByPaths };
+    let facts = PushFacts { builds, rewrite: choice.rewrite, untracked: &nothing, settled: 0 };
+    let mut plan = context.core.plan_push(sides, facts)?;
+    let untracked = moved_candidates(workspace, &plan, remote)?;
+    if !untracked.is_empty() {
+        plan = context.core.plan_push(sides, PushFacts { untracked: &untracked, ..facts })?;
+    }
+    let mut unseen = Vec::new();
+    if !plan.decision.unseen.is_empty()
+        && let Some((tag, _)) = destination.tags.first()
+    {
+        let changes = plan.decision.unseen.clone();
+        unseen.push(UnseenBundle { tag: tag.clone(), standing: destination.standing, changes });
+    }
+    for Further { tag, standing, bundle } in &destination.further {
+        let by_paths = PushFacts { builds: Builds::ByPaths, ..facts };
+        let changes =
+            context.core.plan_push(Sides { remote: bundle.files(), ..sides }, by_paths)?.decision.unseen;
+        if !changes.is_empty() {
+            unseen.push(UnseenBundle { tag: tag.clone(), standing: *standing, changes });
+        }
+    }
     let stock = destination.stock.as_ref();
     if let Some(stock) = stock.filter(|stock| stock.index_view.layout == choice.layout) {
         plan.serve_from(stock.files().iter().map(|file| file.digest), &scan.files);
     }
-    Ok(PreparedPush { plan, layout: choice.layout, readers, destination, scan, sent })
+    let lineage = Lineage::of(workspace);
+    Ok(PreparedPush { plan, unseen, layout: choice.layout, readers, destination, scan, lineage, sent })
+}
+
+/// The untracked files that may hold the content of a file that the push drops: those that have the size of one.
+fn moved_candidates(
+    workspace: &Workspace,
+    plan: &PushPlan,
+    remote: &ByPath<File>,
+) -> Result<ByPath<File>, PushError> {
+    let is_tracked = |path: &&BundlePath| workspace.tracked.at(path).is_some();
+    let dropped = plan.decision.delete.iter().filter(is_tracked);
+    let sizes: BTreeSet<u64> =
+        dropped.filter_map(|path| remote.at(path)).map(|file| file.size).filter(|size| *size > 0).collect();
+    if sizes.is_empty() {
+        return Ok(ByPath::default());
+    }
+    let Workspace { project, tracked, config, .. } = workspace;
+    Ok(find_untracked(project, tracked, config.symlinks, &sizes)?)
 }
 
 /// Which tools read what `workspace` pushes where the bundle `before` is.
@@ -355,18 +516,37 @@ fn limits(files: &ByPath<File>) -> PackLimits {
 ///
 /// # Errors
 ///
-/// [`PushError::Unseen`] and [`PushError::Tag`], and what asking the core may end with.
-pub fn check(context: Context<'_>, prepared: &PreparedPush<'_>, force: Force) -> Result<(), PushError> {
-    let plan = &prepared.plan;
-    if plan.needs_force && force == Force::No {
-        return Err(PushError::Unseen { changes: plan.overwrite.clone() });
+/// [`PushError::Unseen`], [`PushError::MassDrop`], [`PushError::LeftBehind`] and [`PushError::Tag`], and what asking the
+/// core may end with.
+pub fn check(
+    context: Context<'_>,
+    prepared: &PreparedPush<'_>,
+    options: PushOptions,
+) -> Result<(), PushError> {
+    let decision = &prepared.plan.decision;
+    if let Some(unseen) = prepared.unseen.first().filter(|_| !options.overrules_others()) {
+        return Err(PushError::Unseen { unseen: unseen.clone(), named: prepared.named_here() });
+    }
+    if let Some(drop) = decision.mass_drop.filter(|_| !options.accepts_drops()) {
+        return Err(PushError::MassDrop { drop });
+    }
+    if !decision.left_behind.is_empty() && !options.accepts_drops() {
+        return Err(PushError::LeftBehind { files: decision.left_behind.clone() });
     }
     let target = match &prepared.destination.replaces {
-        Some(bundle) if !plan.changed => bundle.digest,
+        Some(bundle) if !decision.changed => bundle.digest,
         // The new bundle has no digest yet; the empty digest stands in, which no manifest has.
         _ => Digest::EMPTY,
     };
-    refuse_tags(context, &prepared.destination, target, force)
+    refuse_tags(context, &prepared.destination, target, options.force)
+}
+
+impl PreparedPush<'_> {
+    /// The bundle that the project is at, in words: its version, else its short digest.
+    fn named_here(&self) -> Option<String> {
+        let described = &self.lineage.parent.as_ref()?.described;
+        Some(described.version.clone().unwrap_or_else(|| described.digest.short()))
+    }
 }
 
 /// Carries out `prepared` for the project that `lock` holds; `created` is the wall clock, an RFC 3339 time in UTC.
@@ -380,15 +560,16 @@ pub async fn apply(
     reference: &Reference,
     mut prepared: PreparedPush<'_>,
     created: &str,
-    force: Force,
+    options: PushOptions,
 ) -> Result<Pushed, PushError> {
     // First of all: where this is refused, nothing is to have been sent.
     let bridge = Bridge::here()?;
-    check(context, &prepared, force)?;
+    check(context, &prepared, options)?;
+    let force = options.force;
     let plan = &prepared.plan;
     let mut sent = None;
     let (documents, uploaded) = match &prepared.destination.replaces {
-        Some(bundle) if !plan.changed => (Documents::of(bundle), Carried::default()),
+        Some(bundle) if !plan.decision.changed => (Documents::of(bundle), Carried::default()),
         _ => {
             match prepared.layout {
                 Layout::Files => {
@@ -411,7 +592,12 @@ pub async fn apply(
     };
     let (digest, files) = (documents.digest, &prepared.scan.files);
     let synced_ref = prepared.destination.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
-    let Workspace { project, state, .. } = workspace;
+    let view = read_view(context.core, &documents.manifest).map_err(OpenError::from)?;
+    let Workspace { project, state, synced, tracked, .. } = workspace;
+    synced.bundle = Some(SyncedBundle { described: view.as_ancestor, history: view.history });
+    for (tag, _) in &prepared.destination.tags {
+        synced.saw(reference, tag, digest);
+    }
     // On the disk by the time that the tags are moved, it needs only its name.
     let settle = || {
         agree(state, synced_ref, files, digest);
@@ -425,7 +611,7 @@ pub async fn apply(
             // The next push is to know the bundle for its own.
             let first = prepared.destination.tags.first().map(|(first, _)| first);
             match partly.written.iter().any(|(tag, _)| Some(tag) == first) {
-                true => settled?.put(project)?,
+                true => put(project, settled?, synced)?,
                 false => {
                     let mut state = State::read(project)?;
                     state.last_push_digest = Some(digest);
@@ -436,9 +622,14 @@ pub async fn apply(
         }
         Err(error) => return Err(error),
     };
-    let changed = any || plan.changed;
+    let changed = any || plan.decision.changed;
     context.remote.pushed();
-    settled?.put(project)?;
+    put(project, settled?, synced)?;
+    if !plan.decision.untrack.is_empty() {
+        let gone: BTreeSet<&BundlePath> = plan.decision.untrack.iter().collect();
+        *tracked = tracked.iter().filter(|path| !gone.contains(path)).cloned().collect();
+        write_tracked(project, tracked)?;
+    }
     let sent = match (uploaded.sent.blobs, &sent) {
         (0, _) => Vec::new(),
         (_, Some(contents)) => sent_paths(plan, files, contents).cloned().collect(),
@@ -454,6 +645,17 @@ pub async fn apply(
         sent,
         unconfirmed,
     })
+}
+
+/// Puts in place what was last synced.
+fn put(project: &Project, settled: SettledState, synced: &Synced) -> Result<(), PushError> {
+    let digest = settled.digest();
+    settled.put(project)?;
+    if let Err(error) = synced.write(project, digest) {
+        // The next push looks at every path then.
+        tracing::debug!(%error, "which bundle was last synced cannot be written");
+    }
+    Ok(())
 }
 
 /// What became of the tags of a push.
@@ -476,7 +678,7 @@ async fn move_tags(
         .tags
         .iter()
         .map(|(tag, named)| (tag, named.as_ref().map(|named| named.digest)))
-        .filter(|(_, planned)| plan.changed || *planned != Some(documents.digest))
+        .filter(|(_, planned)| plan.decision.changed || *planned != Some(documents.digest))
         .map(|(tag, planned)| TagFacts {
             tag: tag.clone(),
             planned,
@@ -484,6 +686,7 @@ async fn move_tags(
             occupant: Occupant::default(),
             target: documents.digest,
             force: force == Force::Yes,
+            mover: Mover::Push,
         })
         .collect();
     let any = destination.version.is_some() || !to_move.is_empty();
@@ -538,6 +741,7 @@ fn refuse_tags(
             occupant: named.as_ref().map(|named| named.kind.occupant()).unwrap_or_default(),
             target,
             force: force == Force::Yes,
+            mover: Mover::Push,
         };
         match context.core.decide_tag(&facts)? {
             TagDecision::Published(found) => {
@@ -549,7 +753,7 @@ fn refuse_tags(
             TagDecision::Moved(found) => {
                 return Err(TagError::Moved { tag: facts.tag, planned: current, found }.into());
             }
-            TagDecision::AlreadyThere | TagDecision::Write => {}
+            TagDecision::AlreadyThere | TagDecision::Named(_) | TagDecision::Write => {}
         }
     }
     Ok(())
@@ -666,7 +870,18 @@ fn origin<'a>(prepared: &'a PreparedPush<'_>, created: &'a str) -> Origin<'a> {
     let Destination { version, tags, .. } = &prepared.destination;
     let mut named = version.iter().chain(tags.iter().map(|(tag, _)| tag));
     let version = named.find(|tag| bundle_core::version::Version::of(tag).is_some());
-    Origin { created, version: version.map(Tag::as_str), tool: TOOL, readers: prepared.readers }
+    let first = tags.first().and_then(|(_, named)| named.as_ref());
+    let Lineage { parent, author, message } = &prepared.lineage;
+    Origin {
+        parent: parent.as_ref().map(|parent| (&parent.described, &parent.history)),
+        replaces: first.map(|named| named.digest),
+        author: author.as_deref(),
+        message: message.as_deref(),
+        created,
+        version: version.map(Tag::as_str),
+        tool: TOOL,
+        readers: prepared.readers,
+    }
 }
 
 async fn write_documents(
@@ -732,6 +947,27 @@ fn agree(state: &mut State, synced_ref: Option<Reference>, files: &ByPath<File>,
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
 }
 
+impl UnseenBundle {
+    /// Why the push stops; the project is at `here`.
+    fn in_words(&self, here: Option<&str>) -> String {
+        let Self { tag, standing, changes } = self;
+        let count = changes.len();
+        let has = if count == 1 { "a change".to_owned() } else { format!("{count} changes") };
+        match standing {
+            Standing::Descendant { behind } => {
+                let bundles = if *behind == 1 { "1 bundle".to_owned() } else { format!("{behind} bundles") };
+                format!("you are at {}, {bundles} behind {tag}", here.unwrap_or("an earlier bundle"))
+            }
+            Standing::MovedBack { seen } => {
+                format!("{tag} was moved back since you saw it name {}", seen.short())
+            }
+            Standing::Absent | Standing::Same | Standing::Ancestor { .. } | Standing::Unrelated => {
+                format!("{tag} has {has} that yours is not built on")
+            }
+        }
+    }
+}
+
 /// Why a push failed.
 #[derive(Debug, Error)]
 pub enum PushError {
@@ -783,12 +1019,39 @@ pub enum PushError {
     /// A tag was not written.
     #[error(transparent)]
     Tag(#[from] TagError),
-    /// Others changed the remote since the project last agreed with it.
-    #[error("the remote has changes that this project has not seen, and the push would undo them")]
+    /// A tag names a bundle with changes that the project is not built on.
+    #[error("{}", unseen.in_words(.named.as_deref()))]
     Unseen {
-        /// What they did.
-        changes: Vec<PathChange>,
+        /// What the push would undo.
+        unseen: UnseenBundle,
+        /// The bundle that the project is at, where that is known.
+        named: Option<String>,
     },
+    /// Most of the bundle's files would be dropped.
+    #[error("the push would drop {} of the bundle's {} files, and nobody has said that it may", .drop.dropped, .drop.of)]
+    MassDrop {
+        /// How many.
+        drop: MassDrop,
+    },
+    /// Files were moved, and the project does not know of their new names.
+    #[error("the push would drop files whose content lies in the project under names that are not tracked")]
+    LeftBehind {
+        /// Which files, and where.
+        files: Vec<LeftBehind>,
+    },
+    /// A tag does not name what the user said that it does.
+    #[error("the tag `{tag}` does not name what was expected: it names {}, not {}", .found.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string()), .expected.digest().map_or_else(|| "nothing".to_owned(), |digest| digest.to_string()))]
+    Unexpected {
+        /// The tag.
+        tag: Tag,
+        /// What it was to name.
+        expected: Expected,
+        /// What it names.
+        found: Option<Digest>,
+    },
+    /// The list of tracked files could not be written.
+    #[error("pushed, but the list of tracked files could not be written")]
+    Tracked(#[from] TrackedError),
     /// The staging folder cannot be made.
     #[error("cannot write to {}", folder.display())]
     Staging {

@@ -65,7 +65,7 @@ impl Removal {
         }
         let staging = Staging::create(lock)
             .map_err(|source| PrepareError::Staging { folder: lock.project().staging_folder(), source })?;
-        let after = StateAfter { state: None, tracked: format_tracked(&tracked) };
+        let after = StateAfter { state: None, synced: None, tracked: format_tracked(&tracked) };
         Ok(Commit::prepare(lock, &staging, Vec::new(), deletes, &after)?.apply()?)
     }
 }

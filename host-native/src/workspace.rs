@@ -2,24 +2,21 @@
 
 use std::path::Path;
 
+pub use bundle_core::diff::{GENERATED_GITIGNORE, GITIGNORE};
 use bundle_core::digest::Digest;
 use bundle_core::layout::Readers;
 use bundle_core::path::{BundlePath, MODEL_REGISTRY};
+use bundle_core::plan::standing::{Standing, StandingFacts};
 use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::{ByPath, SyncedFile, synced};
+use bundle_core::snapshot::ByPath;
 use thiserror::Error;
 
 use crate::bundle::Bundle;
+use crate::component::{Core, CoreError};
 use crate::project::config::ConfigError;
 use crate::project::state::StateError;
 use crate::project::tracked::{TrackedError, read_tracked};
-use crate::project::{Config, Project, State};
-
-/// The file in which git looks for what it is to ignore.
-pub const GITIGNORE: &str = ".gitignore";
-
-/// What that file holds where `init` has made it.
-pub const GENERATED_GITIGNORE: &str = ".modelops-bundle/\n";
+use crate::project::{Config, Project, State, Synced};
 
 /// A project, its settings, what it tracks and what it last agreed on.
 #[derive(Clone, Debug)]
@@ -30,8 +27,10 @@ pub struct Workspace {
     pub config: Config,
     /// The paths that it tracks, on disk or not.
     pub tracked: ByPath<BundlePath>,
-    /// What it last agreed on with its remote.
+    /// The files that were last synced.
     pub state: State,
+    /// Which bundle that was, and what tags named.
+    pub synced: Synced,
 }
 
 impl Workspace {
@@ -40,7 +39,9 @@ impl Workspace {
         let config = Config::read(&project)?;
         // Both may hold a hundred thousand paths.
         let (tracked, state) = rayon::join(|| read_tracked(&project), || State::read(&project));
-        Ok(Self { tracked: tracked?, state: state?, config, project })
+        let state = state?;
+        let synced = Synced::read(&project, state.digest);
+        Ok(Self { tracked: tracked?, state, synced, config, project })
     }
 
     /// The top folder.
@@ -65,42 +66,26 @@ impl Workspace {
         Some(configured.with_tag(tag))
     }
 
-    /// What a pull may replace: what the project last agreed on, and the `.gitignore` that `init` wrote into a folder
-    /// that had none, as long as nobody has made it their own.
-    pub fn base_for_pull(&self) -> ByPath<SyncedFile> {
-        let mut base = self.state.last_synced.to_vec();
-        if let Ok(path) = GITIGNORE.parse::<BundlePath>()
-            && self.tracked.at(&path).is_none()
-            && self.state.last_synced.at(&path).is_none()
-        {
-            base.push(SyncedFile {
-                path,
-                digest: Digest::of(GENERATED_GITIGNORE.as_bytes()),
-                executable: None,
-            });
-        }
-        // One path more, which was not among them.
-        ByPath::keeping_first(base)
-    }
-
-    /// Whether the project has pushed or pulled this very bundle itself: then there is nothing in it that it has not seen.
-    pub fn knows(&self, bundle: &Bundle) -> bool {
-        [self.state.last_push_digest, self.state.last_pull_digest].contains(&Some(bundle.digest))
-    }
-
-    /// What the project has agreed on with the bundle that `tag` names at the place of `reference` now.
-    ///
-    /// A bundle that it pushed or pulled itself it knows in full. Of another one under the tag that it last synced
-    /// with, it knows what it agreed on then; of any other, nothing. A state that does not say which tag that was
-    /// counts for the configured one.
-    pub fn base_for_push(&self, reference: &Reference, tag: &Tag, bundle: &Bundle) -> ByPath<SyncedFile> {
-        if self.knows(bundle) {
-            return synced(bundle.files());
-        }
-        let wanted = reference.with_tag(tag.clone());
-        let last = self.state.synced_ref.clone().or_else(|| self.default_reference());
-        let is_same = last.is_some_and(|last| Reference { digest: None, ..last } == wanted);
-        if is_same { self.state.last_synced.clone() } else { ByPath::default() }
+    /// Where a tag of the place of `reference` stands to the project, which names `bundle` now.
+    pub fn standing(
+        &self,
+        core: &Core,
+        reference: &Reference,
+        tag: &Tag,
+        named: Option<Digest>,
+        bundle: Option<&Bundle>,
+    ) -> Result<Standing, CoreError> {
+        let named_ancestors = bundle.map(|bundle| bundle.manifest_view.history.digests()).unwrap_or_default();
+        let (synced, synced_ancestors) = self.synced.lineage();
+        let seen = self.synced.seen(reference, tag);
+        let facts = StandingFacts {
+            named,
+            named_ancestors: &named_ancestors,
+            synced,
+            synced_ancestors: &synced_ancestors,
+            seen,
+        };
+        core.tag_standing(&facts)
     }
 }
 

@@ -357,6 +357,10 @@ pub(crate) mod tests {
             files: &ByPath::new(files.iter().map(file).collect()).unwrap(),
             replaces: None,
             origin: Origin {
+                parent: None,
+                replaces: None,
+                author: None,
+                message: None,
                 created: "2026-11-22T07:03:21Z",
                 version: Some("1.2.0"),
                 tool: "test/1",

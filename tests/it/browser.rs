@@ -451,6 +451,10 @@ fn write_bundle(layout: &Path, contents: &[(&str, &[u8], bool)]) -> Sealed {
         files: &files,
         replaces: None,
         origin: Origin {
+            parent: None,
+            replaces: None,
+            author: None,
+            message: None,
             created: "2026-11-22T07:03:21Z",
             version: Some("1.2.0"),
             tool: "browser-test/1",

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use bundle_core::canonical;
 use bundle_core::descriptor::MAX_SAFE_INTEGER;
-use bundle_core::diff::{PathChange, Row, Sides, diff};
+use bundle_core::diff::{ConflictKind, PathChange, Row, Sides, diff};
 use bundle_core::digest::{Digest, ResolveError, resolve};
 use bundle_core::index::BundleIndex;
 use bundle_core::layout::{Layout, LayoutPolicy, Readers, Rewrite};
@@ -17,12 +17,14 @@ use bundle_core::pack::{Pack, Run, TableRef};
 use bundle_core::path::BundlePath;
 use bundle_core::placement::Placement;
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit, decide_delete};
+use bundle_core::plan::drops::{DropGuard, MassDrop};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport, plan_ranges};
-use bundle_core::plan::pull::{PullMode, plan_pull};
-use bundle_core::plan::push::plan_push;
+use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, plan_pull};
+use bundle_core::plan::push::{Builds, LeftBehind, PushFacts, plan_push};
 use bundle_core::plan::repack::{PackUse, plan_repack};
 use bundle_core::plan::seal::{Origin, PackedSealRequest, SealError, packed_index, seal_packed};
-use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts, decide_tag};
+use bundle_core::plan::standing::{Standing, StandingFacts, standing};
+use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts, decide_tag};
 use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
 use bundle_core::tree::tree_digest;
@@ -223,6 +225,7 @@ fn native(call: &str, input: &Value) -> Answer {
             let Content { content } = read(input)?;
             Ok(json!({ "result": Digest::of(&content.into_bytes()) }))
         }
+        "tag-standing" => native_standing(input),
         "tree" => {
             let Files { files } = read(input)?;
             Ok(json!({ "result": tree_digest(&checked_files(files)?) }))
@@ -258,30 +261,86 @@ struct ManifestText {
 
 fn native_pull(input: &Value) -> Answer {
     let facts = Facts::read(input)?;
-    let Pull { mode, obstacles } = read(input)?;
-    let mode = match mode.as_str() {
-        "safe" => PullMode::Safe,
-        "restore-deleted" => PullMode::RestoreDeleted,
-        "overwrite" => PullMode::Overwrite,
+    let raw: Pull = read(input)?;
+    let (mode, restores) = match raw.mode.as_str() {
+        "merge" => (PullMode::Merge, false),
+        "safe" => (PullMode::Safe, false),
+        "exact" => (PullMode::Exact, false),
+        "overwrite" => (PullMode::Overwrite, false),
+        "restore-deleted" => (PullMode::Safe, true),
         _ => return Err("malformed".to_owned()),
     };
-    let plan = plan_pull(facts.sides(), mode, &checked_paths(&obstacles.unwrap_or_default())?);
+    let paths = |list: Option<Vec<String>>| checked_paths(&list.unwrap_or_default());
+    let (mine, theirs, obstacles) = (paths(raw.mine)?, paths(raw.theirs)?, paths(raw.obstacles)?);
+    let untracked = paths(raw.untracked)?;
+    let sides = facts.sides();
+    let unknown = untracked.iter().filter(|path| sides.local.at(path).is_none());
+    let obstacles = unknown.chain(&obstacles).cloned().collect();
+    let restores = restores || raw.restore_deleted.unwrap_or_default();
+    let plan = plan_pull(
+        sides,
+        PullOptions {
+            mode,
+            deleted: if restores { DeletedHere::Restore } else { DeletedHere::Leave },
+            mine: &mine,
+            theirs: &theirs,
+            obstacles: &obstacles,
+            drops: if raw.accept_deletions.unwrap_or_default() { DropGuard::Accept } else { DropGuard::Stop },
+            settled: 0,
+        },
+    );
     let sources = plan.sources.iter();
+    let blocked = |one: &Blocked| json!({"path": one.path, "change": one.change.name(), "kind": one.kind.map(ConflictKind::name)});
     Ok(json!({
-        "write": *plan.write, "executable": *plan.executable, "delete": *plan.delete, "blocked": changes(&plan.blocked),
+        "write": *plan.write, "executable": *plan.executable, "delete": *plan.delete, "adopt": *plan.adopt,
+        "untrack": *plan.untrack, "kept": changes(&plan.kept),
+        "blocked": plan.blocked.iter().map(blocked).collect::<Vec<_>>(), "mass_drop": plan.mass_drop.map(mass_drop),
         "sources": sources.map(|s| json!({"digest": s.digest, "size": s.size, "local": s.local})).collect::<Vec<_>>(),
     }))
 }
 
+fn mass_drop(MassDrop { dropped, of }: MassDrop) -> Value {
+    json!({ "dropped": dropped, "of": of })
+}
+
 fn native_push(input: &Value) -> Answer {
     let facts = Facts::read(input)?;
-    let plan = plan_push(facts.sides(), Rewrite::No);
+    let Push { free, untracked } = read(input)?;
+    let untracked = checked_files(untracked.unwrap_or_default())?;
+    let builds = if free.unwrap_or_default() { Builds::On } else { Builds::ByPaths };
+    let facts_beside = PushFacts { builds, rewrite: Rewrite::No, untracked: &untracked, settled: 0 };
+    let plan = plan_push(facts.sides(), facts_beside);
     let blob = |blob: &bundle_core::plan::push::Upload| json!({"digest": blob.digest, "size": blob.size, "path": blob.path, "ask_first": blob.ask_first});
+    let decision = &plan.decision;
+    let left = |left: &LeftBehind| json!({"path": left.path, "now_at": left.now_at});
     Ok(json!({
-        "manifest": plan.manifest, "upload": plan.upload, "delete": plan.delete,
-        "overwrite": changes(&plan.overwrite), "blobs": plan.blobs.iter().map(blob).collect::<Vec<_>>(),
-        "changed": plan.changed, "tree": plan.tree,
+        "manifest": plan.manifest, "upload": plan.upload, "delete": decision.delete, "untrack": decision.untrack,
+        "unseen": changes(&decision.unseen), "mass_drop": decision.mass_drop.map(mass_drop),
+        "left_behind": decision.left_behind.iter().map(left).collect::<Vec<_>>(),
+        "blobs": plan.blobs.iter().map(blob).collect::<Vec<_>>(), "changed": decision.changed, "tree": plan.tree,
     }))
+}
+
+fn native_standing(input: &Value) -> Answer {
+    let RawStanding { named, named_ancestors, synced, synced_ancestors, seen } = read(input)?;
+    let digest = |text: &String| text.parse::<Digest>().map_err(|_| "refused");
+    let all = |list: &[String]| list.iter().map(digest).collect::<Result<Vec<_>, _>>();
+    let (named_ancestors, synced_ancestors) = (all(&named_ancestors)?, all(&synced_ancestors)?);
+    let standing = standing(&StandingFacts {
+        named: named.as_ref().map(digest).transpose()?,
+        named_ancestors: &named_ancestors,
+        synced: synced.as_ref().map(digest).transpose()?,
+        synced_ancestors: &synced_ancestors,
+        seen: seen.as_ref().map(digest).transpose()?,
+    });
+    Ok(json!({ "result": match standing {
+        Standing::Absent => json!("absent"),
+        Standing::Same => json!("same"),
+        Standing::Ancestor { ahead } => json!({ "ancestor": ahead }),
+        Standing::Descendant { behind } => json!({ "descendant": behind }),
+        Standing::MovedBack { seen } => json!({ "moved_back": seen }),
+        Standing::Unrelated => json!("unrelated"),
+    } }))
 }
 
 fn native_seal_packed(input: &Value) -> Answer {
@@ -295,6 +354,10 @@ fn native_seal_packed(input: &Value) -> Answer {
         index_data: data.as_deref(),
         tree: fact(&request.tree)?,
         origin: Origin {
+            parent: None,
+            replaces: None,
+            author: request.author.as_deref(),
+            message: request.message.as_deref(),
             created: &request.created,
             version: request.version.as_deref(),
             tool: &request.tool,
@@ -385,6 +448,7 @@ fn decision(decision: &TagDecision) -> Value {
         TagDecision::AlreadyThere => json!("already_there"),
         TagDecision::Foreign(digest) => json!({ "foreign": digest }),
         TagDecision::Moved(now) => json!({ "moved": now }),
+        TagDecision::Named(digest) => json!({ "named": digest }),
         TagDecision::Published(digest) => json!({ "published": digest }),
     }
 }
@@ -492,7 +556,18 @@ struct Files {
 #[derive(Deserialize)]
 struct Pull {
     mode: String,
+    restore_deleted: Option<bool>,
+    mine: Option<Vec<String>>,
+    theirs: Option<Vec<String>>,
+    untracked: Option<Vec<String>>,
     obstacles: Option<Vec<String>>,
+    accept_deletions: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Push {
+    free: Option<bool>,
+    untracked: Option<Vec<RawFile>>,
 }
 
 #[derive(Deserialize)]
@@ -654,6 +729,8 @@ struct RawPackedSeal {
     packs: Vec<RawPack>,
     tree: String,
     created: String,
+    author: Option<String>,
+    message: Option<String>,
     version: Option<String>,
     tool: String,
 }
@@ -701,6 +778,7 @@ struct RawTagFacts {
     target: String,
     #[serde(default)]
     force: bool,
+    mover: Option<String>,
 }
 
 impl RawTagFacts {
@@ -713,8 +791,22 @@ impl RawTagFacts {
             occupant: occupant(self.occupant.as_deref())?,
             target: digest(&self.target)?,
             force: self.force,
+            mover: match self.mover.as_deref() {
+                Some("naming") => Mover::Naming,
+                None | Some("push") => Mover::Push,
+                Some(_) => return Err("malformed".to_owned()),
+            },
         })
     }
+}
+
+#[derive(Deserialize)]
+struct RawStanding {
+    named: Option<String>,
+    named_ancestors: Vec<String>,
+    synced: Option<String>,
+    synced_ancestors: Vec<String>,
+    seen: Option<String>,
 }
 
 #[derive(Deserialize)]

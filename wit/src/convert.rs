@@ -5,9 +5,10 @@
 use std::error::Error;
 
 use bundle_core::descriptor::{Descriptor, MAX_SAFE_INTEGER};
-use bundle_core::diff::{Change, PathChange, Row, Sides};
+use bundle_core::diff::{Change, ConflictKind, PathChange, Row, Sides};
 use bundle_core::digest::{Digest, ResolveError, Resolved};
 use bundle_core::foreign::{Foreign, ForeignKind};
+use bundle_core::history::{Ancestor, History};
 use bundle_core::index::{BundleIndex, IndexError};
 use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::manifest::{Manifest, ManifestError, annotation};
@@ -16,14 +17,16 @@ use bundle_core::packed::{Packed, PackedError, pack_placed, unpack_by_path, unpa
 use bundle_core::path::BundlePath;
 use bundle_core::placement::Placement;
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit};
+use bundle_core::plan::drops::{DropGuard, MassDrop};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
-use bundle_core::plan::pull::{PullMode, PullPlan};
-use bundle_core::plan::push::{History, PushDecision, PushPlan};
+use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, PullPlan};
+use bundle_core::plan::push::{Builds, LeftBehind, PushDecision, PushFacts, PushPlan};
 use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{
     self, EmptyBlob, Origin, PackedSealRequest, SealError, SealRequest, Sealed, SealedManifest,
 };
-use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts};
+use bundle_core::plan::standing::{Standing, StandingFacts};
+use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts};
 use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile, total_size};
 use bundle_core::version::{Bump, Difference, Version, VersionDecision, VersionError, VersionFacts};
@@ -79,6 +82,17 @@ impl Facts {
             base: unpack(&sides.base)?,
             tracked: unpack(&sides.tracked)?,
         })
+    }
+
+    /// The paths at which something lies of which nothing is known: `obstacles`, and those of `untracked` whose content is
+    /// not among the local files.
+    pub(crate) fn hidden(
+        &self,
+        untracked: &ByPath<BundlePath>,
+        obstacles: &ByPath<BundlePath>,
+    ) -> ByPath<BundlePath> {
+        let unknown = untracked.iter().filter(|path| self.local.at(path).is_none());
+        unknown.chain(obstacles).cloned().collect()
     }
 
     pub(crate) fn sides(&self) -> Sides<'_> {
@@ -235,6 +249,7 @@ impl From<Descriptor> for bundle::Descriptor {
 
 pub(crate) fn manifest_view(
     manifest: Manifest,
+    digest: Digest,
     index: Option<Vec<u8>>,
 ) -> Result<bundle::ManifestView, bundle::ManifestError> {
     let index_text = |stored: Vec<u8>| {
@@ -243,6 +258,8 @@ pub(crate) fn manifest_view(
     };
     Ok(bundle::ManifestView {
         readers: manifest.readers().into(),
+        history: History::of_annotations(&manifest.annotations).into(),
+        as_ancestor: Ancestor::of_manifest(digest, &manifest.annotations).into(),
         index_data: index.map(index_text).transpose()?,
         artifact_type: manifest.artifact_type,
         index: manifest.config.into(),
@@ -253,6 +270,41 @@ pub(crate) fn manifest_view(
             .map(|(key, value)| bundle::Annotation { key, value })
             .collect(),
     })
+}
+
+impl From<Ancestor> for bundle::Ancestor {
+    fn from(ancestor: Ancestor) -> Self {
+        let Ancestor { digest, tree, version, created, author, message } = ancestor;
+        Self { digest: digest.into(), tree: tree.map(Into::into), version, created, author, message }
+    }
+}
+
+impl From<History> for bundle::History {
+    fn from(history: History) -> Self {
+        Self {
+            parents: history.parents.into_iter().map(Into::into).collect(),
+            replaces: history.replaces.map(Into::into),
+            ancestors: history.ancestors.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+fn ancestor(ancestor: bundle::Ancestor) -> Result<Ancestor, types::Fault> {
+    let bundle::Ancestor { digest, tree, version, created, author, message } = ancestor;
+    let (digest, tree) = (self::digest(digest)?, optional_digest(tree)?);
+    Ok(Ancestor { digest, tree, version, created, author, message })
+}
+
+fn history(history: bundle::History) -> Result<History, types::Fault> {
+    Ok(History {
+        parents: digests(history.parents)?,
+        replaces: optional_digest(history.replaces)?,
+        ancestors: history.ancestors.into_iter().map(ancestor).collect::<Result<_, _>>()?,
+    })
+}
+
+fn digests(digests: Vec<String>) -> Result<Vec<Digest>, types::Fault> {
+    digests.into_iter().map(digest).collect()
 }
 
 pub(crate) fn index_view(index: &BundleIndex) -> bundle::IndexView {
@@ -472,41 +524,132 @@ impl From<PushPlan> for plan::PushPlan {
             path: upload.path.into(),
             ask_first: upload.ask_first,
         };
+        let PushDecision { delete, untrack, unseen, mass_drop, left_behind, changed } = plan.decision;
         Self {
             manifest: texts(plan.manifest),
             upload: texts(plan.upload),
-            delete: texts(plan.delete),
-            overwrite: plan.overwrite.into_iter().map(Into::into).collect(),
-            needs_force: plan.needs_force,
+            delete: texts(delete),
+            untrack: texts(untrack),
+            unseen: unseen.into_iter().map(Into::into).collect(),
+            mass_drop: mass_drop.map(Into::into),
+            left_behind: left_behind.into_iter().map(Into::into).collect(),
             blobs: plan.blobs.into_iter().map(upload).collect(),
-            changed: plan.changed,
+            changed,
             tree: plan.tree.into(),
         }
     }
 }
 
-pub(crate) fn history(has_agreed: bool) -> History {
-    if has_agreed { History::Shared } else { History::None }
+/// What a push starts from beside its sides.
+pub(crate) fn push_facts(
+    free: bool,
+    rewrite: Rewrite,
+    untracked: &ByPath<File>,
+    settled: u64,
+) -> PushFacts<'_> {
+    let builds = if free { Builds::On } else { Builds::ByPaths };
+    PushFacts { builds, rewrite, untracked, settled }
+}
+
+impl From<MassDrop> for plan::MassDrop {
+    fn from(MassDrop { dropped, of }: MassDrop) -> Self {
+        Self { dropped, of }
+    }
+}
+
+impl From<LeftBehind> for plan::LeftBehind {
+    fn from(LeftBehind { path, now_at }: LeftBehind) -> Self {
+        Self { path: path.into(), now_at: now_at.into() }
+    }
+}
+
+pub(crate) fn standing_facts<T>(
+    facts: plan::StandingFacts,
+    judge: impl FnOnce(&StandingFacts<'_>) -> T,
+) -> Result<T, types::Fault> {
+    let (named_ancestors, synced_ancestors) =
+        (digests(facts.named_ancestors)?, digests(facts.synced_ancestors)?);
+    Ok(judge(&StandingFacts {
+        named: optional_digest(facts.named)?,
+        named_ancestors: &named_ancestors,
+        synced: optional_digest(facts.synced)?,
+        synced_ancestors: &synced_ancestors,
+        seen: optional_digest(facts.seen)?,
+    }))
+}
+
+impl From<Standing> for plan::Standing {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Absent => Self::Absent,
+            Standing::Same => Self::Same,
+            Standing::Ancestor { ahead } => Self::Ancestor(ahead),
+            Standing::Descendant { behind } => Self::Descendant(behind),
+            Standing::MovedBack { seen } => Self::MovedBack(seen.into()),
+            Standing::Unrelated => Self::Unrelated,
+        }
+    }
 }
 
 impl From<PushDecision> for bulk::PushDecision {
     fn from(decision: PushDecision) -> Self {
         Self {
             delete: texts(decision.delete),
-            overwrite: decision.overwrite.into_iter().map(Into::into).collect(),
-            needs_force: decision.needs_force,
+            untrack: texts(decision.untrack),
+            unseen: decision.unseen.into_iter().map(Into::into).collect(),
+            mass_drop: decision.mass_drop.map(Into::into),
+            left_behind: decision.left_behind.into_iter().map(Into::into).collect(),
             changed: decision.changed,
         }
     }
 }
 
-impl From<plan::PullMode> for PullMode {
-    fn from(mode: plan::PullMode) -> Self {
-        match mode {
-            plan::PullMode::Safe => Self::Safe,
-            plan::PullMode::RestoreDeleted => Self::RestoreDeleted,
-            plan::PullMode::Overwrite => Self::Overwrite,
+/// The paths that a pull's options name.
+pub(crate) struct PullPaths {
+    pub(crate) mine: ByPath<BundlePath>,
+    pub(crate) theirs: ByPath<BundlePath>,
+    pub(crate) obstacles: ByPath<BundlePath>,
+}
+
+impl PullPaths {
+    /// The options of a pull that leaves out `settled` paths.
+    pub(crate) fn options(&self, options: plan::PullOptions, settled: u64) -> PullOptions<'_> {
+        let (mode, restores) = match options.mode {
+            plan::PullMode::Merge => (PullMode::Merge, options.restore_deleted),
+            plan::PullMode::Safe => (PullMode::Safe, options.restore_deleted),
+            plan::PullMode::Exact => (PullMode::Exact, options.restore_deleted),
+            plan::PullMode::Overwrite => (PullMode::Overwrite, options.restore_deleted),
+            plan::PullMode::RestoreDeleted => (PullMode::Safe, true),
+        };
+        PullOptions {
+            mode,
+            deleted: if restores { DeletedHere::Restore } else { DeletedHere::Leave },
+            mine: &self.mine,
+            theirs: &self.theirs,
+            obstacles: &self.obstacles,
+            drops: if options.accept_deletions { DropGuard::Accept } else { DropGuard::Stop },
+            settled,
         }
+    }
+}
+
+impl From<ConflictKind> for diff::ConflictKind {
+    fn from(kind: ConflictKind) -> Self {
+        match kind {
+            ConflictKind::AddedBoth => Self::AddedBoth,
+            ConflictKind::DeletedHereEditedThere => Self::DeletedHereEditedThere,
+            ConflictKind::EditedBoth => Self::EditedBoth,
+            ConflictKind::EditedHereDeletedThere => Self::EditedHereDeletedThere,
+            ConflictKind::InTheWay => Self::InTheWay,
+            ConflictKind::Mode => Self::Mode,
+            ConflictKind::RemovedHereEditedThere => Self::RemovedHereEditedThere,
+        }
+    }
+}
+
+impl From<Blocked> for plan::Blocked {
+    fn from(Blocked { path, change, kind }: Blocked) -> Self {
+        Self { path: path.into(), change: change.into(), kind: kind.map(Into::into) }
     }
 }
 
@@ -521,7 +664,11 @@ impl From<PullPlan> for plan::PullPlan {
             write: texts(plan.write.into_vec()),
             executable: texts(plan.executable.into_vec()),
             delete: texts(plan.delete.into_vec()),
+            adopt: texts(plan.adopt.into_vec()),
+            untrack: texts(plan.untrack.into_vec()),
+            kept: plan.kept.into_iter().map(Into::into).collect(),
             blocked: plan.blocked.into_iter().map(Into::into).collect(),
+            mass_drop: plan.mass_drop.map(Into::into),
             sources: plan.sources.into_iter().map(source).collect(),
         }
     }
@@ -634,23 +781,55 @@ pub(crate) fn unpack_placed_files(
     unpack_placed(files, self::packs(packs)?).map_err(error)
 }
 
-pub(crate) fn seal_request<'a>(request: &'a plan::SealRequest, files: &'a ByPath<File>) -> SealRequest<'a> {
-    SealRequest {
-        files,
+/// The bundle that a new one is made from, and the history of that.
+pub(crate) struct Parent(Option<(Ancestor, History)>);
+
+impl Parent {
+    pub(crate) fn of(
+        parent: Option<bundle::Ancestor>,
+        before: Option<bundle::History>,
+    ) -> Result<Self, plan::SealError> {
+        let Some(parent) = parent else { return Ok(Self(None)) };
+        let before = before.map(history).transpose().map_err(lineage_fault)?.unwrap_or_default();
+        Ok(Self(Some((ancestor(parent).map_err(lineage_fault)?, before))))
+    }
+
+    fn as_ref(&self) -> Option<(&Ancestor, &History)> {
+        self.0.as_ref().map(|(parent, before)| (parent, before))
+    }
+}
+
+fn lineage_fault(fault: types::Fault) -> plan::SealError {
+    plan::SealError::Facts(types::FactsError::Digest(fault))
+}
+
+pub(crate) fn seal(mut request: plan::SealRequest) -> Result<plan::Sealed, plan::SealError> {
+    let files = files(std::mem::take(&mut request.files)).map_err(plan::SealError::Facts)?;
+    let parent = Parent::of(request.parent.take(), request.parent_history.take())?;
+    let request = SealRequest {
+        files: &files,
         replaces: request.replaces.as_deref().map(str::as_bytes),
         origin: Origin {
+            parent: parent.as_ref(),
+            replaces: optional_digest(request.tag_names.take()).map_err(lineage_fault)?,
+            author: request.author.as_deref(),
+            message: request.message.as_deref(),
             created: &request.created,
             version: request.version.as_deref(),
             tool: &request.tool,
             readers: request.readers.map(Into::into).unwrap_or_default(),
         },
         empty_blob: if request.empty_blob { EmptyBlob::Taken } else { EmptyBlob::Refused },
-    }
+    };
+    Ok(seal::seal(&request)?.into())
 }
 
-pub(crate) fn seal_packed(request: plan::PackedSealRequest) -> Result<plan::SealedManifest, plan::SealError> {
+pub(crate) fn seal_packed(
+    mut request: plan::PackedSealRequest,
+) -> Result<plan::SealedManifest, plan::SealError> {
     let fact = |digest| fact_digest(digest).map_err(plan::SealError::Facts);
     let packs = packs(&request.packs)?;
+    let parent = Parent::of(request.parent.take(), request.parent_history.take())?;
     let SealedManifest { manifest, digest, extras } = seal::seal_packed(&PackedSealRequest {
         index_digest: fact(request.index_digest)?,
         index_size: request.index_size,
@@ -658,6 +837,10 @@ pub(crate) fn seal_packed(request: plan::PackedSealRequest) -> Result<plan::Seal
         packs: &packs,
         tree: fact(request.tree)?,
         origin: Origin {
+            parent: parent.as_ref(),
+            replaces: optional_digest(request.tag_names.take()).map_err(lineage_fault)?,
+            author: request.author.as_deref(),
+            message: request.message.as_deref(),
             created: &request.created,
             version: request.version.as_deref(),
             tool: &request.tool,
@@ -718,6 +901,10 @@ pub(crate) fn tag_facts(facts: plan::TagFacts) -> Result<TagFacts, types::Fault>
         occupant: occupant(facts.occupant),
         target: digest(facts.target)?,
         force: facts.force,
+        mover: match facts.mover {
+            Some(plan::Mover::Naming) => Mover::Naming,
+            None | Some(plan::Mover::Push) => Mover::Push,
+        },
     })
 }
 
@@ -735,6 +922,7 @@ impl From<TagDecision> for plan::TagDecision {
             TagDecision::AlreadyThere => Self::AlreadyThere,
             TagDecision::Foreign(digest) => Self::Foreign(digest.into()),
             TagDecision::Moved(now) => Self::Moved(now.map(Into::into)),
+            TagDecision::Named(digest) => Self::Named(digest.into()),
             TagDecision::Published(digest) => Self::Published(digest.into()),
         }
     }

@@ -54,9 +54,10 @@ impl bundle::Guest for Component {
     }
 
     fn read_manifest(manifest: String) -> Result<bundle::ManifestView, bundle::ManifestError> {
+        let digest = bundle_core::digest::Digest::of(manifest.as_bytes());
         let manifest = Manifest::parse(manifest.as_bytes())?;
         let index = manifest.embedded_index()?;
-        convert::manifest_view(manifest, index)
+        convert::manifest_view(manifest, digest, index)
     }
 
     fn decompress_index(index: Vec<u8>) -> Result<String, bundle::IndexError> {
@@ -112,10 +113,14 @@ impl plan::Guest for Component {
         base: Vec<types::SyncedFile>,
         tracked: Vec<String>,
         rewrite: Option<plan::Rewrite>,
+        free: Option<bool>,
+        untracked: Option<Vec<types::File>>,
     ) -> Result<plan::PushPlan, types::FactsError> {
         let facts = Facts::new(local, remote, base, tracked)?;
         let rewrite = rewrite.map(Into::into).unwrap_or_default();
-        Ok(bundle_core::plan::push::plan_push(facts.sides(), rewrite).into())
+        let untracked = convert::files(untracked.unwrap_or_default())?;
+        let push = convert::push_facts(free.unwrap_or_default(), rewrite, &untracked, 0);
+        Ok(bundle_core::plan::push::plan_push(facts.sides(), push).into())
     }
 
     fn choose_layout(
@@ -157,9 +162,12 @@ impl plan::Guest for Component {
         convert::seal_packed(request)
     }
 
-    fn seal(mut request: plan::SealRequest) -> Result<plan::Sealed, plan::SealError> {
-        let files = convert::files(std::mem::take(&mut request.files)).map_err(plan::SealError::Facts)?;
-        Ok(bundle_core::plan::seal::seal(&convert::seal_request(&request, &files))?.into())
+    fn seal(request: plan::SealRequest) -> Result<plan::Sealed, plan::SealError> {
+        convert::seal(request)
+    }
+
+    fn tag_standing(facts: plan::StandingFacts) -> Result<plan::Standing, types::Fault> {
+        convert::standing_facts(facts, |facts| bundle_core::plan::standing::standing(facts).into())
     }
 
     fn decide_tag(facts: plan::TagFacts) -> Result<plan::TagDecision, types::Fault> {
@@ -186,11 +194,26 @@ impl plan::Guest for Component {
         base: Vec<types::SyncedFile>,
         tracked: Vec<String>,
         mode: plan::PullMode,
+        restore_deleted: Option<bool>,
+        mine: Option<Vec<String>>,
+        theirs: Option<Vec<String>>,
+        untracked: Option<Vec<String>>,
         obstacles: Option<Vec<String>>,
+        accept_deletions: Option<bool>,
     ) -> Result<plan::PullPlan, types::FactsError> {
         let facts = Facts::new(local, remote, base, tracked)?;
-        let obstacles = convert::paths(obstacles.unwrap_or_default())?;
-        Ok(bundle_core::plan::pull::plan_pull(facts.sides(), mode.into(), &obstacles).into())
+        let paths = |list: Option<Vec<String>>| convert::paths(list.unwrap_or_default());
+        let paths = convert::PullPaths {
+            mine: paths(mine)?,
+            theirs: paths(theirs)?,
+            obstacles: facts.hidden(&paths(untracked)?, &paths(obstacles)?),
+        };
+        let options = plan::PullOptions {
+            mode,
+            restore_deleted: restore_deleted.unwrap_or_default(),
+            accept_deletions: accept_deletions.unwrap_or_default(),
+        };
+        Ok(bundle_core::plan::pull::plan_pull(facts.sides(), paths.options(options, 0)).into())
     }
 }
 
@@ -201,12 +224,15 @@ impl bulk::Guest for Component {
 
     fn decide_push_packed(
         sides: bulk::Sides,
-        has_agreed: bool,
+        settled: u64,
+        free: bool,
         rewrite: plan::Rewrite,
+        untracked: Vec<u8>,
     ) -> Result<bulk::PushDecision, types::FactsError> {
         let facts = Facts::unpack(&sides)?;
-        let history = convert::history(has_agreed);
-        Ok(bundle_core::plan::push::decide_push(facts.sides(), history, rewrite.into()).into())
+        let untracked = convert::unpack(&untracked)?;
+        let push = convert::push_facts(free, rewrite.into(), &untracked, settled);
+        Ok(bundle_core::plan::push::decide_push(facts.sides(), push).into())
     }
 
     fn read_index_packed(
@@ -228,11 +254,18 @@ impl bulk::Guest for Component {
 
     fn plan_pull_packed(
         sides: bulk::Sides,
-        mode: plan::PullMode,
+        settled: u64,
+        options: plan::PullOptions,
+        mine: Vec<u8>,
+        theirs: Vec<u8>,
         obstacles: Vec<u8>,
     ) -> Result<plan::PullPlan, types::FactsError> {
         let facts = Facts::unpack(&sides)?;
-        let obstacles = convert::unpack(&obstacles)?;
-        Ok(bundle_core::plan::pull::plan_pull(facts.sides(), mode.into(), &obstacles).into())
+        let paths = convert::PullPaths {
+            mine: convert::unpack(&mine)?,
+            theirs: convert::unpack(&theirs)?,
+            obstacles: convert::unpack(&obstacles)?,
+        };
+        Ok(bundle_core::plan::pull::plan_pull(facts.sides(), paths.options(options, settled)).into())
     }
 }

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::descriptor::{Annotations, Descriptor, EMPTY_CONTENT, media_type};
 use crate::digest::Digest;
+use crate::history::{Ancestor, History};
 use crate::index::{BundleIndex, IndexError};
 use crate::layout::Readers;
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, PYTHON_READS, annotation};
@@ -40,6 +41,14 @@ pub struct SealRequest<'a> {
 /// When, as what and by whom a bundle is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
+    /// The bundle that it is made from, and what that was made from itself.
+    pub parent: Option<(&'a Ancestor, &'a History)>,
+    /// What its tag names now.
+    pub replaces: Option<Digest>,
+    /// Who makes it, where that is said.
+    pub author: Option<&'a str>,
+    /// Why, where that is said.
+    pub message: Option<&'a str>,
     /// The wall clock, as an RFC 3339 time in UTC such as `2026-11-22T07:03:21Z`.
     pub created: &'a str,
     /// The version that the bundle is published as, if it is one.
@@ -186,9 +195,16 @@ fn manifest(
         (annotation::TOOL.to_owned(), origin.tool.to_owned()),
         (annotation::TREE.to_owned(), tree.to_string()),
     ]);
-    if let Some(version) = origin.version {
-        annotations.insert(annotation::VERSION.to_owned(), version.to_owned());
+    let said = [
+        (annotation::VERSION, origin.version),
+        (annotation::AUTHORS, origin.author),
+        (annotation::DESCRIPTION, origin.message),
+    ];
+    for (key, text) in said.into_iter().filter_map(|(key, text)| Some((key, text?))) {
+        annotations.insert(key.to_owned(), text.to_owned());
     }
+    let parent = origin.parent.map(|(parent, before)| (parent.clone(), before));
+    History::after(parent, origin.replaces).annotate(&mut annotations);
     if origin.readers == Readers::Python {
         annotations.insert(annotation::READERS.to_owned(), PYTHON_READS.to_owned());
     }
@@ -331,6 +347,10 @@ mod tests {
     use crate::tree::tests::any_tree;
 
     const ORIGIN: Origin<'_> = Origin {
+        parent: None,
+        replaces: None,
+        author: None,
+        message: None,
         created: "2026-11-22T07:03:21Z",
         version: None,
         tool: "modelops-bundle/0.0.0",
@@ -410,6 +430,33 @@ mod tests {
     fn file(path: &str, content: &[u8]) -> File {
         let path = path.parse().unwrap();
         File { path, digest: Digest::of(content), size: content.len() as u64, executable: Some(false) }
+    }
+
+    #[test]
+    fn a_bundle_tells_what_it_was_made_from_and_by_whom() {
+        let files = ByPath::new(vec![file("a", b"x")]).unwrap();
+        let first = seal(&request(&files)).unwrap();
+        let view = Manifest::parse(first.manifest.as_bytes()).unwrap();
+        let (parent, before) = (
+            Ancestor::of_manifest(first.digest, &view.annotations),
+            History::of_annotations(&view.annotations),
+        );
+        let replaced = Digest::of(b"other");
+        let origin = Origin {
+            parent: Some((&parent, &before)),
+            replaces: Some(replaced),
+            author: Some("Ada"),
+            message: Some("why\nand more"),
+            ..ORIGIN
+        };
+        let second = seal(&SealRequest { origin, ..request(&files) }).unwrap();
+        assert_eq!(second.index, first.index, "no history in an index");
+        let annotations = Manifest::parse(second.manifest.as_bytes()).unwrap().annotations;
+        let history = History::of_annotations(&annotations);
+        assert_eq!((history.digests(), history.replaces), (vec![first.digest], Some(replaced)));
+        let described = Ancestor::of_manifest(second.digest, &annotations);
+        assert_eq!((described.author.as_deref(), described.message.as_deref()), (Some("Ada"), Some("why")));
+        assert_eq!(described.tree, Some(second.tree));
     }
 
     #[test]

@@ -14,6 +14,16 @@ pub enum Occupant {
     Foreign,
 }
 
+/// Which operation writes a tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mover {
+    /// One that names an existing bundle: `tag` and `copy`. It moves no tag that names something else, unless forced.
+    Naming,
+    /// A push. A tag follows it, but a published version never does.
+    #[default]
+    Push,
+}
+
 /// What a tag named at three moments.
 #[derive(Clone, Debug)]
 pub struct TagFacts {
@@ -29,6 +39,8 @@ pub struct TagFacts {
     pub target: Digest,
     /// Whether the user said that it may move whatever it names.
     pub force: bool,
+    /// Which operation writes it.
+    pub mover: Mover,
 }
 
 /// Whether a tag may be written.
@@ -43,18 +55,29 @@ pub enum TagDecision {
     Foreign(Digest),
     /// It moved since the plan was made: what it names now, if it still exists.
     Moved(Option<Digest>),
+    /// It names another bundle, which nobody has said may lose it.
+    Named(Digest),
     /// It is a version that exists, and versions do not move: what it names.
     Published(Digest),
 }
 
 /// Decides whether a tag may be written.
 pub fn decide_tag(facts: &TagFacts) -> TagDecision {
+    let is_version = Version::of(&facts.tag).is_some();
     match facts.current {
         Some(current) if current == facts.target => TagDecision::AlreadyThere,
+        Some(current) if is_version && facts.mover == Mover::Push && facts.occupant == Occupant::Bundle => {
+            if facts.force || Some(current) == facts.planned {
+                TagDecision::Published(current)
+            } else {
+                TagDecision::Moved(Some(current))
+            }
+        }
         _ if facts.force => TagDecision::Write,
         Some(current) if facts.occupant == Occupant::Foreign => TagDecision::Foreign(current),
         current if current != facts.planned => TagDecision::Moved(current),
-        Some(current) if Version::of(&facts.tag).is_some() => TagDecision::Published(current),
+        Some(current) if is_version => TagDecision::Published(current),
+        Some(current) if facts.mover == Mover::Naming => TagDecision::Named(current),
         _ => TagDecision::Write,
     }
 }
@@ -78,13 +101,22 @@ mod tests {
             ("v1.2.3", None, None, false, TagDecision::Write),
             ("v1.2.3", Some(old), Some(old), false, TagDecision::Published(old)),
             ("1.2.3-rc.1", Some(old), Some(old), false, TagDecision::Published(old)),
-            ("1.2.3", Some(old), Some(old), true, TagDecision::Write),
+            ("1.2.3", Some(old), Some(old), true, TagDecision::Published(old)),
+            ("1.2.3", Some(old), Some(other), false, TagDecision::Moved(Some(other))),
             ("1.2", Some(old), Some(old), false, TagDecision::Write),
         ] {
             let occupant = Occupant::Bundle;
-            let facts =
-                TagFacts { tag: tag.parse().unwrap(), planned, current, occupant, target: new, force };
-            assert_eq!(decide_tag(&facts), expected, "{tag} {planned:?} {current:?} {force}");
+            let tag: Tag = tag.parse().unwrap();
+            let facts = TagFacts { tag, planned, current, occupant, target: new, force, mover: Mover::Push };
+            assert_eq!(decide_tag(&facts), expected, "{facts:?}");
+            // Whoever names an existing bundle moves nothing that names another one, unless that is said.
+            let naming = match expected {
+                _ if force => TagDecision::Write,
+                TagDecision::Write => current.map_or(TagDecision::Write, TagDecision::Named),
+                other => other,
+            };
+            let facts = TagFacts { mover: Mover::Naming, ..facts };
+            assert_eq!(decide_tag(&facts), naming, "{facts:?}");
         }
     }
 
@@ -101,7 +133,8 @@ mod tests {
         ] {
             let tag = "docker".parse().unwrap();
             let occupant = Occupant::Foreign;
-            let facts = TagFacts { tag, planned, current, occupant, target: bundle, force };
+            let mover = Mover::Push;
+            let facts = TagFacts { tag, planned, current, occupant, target: bundle, force, mover };
             assert_eq!(decide_tag(&facts), expected, "{planned:?} {current:?} {force}");
         }
     }

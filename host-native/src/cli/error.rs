@@ -10,15 +10,19 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use bundle_core::diff::PathChange;
+use bundle_core::diff::{ConflictKind, PathChange};
 use bundle_core::digest::Digest;
 use bundle_core::foreign::{Foreign, ForeignKind};
 use bundle_core::path::{BundlePath, PathFault};
 use bundle_core::plan::fetch::Disproportion;
+use bundle_core::plan::pull::Blocked;
+use bundle_core::plan::push::LeftBehind;
+use bundle_core::plan::standing::Standing;
 use bundle_core::reference::{Place, Reference, ReferenceError, Tag};
 use serde::Serialize;
 
 use super::args::Command;
+use super::commands::pull::SeenChange;
 use super::program::as_typed;
 use super::scarcity::{Scarcity, causes};
 use super::ui::{bytes, counted, shown};
@@ -47,7 +51,7 @@ use crate::project::settings::SETTINGS;
 use crate::project::state::StateError;
 use crate::project::tracked::TrackedError;
 use crate::pull::PullError;
-use crate::push::{PlanVersionError, PushError};
+use crate::push::{PlanVersionError, PushError, UnseenBundle};
 use crate::remote::archive::ArchiveError;
 use crate::remote::error::spoken;
 use crate::remote::registry::catalog::CatalogError;
@@ -118,6 +122,10 @@ pub(crate) struct CliError {
     /// What the system has run out of, where that is the cause: whatever was being done, the remedy is the same.
     scarcity: Option<Scarcity>,
     paths: Vec<String>,
+    /// What stops a pull, path by path.
+    blocked: Vec<BlockedFields>,
+    /// What a push would undo.
+    unseen: Vec<SeenChange>,
     /// The tags that were written before it failed.
     written: Vec<String>,
     /// The tags that were to be written, and were not.
@@ -132,6 +140,33 @@ pub(crate) struct ErrorDocument<'a> {
     error: ErrorFields<'a>,
 }
 
+/// A path that stops a pull.
+#[derive(Debug, Serialize)]
+struct BlockedFields {
+    /// The path.
+    path: String,
+    /// What became of it.
+    change: &'static str,
+    /// The kind of conflict; null where the kind of pull stops at a change that is none.
+    kind: Option<&'static str>,
+}
+
+impl BlockedFields {
+    /// What is said behind the path.
+    fn words(&self) -> &'static str {
+        match self.kind {
+            Some("added_both") => ": added on both sides",
+            Some("deleted_here_edited_there") => ": deleted here, changed there",
+            Some("edited_both") => ": changed on both sides",
+            Some("edited_here_deleted_there") => ": changed here, deleted there",
+            Some("in_the_way") => ": in the way",
+            Some("mode") => ": its content was changed on one side and its mode on the other",
+            Some("removed_here_edited_there") => ": no longer tracked here, changed there",
+            _ => "",
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct ErrorFields<'a> {
     /// The exit code.
@@ -144,6 +179,12 @@ struct ErrorFields<'a> {
     hint: Option<&'a str>,
     /// The paths that it is about.
     paths: &'a [String],
+    /// What stops a pull, path by path; absent where nothing does.
+    #[serde(skip_serializing_if = "<[BlockedFields]>::is_empty")]
+    blocked: &'a [BlockedFields],
+    /// What a push would undo; absent where there is nothing.
+    #[serde(skip_serializing_if = "<[SeenChange]>::is_empty")]
+    unseen: &'a [SeenChange],
     /// The tags that name their bundle although the command failed; absent where there are none.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags_written: &'a [String],
@@ -170,7 +211,19 @@ impl CliError {
             message.push('…');
         }
         let (paths, written, left) = (Vec::new(), Vec::new(), Vec::new());
-        Self { exit, message, hint: None, scarcity: None, paths, written, left, is_reported: false }
+        let (blocked, unseen) = (Vec::new(), Vec::new());
+        Self {
+            exit,
+            message,
+            hint: None,
+            scarcity: None,
+            paths,
+            blocked,
+            unseen,
+            written,
+            left,
+            is_reported: false,
+        }
     }
 
     /// A signal ended `command`, and `go_on` says what can be done.
@@ -250,8 +303,20 @@ impl CliError {
         self
     }
 
-    fn changes(self, changes: &[PathChange]) -> Self {
-        self.paths(changes.iter().map(|each| each.path.to_string()))
+    fn blocked(self, blocked: &[Blocked]) -> Self {
+        let fields = |one: &Blocked| BlockedFields {
+            path: one.path.to_string(),
+            change: one.change.name(),
+            kind: one.kind.map(ConflictKind::name),
+        };
+        let blocked = blocked.iter().map(fields).collect();
+        let paths = |blocked: &Vec<BlockedFields>| blocked.iter().map(|one| one.path.clone()).collect();
+        Self { paths: paths(&blocked), blocked, ..self }
+    }
+
+    fn unseen(self, changes: &[PathChange]) -> Self {
+        let paths = changes.iter().map(|each| each.path.to_string()).collect();
+        Self { paths, unseen: changes.iter().map(SeenChange::from).collect(), ..self }
     }
 
     /// Content was on its way to a remote: where the network is at fault, the next push goes on from there.
@@ -276,7 +341,7 @@ impl CliError {
     }
 
     pub(crate) fn document(&self) -> ErrorDocument<'_> {
-        let Self { exit, message, hint, paths, written, left, .. } = self;
+        let Self { exit, message, hint, paths, blocked, unseen, written, left, .. } = self;
         ErrorDocument {
             error: ErrorFields {
                 code: *exit as u8,
@@ -284,6 +349,8 @@ impl CliError {
                 message,
                 hint: hint.as_deref(),
                 paths,
+                blocked,
+                unseen,
                 tags_written: written,
                 tags_not_written: left,
             },
@@ -307,8 +374,9 @@ fn without_system_numbers(message: &str) -> String {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "error: {}", shown(&self.message))?;
-        for path in self.paths.iter().take(LISTED_PATHS) {
-            writeln!(f, "  {}", shown(path))?;
+        let words = self.blocked.iter().map(BlockedFields::words).chain(std::iter::repeat(""));
+        for (path, words) in self.paths.iter().zip(words).take(LISTED_PATHS) {
+            writeln!(f, "  {}{words}", shown(path))?;
         }
         if let Some(more) = self.paths.len().checked_sub(LISTED_PATHS).filter(|more| *more > 0) {
             writeln!(f, "  and {more} more")?;
@@ -1518,12 +1586,56 @@ impl From<PushError> for CliError {
             PushError::Tables(error) => error.into(),
             PushError::Tag(error) => error.into(),
             PushError::Threads(error) => error.into(),
-            PushError::Unseen { ref changes } => Self::of(Exit::Conflict, &error)
-                .changes(changes)
-                .hint("pull first, or undo them with --force; nothing was sent"),
+            PushError::Unseen { ref unseen, .. } => {
+                let UnseenBundle { tag, standing, changes } = unseen;
+                let hint = match standing {
+                    Standing::Descendant { .. } => format!(
+                        "pull to go forward; to make {tag} name where you are, `modelops-bundle tag --force REF {tag}`; nothing \
+                         was sent"
+                    ),
+                    Standing::MovedBack { .. } => format!(
+                        "ask who moved it; --replace pushes all the same, and then {tag} names yours; nothing was sent"
+                    ),
+                    Standing::Absent | Standing::Same | Standing::Ancestor { .. } | Standing::Unrelated => {
+                        "pull first, and push again; --replace undoes them; nothing was sent".to_owned()
+                    }
+                };
+                Self::of(Exit::Conflict, &error).unseen(changes).hint(hint)
+            }
+            PushError::MassDrop { .. } => Self::of(Exit::Conflict, &error).hint(
+                "track what is missing with `modelops-bundle add`; --replace drops them; nothing was sent",
+            ),
+            PushError::LeftBehind { ref files } => {
+                let names: Vec<String> = files.iter().map(|file| quoted(file.now_at.as_str())).collect();
+                let reasons = files.iter().map(|file| (file.path.as_str(), MovedTo(file)));
+                let hint = format!(
+                    "track the new names: `modelops-bundle add {}`; --replace drops the old ones all the same; nothing was sent",
+                    names.join(" ")
+                );
+                Self::of(Exit::Conflict, &error).because(reasons).hint(hint)
+            }
+            PushError::Unexpected { .. } => Self::of(Exit::Moved, &error)
+                .hint("look at what it names with `modelops-bundle manifest`; nothing was sent"),
+            PushError::Tracked(error) => error.into(),
             PushError::Upload(error) => Self::from(error).after_sending(),
         }
     }
+}
+
+/// Where a file lies that was moved.
+#[derive(Clone, Copy)]
+struct MovedTo<'a>(&'a LeftBehind);
+
+impl fmt::Display for MovedTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lies at {}", shown(self.0.now_at.as_str()))
+    }
+}
+
+/// A path as a shell takes it for one word.
+fn quoted(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
+    if path.bytes().all(is_plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// How a tag becomes free that something of another tool has.
@@ -1573,17 +1685,25 @@ impl From<VersionError> for CliError {
 impl From<PullError> for CliError {
     fn from(error: PullError) -> Self {
         match error {
-            PullError::Blocked { ref changes, ref barriers } if !barriers.is_empty() => {
+            PullError::Blocked { ref blocked, ref barriers } if !barriers.is_empty() => {
                 let reasons = barriers.iter().map(|one| (one.path.as_str(), one.reason));
                 let message = "something stands where the pull has to write; nothing was changed";
-                Self::new(Exit::Conflict, message).because(reasons).changes(changes).hint(
+                Self::new(Exit::Conflict, message).because(reasons).blocked(blocked).hint(
                     "a pull writes through no link out of the project, whatever `symlinks` in the settings says: put a \
                      folder there; with `symlinks: never`, links inside the project stop it too",
                 )
             }
-            PullError::Blocked { ref changes, .. } => Self::of(Exit::Conflict, &error).changes(changes).hint(
-                "keep copies of yours elsewhere and let the remote win with --overwrite; a folder or a link in the way has to be \
-                 moved by you",
+            PullError::Blocked { ref blocked, .. } => {
+                let is_settled_by_name = blocked.iter().all(|one| one.kind.is_some());
+                Self::of(Exit::Conflict, &error).blocked(blocked).hint(if is_settled_by_name {
+                    "keep yours with --mine PATH, take the other with --theirs PATH; a folder or a link in the way has to be \
+                     moved by you"
+                } else {
+                    "push what is yours, or merge with a plain pull; --overwrite lets the remote win"
+                })
+            }
+            PullError::MassDrop { .. } => Self::of(Exit::Conflict, &error).hint(
+                "look at what is gone with `modelops-bundle diff`; --accept-deletions goes on; nothing was changed",
             ),
             PullError::Commit(error) => error.into(),
             PullError::Facts(error) => error.into(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bundle_core::descriptor::{Annotations, Descriptor};
 use bundle_core::digest::Digest;
 use bundle_core::foreign::Foreign;
+use bundle_core::history::{Ancestor, History};
 use bundle_core::layout::{Layout, Readers};
 use bundle_core::placement::Placement;
 use bundle_core::snapshot::{ByPath, File};
@@ -30,6 +31,10 @@ pub struct ManifestView {
     pub annotations: Annotations,
     /// Which tools read the bundles of its place, as far as it says.
     pub readers: Readers,
+    /// What the bundle was made from, as far as it says.
+    pub history: History,
+    /// The bundle as those that are made from it record it.
+    pub as_ancestor: Ancestor,
 }
 
 /// A bundle's index, as far as it concerns a reader.

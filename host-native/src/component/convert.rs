@@ -5,21 +5,24 @@
 use std::collections::BTreeMap;
 
 use bundle_core::descriptor::Descriptor;
-use bundle_core::diff::{Change, PathChange, Sides};
+use bundle_core::diff::{Change, ConflictKind, PathChange, Sides};
 use bundle_core::digest::{Digest, Resolved};
 use bundle_core::foreign::{Foreign, ForeignKind};
+use bundle_core::history::{Ancestor, History};
 use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::manifest::annotation;
 use bundle_core::pack::{Pack, TableRef};
 use bundle_core::packed::{pack, unpack_placed};
 use bundle_core::path::BundlePath;
 use bundle_core::plan::delete::{DeleteDecision, DeleteUnit};
+use bundle_core::plan::drops::{DropGuard, MassDrop};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
-use bundle_core::plan::pull::{self, PullMode, PullPlan};
-use bundle_core::plan::push::PushDecision;
+use bundle_core::plan::pull::{self, Blocked, DeletedHere, PullMode, PullOptions, PullPlan};
+use bundle_core::plan::push::{LeftBehind, PushDecision};
 use bundle_core::plan::repack::PackUse;
-use bundle_core::plan::seal::{self, EmptyBlob, SealRequest, Sealed, SealedManifest};
-use bundle_core::plan::tag::{Occupant, TagDecision};
+use bundle_core::plan::seal::{self, Origin, Sealed, SealedManifest};
+use bundle_core::plan::standing::Standing;
+use bundle_core::plan::tag::{Mover, Occupant, TagDecision};
 use bundle_core::reference::Tag;
 use bundle_core::snapshot::{ByPath, File};
 use bundle_core::version::{Bump, Difference, Version, VersionDecision};
@@ -54,7 +57,7 @@ impl Texts {
         Self(texts)
     }
 
-    fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.0.len() / Self::LENGTH).map(|at| &self.0[Self::LENGTH * at..][..Self::LENGTH])
     }
 }
@@ -112,29 +115,80 @@ pub(super) fn descriptors<'a>(
     list.iter().zip(digests.iter()).map(|(descriptor, digest)| descriptor_param(descriptor, digest)).collect()
 }
 
-pub(super) fn seal_request<'a>(
-    request: &SealRequest<'a>,
-    files: &'a [types::FileParam<'a>],
-) -> Result<plan::SealRequest<'a>, SealError> {
-    let replaces = request.replaces.map(std::str::from_utf8).transpose();
-    Ok(plan::SealRequest {
-        files,
-        replaces: replaces.map_err(|error| SealError::Replaces(error.to_string()))?,
-        created: request.origin.created,
-        version: request.origin.version,
-        tool: request.origin.tool,
-        readers: Some(request.origin.readers.into()),
-        empty_blob: request.empty_blob == EmptyBlob::Taken,
-    })
+/// The texts of the digests behind which an origin hides: what a bundle is made from.
+pub(super) struct OriginTexts {
+    parent: Vec<String>,
+    parents: Vec<String>,
+    replaces: Option<String>,
+    ancestors: Vec<[Option<String>; 2]>,
+    tag_names: Option<String>,
 }
 
-impl From<PullMode> for plan::PullMode {
-    fn from(mode: PullMode) -> Self {
-        match mode {
-            PullMode::Safe => Self::Safe,
-            PullMode::RestoreDeleted => Self::RestoreDeleted,
-            PullMode::Overwrite => Self::Overwrite,
+impl OriginTexts {
+    pub(super) fn of(origin: Origin<'_>) -> Self {
+        let text = |digest: Digest| digest.to_string();
+        let texts = |ancestor: &Ancestor| [Some(text(ancestor.digest)), ancestor.tree.map(text)];
+        let before = origin.parent.map(|(_, before)| before);
+        Self {
+            parent: origin.parent.into_iter().flat_map(|(parent, _)| texts(parent)).flatten().collect(),
+            parents: before.into_iter().flat_map(|before| &before.parents).map(Digest::to_string).collect(),
+            replaces: before.and_then(|before| before.replaces).map(text),
+            ancestors: before.into_iter().flat_map(|before| &before.ancestors).map(texts).collect(),
+            tag_names: origin.replaces.map(text),
         }
+    }
+
+    /// The digest of what the tag names.
+    pub(super) fn tag_names(&self) -> Option<&str> {
+        self.tag_names.as_deref()
+    }
+
+    /// The parents of the parent.
+    pub(super) fn parents(&self) -> Vec<&str> {
+        self.parents.iter().map(String::as_str).collect()
+    }
+
+    /// The ancestors of the parent, `before` which they are recorded.
+    pub(super) fn ancestors<'a>(&'a self, before: Option<&'a History>) -> Vec<bundle::AncestorParam<'a>> {
+        let ancestors = before.map_or(&[][..], |before| &before.ancestors);
+        let texts = self.ancestors.iter();
+        ancestors
+            .iter()
+            .zip(texts)
+            .map(|(one, [digest, tree])| {
+                ancestor_param(one, digest.as_deref().unwrap_or_default(), tree.as_deref())
+            })
+            .collect()
+    }
+
+    /// The parent itself.
+    pub(super) fn parent<'a>(&'a self, parent: Option<&'a Ancestor>) -> Option<bundle::AncestorParam<'a>> {
+        let digest = self.parent.first()?;
+        Some(ancestor_param(parent?, digest, self.parent.get(1).map(String::as_str)))
+    }
+
+    /// Its history, from the lists of this.
+    pub(super) fn history<'a>(
+        &'a self,
+        parents: &'a [&'a str],
+        ancestors: &'a [bundle::AncestorParam<'a>],
+    ) -> bundle::HistoryParam<'a> {
+        bundle::HistoryParam { parents, replaces: self.replaces.as_deref(), ancestors }
+    }
+}
+
+fn ancestor_param<'a>(
+    ancestor: &'a Ancestor,
+    digest: &'a str,
+    tree: Option<&'a str>,
+) -> bundle::AncestorParam<'a> {
+    bundle::AncestorParam {
+        digest,
+        tree,
+        version: ancestor.version.as_deref(),
+        created: ancestor.created.as_deref(),
+        author: ancestor.author.as_deref(),
+        message: ancestor.message.as_deref(),
     }
 }
 
@@ -302,13 +356,49 @@ impl From<diff::Change> for Change {
     }
 }
 
+impl From<diff::ConflictKind> for ConflictKind {
+    fn from(kind: diff::ConflictKind) -> Self {
+        match kind {
+            diff::ConflictKind::AddedBoth => Self::AddedBoth,
+            diff::ConflictKind::DeletedHereEditedThere => Self::DeletedHereEditedThere,
+            diff::ConflictKind::EditedBoth => Self::EditedBoth,
+            diff::ConflictKind::EditedHereDeletedThere => Self::EditedHereDeletedThere,
+            diff::ConflictKind::InTheWay => Self::InTheWay,
+            diff::ConflictKind::Mode => Self::Mode,
+            diff::ConflictKind::RemovedHereEditedThere => Self::RemovedHereEditedThere,
+        }
+    }
+}
+
+fn mass_drop(plan::MassDrop { dropped, of }: plan::MassDrop) -> MassDrop {
+    MassDrop { dropped, of }
+}
+
 pub(super) fn push_decision(decision: bulk::PushDecision) -> Answer<PushDecision> {
+    let left_behind = |plan::LeftBehind { path, now_at }: plan::LeftBehind| {
+        Ok(LeftBehind { path: self::path(path)?, now_at: self::path(now_at)? })
+    };
     Ok(PushDecision {
         delete: each(decision.delete, path)?,
-        overwrite: changes(decision.overwrite)?,
-        needs_force: decision.needs_force,
+        untrack: each(decision.untrack, path)?,
+        unseen: changes(decision.unseen)?,
+        mass_drop: decision.mass_drop.map(mass_drop),
+        left_behind: each(decision.left_behind, left_behind)?,
         changed: decision.changed,
     })
+}
+
+pub(super) fn pull_options(options: PullOptions<'_>) -> plan::PullOptions {
+    plan::PullOptions {
+        mode: match options.mode {
+            PullMode::Merge => plan::PullMode::Merge,
+            PullMode::Safe => plan::PullMode::Safe,
+            PullMode::Exact => plan::PullMode::Exact,
+            PullMode::Overwrite => plan::PullMode::Overwrite,
+        },
+        restore_deleted: options.deleted == DeletedHere::Restore,
+        accept_deletions: options.drops == DropGuard::Accept,
+    }
 }
 
 pub(super) fn pull_plan(plan: plan::PullPlan) -> Answer<PullPlan> {
@@ -319,12 +409,45 @@ pub(super) fn pull_plan(plan: plan::PullPlan) -> Answer<PullPlan> {
             local: optional_path(source.local)?,
         })
     };
+    let blocked = |plan::Blocked { path, change, kind }: plan::Blocked| {
+        Ok(Blocked { path: self::path(path)?, change: change.into(), kind: kind.map(Into::into) })
+    };
+    let set = |list| Ok::<_, CoreError>(each(list, path)?.into_iter().collect());
     Ok(PullPlan {
-        write: each(plan.write, path)?.into_iter().collect(),
-        executable: each(plan.executable, path)?.into_iter().collect(),
-        delete: each(plan.delete, path)?.into_iter().collect(),
-        blocked: changes(plan.blocked)?,
+        write: set(plan.write)?,
+        executable: set(plan.executable)?,
+        delete: set(plan.delete)?,
+        adopt: set(plan.adopt)?,
+        untrack: set(plan.untrack)?,
+        kept: changes(plan.kept)?,
+        blocked: each(plan.blocked, blocked)?,
+        mass_drop: plan.mass_drop.map(mass_drop),
         sources: each(plan.sources, source)?,
+    })
+}
+
+pub(super) fn standing(standing: &plan::Standing) -> Answer<Standing> {
+    Ok(match standing {
+        plan::Standing::Absent => Standing::Absent,
+        plan::Standing::Same => Standing::Same,
+        plan::Standing::Ancestor(ahead) => Standing::Ancestor { ahead: *ahead },
+        plan::Standing::Descendant(behind) => Standing::Descendant { behind: *behind },
+        plan::Standing::MovedBack(seen) => Standing::MovedBack { seen: digest(seen)? },
+        plan::Standing::Unrelated => Standing::Unrelated,
+    })
+}
+
+fn ancestor(ancestor: bundle::AncestorResult) -> Answer<Ancestor> {
+    let bundle::AncestorResult { digest, tree, version, created, author, message } = ancestor;
+    let tree = tree.as_deref().map(self::digest).transpose()?;
+    Ok(Ancestor { digest: self::digest(&digest)?, tree, version, created, author, message })
+}
+
+fn history(history: bundle::HistoryResult) -> Answer<History> {
+    Ok(History {
+        parents: each(history.parents, |text| digest(&text))?,
+        replaces: history.replaces.as_deref().map(digest).transpose()?,
+        ancestors: each(history.ancestors, ancestor)?,
     })
 }
 
@@ -363,6 +486,7 @@ pub(super) fn tag_decision(decision: plan::TagDecision) -> Answer<TagDecision> {
         plan::TagDecision::AlreadyThere => TagDecision::AlreadyThere,
         plan::TagDecision::Foreign(named) => TagDecision::Foreign(digest(&named)?),
         plan::TagDecision::Moved(now) => TagDecision::Moved(now.as_deref().map(digest).transpose()?),
+        plan::TagDecision::Named(named) => TagDecision::Named(digest(&named)?),
         plan::TagDecision::Published(named) => TagDecision::Published(digest(&named)?),
     })
 }
@@ -386,6 +510,15 @@ impl From<Occupant> for plan::Occupant {
         match occupant {
             Occupant::Bundle => Self::Bundle,
             Occupant::Foreign => Self::Foreign,
+        }
+    }
+}
+
+impl From<Mover> for plan::Mover {
+    fn from(mover: Mover) -> Self {
+        match mover {
+            Mover::Naming => Self::Naming,
+            Mover::Push => Self::Push,
         }
     }
 }
@@ -436,6 +569,8 @@ pub(super) fn manifest_view(view: bundle::ManifestView) -> Answer<ManifestView> 
     Ok(ManifestView {
         artifact_type: view.artifact_type,
         readers: readers(view.readers),
+        history: history(view.history)?,
+        as_ancestor: ancestor(view.as_ancestor)?,
         index: descriptor(view.index)?,
         index_data: view.index_data,
         layers: each(view.layers, descriptor)?,

@@ -6,8 +6,9 @@ use bundle_core::diff::{Sides, diff};
 use bundle_core::digest::Digest;
 use bundle_core::layout::Rewrite;
 use bundle_core::path::BundlePath;
-use bundle_core::plan::pull::{PullMode, plan_pull};
-use bundle_core::plan::push::plan_push;
+use bundle_core::plan::drops::DropGuard;
+use bundle_core::plan::pull::{DeletedHere, PullMode, PullOptions, plan_pull};
+use bundle_core::plan::push::{Builds, PushFacts, plan_push};
 use bundle_core::snapshot::{ByPath, File, synced};
 
 use super::Core;
@@ -33,7 +34,17 @@ pub fn measure(core: &Core, files: usize) -> Result<Vec<Cost>, FactsError> {
     let base = synced(&remote);
     let tracked = local.iter().map(|file| file.path.clone()).collect();
     let sides = Sides { local: &local, remote: &remote, base: &base, tracked: &tracked };
-    let (rewrite, mode, obstacles) = (Rewrite::No, PullMode::Overwrite, ByPath::default());
+    let (nothing, none) = (ByPath::default(), ByPath::default());
+    let push = PushFacts { builds: Builds::On, rewrite: Rewrite::No, untracked: &none, settled: 0 };
+    let pull = PullOptions {
+        mode: PullMode::Overwrite,
+        deleted: DeletedHere::Leave,
+        mine: &nothing,
+        theirs: &nothing,
+        obstacles: &nothing,
+        drops: DropGuard::Accept,
+        settled: 0,
+    };
     Ok(vec![
         Cost {
             function: "diff",
@@ -45,17 +56,17 @@ pub fn measure(core: &Core, files: usize) -> Result<Vec<Cost>, FactsError> {
         },
         Cost {
             function: "plan-push",
-            component: time(|| core.plan_push(sides, rewrite).map(drop))?,
+            component: time(|| core.plan_push(sides, push).map(drop))?,
             native: time(|| {
-                drop(plan_push(sides, rewrite));
+                drop(plan_push(sides, push));
                 Ok(())
             })?,
         },
         Cost {
             function: "plan-pull",
-            component: time(|| core.plan_pull(sides, mode, &obstacles).map(drop))?,
+            component: time(|| core.plan_pull(sides, pull).map(drop))?,
             native: time(|| {
-                drop(plan_pull(sides, mode, &obstacles));
+                drop(plan_pull(sides, pull));
                 Ok(())
             })?,
         },

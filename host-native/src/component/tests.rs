@@ -1,13 +1,16 @@
-use bundle_core::descriptor::media_type;
+use bundle_core::descriptor::{Annotations, media_type};
 use bundle_core::diff::diff;
 use bundle_core::digest::resolve;
 use bundle_core::foreign::ForeignKind;
+use bundle_core::history::{Ancestor, History};
 use bundle_core::index::BundleIndex;
-use bundle_core::layout::Readers;
-use bundle_core::plan::pull::plan_pull;
+use bundle_core::layout::{Readers, Rewrite};
+use bundle_core::path::BundlePath;
+use bundle_core::plan::drops::DropGuard;
+use bundle_core::plan::pull::{DeletedHere, PullMode, plan_pull};
 use bundle_core::plan::push::plan_push;
 use bundle_core::plan::seal::{EmptyBlob, Origin, seal};
-use bundle_core::plan::tag::{Occupant, decide_tag};
+use bundle_core::plan::tag::{Mover, Occupant, decide_tag};
 use bundle_core::snapshot::SyncedFile;
 use bundle_core::tree::tree_digest;
 use bundle_core::version::{Bump, Difference, highest_version, next_version};
@@ -64,16 +67,29 @@ proptest! {
         base in any_base(),
         tracked in any_tree(),
         obstacles in any_tree(),
+        untracked in any_tree(),
+        mine in any_tree(),
     ) {
         let (core, tracked, obstacles) = (core(), paths(&tracked), paths(&obstacles));
         let sides = Sides { local: &local, remote: &remote, base: &base, tracked: &tracked };
         prop_assert_eq!(core.diff(sides).unwrap(), diff(sides));
-        for rewrite in [Rewrite::No, Rewrite::IfChanged, Rewrite::Always] {
-            prop_assert_eq!(core.plan_push(sides, rewrite).unwrap(), plan_push(sides, rewrite));
+        for (rewrite, builds) in
+            [(Rewrite::No, Builds::On), (Rewrite::IfChanged, Builds::ByPaths), (Rewrite::Always, Builds::ByPaths)]
+        {
+            let facts = PushFacts { builds, rewrite, untracked: &untracked, settled: 0 };
+            // What a project has for a push is tracked.
+            let tracked = local.iter().map(|file| &file.path).chain(&tracked).cloned().collect();
+            let sides = Sides { tracked: &tracked, ..sides };
+            prop_assert_eq!(core.plan_push(sides, facts).unwrap(), plan_push(sides, facts));
         }
         prop_assert_eq!(core.tree(&local).unwrap(), tree_digest(&local));
-        for mode in [PullMode::Safe, PullMode::RestoreDeleted, PullMode::Overwrite] {
-            prop_assert_eq!(core.plan_pull(sides, mode, &obstacles).unwrap(), plan_pull(sides, mode, &obstacles));
+        for mode in PullMode::ALL {
+            for (deleted, drops) in [(DeletedHere::Leave, DropGuard::Stop), (DeletedHere::Restore, DropGuard::Accept)] {
+                let (mine, theirs) = (&paths(&mine), &paths(&untracked));
+                let options =
+                    PullOptions { mode, deleted, mine, theirs, obstacles: &obstacles, drops, settled: 0 };
+                prop_assert_eq!(core.plan_pull(sides, options).unwrap(), plan_pull(sides, options));
+            }
         }
     }
 
@@ -81,10 +97,17 @@ proptest! {
     fn seals_and_reads_back(files in any_tree(), other in any_tree(), version: Option<bool>, empty: bool) {
         let core = core();
         let replaces = BundleIndex::of(&other).to_json();
+        let parent = Ancestor::of_manifest(Digest::of(b"parent"), &Annotations::new());
+        let older = Ancestor { version: Some("1.0.0".to_owned()), digest: Digest::of(b"older"), ..parent.clone() };
+        let before = History { parents: vec![older.digest], replaces: None, ancestors: vec![older] };
         let request = SealRequest {
             files: &files,
             replaces: Some(replaces.as_bytes()),
             origin: Origin {
+                parent: version.map(|_| (&parent, &before)),
+                replaces: version.map(|_| Digest::of(b"replaced")),
+                author: version.map(|_| "Ada"),
+                message: version.map(|_| "why"),
                 created: "2026-11-22T07:03:21Z",
                 version: version.map(|_| "1.2.3"),
                 tool: "modelops-bundle/test",
@@ -106,6 +129,9 @@ proptest! {
         let manifest = core.read_manifest(&sealed.manifest).unwrap();
         prop_assert_eq!(manifest.index_data.as_deref(), Some(&*sealed.index));
         prop_assert_eq!(manifest.index.digest, sealed.index_descriptor.digest);
+        prop_assert_eq!(&manifest.as_ancestor, &Ancestor::of_manifest(sealed.digest, &manifest.annotations));
+        prop_assert_eq!(&manifest.history, &History::of_annotations(&manifest.annotations));
+        prop_assert_eq!(manifest.history.digests().len(), version.map_or(0, |_| 2));
         let index = core.read_verified_index(&sealed.index, &manifest.layers).unwrap();
         prop_assert_eq!(&index.files, &files);
         prop_assert_eq!(index.tree, sealed.tree);
@@ -150,7 +176,9 @@ fn decides_tags_and_digests_as_the_native_core() {
             for (tag, force) in [("latest", false), ("v1.0.0", false), ("v1.0.0", true)] {
                 let tag = tag.parse().unwrap();
                 let occupant = if force { Occupant::Bundle } else { Occupant::Foreign };
-                let facts = TagFacts { tag, planned, current, occupant, target: Digest::of(b"1"), force };
+                let mover = if force { Mover::Push } else { Mover::Naming };
+                let facts =
+                    TagFacts { tag, planned, current, occupant, target: Digest::of(b"1"), force, mover };
                 assert_eq!(core.decide_tag(&facts).unwrap(), decide_tag(&facts), "{facts:?}");
             }
         }
@@ -266,9 +294,10 @@ fn calls_by_name() {
         { "path": "b", "change": "modified_local" },
     ] });
     assert_eq!(core.call_json("diff", facts.clone()).unwrap(), changes);
-    let pull = json!({ "write": ["a"], "executable": [], "delete": [], "blocked": [], "sources": [
-        { "digest": two, "size": 1, "local": null },
-    ] });
+    let pull = json!({
+        "write": ["a"], "executable": [], "delete": [], "adopt": [], "untrack": [], "kept": [], "blocked": [],
+        "mass_drop": null, "sources": [{ "digest": two, "size": 1, "local": null }],
+    });
     let base = with("local", json!([]));
     for name in ["plan-pull", "plan_pull"] {
         for mode in ["restore-deleted", "restore_deleted", "overwrite"] {
@@ -296,10 +325,13 @@ fn calls_by_name() {
         input["mode"] = "safe".into();
         input
     });
-    assert_eq!(blocked.unwrap()["blocked"], json!([{ "path": "b", "change": "modified_local" }]));
+    assert_eq!(
+        blocked.unwrap()["blocked"],
+        json!([{ "path": "b", "change": "modified_local", "kind": null }])
+    );
     let plan = core.call_json("plan-push", facts.clone()).unwrap();
     assert_eq!(plan["manifest"], json!(["b"]));
-    assert_eq!(plan["overwrite"], json!([{ "path": "a", "change": "added_remote" }]));
+    assert_eq!(plan["unseen"], json!([{ "path": "a", "change": "added_remote" }]));
 
     let abc = json!({ "result": Digest::of(b"abc").to_string() });
     assert_eq!(core.call_json("sha256", json!({ "content": "abc" })).unwrap(), abc);
@@ -366,7 +398,7 @@ fn says_where_an_input_is_wrong() {
         (
             "plan_pull",
             json!({ "local": [], "remote": [], "base": [], "tracked": [], "mode": "force" }),
-            "mode: expected one of safe, restore_deleted, overwrite, found another text",
+            "mode: expected one of merge, safe, exact, overwrite, restore_deleted, found another text",
         ),
     ] {
         match core().call_json(name, input) {

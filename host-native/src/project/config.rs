@@ -7,9 +7,11 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use bundle_core::layout::LayoutPolicy;
+use bundle_core::plan::pull::PullMode;
 use bundle_core::reference::{Reference, ReferenceError, Tag};
 use bundle_core::snapshot::SymlinkPolicy;
 use bundle_core::storage::StoragePolicy;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -40,6 +42,10 @@ pub struct Config {
     pub symlinks: SymlinkPolicy,
     /// How a push lays out its blobs.
     pub layout: LayoutPolicy,
+    /// Which way a pull decides where nothing is said.
+    pub pull: PullMode,
+    /// Who pushes, where the environment does not say.
+    pub author: Option<String>,
     /// Everything in the file, these settings included.
     keys: Map<String, Value>,
     /// The file that says that.
@@ -185,10 +191,31 @@ impl Config {
             storage: reader.nested("storage")?.unwrap_or_default(),
             symlinks: reader.typed("symlinks")?.unwrap_or_default(),
             layout: reader.typed("layout")?.unwrap_or_default(),
+            pull: reader.typed("pull")?.map_or_else(PullMode::default, PullSetting::mode),
+            author: reader.typed("author")?,
             keys,
             text,
             lost_comments: false,
         })
+    }
+}
+
+/// The kinds of pull that can be the usual one.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PullSetting {
+    Merge,
+    Safe,
+    Exact,
+}
+
+impl PullSetting {
+    fn mode(self) -> PullMode {
+        match self {
+            Self::Merge => PullMode::Merge,
+            Self::Safe => PullMode::Safe,
+            Self::Exact => PullMode::Exact,
+        }
     }
 }
 

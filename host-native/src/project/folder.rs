@@ -14,6 +14,7 @@ pub const PROJECT_FOLDER: &str = ".modelops-bundle";
 /// The name of each file of ours in that folder.
 pub(crate) const CONFIG: &str = "config.yaml";
 pub(crate) const STATE: &str = "state.json";
+pub(crate) const SYNCED: &str = "synced.json";
 pub(crate) const ENVIRONMENT: &str = "env";
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const LOCK_HOLDER: &str = "lock.json";

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use super::apply::{Applied, ApplyError, BeforeStep, Broken, CameTo, apply};
 use super::atomic::{Settled, settle, write_atomically};
-use super::folder::{JOURNAL, Project, STAGING, STATE};
+use super::folder::{JOURNAL, Project, STAGING, STATE, SYNCED};
 use super::kept::Kept;
 use super::lock::ProjectLock;
 use super::new_folders::NewFolders;
@@ -36,6 +36,7 @@ use crate::whole_file::{FileFault, excerpt};
 /// Version 1 knew no files that are staged in folders, version 2 kept nothing of what it replaced.
 const VERSION: u32 = 3;
 const STAGED_STATE: &str = "state";
+const STAGED_SYNCED: &str = "synced";
 const STAGED_TRACKED: &str = "tracked";
 
 /// The longest journal that is read, in bytes. A file takes a few times what it takes in an index.
@@ -76,6 +77,8 @@ pub struct Delete {
 pub struct StateAfter {
     /// The content of the state file, where it changes; see [`super::State::to_json`].
     pub state: Option<Vec<u8>>,
+    /// The content of the file beside it, where it changes; see [`super::Synced::to_json`].
+    pub synced: Option<Vec<u8>>,
     /// The content of the list of tracked files; see [`super::tracked::format_tracked`].
     pub tracked: Vec<u8>,
 }
@@ -333,7 +336,7 @@ fn is_plain_name(name: &str) -> bool {
 
 /// Whether a commit brings a file of ours by this name.
 fn is_own_name(name: &str) -> bool {
-    [STATE, TRACKED_FILE, FORMER_FILE].contains(&name)
+    [STATE, SYNCED, TRACKED_FILE, FORMER_FILE].contains(&name)
 }
 
 /// Whether `path` is a plain name, or one and behind it a path below that, which may be called as no file at the top may.
@@ -406,7 +409,9 @@ fn stage_own_files(
     then: &StateAfter,
 ) -> Result<Vec<(String, String)>, PrepareError> {
     let state = then.state.as_ref().map(|state| (STAGED_STATE, STATE, state));
-    let files = || state.into_iter().chain([(STAGED_TRACKED, TRACKED_FILE, &then.tracked)]);
+    let synced = then.synced.as_ref().map(|synced| (STAGED_SYNCED, SYNCED, synced));
+    // The state comes before what belongs to it: in between, which bundle was last synced is only unknown.
+    let files = || state.into_iter().chain(synced).chain([(STAGED_TRACKED, TRACKED_FILE, &then.tracked)]);
     for (name, _, content) in files() {
         let fault = |source| PrepareError::Staging { folder: staging.folder().join(name), source };
         let folder = OwnFolder::of(project).and_then(|own| own.below(STAGING, Missing::Create));

@@ -47,12 +47,14 @@ pub struct Setting {
 }
 
 /// Every setting that is known here, by key.
-pub const SETTINGS: [Setting; 15] = [
+pub const SETTINGS: [Setting; 17] = [
+    Setting { key: "author", kind: Kind::Text },
     Setting { key: "cache_dir", kind: Kind::Text },
     Setting { key: "cache_link_mode", kind: Kind::Text },
     Setting { key: "default_tag", kind: Kind::Text },
     Setting { key: "layers", kind: Kind::TextsByName },
     Setting { key: "layout", kind: Kind::Text },
+    Setting { key: "pull", kind: Kind::Text },
     Setting { key: "registry_ref", kind: Kind::Text },
     Setting { key: "roles", kind: Kind::TextsByName },
     Setting { key: "storage.container", kind: Kind::Text },
@@ -87,6 +89,8 @@ impl Setting {
             "cache_link_mode" => in_json(&config.cache_link_mode),
             "default_tag" => config.default_tag.as_str().into(),
             "layout" => in_json(&config.layout),
+            "author" => in_json(&config.author),
+            "pull" => config.pull.name().into(),
             "registry_ref" => in_json(&config.registry_ref.as_ref().map(ToString::to_string)),
             "symlinks" => in_json(&config.symlinks),
             key => match key.strip_prefix("storage.") {
@@ -174,7 +178,7 @@ mod tests {
         assert!(SETTINGS.is_sorted_by_key(|setting| setting.key));
         for setting in SETTINGS {
             let value = setting.value(&config);
-            let expected = ["cache_dir", "registry_ref"].contains(&setting.key);
+            let expected = ["author", "cache_dir", "registry_ref"].contains(&setting.key);
             assert_eq!(value.is_null(), expected, "{}", setting.key);
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             if !expected {

@@ -44,6 +44,8 @@ pub struct State {
     pub synced_ref: Option<Reference>,
     /// Fields that other tools have put there, kept as they are.
     pub other: Map<String, Value>,
+    /// The digest of the file that it was read from.
+    pub digest: Option<Digest>,
 }
 
 impl State {
@@ -64,12 +66,13 @@ impl State {
         }
         let tick = if is_large { Tick::now(project) } else { None };
         let bytes = whole_file::read_open(&open, MAX_BYTES).map_err(fault)?;
-        let state =
-            Self::from_json(&bytes).map_err(|source| StateError::Parse { file: file.clone(), source })?;
+        let (state, digest) = rayon::join(|| Self::from_json(&bytes), || Digest::of(&bytes));
+        let state = state.map_err(|source| StateError::Parse { file: file.clone(), source })?;
+        let state = Self { digest: Some(digest), ..state };
         let is_same = || file.symlink_metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
         if tick.is_some_and(|tick| tick.is_after(&stamp, device(&metadata)))
             && is_same()
-            && let Some(packed) = Packed::of(&state)
+            && let Some(packed) = Packed::of(&state, digest)
         {
             packed.keep(project, &stamp);
         }
@@ -85,9 +88,10 @@ impl State {
     pub fn settle(&self, project: &Project) -> Result<SettledState, StateError> {
         let file = project.state_file();
         let json = self.to_json().map_err(|source| StateError::Format { source })?;
-        let packed = if json.len() as u64 >= WORTH_KEEPING { Packed::of(self) } else { None };
+        let digest = Digest::of(&json);
+        let packed = if json.len() as u64 >= WORTH_KEEPING { Packed::of(self, digest) } else { None };
         match OwnFolder::of(project).and_then(|folder| atomic::settle(folder, STATE, &json)) {
-            Ok(settled) => Ok(SettledState { settled, file, packed }),
+            Ok(settled) => Ok(SettledState { settled, file, packed, digest }),
             Err(source) => Err(StateError::Write { file, source }),
         }
     }
@@ -115,9 +119,15 @@ pub struct SettledState {
     settled: atomic::Settled,
     file: PathBuf,
     packed: Option<Packed>,
+    digest: Digest,
 }
 
 impl SettledState {
+    /// The digest of its file.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// From now on it is that of `project`.
     pub fn put(self, project: &Project) -> Result<(), StateError> {
         let file = self.settled.put().map_err(|source| StateError::Write { file: self.file, source })?;
@@ -340,6 +350,7 @@ mod tests {
         let last_synced = ByPath::new((0..4000).map(file).collect()).unwrap();
         let state = State { last_synced, timestamp: 1.5, ..State::default() };
         let settled = state.settle(&project).unwrap();
+        let state = State { digest: Some(settled.digest()), ..state };
         // By the next tick of the file system's clock at the latest.
         std::thread::sleep(std::time::Duration::from_millis(50));
         settled.put(&project).unwrap();

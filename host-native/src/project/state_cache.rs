@@ -3,6 +3,7 @@
 //! Only a cache, and only of one `state.json`: the one with the stamp that it names. A missing, damaged or foreign one is
 //! none, and that one cannot be written is no fault.
 
+use bundle_core::digest::Digest;
 use bundle_core::packed::{pack, unpack_by_path};
 use bundle_core::snapshot::ByPath;
 
@@ -13,10 +14,11 @@ use super::stamp::Stamp;
 use super::state::State;
 
 /// The name of the format, and its version as the last byte.
-const MAGIC: [u8; 8] = *b"mobstat\x01";
+const MAGIC: [u8; 8] = *b"mobstat\x02";
 const CHECKSUM: usize = 4;
-/// Magic, checksum, stamp, length of the header.
-const PREFIX: usize = MAGIC.len() + CHECKSUM + Stamp::BYTES + 4;
+const DIGEST: usize = 32;
+/// Magic, checksum, stamp, digest of the file, length of the header.
+const PREFIX: usize = MAGIC.len() + CHECKSUM + Stamp::BYTES + DIGEST + 4;
 /// A larger file is no cache of ours.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -34,28 +36,32 @@ pub(super) fn read(project: &Project, stamp: &Stamp) -> Option<State> {
     let length = u32::from_le_bytes(prefix[PREFIX - 4..].try_into().ok()?);
     let (header, files) = rest.split_at_checked(length as usize)?;
     let header = State::from_json(header).ok()?;
-    Some(State { last_synced: unpack_by_path(files).ok()?, ..header })
+    let digest = prefix.get(stamp_at + Stamp::BYTES..PREFIX - 4)?.try_into().ok()?;
+    let digest = Some(Digest::from_sha256(digest));
+    Some(State { last_synced: unpack_by_path(files).ok()?, digest, ..header })
 }
 
 /// A state that can be kept once its file has a stamp.
 #[derive(Debug)]
 pub(super) struct Packed {
+    digest: Digest,
     header: Vec<u8>,
     files: Vec<u8>,
 }
 
 impl Packed {
-    /// Packs `state`; none where it has more than can be kept.
-    pub(super) fn of(state: &State) -> Option<Self> {
+    /// Packs `state`, whose file has this digest; none where it has more than can be kept.
+    pub(super) fn of(state: &State, digest: Digest) -> Option<Self> {
         let header = State { last_synced: ByPath::default(), ..state.clone() }.to_json().ok()?;
         u32::try_from(header.len()).ok()?;
-        Some(Self { header, files: pack(&state.last_synced) })
+        Some(Self { digest, header, files: pack(&state.last_synced) })
     }
 
     /// Keeps it as what the state file with this stamp holds.
     pub(super) fn keep(&self, project: &Project, stamp: &Stamp) {
         let length = (self.header.len() as u32).to_le_bytes();
-        let pieces: [&[u8]; 4] = [&stamp.to_bytes(), &length, &self.header, &self.files];
+        let pieces: [&[u8]; 5] =
+            [&stamp.to_bytes(), self.digest.as_bytes(), &length, &self.header, &self.files];
         let mut hasher = crc32fast::Hasher::new();
         pieces.iter().for_each(|piece| hasher.update(piece));
         let checksum = hasher.finalize().to_le_bytes();
@@ -68,7 +74,6 @@ impl Packed {
 
 #[cfg(test)]
 mod tests {
-    use bundle_core::digest::Digest;
     use bundle_core::snapshot::SyncedFile;
     use tempfile::TempDir;
 
@@ -91,8 +96,9 @@ mod tests {
         };
         let stamp = Stamp { size: 1, modified_ns: 2, changed_ns: 3, inode: 4 };
         assert_eq!(read(&project, &stamp), None);
-        Packed::of(&state).unwrap().keep(&project, &stamp);
-        assert_eq!(read(&project, &stamp), Some(state));
+        let digest = Digest::of(b"the file");
+        Packed::of(&state, digest).unwrap().keep(&project, &stamp);
+        assert_eq!(read(&project, &stamp), Some(State { digest: Some(digest), ..state }));
         assert_eq!(read(&project, &Stamp { changed_ns: 4, ..stamp }), None);
         let good = std::fs::read(project.state_cache_file()).unwrap();
         for at in 0..good.len() {

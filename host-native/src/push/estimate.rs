@@ -53,7 +53,7 @@ pub async fn estimate(
     let (plan, local) = (&prepared.plan, &prepared.scan.files);
     let nothing = ByPath::default();
     let estimate = compare(local, prepared.destination.replaces.as_ref().map_or(&nothing, Bundle::files));
-    if !plan.changed {
+    if !plan.decision.changed {
         return Ok(estimate);
     }
     if prepared.layout == Layout::Files {

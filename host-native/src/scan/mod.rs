@@ -14,5 +14,5 @@ pub mod walk;
 pub(crate) use hash::open_found;
 pub use hash::{HashError, Hashed};
 pub use select::{Force, Selection, select_on_disk, select_tracked};
-pub use snapshot::{Found, Scan, ScanError, ScanOptions, scan, scan_readable, scan_with};
+pub use snapshot::{Found, Scan, ScanError, ScanOptions, find_untracked, scan, scan_readable, scan_with};
 pub use walk::{IgnoredEntry, RefusalReason, Refused, Untracked};

@@ -1,6 +1,6 @@
 //! Puts together what a walk, the digest cache and the hashing found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -147,6 +147,36 @@ pub fn scan_readable(
 ) -> Result<Scan, ScanError> {
     let read = |found: &Found<'_>| found.hash_readable(progress);
     scan_by(project, tracked, &[], options, Unreadable::List, progress, read)
+}
+
+/// The files that are neither `tracked` nor ignored and that have one of these `sizes`, with their digests. What cannot be
+/// read is left out.
+pub fn find_untracked(
+    project: &Project,
+    tracked: &ByPath<BundlePath>,
+    symlinks: SymlinkPolicy,
+    sizes: &BTreeSet<u64>,
+) -> Result<ByPath<File>, ScanError> {
+    let wanted: Vec<&BundlePath> = tracked.iter().collect();
+    let how = WalkOptions { symlinks, untracked: Untracked::List };
+    let walked = walk(project.root(), &wanted, how, &|_| ()).map_err(|source| ScanError::Walk { source })?;
+    let (mut paths, mut jobs) = (Vec::new(), Vec::new());
+    for path in walked.untracked {
+        let disk = to_disk(project.root(), &path);
+        let Ok(metadata) = disk.symlink_metadata() else { continue };
+        if metadata.is_file() && sizes.contains(&metadata.len()) {
+            jobs.push(Job { disk, stamp: Stamp::of(&metadata) });
+            paths.push(path);
+        }
+    }
+    let hashed = hash_readable(&jobs, &|_| ()).map_err(|source| ScanError::Hash { source })?;
+    let file = |(at, hashed): (usize, hash::Hashed)| {
+        let path = paths.get(at)?.clone();
+        let executable = Some(hashed.executable);
+        Some(File { path, digest: hashed.digest, size: hashed.stamp.size, executable })
+    };
+    ByPath::new(hashed.into_iter().filter_map(file).collect())
+        .map_err(|source| ScanError::Repeated { source })
 }
 
 /// What to do about tracked paths that cannot be read.

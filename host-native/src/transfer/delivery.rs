@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bundle_core::descriptor::Descriptor;
 use bundle_core::digest::Digest;
-use bundle_core::plan::tag::{Occupant, TagFacts};
+use bundle_core::plan::tag::{Mover, Occupant, TagFacts};
 use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -160,6 +160,7 @@ impl Delivery {
             occupant: Occupant::default(),
             target: self.digest,
             force: self.force == Force::Yes,
+            mover: Mover::Naming,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bundle_core::descriptor::media_type;
 use bundle_core::digest::Digest;
 use bundle_core::foreign::Foreign;
-use bundle_core::plan::tag::{Occupant, TagDecision, TagFacts};
+use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts};
 use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -101,14 +101,17 @@ pub async fn claim_tag(
     let current = named.as_ref().map(|named| named.digest);
     let occupant = named.as_ref().map(|named| named.kind.occupant()).unwrap_or_default();
     let force = force == Force::Yes;
-    let facts = TagFacts { tag: tag.clone(), planned: None, current, occupant, target, force };
+    let mover = Mover::Naming;
+    let facts = TagFacts { tag: tag.clone(), planned: None, current, occupant, target, force, mover };
     match (context.core.decide_tag(&facts)?, current) {
         (TagDecision::Foreign(found), _) => Err(TagError::foreign(facts.tag, found, named)),
-        (TagDecision::Moved(_) | TagDecision::Published(_), Some(found)) => {
+        (TagDecision::Moved(_) | TagDecision::Named(_) | TagDecision::Published(_), Some(found)) => {
             Err(TagError::Taken { tag: facts.tag, found })
         }
         (TagDecision::Write | TagDecision::AlreadyThere, _) | (TagDecision::Moved(_), None) => Ok(named),
-        (TagDecision::Published(found), None) => Err(TagError::Published { tag: facts.tag, found }),
+        (TagDecision::Named(found) | TagDecision::Published(found), None) => {
+            Err(TagError::Published { tag: facts.tag, found })
+        }
     }
 }
 
@@ -360,6 +363,7 @@ async fn look(context: Context<'_>, facts: TagFacts) -> Result<Option<TagFacts>,
         TagDecision::Foreign(found) => Err(TagError::foreign(facts.tag, found, named)),
         TagDecision::AlreadyThere => Ok(None),
         TagDecision::Moved(found) => Err(TagError::Moved { tag: facts.tag, planned: facts.planned, found }),
+        TagDecision::Named(found) => Err(TagError::Taken { tag: facts.tag, found }),
         TagDecision::Published(found) => Err(TagError::Published { tag: facts.tag, found }),
         TagDecision::Write => Ok(Some(facts)),
     }
@@ -376,8 +380,9 @@ async fn publish(
     target: Digest,
     manifest: Bytes,
 ) -> Result<Option<Written>, TagError> {
-    let occupant = Occupant::default();
-    let facts = TagFacts { tag: tag.clone(), planned: None, current: None, occupant, target, force: false };
+    let (occupant, mover) = (Occupant::default(), Mover::Push);
+    let facts =
+        TagFacts { tag: tag.clone(), planned: None, current: None, occupant, target, force: false, mover };
     match move_tag(context, facts, manifest).await {
         Err(TagError::Moved { tag, found: Some(found), .. }) => Err(TagError::Chosen { tag, found }),
         moved => moved,

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::diff::find;
 use super::init::{Entered, make_project};
-use super::pull::{Incoming, PullReport, foresee, pull_into};
+use super::pull::{Incoming, PullReport, Settled, foresee, pull_into};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
@@ -25,6 +25,7 @@ use crate::progress::Work;
 use crate::project::Project;
 use crate::project::folder::is_project;
 use crate::project::new_project::NewProject;
+use crate::pull::PullChoices;
 use crate::push::Force;
 use crate::remote::archive::Archive;
 use crate::remote::{Intent, Remote};
@@ -219,9 +220,10 @@ async fn into_folder(
         Some(tag) => source.with_tag(tag.clone()),
         None => source,
     };
-    let mode = if args.overwrite { PullMode::Overwrite } else { PullMode::Safe };
+    let mode = if args.overwrite { PullMode::Overwrite } else { PullMode::Merge };
+    let choices = PullChoices { mode, ..PullChoices::default() };
     let entered = if is_project(folder) { Some(enter(session, folder)?) } else { None };
-    let incoming = Incoming { reference, bundle, mode };
+    let incoming = Incoming { reference, bundle, choices, settled: Settled::default() };
     match (entered, Execution::of(args.dry_run)) {
         (Some(entered), Execution::Apply) => pull_into(session, context, entered, incoming).await,
         (None, Execution::Apply) => {

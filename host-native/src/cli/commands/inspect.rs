@@ -18,7 +18,7 @@ use crate::cli::subject::subject;
 use crate::cli::ui::{Report, bytes, counted, shown};
 use crate::inspect::{Other, Sharing, UsedPack, sharing, used_packs};
 use crate::progress::Work;
-use crate::push::{Estimate, Force, estimate, open_destination, prepare};
+use crate::push::{Estimate, PushOptions, estimate, open_destination, prepare};
 use crate::scan::{Scan, Untracked};
 use crate::transfer::{Copied, Parts, Verification, verify, verify_bundle};
 use crate::workspace::Workspace;
@@ -440,8 +440,9 @@ impl<'a> Push<'a> {
     ) -> Result<(PushReport, Option<Bundle>), CliError> {
         let Self { workspace, tag, scan } = self;
         let tags = std::slice::from_ref(&tag);
-        let destination = open_destination(context, workspace, reference, tags, Force::No).await?;
-        let prepared = prepare(context, workspace, reference, destination, scan.into())?;
+        let destination =
+            open_destination(context, workspace, reference, tags, PushOptions::default()).await?;
+        let prepared = prepare(context, workspace, destination, scan.into())?;
         let found = estimate(context, &workspace.project, &prepared).await?;
         let Estimate { added, changed, deleted, blobs, chunks, raw, stored, .. } = found;
         let report = PushReport {
@@ -450,7 +451,7 @@ impl<'a> Push<'a> {
             added,
             changed,
             deleted,
-            overwritten: prepared.plan.overwrite.len(),
+            overwritten: prepared.plan.decision.unseen.len(),
             blobs,
             chunks,
             raw,

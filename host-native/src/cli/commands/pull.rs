@@ -1,12 +1,16 @@
-//! `pull`: makes the project equal to the remote's bundle.
+//! `pull`: brings the remote's bundle into the project.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
+use bundle_core::diff::PathChange;
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
-use bundle_core::plan::pull::PullMode;
+use bundle_core::plan::drops::DropGuard;
+use bundle_core::plan::pull::{DeletedHere, PullMode};
 use bundle_core::reference::{Reference, Tag};
+use bundle_core::snapshot::ByPath;
 use clap::Args;
 use serde::Serialize;
 
@@ -14,26 +18,28 @@ use super::diff::find;
 use super::init::{Entered, make_project};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, at_tag, look, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, list};
 use crate::project::Project;
 use crate::project::folder::FindError;
+use crate::project::journal::Before;
 use crate::project::new_project::NewProject;
-use crate::pull::{self, PreparedPull, PullError, Pulled, apply, prepare};
-use crate::scan::Untracked;
+use crate::pull::{self, PreparedPull, PullChoices, PullError, Pulled, apply, prepare};
+use crate::scan::{Untracked, select_tracked};
 use crate::transfer::{Downloaded, forecast};
 use crate::workspace::Workspace;
 
-/// Make the project equal to the remote's bundle
+/// Bring the remote's bundle into the project, file by file
 ///
-/// All or nothing: where the project has changes that the pull would undo, it lists them and changes nothing. With a
-/// REF in a folder that is in no project, makes it one.
+/// Takes what changed there and keeps what changed here. Where both sides changed a file, it lists that and changes
+/// nothing: settle it with --mine or --theirs. With a REF in a folder that is in no project, makes it one.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
 \x20 modelops-bundle pull\n\
 \x20 modelops-bundle pull registry.example/team/seir:v1.0.0\n\
-\x20 modelops-bundle pull :latest --dry-run")]
+\x20 modelops-bundle pull :latest --dry-run\n\
+\x20 modelops-bundle pull --mine src/model.py --theirs 'data/**'")]
 pub(crate) struct PullArgs {
     /// The bundle: a reference, or a tag or digest of the project's own remote
     #[arg(value_name = "REF")]
@@ -41,12 +47,27 @@ pub(crate) struct PullArgs {
     /// The bundle of this tag, at the project's own remote
     #[arg(short, long, value_name = "TAG", conflicts_with = "reference")]
     tag: Option<Tag>,
-    /// Let the remote win where the project has changes
+    /// Keep the project's version of these conflicting files
+    #[arg(long, value_name = "PATH|GLOB", num_args = 1.., conflicts_with = "overwrite")]
+    mine: Vec<OsString>,
+    /// Take the remote's version of these conflicting files
+    #[arg(long, value_name = "PATH|GLOB", num_args = 1.., conflicts_with = "overwrite")]
+    theirs: Vec<OsString>,
+    /// Let the remote win wherever the project differs
     #[arg(long)]
     overwrite: bool,
-    /// Bring back tracked files that were deleted here
+    /// Stop where anything changed here, as the Python tool does
+    #[arg(long, conflicts_with_all = ["overwrite", "exact"])]
+    safe: bool,
+    /// Stop unless the project then has the bundle's very files
+    #[arg(long, conflicts_with = "overwrite")]
+    exact: bool,
+    /// Bring back files that were deleted or removed here
     #[arg(long)]
     restore_deleted: bool,
+    /// Delete files here even where that is most of them
+    #[arg(long)]
+    accept_deletions: bool,
     /// Show what would be pulled, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -66,14 +87,50 @@ pub(super) struct PullReport {
     downloaded: DownloadedReport,
     /// Paths that are, or would be, put in place.
     written: Vec<String>,
+    /// Those of them at which a file was, or would be, replaced.
+    replaced: Vec<String>,
     /// Paths that are, or would be, removed.
     deleted: Vec<String>,
+    /// Files that were not tracked, have the bundle's content and are, or would be, tracked as they are.
+    adopted: Vec<String>,
+    /// Paths that are, or would be, no longer tracked, since no file is there on either side.
+    untracked: Vec<String>,
+    /// The paths at which the project stays different from the bundle.
+    kept: Vec<SeenChange>,
     /// Paths that the bundle has and that stay deleted here.
     left_deleted: Vec<String>,
+    /// The tree digest of the files that the project tracks then.
+    local_tree: Digest,
+    /// The bundle that the project leaves behind, which the one that comes is not built on; absent where there is none.
+    leaves: Option<LeavesReport>,
     /// HTTP requests made.
     requests: u64,
     /// Whether it was only looked at.
     dry_run: bool,
+}
+
+/// A path, and what became of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct SeenChange {
+    /// The path.
+    path: String,
+    /// What became of it.
+    change: &'static str,
+}
+
+impl From<&PathChange> for SeenChange {
+    fn from(each: &PathChange) -> Self {
+        Self { path: each.path.to_string(), change: each.change.name() }
+    }
+}
+
+/// The bundle that a project was at.
+#[derive(Serialize)]
+struct LeavesReport {
+    /// Its digest.
+    digest: Digest,
+    /// Its version, if it has one.
+    version: Option<String>,
 }
 
 /// What came, or on a dry run would come, from the remote.
@@ -101,18 +158,33 @@ impl Report for PullReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (wrote, deleted) =
             if self.dry_run { ("would write", "would delete") } else { ("wrote", "deleted") };
+        if let Some(LeavesReport { digest, version }) = &self.leaves {
+            let name = version.clone().unwrap_or_else(|| digest.short());
+            writeln!(out, "The project was at {name}, which {} is not built on", self.reference)?;
+        }
         list(out, wrote, &self.written)?;
         list(out, deleted, &self.deleted)?;
-        if self.written.is_empty() && self.deleted.is_empty() {
-            writeln!(out, "Nothing to pull: the project has what {} has", self.reference)?;
+        list(out, if self.dry_run { "would track" } else { "tracked" }, &self.adopted)?;
+        let deleted_here = self.left_deleted.len();
+        let own = self.kept.len() - deleted_here.min(self.kept.len());
+        if self.written.is_empty() && self.deleted.is_empty() && self.adopted.is_empty() {
+            if self.kept.is_empty() {
+                writeln!(out, "Nothing to pull: the project has what {} has", self.reference)?;
+            } else {
+                writeln!(out, "Nothing to pull from {}", self.reference)?;
+            }
         } else {
             let verb = if self.dry_run { "Would pull" } else { "Pulled" };
             let DownloadedReport { blobs, bytes: size, .. } = self.downloaded;
             let blobs = counted(blobs as usize, "blob");
             writeln!(out, "{verb} {}: {blobs}, {}", self.reference, bytes(size))?;
         }
-        if !self.left_deleted.is_empty() {
-            let files = counted(self.left_deleted.len(), "file");
+        if own > 0 {
+            let kept = if self.dry_run { "would keep" } else { "kept" };
+            writeln!(out, "{kept} yours: {}", counted(own, "file"))?;
+        }
+        if deleted_here > 0 {
+            let files = counted(deleted_here, "file");
             writeln!(out, "{files} deleted here and not brought back: see --restore-deleted")?;
         }
         writeln!(out, "  bundle {}", self.digest)?;
@@ -124,7 +196,16 @@ impl Report for PullReport {
 pub(super) struct Incoming {
     pub(super) reference: Reference,
     pub(super) bundle: Bundle,
-    pub(super) mode: PullMode,
+    pub(super) choices: PullChoices,
+    /// What the user wants to be settled, and which way.
+    pub(super) settled: Settled,
+}
+
+/// What a user says about conflicts: paths and globs.
+#[derive(Default)]
+pub(super) struct Settled {
+    mine: Vec<OsString>,
+    theirs: Vec<OsString>,
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError> {
@@ -140,12 +221,20 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
     let runtime = session.runtime()?;
     let cached = workspace.map_or(context, |workspace| context.with_cache(&workspace.project));
     let bundle = runtime.block_on(find(cached, &reference))?;
-    let mode = match (args.overwrite, args.restore_deleted) {
-        (true, _) => PullMode::Overwrite,
-        (false, true) => PullMode::RestoreDeleted,
-        (false, false) => PullMode::Safe,
+    let setting = workspace.map(|workspace| workspace.config.pull).unwrap_or_default();
+    let choices = PullChoices {
+        mode: match args {
+            PullArgs { overwrite: true, .. } => PullMode::Overwrite,
+            PullArgs { exact: true, .. } => PullMode::Exact,
+            PullArgs { safe: true, .. } => PullMode::Safe,
+            _ => setting,
+        },
+        deleted: if args.restore_deleted { DeletedHere::Restore } else { DeletedHere::Leave },
+        drops: if args.accept_deletions { DropGuard::Accept } else { DropGuard::Stop },
+        ..PullChoices::default()
     };
-    let incoming = Incoming { reference, bundle, mode };
+    let settled = Settled { mine: args.mine.clone(), theirs: args.theirs.clone() };
+    let incoming = Incoming { reference, bundle, choices, settled };
     let report = match (entered, Execution::of(args.dry_run)) {
         (Some(entered), Execution::DryRun) => {
             let disk = entered.workspace.project.root();
@@ -195,16 +284,41 @@ pub(super) fn plan_into(
     workspace: &Workspace,
     incoming: Incoming,
 ) -> Result<(PullReport, PreparedPull), CliError> {
-    let Incoming { reference, bundle, mode } = incoming;
+    let Incoming { reference, bundle, mut choices, settled } = incoming;
     let extra: Vec<BundlePath> = bundle.files().iter().map(|file| file.path.clone()).collect();
     let found = look(workspace, &extra, Untracked::Skip, session.ui.progress().as_ref())?;
-    let prepared = prepare(context, workspace, bundle, found, mode)?;
-    if !prepared.plan.blocked.is_empty() {
-        return Err(PullError::blocked(&prepared).into());
+    let mut prepared = prepare(context, workspace, bundle, found, &choices)?;
+    if !(settled.mine.is_empty() && settled.theirs.is_empty()) {
+        let blocked = prepared.plan.blocked.iter().map(|one| one.path.clone()).collect();
+        choices.mine = settle(session, workspace, &settled.mine, &blocked, "--mine")?;
+        choices.theirs = settle(session, workspace, &settled.theirs, &blocked, "--theirs")?;
+        prepared = prepared.settle(context, workspace, &choices)?;
     }
-    let mut report = planned(&reference, &prepared);
+    prepared.check()?;
+    let mut report = planned(context, workspace, &reference, &prepared)?;
     report.requests = context.remote.requests();
     Ok((report, prepared))
+}
+
+/// Those of the `blocked` paths that `arguments`, of the option `option`, mean.
+fn settle(
+    session: &Session<'_>,
+    workspace: &Workspace,
+    arguments: &[OsString],
+    blocked: &ByPath<BundlePath>,
+    option: &str,
+) -> Result<ByPath<BundlePath>, CliError> {
+    if arguments.is_empty() {
+        return Ok(ByPath::default());
+    }
+    let selection = select_tracked(&workspace.project, &session.cwd, arguments, blocked)?;
+    if !selection.unmatched.is_empty() {
+        let message = format_args!("{option} settles nothing there: no conflict is at these paths");
+        return Err(CliError::new(Exit::Usage, message)
+            .paths(selection.unmatched)
+            .hint("see the conflicts with `modelops-bundle pull --dry-run`; nothing was changed"));
+    }
+    Ok(selection.paths.into_iter().collect())
 }
 
 /// What pulling would do to a folder on the disk of `disk`, in the figures that it would then report.
@@ -235,28 +349,45 @@ fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<Entered>, CliE
     }
 }
 
-fn planned(reference: &Reference, prepared: &PreparedPull) -> PullReport {
+fn planned(
+    context: Context<'_>,
+    workspace: &Workspace,
+    reference: &Reference,
+    prepared: &PreparedPull,
+) -> Result<PullReport, CliError> {
     let PreparedPull { plan, bundle, scan } = prepared;
-    // What is written is some of the bundle's files, in their order.
-    let mut writes = plan.write.iter().peekable();
-    let is_left = |path: &&BundlePath| writes.next_if_eq(path).is_none() && scan.files.at(path).is_none();
-    PullReport {
+    let texts = |paths: &ByPath<BundlePath>| paths.iter().map(ToString::to_string).collect();
+    let is_left =
+        |each: &&PathChange| bundle.files().at(&each.path).is_some() && scan.files.at(&each.path).is_none();
+    let was_there = |path: &&BundlePath| scan.before(path) != Before::Absent;
+    Ok(PullReport {
         reference: reference.to_string(),
         digest: bundle.digest,
         tree: bundle.index_view.tree,
         downloaded: Downloaded::default().into(),
-        written: plan.write.iter().map(ToString::to_string).collect(),
-        deleted: plan.delete.iter().map(ToString::to_string).collect(),
-        left_deleted: bundle
-            .files()
-            .iter()
-            .map(|file| &file.path)
-            .filter(is_left)
-            .map(ToString::to_string)
-            .collect(),
+        written: texts(&plan.write),
+        replaced: plan.write.iter().filter(was_there).map(ToString::to_string).collect(),
+        deleted: texts(&plan.delete),
+        adopted: texts(&plan.adopt),
+        untracked: texts(&plan.untrack),
+        kept: plan.kept.iter().map(SeenChange::from).collect(),
+        left_deleted: plan.kept.iter().filter(is_left).map(|each| each.path.to_string()).collect(),
+        local_tree: if plan.kept.is_empty() {
+            bundle.index_view.tree
+        } else {
+            context.core.tree(&prepared.files_after(workspace))?
+        },
+        leaves: leaves(workspace, bundle),
         requests: 0,
         dry_run: true,
-    }
+    })
+}
+
+/// The bundle that the project is at, where `bundle` is not built on it.
+fn leaves(workspace: &Workspace, bundle: &Bundle) -> Option<LeavesReport> {
+    let at = &workspace.synced.bundle.as_ref()?.described;
+    let is_kept = at.digest == bundle.digest || bundle.manifest_view.history.digests().contains(&at.digest);
+    (!is_kept).then(|| LeavesReport { digest: at.digest, version: at.version.clone() })
 }
 
 fn done(report: &mut PullReport, pulled: &Pulled) {

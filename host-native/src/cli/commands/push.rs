@@ -1,6 +1,8 @@
 //! `push`: makes the remote's bundle equal to the project.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
@@ -8,10 +10,13 @@ use bundle_core::layout::{Layout, MAX_FILES_FOR_PYTHON};
 use bundle_core::path::BundlePath;
 use bundle_core::portable::{FileSystem, Unfit, unfit};
 use bundle_core::reference::Tag;
+use bundle_core::snapshot::File;
 use bundle_core::version::{Bump, Version};
 use clap::Args;
 use serde::Serialize;
 
+use super::pull::SeenChange;
+use crate::author::author;
 use crate::bundle::Bundle;
 use crate::cli::args::{BumpArg, Execution};
 use crate::cli::error::{CliError, Exit, settle_places, two_places};
@@ -21,10 +26,12 @@ use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::clock::creation_time;
 use crate::push::{
-    Destination, Estimate, Force, PlannedVersion, PreparedPush, Pushed, UploadRecord, apply, check, estimate,
-    find_highest, look_and_pack, open_destination, plan_version, prepare, sent_paths,
+    Destination, Estimate, Expected, Force, PlannedVersion, PreparedPush, PushOptions, Pushed, Unbuilt,
+    UploadRecord, apply, check, estimate, find_highest, look_and_pack, open_destination, plan_version,
+    prepare, sent_paths,
 };
 use crate::scan::Untracked;
+use crate::threads::begin_on_disk;
 use crate::transfer::Copied;
 
 /// As many names that some system cannot hold are warned of one by one.
@@ -49,12 +56,36 @@ pub(crate) struct PushArgs {
     /// patch. Where nothing differs from it, nothing is written.
     #[arg(long, value_name = "KIND")]
     bump: Option<BumpArg>,
-    /// Undo what others changed, move tags whatever they name, and send again what the remote has lost or damaged
+    /// Let this tree become the bundle whatever the tag names, for CI: undo what others changed, and drop what is not here
+    #[arg(long)]
+    replace: bool,
+    /// Like --replace; also move a tag that somebody moves meanwhile, and send again what the remote has lost or damaged
     #[arg(short, long)]
     force: bool,
+    /// Push only where the tag names this bundle, or nothing; it then counts as seen
+    #[arg(long, value_name = "DIGEST|absent")]
+    expect: Option<ExpectedArg>,
     /// Show what would be pushed, and send nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+}
+
+/// What `--expect` takes.
+#[derive(Clone, Copy, Debug)]
+struct ExpectedArg(Expected);
+
+impl FromStr for ExpectedArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "absent" => Ok(Self(Expected::Absent)),
+            _ => match text.parse() {
+                Ok(digest) => Ok(Self(Expected::Bundle(digest))),
+                Err(fault) => Err(format!("{fault}; it is a digest or `absent`")),
+            },
+        }
+    }
 }
 
 /// The document of `push`.
@@ -83,10 +114,12 @@ struct PushReport {
     uploaded: UploadedReport,
     /// What the registry took, or would take, from another repository of its own.
     mounted: BlobsReport,
-    /// Paths that the push drops because they were deleted here.
+    /// Paths of the bundle before that the new one does not have.
     deleted: Vec<String>,
     /// Paths where it undoes what others did.
     overwritten: Vec<String>,
+    /// What others did there.
+    unseen: Vec<SeenChange>,
     /// HTTP requests made.
     requests: u64,
     /// Whether it was only looked at.
@@ -177,13 +210,21 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let record = Arc::new(UploadRecord::read(&lock));
     let remote = session.remote_to_push(&reference, last.as_ref(), record)?;
     let context = session.context(&core, remote.as_ref()).with_cache(lock.project());
-    let force = if args.force { Force::Yes } else { Force::No };
+    let options = PushOptions {
+        force: if args.force { Force::Yes } else { Force::No },
+        unbuilt: if args.replace { Unbuilt::Replace } else { Unbuilt::Stop },
+        expected: args.expect.map(|ExpectedArg(expected)| expected),
+    };
     let execution = Execution::of(args.dry_run);
+    let is_named = execution == Execution::Apply && source_date_epoch.is_none();
     let report = session.runtime()?.block_on(async {
+        let (root, config) = (workspace.root().to_owned(), workspace.config.clone());
+        let author = is_named.then(|| begin_on_disk(move || author(&root, &config)));
         let look_here = || look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref());
         let (destination, found) = match (execution, bump) {
             (_, Some(bump)) => {
-                let mut destination = open_destination(context, &workspace, &reference, &tags, force).await?;
+                let mut destination =
+                    open_destination(context, &workspace, &reference, &tags, options).await?;
                 // Nothing is sent before it is known whether there is anything to publish.
                 let mut found = look_here()?;
                 if let Some(bundle) = &destination.replaces {
@@ -200,20 +241,23 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                 (destination, found.into())
             }
             (Execution::DryRun, None) => {
-                let destination = open_destination(context, &workspace, &reference, &tags, force).await?;
+                let destination = open_destination(context, &workspace, &reference, &tags, options).await?;
                 (destination, look_here()?.into())
             }
             (Execution::Apply, None) => {
-                look_and_pack(context, &lock, &workspace, &reference, &tags, force).await?
+                look_and_pack(context, &lock, &workspace, &reference, &tags, options).await?
             }
         };
-        let prepared = prepare(context, &workspace, &reference, destination, found)?;
-        check(context, &prepared, force)?;
+        let mut prepared = prepare(context, &workspace, destination, found)?;
+        check(context, &prepared, options)?;
+        if let Some(author) = author.filter(|_| prepared.plan.decision.changed) {
+            prepared.lineage.author = author.await.unwrap_or_default();
+        }
         warn_of_what_is_undone(session, &prepared);
         tell_lost(session, &prepared);
         warn_of_names(session, &prepared);
         warn_of_layout(session, &prepared);
-        if prepared.plan.changed {
+        if prepared.plan.decision.changed {
             tell_passed_over(session, &workspace.config, &prepared.scan.files);
         }
         let mut report = planned(&reference.without_version().to_string(), &prepared);
@@ -235,7 +279,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
             report.mounted = mounted.into();
         }
         if execution == Execution::Apply {
-            let pushed = apply(context, &lock, &mut workspace, &reference, prepared, &created, force).await?;
+            let pushed =
+                apply(context, &lock, &mut workspace, &reference, prepared, &created, options).await?;
             session.warn_of_unconfirmed(&pushed.unconfirmed);
             done(&mut report, &pushed);
         }
@@ -285,22 +330,23 @@ fn published(
         mounted: Copied::default().into(),
         deleted: Vec::new(),
         overwritten: Vec::new(),
+        unseen: Vec::new(),
         requests,
         dry_run: execution == Execution::DryRun,
         upload: Vec::new(),
     }
 }
 
-/// A project that has never agreed with its remote replaces it; its user should know what.
+/// Who lets a tree replace what others did should know what goes.
 fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>) {
-    let plan = &prepared.plan;
-    let Some(before) = prepared.destination.replaces.as_ref().filter(|_| !plan.overwrite.is_empty()) else {
+    let Some(before) = prepared.destination.replaces.as_ref().filter(|_| !prepared.unseen.is_empty()) else {
         return;
     };
+    let changes: usize = prepared.unseen.iter().map(|unseen| unseen.changes.len()).sum();
     session.ui.warning(format_args!(
-        "this replaces {} that the remote has and this project has not seen; the registry may drop the bundle before, {}, \
-         unless a tag names it",
-        counted(plan.overwrite.len(), "file"),
+        "this undoes {} that this project is not built on; the bundle before may be dropped by this registry: \
+         `modelops-bundle tag @{} keep` keeps it",
+        counted(changes, "change"),
         before.digest
     ));
 }
@@ -319,7 +365,7 @@ fn tell_lost(session: &Session<'_>, prepared: &PreparedPush<'_>) {
 
 /// Some systems could not pull what is pushed here.
 fn warn_of_names(session: &Session<'_>, prepared: &PreparedPush<'_>) {
-    if !prepared.plan.changed {
+    if !prepared.plan.decision.changed {
         return;
     }
     let unfit = unfit(prepared.scan.files.iter().map(|file| &file.path), FileSystem::ANY);
@@ -334,7 +380,7 @@ fn warn_of_names(session: &Session<'_>, prepared: &PreparedPush<'_>) {
 /// Another layout is another matter for whoever reads the bundle, or pushes to it next.
 fn warn_of_layout(session: &Session<'_>, prepared: &PreparedPush<'_>) {
     let before = prepared.destination.replaces.as_ref().map(|bundle| bundle.index_view.layout);
-    if !prepared.plan.changed || before.is_none_or(|before| before == prepared.layout) {
+    if !prepared.plan.decision.changed || before.is_none_or(|before| before == prepared.layout) {
         return;
     }
     match prepared.layout {
@@ -357,7 +403,8 @@ fn warn_of_layout(session: &Session<'_>, prepared: &PreparedPush<'_>) {
 fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
     let plan = &prepared.plan;
     let replaces = prepared.destination.replaces.as_ref();
-    let stays = replaces.filter(|_| !plan.changed);
+    let decision = &plan.decision;
+    let stays = replaces.filter(|_| !decision.changed);
     // A further tag that names something else is to be written even where the tree is the same.
     let Destination { tags, version, .. } = &prepared.destination;
     let moves_a_tag = version.is_some()
@@ -373,19 +420,34 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
         version: version.as_ref().map(ToString::to_string),
         layout: stays.map_or(prepared.layout, |bundle| bundle.index_view.layout).name(),
         layout_before: replaces.map(|bundle| bundle.index_view.layout.name()),
-        changed: plan.changed || moves_a_tag,
+        changed: decision.changed || moves_a_tag,
         uploaded: UploadedReport {
             files: plan.upload.len(),
             blobs: plan.blobs.len() as u64,
             bytes: plan.blobs.iter().map(|blob| blob.size).sum(),
         },
         mounted: Copied::default().into(),
-        deleted: plan.delete.iter().map(ToString::to_string).collect(),
-        overwritten: plan.overwrite.iter().map(|each| each.path.to_string()).collect(),
+        deleted: dropped(prepared),
+        overwritten: undone(prepared),
+        unseen: prepared.unseen.iter().flat_map(|unseen| &unseen.changes).map(SeenChange::from).collect(),
         requests: 0,
         dry_run: true,
         upload: plan.upload.clone(),
     }
+}
+
+/// The paths of the bundle before that the new one does not have.
+fn dropped(prepared: &PreparedPush<'_>) -> Vec<String> {
+    let Some(before) = &prepared.destination.replaces else { return Vec::new() };
+    let is_gone = |file: &&File| prepared.scan.files.at(&file.path).is_none();
+    before.files().iter().filter(is_gone).map(|file| file.path.to_string()).collect()
+}
+
+/// The paths at which the push undoes what others did.
+fn undone(prepared: &PreparedPush<'_>) -> Vec<String> {
+    let changes = prepared.unseen.iter().flat_map(|unseen| &unseen.changes);
+    let paths: BTreeSet<&BundlePath> = changes.map(|each| &each.path).collect();
+    paths.into_iter().map(ToString::to_string).collect()
 }
 
 fn done(report: &mut PushReport, pushed: &Pushed) {

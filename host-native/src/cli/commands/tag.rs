@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
-use bundle_core::plan::tag::{Occupant, TagFacts};
+use bundle_core::plan::tag::{Mover, Occupant, TagFacts};
 use bundle_core::reference::{Reference, Tag};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -128,7 +128,8 @@ async fn plan(
         .map(async |tag| {
             let planned = tag_digest(context, &tag).await?;
             let (target, occupant) = (manifest.digest, Occupant::default());
-            let facts = TagFacts { tag, planned, current: None, occupant, target, force };
+            let facts =
+                TagFacts { tag, planned, current: None, occupant, target, force, mover: Mover::Naming };
             check_tag(context, facts.clone()).await?;
             Ok(facts)
         })

@@ -99,7 +99,8 @@ impl Fixture {
             Write { path, staged, expected_before }
         };
         let delete = |path: &&str| Delete { path: path.parse().unwrap(), expected_before: self.before(path) };
-        let then = StateAfter { state: Some(b"new state".to_vec()), tracked: b"new tracked".to_vec() };
+        let then =
+            StateAfter { state: Some(b"new state".to_vec()), synced: None, tracked: b"new tracked".to_vec() };
         Commit::prepare(
             lock,
             &staging,
@@ -347,7 +348,7 @@ fn changes_since_the_scan_stop_a_commit_before_it_begins() {
         write("kept", Before::Absent),
         write("ok", Before::Absent),
     ];
-    let then = StateAfter { state: Some(Vec::new()), tracked: Vec::new() };
+    let then = StateAfter { state: Some(Vec::new()), synced: None, tracked: Vec::new() };
     let error = Commit::prepare(&lock, &staging, writes, Vec::new(), &then).unwrap_err();
     let PrepareError::Changed { paths } = error else { panic!("{error}") };
     assert_eq!(paths.iter().map(BundlePath::as_str).collect::<Vec<_>>(), ["kept", "mod.txt", "new.txt"]);

@@ -15,6 +15,7 @@ use crate::bundle::{Bundle, Context};
 use crate::component::answers::FactsError;
 use crate::project::disk_path::to_disk;
 use crate::project::file_system::file_system;
+use crate::project::interrupted::Interrupted;
 use crate::project::journal::{Commit, CommitError, Delete, PrepareError, StateAfter, Write, foresee_reach};
 use crate::project::recovery::Applied;
 use crate::project::staging::Staging;
@@ -154,8 +155,8 @@ pub async fn apply(
     let (staged, downloaded) = match download(context, &workspace.project, &staging, bundle, plan).await {
         Ok(downloaded) => downloaded,
         Err(error) => {
-            // What went wrong first is what counts; the next command clears what stays.
-            let _ = staging.discard();
+            // What went wrong first is what counts.
+            let _ = staging.leave(&workspace.project);
             return Err(error.into());
         }
     };
@@ -169,6 +170,7 @@ pub async fn apply(
     let after = after(workspace, reference, prepared)?;
     let commit = Commit::prepare(lock, &staging, writes.collect(), deletes.collect(), &after)?;
     let applied = commit.apply()?;
+    Interrupted::clear(&workspace.project);
     let without_mode = without_mode(&workspace.project, prepared);
     Ok(Pulled { downloaded, applied, without_mode })
 }

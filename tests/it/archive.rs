@@ -192,9 +192,10 @@ fn a_folder_becomes_a_project_or_is_brought_up_to_date() {
     let _ = push(&project);
     let _ = project.run(&["export", file, "--force"]).success();
     fs::write(copy.join("copy"), "mine").unwrap();
-    let planned = elsewhere.run(&["import", file, "--dest", "sub/copy", "--dry-run"]).code(3);
-    assert!(planned.stderr().contains("  copy\n"), "{planned}");
-    let _ = elsewhere.run(&["import", file, "--dest", "sub/copy"]).code(3);
+    let planned = elsewhere.run(&["import", file, "--dest", "sub/copy", "--dry-run"]).success();
+    assert!(planned.stdout().contains("would keep yours: 1 file\n"), "{planned}");
+    let kept = elsewhere.run(&["import", file, "--dest", "sub/copy", "--json"]).success().json();
+    assert_eq!(kept["kept"], json!([{ "path": "copy", "change": "modified_local" }]));
     assert_eq!(fs::read_to_string(copy.join("copy")).unwrap(), "mine");
     let _ = elsewhere.run(&["import", file, "--dest", "sub/copy", "--overwrite"]).success();
     Tree::read(&copy).assert_same(&project.tree());

@@ -92,7 +92,7 @@ fn a_value_is_checked_and_the_rest_of_the_file_stays() {
     }
     for key in ["colour", "storage", "storage.colour", "layers.a.b", ""] {
         let output = set(key, "x").code(2);
-        assert!(output.stderr().contains("the settings are cache_dir, "), "{output}");
+        assert!(output.stderr().contains("the settings are author, cache_dir, "), "{output}");
     }
     let _ = project.run(&["config", "get", "colour"]).code(2);
     let _ = project.run(&["config", "get", "layers.code"]).code(6);

@@ -92,10 +92,14 @@ fn an_edit_sends_only_itself_and_arrives() {
     let _ = project.run(&["add", "new"]).success();
     let report = project.run(&["push", "--json"]).success().json();
     assert_eq!((&report["uploaded"]["files"], &report["deleted"]), (&json!(2), &json!(["a"])));
-    // What the remote dropped is not deleted here without being told to.
-    let document = second.run(&["pull", "--json"]).code(3).json();
+    // What the remote dropped, and nobody has changed here, goes here too; not so for the Python tool's rule.
+    let document = second.run(&["pull", "--safe", "--json"]).code(3).json();
     assert_eq!(document["error"]["paths"], json!(["a"]));
-    let report = second.run(&["pull", "--overwrite", "--json"]).success().json();
+    assert_eq!(
+        document["error"]["blocked"],
+        json!([{ "path": "a", "change": "deleted_remote", "kind": null }])
+    );
+    let report = second.run(&["pull", "--json"]).success().json();
     assert_eq!(report["downloaded"], json!({"files": 2, "blobs": 2, "bytes": 9}));
     assert_eq!(report["deleted"], json!(["a"]));
     without_gitignore(&second.tree()).assert_same(&without_gitignore(&project.tree()));
@@ -110,10 +114,11 @@ fn a_pull_over_a_local_edit_changes_nothing() {
     second.write("a", "mine");
     let before = second.tree();
     let output = second.run(&["pull"]).code(3);
-    assert!(output.stderr().contains("  a\n") && output.stderr().contains("--overwrite"), "{output}");
+    let said = output.stderr();
+    assert!(said.contains("  a: changed on both sides\n") && said.contains("--theirs PATH"), "{output}");
     second.tree().assert_same(&before);
-    let _ = second.run(&["pull", "--overwrite"]).success();
-    assert_eq!(second.read_text("a"), "theirs");
+    let _ = second.run(&["pull", "--theirs", "a"]).success();
+    assert_eq!((second.read_text("a"), second.read_text("b")), ("theirs".to_owned(), "theirs".to_owned()));
 }
 
 #[test]
@@ -124,7 +129,7 @@ fn an_untracked_file_in_the_way_stops_a_pull() {
     let _ = second.run(&["init", "--ref", &layout]).success();
     second.write("a", "precious");
     let output = second.run(&["pull"]).code(3);
-    assert!(output.stderr().contains("  a\n"), "{output}");
+    assert!(output.stderr().contains("  a: in the way\n"), "{output}");
     assert!(!second.exists("b"));
     assert_eq!(second.read_text("a"), "precious");
 }
@@ -194,10 +199,12 @@ fn a_push_does_not_undo_what_it_has_not_seen() {
     assert_eq!(document["error"]["paths"], json!(["a", "new"]));
     let status = second.run(&["status", "--json"]).success().json();
     assert_eq!(status["remote"]["digest"], digest);
-    let _ = second.run(&["pull"]).code(3);
-    let _ = second.run(&["push", "--force"]).success();
+    let pulled = second.run(&["pull", "--json"]).success().json();
+    assert_eq!(pulled["kept"], json!([{ "path": "b", "change": "modified_local" }]));
+    let _ = second.run(&["push"]).success();
     let status = second.run(&["status", "--json"]).success().json();
     assert_eq!(changes(&status), Vec::<String>::new());
+    assert_eq!((second.read_text("new"), second.read_text("b")), ("theirs".to_owned(), "mine".to_owned()));
 }
 
 #[test]
@@ -207,14 +214,16 @@ fn what_was_pushed_under_another_tag_is_known() {
     project.write("a", "next");
     let output = project.run(&["push"]).success();
     assert!(!output.stderr().contains("warning"), "{output}");
-    // A project that has seen nothing of the remote is told what it replaces.
+    // A project that has seen nothing of the remote replaces it only where it is told to.
     let fresh = TestProject::new();
     let layout = format!("oci:{}", project.home().join("layout").display());
     let _ = fresh.run(&["init", "--ref", &layout]).success();
     fresh.write("a", "mine");
     let _ = fresh.run(&["add", "a"]).success();
-    let output = fresh.run(&["push"]).success();
-    assert!(output.stderr().contains("warning: this replaces 3 files"), "{output}");
+    let output = fresh.run(&["push"]).code(3);
+    assert!(output.stderr().contains("latest has 3 changes that yours is not built on"), "{output}");
+    let output = fresh.run(&["push", "--replace"]).success();
+    assert!(output.stderr().contains("warning: this undoes 3 changes"), "{output}");
 }
 
 #[test]
@@ -228,7 +237,8 @@ fn a_published_version_stays() {
     let list = project.run(&["manifest", "--json"]).success().json();
     let tags: Vec<_> = list["manifests"].as_array().unwrap().iter().map(|one| one["tags"].clone()).collect();
     assert!(tags.contains(&json!(["latest", "v1.0.1"])) && tags.contains(&json!(["v1.0.0"])), "{list}");
-    let _ = project.run(&["push", "--tag", "v1.0.0", "--force"]).success();
+    let _ = project.run(&["push", "--tag", "v1.0.0", "--force"]).code(4);
+    let _ = project.run(&["tag", "latest", "v1.0.0", "--force"]).success();
 }
 
 #[test]

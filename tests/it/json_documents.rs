@@ -119,7 +119,7 @@ impl Documents {
     fn name(&self) {
         let target = format!("oci:{}", self.project.home().join("copied").display());
         self.expect("tag", 0, &["tag", "v1.0.0", "stable"]);
-        self.expect("tag-dry-run", 0, &["tag", "latest", "v1.1.0", "stable", "--dry-run"]);
+        self.expect("tag-dry-run", 0, &["tag", "latest", "v1.1.0", "stable", "--force", "--dry-run"]);
         self.expect("copy-dry-run", 0, &["copy", "v1.0.0", &target, "--dry-run"]);
         self.expect("copy", 0, &["copy", "v1.0.0", &target]);
         self.expect("delete-dry-run", 0, &["delete", "stable", "--dry-run"]);
@@ -136,8 +136,8 @@ impl Documents {
     }
 
     fn pull(&self) {
-        self.project.write("data/cases.csv", "edited\n");
-        self.expect("error-conflict", 3, &["pull"]);
+        self.project.write("src/model.py", "edited\n");
+        self.expect("error-conflict", 3, &["pull", "v1.0.0"]);
         self.expect("pull-dry-run", 0, &["pull", "v1.0.0", "--overwrite", "--dry-run"]);
         self.expect("pull", 0, &["pull", "v1.0.0", "--overwrite"]);
         self.expect("pull-unchanged", 0, &["pull", "v1.0.0"]);

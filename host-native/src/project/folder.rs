@@ -24,6 +24,7 @@ pub(crate) const JOURNAL: &str = "journal.json";
 pub(crate) const DIGEST_CACHE: &str = "digests";
 pub(crate) const INDEX_CACHE: &str = "index";
 pub(crate) const STATE_CACHE: &str = "state";
+pub(crate) const INTERRUPTED: &str = "interrupted";
 pub(crate) const UPLOAD_RECORD: &str = "uploads.json";
 
 /// The folders in that folder.

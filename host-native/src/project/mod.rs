@@ -14,6 +14,7 @@ pub mod folder;
 pub mod git;
 pub mod ignore_file;
 pub mod index_cache;
+pub(crate) mod interrupted;
 pub mod journal;
 mod kept;
 pub mod lock;

@@ -13,6 +13,7 @@ use thiserror::Error;
 pub use super::apply::{Applied, ApplyError};
 use super::apply::{Broken, CameTo, apply};
 use super::folder::{JOURNAL, PROJECT_FOLDER, Project, STAGING};
+use super::interrupted::set_aside as set_aside_pull;
 use super::journal::{Journal, JournalError, Refusal};
 use super::lock::{LockError, Patience, ProjectLock};
 use super::new_folders::NewFolders;
@@ -20,12 +21,11 @@ use super::own_folder::OwnFolder;
 use super::rescue::rescue;
 pub use super::roll_back::{RollBackError, RolledBack};
 use super::roll_back::{WhenRefused, roll_back};
-use super::staging::clear;
 
 /// What was found at the start of a command, and done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// An earlier command died while it downloaded; what it had staged is gone.
+    /// An earlier command died while it downloaded; what it had fetched waits for the next pull, and no file was changed.
     DiscardedStaging,
     /// An earlier command died while it changed the project; its work is finished.
     Finished(Applied),
@@ -102,7 +102,7 @@ pub fn recover_locked(lock: &ProjectLock) -> Result<Recovery, RecoverError> {
 fn discard_staging(project: &Project) -> Recovery {
     let folder = project.staging_folder();
     // What cannot be cleared away is in the way of a pull, which says so, and of nothing else.
-    let is_cleared = folder.symlink_metadata().is_ok() && clear(&folder).is_ok();
+    let is_cleared = folder.symlink_metadata().is_ok() && set_aside_pull(project).is_ok();
     if is_cleared { Recovery::DiscardedStaging } else { Recovery::NothingToDo }
 }
 

@@ -13,7 +13,8 @@ use bundle_core::path::BundlePath;
 use bundle_core::snapshot::ByPath;
 use serde::{Deserialize, Serialize};
 
-use super::folder::STAGING;
+use super::folder::{Project, STAGING};
+use super::interrupted::{PULL_MARK, set_aside};
 use super::lock::ProjectLock;
 use super::new_folders::NewFolders;
 use super::own_folder::OwnFolder;
@@ -63,12 +64,13 @@ impl Staging {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "an earlier change is unfinished"));
         }
         let folder = lock.project().staging_folder();
-        clear(&folder)?;
+        set_aside(lock.project())?;
         OwnFolder::of(lock.project())?.below(STAGING, Missing::Create)?;
-        let (journal, staged) = (lock.project().journal_file(), folder.clone());
+        let project = lock.project().clone();
         let unfinished = Unfinished::new(move || {
             // Where others still write to it this may have to be done again; what stays is cleared by the next command.
-            let _ = journal.symlink_metadata().is_ok() || (0..CLEARING_TRIES).any(|_| clear(&staged).is_ok());
+            let is_promised = project.journal_file().symlink_metadata().is_ok();
+            let _ = is_promised || (0..CLEARING_TRIES).any(|_| set_aside(&project).is_ok());
         });
         let new_folders = NewFolders::default();
         Ok(Self { folder, next: AtomicU64::new(0), new_folders, _unfinished: unfinished })
@@ -78,6 +80,7 @@ impl Staging {
     /// made here, to be put in place as they are.
     pub fn create_for(lock: &ProjectLock, files: &ByPath<BundlePath>) -> io::Result<Self> {
         let mut staging = Self::create(lock)?;
+        File::create_new(staging.folder.join(PULL_MARK))?;
         staging.new_folders = NewFolders::of(lock.project().root(), files)?;
         let mut last = PathBuf::new();
         for file in files {
@@ -120,6 +123,11 @@ impl Staging {
     fn in_new_folder(&self, path: &BundlePath) -> Option<PathBuf> {
         let (folder, below) = self.new_folders.above(path)?;
         Some(below.split('/').fold(self.folder.join(&folder.staged), |folder, part| folder.join(part)))
+    }
+
+    /// Leaves what a pull has staged of `project` for the next one.
+    pub(crate) fn leave(self, project: &Project) -> io::Result<()> {
+        set_aside(project)
     }
 
     /// Removes the staged files.
@@ -211,7 +219,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::project::Project;
 
     #[test]
     #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! Brings the content that a pull needs into staging, several blobs at a time, each verified on its way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use bundle_core::plan::fetch::Disproportion;
 use bundle_core::plan::pull::{PullPlan, Source};
 use bundle_core::snapshot::{ByPath, File};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use rayon::prelude::*;
 use thiserror::Error;
 
 use super::holes::{copy, write_or_skip};
@@ -27,6 +28,7 @@ use crate::component::CoreError;
 use crate::progress::Work;
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
+use crate::project::interrupted::{Interrupted, LeftFile};
 use crate::project::staging::{Mode, Staging};
 use crate::remote::{RemoteError, read_blob};
 use crate::threads::{ThreadError, engine, on_disk_here};
@@ -59,7 +61,10 @@ pub async fn download(
 ) -> Result<(Vec<PathBuf>, Downloaded), DownloadError> {
     let wanted = Wanted::by_digest(plan, bundle.files());
     bundle.check_claims(context.claims)?;
-    check_room(staging.folder(), size_of(&wanted), context.claims)?;
+    let left = Interrupted::of(project);
+    // What is left is not needed twice: a file of it goes as soon as it is staged.
+    let needed = size_of(&wanted).saturating_sub(left.bytes());
+    check_room(staging.folder(), needed, context.claims)?;
     let sources: BTreeMap<Digest, &Source> =
         plan.sources.iter().map(|source| (source.digest, source)).collect();
     let mut staged = vec![PathBuf::new(); plan.write.len()];
@@ -71,10 +76,22 @@ pub async fn download(
             None => absent.push(files),
         }
     }
+    if !left.files().is_empty() {
+        absent = take_left(staging, &left, absent, &mut staged)?;
+    }
     let downloaded = match bundle.index_view.layout {
         Layout::Files => download_blobs(context, staging, bundle, &absent, &mut staged).await?,
         Layout::Packed => {
-            download_chunks(context, project, staging, bundle, plan, &absent, &mut staged).await?
+            let older = |files: &[Assembled<'_>]| {
+                let mut older = older_files(project, plan, files);
+                // What was not whole may share chunks.
+                let parts = left.files().iter().filter(|file| file.size > MIN_CHUNK as u64);
+                older.extend(
+                    parts.filter(|file| file.disk.exists()).map(|file| Older { disk: file.disk.clone() }),
+                );
+                older
+            };
+            download_chunks(context, staging, bundle, older, &absent, &mut staged).await?
         }
     };
     Ok((staged, downloaded))
@@ -107,6 +124,55 @@ fn stage_local(
         fs::remove_file(&path).map_err(staging_fault(staging))?;
     }
     Ok(is_here.then_some(path))
+}
+
+/// Stages what an interrupted pull has left whole of the `absent` contents; the result is what is still absent.
+fn take_left<'a, 'left>(
+    staging: &Staging,
+    left: &'left Interrupted,
+    absent: Vec<Vec<Wanted<'a>>>,
+    staged: &mut [PathBuf],
+) -> Result<Vec<Vec<Wanted<'a>>>, DownloadError> {
+    let sizes: BTreeSet<u64> =
+        absent.iter().filter_map(|files| files.first()).map(|one| one.file.size).collect();
+    let candidates: Vec<&'left LeftFile> =
+        left.files().iter().filter(|file| sizes.contains(&file.size)).collect();
+    let whole: BTreeMap<Digest, &'left Path> = on_disk_here(|| {
+        let digest = |file: &'left LeftFile| Some((hash_file(&file.disk).ok()?, file.disk.as_path()));
+        candidates.into_par_iter().filter_map(digest).collect()
+    });
+    let mut still_absent = Vec::new();
+    for files in absent {
+        let found = files.first().and_then(|first| Some((first, *whole.get(&first.file.digest)?)));
+        let Some((first, disk)) = found else {
+            still_absent.push(files);
+            continue;
+        };
+        let (path, target) = staging
+            .stage(&first.file.path, Mode::of(first.file.executable))
+            .map_err(staging_fault(staging))?;
+        let is_whole = on_disk_here(|| copy_verified(disk, &target, first.file));
+        if is_whole.map_err(staging_fault(staging))? {
+            let _ = fs::remove_file(disk);
+            place(staging, staged, &files, path)?;
+        } else {
+            fs::remove_file(&path).map_err(staging_fault(staging))?;
+            still_absent.push(files);
+        }
+    }
+    Ok(still_absent)
+}
+
+fn hash_file(disk: &Path) -> io::Result<Digest> {
+    let mut hasher = Hasher::new();
+    let (mut file, mut piece) = (fs::File::open(disk)?, vec![0; PIECE]);
+    loop {
+        let count = file.read(&mut piece)?;
+        if count == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&piece[..count]);
+    }
 }
 
 /// Puts down that `path` is the first of `files`, and copies it for the others.
@@ -188,10 +254,9 @@ async fn stage_blob(
 /// Puts each content together from chunks.
 async fn download_chunks(
     context: Context<'_>,
-    project: &Project,
     staging: &Staging,
     bundle: &Bundle,
-    plan: &PullPlan,
+    older: impl FnOnce(&[Assembled<'_>]) -> Vec<Older>,
     absent: &[Vec<Wanted<'_>>],
     staged: &mut [PathBuf],
 ) -> Result<Downloaded, DownloadError> {
@@ -202,7 +267,7 @@ async fn download_chunks(
         firsts.map(|wanted| Assembled::of(bundle, &wanted.file.path)).collect();
     let files = files?;
     let tables = load_tables(context, &placement.packs, &packs_of(&files)).await?;
-    let older = older_files(project, plan, &files);
+    let older = older(&files);
     let unpacked =
         engine(|bridge| unpack(context, bridge, staging, &placement.packs, &tables, &files, &older))?;
     let mut downloaded = unpacked.downloaded;

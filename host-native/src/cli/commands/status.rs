@@ -8,6 +8,9 @@ use std::path::PathBuf;
 
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::Digest;
+use bundle_core::layout::Rewrite;
+use bundle_core::plan::push::{Builds, PushFacts};
+use bundle_core::plan::standing::Standing;
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File};
 use clap::Args;
@@ -15,6 +18,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use self::ignored::{IgnoredReport, explain};
+use super::pull::SeenChange;
 use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::cli::error::{CliError, Exit, settle_places, two_places};
 use crate::cli::program::as_typed;
@@ -72,6 +76,21 @@ pub(crate) struct StatusArgs {
     offline: bool,
 }
 
+/// The bundle that a project is at.
+#[derive(Serialize)]
+struct AtReport {
+    /// Its digest.
+    digest: Digest,
+    /// Its version, if it has one.
+    version: Option<String>,
+}
+
+/// Where a project stands to what the tag names.
+struct Place {
+    standing: Option<Standing>,
+    unseen: Vec<PathChange>,
+}
+
 /// What is known of the remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -118,6 +137,14 @@ struct StatusReport<'a> {
     environment: Option<PinnedReport>,
     /// What is known of the bundle there.
     remote: RemoteReport,
+    /// The bundle that the project last synced; absent where it is not known.
+    base: Option<AtReport>,
+    /// How many bundles the project is ahead of the tag's; absent where that is not known.
+    ahead: Option<u64>,
+    /// How many bundles it is behind.
+    behind: Option<u64>,
+    /// What others did to the tag's bundle that the project is not built on: a push stops at it.
+    unseen: Vec<SeenChange>,
     /// How many paths there are of each change.
     summary: BTreeMap<&'static str, usize>,
     /// Every path that is not the same on both sides.
@@ -256,6 +283,9 @@ impl Report for StatusReport<'_> {
             Some(digest) => writeln!(out, ", {digest}")?,
             None => writeln!(out)?,
         }
+        if let Some(line) = self.place() {
+            writeln!(out, "  {line}")?;
+        }
         if let Some(message) = &self.remote.message {
             writeln!(out, "  {}", shown(message))?;
         }
@@ -316,6 +346,25 @@ impl Report for StatusReport<'_> {
 }
 
 impl StatusReport<'_> {
+    /// Where the project is, as against the tag.
+    fn place(&self) -> Option<String> {
+        let AtReport { digest, version } = self.base.as_ref()?;
+        let at = version.clone().unwrap_or_else(|| digest.short());
+        let unseen = match self.unseen.len() {
+            0 => String::new(),
+            count => format!("; {} there that yours is not built on", counted(count, "change")),
+        };
+        let bundles = |count: u64| counted(usize::try_from(count).unwrap_or(usize::MAX), "bundle");
+        Some(match (self.ahead, self.behind) {
+            (Some(0), Some(0)) => format!("you are at {at}, which it is"),
+            (Some(ahead), _) if ahead > 0 => format!("you are at {at}, {} ahead of it", bundles(ahead)),
+            (_, Some(behind)) if behind > 0 => {
+                format!("you are at {at}, {} behind it{unseen}", bundles(behind))
+            }
+            _ => format!("you are at {at}{unseen}"),
+        })
+    }
+
     fn write_ignored(&self, out: &mut dyn Write) -> io::Result<()> {
         let Some(ignored) = self.ignored.as_ref().filter(|ignored| !ignored.is_empty()) else {
             return Ok(());
@@ -434,12 +483,30 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
         let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         (found, Some(answer?), Some(remote.requests()))
     };
-    let (remote, files, sizes) = weigh(&workspace, answer);
+    let standing = match &answer {
+        Some(Ok(bundle)) => {
+            let digest = bundle.as_ref().map(|bundle| bundle.digest);
+            let tag = reference.tag.as_ref();
+            tag.map(|tag| workspace.standing(&core, &reference, tag, digest, bundle.as_ref())).transpose()?
+        }
+        _ => None,
+    };
+    let (remote, files, sizes) = weigh(&workspace, &reference, answer);
     let base = &workspace.state.last_synced;
     found.recall_modes(&workspace.project, base, &files);
     let sides = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
     let mut changes = core.diff(sides)?;
     leave_out_unreadable(&mut changes, &found);
+    let unseen = match standing {
+        Some(standing) if !standing.is_free() => {
+            let none = ByPath::default();
+            let facts =
+                PushFacts { builds: Builds::ByPaths, rewrite: Rewrite::No, untracked: &none, settled: 0 };
+            core.plan_push(sides, facts)?.decision.unseen
+        }
+        _ => Vec::new(),
+    };
+    let place = Place { standing, unseen };
     let unread = found.refused.iter().filter(|refused| matches!(refused.reason, RefusalReason::System(_)));
     for refused in unread {
         session.ui.warning(format_args!("{} is passed over: {}", shown(&refused.path), refused.reason));
@@ -450,7 +517,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     }
     let named = args.details.as_ref().and_then(Option::as_deref);
     let named = named.map(|name| find_named(name, &changes, &found.files, &files, sizes)).transpose()?;
-    let mut report = report(&reference, remote, &changes, &found, &files, sizes, args);
+    let mut report = report(&workspace, &reference, remote, &place, &changes, &found, &files, sizes, args);
     report.details = named;
     report.requests = requests;
     report.environment = pinned.map(PinnedReport::from);
@@ -473,6 +540,7 @@ fn ask(
 /// What the answer says of the remote, and the files to compare with.
 fn weigh(
     workspace: &Workspace,
+    reference: &Reference,
     answer: Option<Result<Option<Bundle>, OpenError>>,
 ) -> (RemoteReport, ByPath<File>, Sizes) {
     let (state, error) = match answer {
@@ -493,9 +561,16 @@ fn weigh(
     };
     let message = error.as_ref().map(|error| error.message().to_owned());
     let hint = match state {
-        RemoteState::Empty => Some(
-            as_typed("there is no bundle of this tag there: `modelops-bundle push` makes it").into_owned(),
-        ),
+        RemoteState::Empty => {
+            let was_there =
+                reference.tag.as_ref().is_some_and(|tag| workspace.synced.seen(reference, tag).is_some());
+            let is_gone = if was_there {
+                "the tag is not there any more"
+            } else {
+                "there is no bundle of this tag there"
+            };
+            Some(as_typed(&format!("{is_gone}: `modelops-bundle push` makes it")).into_owned())
+        }
         _ => error.and_then(CliError::into_hint),
     };
     let remote = RemoteReport { state, digest: None, message, hint, stand_in: last_synced(workspace) };
@@ -552,9 +627,12 @@ fn last_agreed(workspace: &Workspace) -> ByPath<File> {
     ByPath::keeping_first(files.collect())
 }
 
+#[expect(clippy::too_many_arguments, reason = "a report is made of all that was found")]
 fn report<'a>(
+    workspace: &Workspace,
     reference: &Reference,
     remote: RemoteReport,
+    place: &Place,
     changes: &'a [PathChange],
     found: &Scan,
     files: &ByPath<File>,
@@ -572,6 +650,21 @@ fn report<'a>(
         tag: reference.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
         environment: None,
         remote,
+        base: workspace.synced.bundle.as_ref().map(|bundle| AtReport {
+            digest: bundle.described.digest,
+            version: bundle.described.version.clone(),
+        }),
+        ahead: match place.standing {
+            Some(Standing::Ancestor { ahead }) => Some(ahead),
+            Some(Standing::Same | Standing::Descendant { .. }) => Some(0),
+            _ => None,
+        },
+        behind: match place.standing {
+            Some(Standing::Descendant { behind }) => Some(behind),
+            Some(Standing::Same | Standing::Ancestor { .. }) => Some(0),
+            _ => None,
+        },
+        unseen: place.unseen.iter().map(SeenChange::from).collect(),
         summary,
         changes: change_reports(changes, &found.files, files, sizes),
         unchanged: unchanged().take(NAMED_UNCHANGED).collect(),

@@ -39,3 +39,4 @@ pub mod snapshot;
 pub mod storage;
 pub mod tree;
 pub mod version;
+pub mod view;

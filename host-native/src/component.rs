@@ -237,7 +237,14 @@ impl Core {
 
     /// Plans a push of `sides.local`, the files on disk that the project tracks. What `facts` say of settled paths is not
     /// looked at: they are found here.
-    pub fn plan_push(&self, sides: Sides<'_>, facts: PushFacts<'_>) -> Result<PushPlan, FactsError> {
+    ///
+    /// The new bundle also has the files `carried`, which are on no side and taken over as they are.
+    pub fn plan_push(
+        &self,
+        sides: Sides<'_>,
+        facts: PushFacts<'_>,
+        carried: &ByPath<File>,
+    ) -> Result<PushPlan, FactsError> {
         let unsettled = Unsettled::of(sides, &ByPath::default());
         let packed = PackedSides::of(unsettled.sides());
         let untracked = bundle_core::packed::pack(facts.untracked);
@@ -247,7 +254,15 @@ impl Core {
             let (sides, rewrite) = (packed.as_param(), facts.rewrite.into());
             bulk.call_decide_push_packed(store, sides, settled, is_free, rewrite, &untracked)
         })?;
-        Ok(complete(convert::push_decision(answer?)?, sides, facts.rewrite))
+        let decision = convert::push_decision(answer?)?;
+        if carried.is_empty() {
+            return Ok(complete(decision, sides, facts.rewrite));
+        }
+        let both = |files: &ByPath<File>| {
+            ByPath::keeping_first(files.iter().chain(carried).cloned().collect::<Vec<_>>())
+        };
+        let (local, remote) = (both(sides.local), both(sides.remote));
+        Ok(complete(decision, Sides { local: &local, remote: &remote, ..sides }, facts.rewrite))
     }
 
     /// Tells where a tag stands to a project.

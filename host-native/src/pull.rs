@@ -9,6 +9,7 @@ use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, PullP
 use bundle_core::portable::{FileSystem, Unfit, unfit};
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File, synced_here};
+use bundle_core::view::{View, Viewed, Views};
 use thiserror::Error;
 
 use crate::bundle::{Bundle, Context};
@@ -40,6 +41,8 @@ pub struct PullChoices {
     pub theirs: ByPath<BundlePath>,
     /// Whether most of the files may be deleted.
     pub drops: DropGuard,
+    /// The part of bundles that the project takes part in from now on, where that changes.
+    pub view: Option<View>,
 }
 
 /// A pull that has been decided and not yet carried out.
@@ -52,6 +55,8 @@ pub struct PreparedPull {
     pub bundle: Bundle,
     /// What the project holds.
     pub scan: Scan,
+    /// What it takes part in from now on, where that changes.
+    pub view: Option<View>,
 }
 
 /// What a pull came to.
@@ -79,7 +84,8 @@ pub fn prepare(
     let obstacles: ByPath<BundlePath> = scan.obstacles.iter().cloned().collect();
     let plan = plan(context, workspace, &bundle, &scan, &obstacles, choices)?;
     bundle.index_view.files = plan.with_modes(std::mem::take(&mut bundle.index_view.files));
-    Ok(PreparedPull { plan, bundle, scan })
+    let view = choices.view.clone();
+    Ok(PreparedPull { plan, bundle, scan, view })
 }
 
 fn plan(
@@ -92,8 +98,14 @@ fn plan(
 ) -> Result<PullPlan, FactsError> {
     let base = &workspace.state.last_synced;
     let sides = Sides { local: &scan.files, remote: bundle.files(), base, tracked: &workspace.tracked };
-    let PullChoices { mode, deleted, mine, theirs, drops } = choices;
-    let (mode, deleted, drops) = (*mode, *deleted, *drops);
+    let PullChoices { mode, deleted, mine, theirs, drops, view } = choices;
+    let before = &workspace.synced.view;
+    let views = Views { before, after: view.as_ref().unwrap_or(before) };
+    let viewed = if views.is_whole() { None } else { Some(Viewed::of(sides, views)) };
+    let sides = viewed.as_ref().map_or(sides, |viewed| viewed.sides(sides));
+    // Whoever narrows the view has said that files go.
+    let drops = if view.is_some() { DropGuard::Accept } else { *drops };
+    let (mode, deleted) = (*mode, *deleted);
     context.core.plan_pull(sides, PullOptions { mode, deleted, mine, theirs, obstacles, drops, settled: 0 })
 }
 
@@ -105,16 +117,16 @@ impl PreparedPull {
         workspace: &Workspace,
         choices: &PullChoices,
     ) -> Result<Self, PullError> {
-        let Self { mut bundle, scan, .. } = self;
+        let Self { mut bundle, scan, view, .. } = self;
         let obstacles: ByPath<BundlePath> = scan.obstacles.iter().cloned().collect();
         let plan = plan(context, workspace, &bundle, &scan, &obstacles, choices)?;
         bundle.index_view.files = plan.with_modes(std::mem::take(&mut bundle.index_view.files));
-        Ok(Self { plan, bundle, scan })
+        Ok(Self { plan, bundle, scan, view })
     }
 
     /// The files that the project tracks once it is carried out: the tree digest of these is that of the project.
     pub fn files_after(&self, workspace: &Workspace) -> ByPath<File> {
-        let Self { plan, bundle, scan } = self;
+        let Self { plan, bundle, scan, .. } = self;
         let is_here = |file: &&File| {
             let is_tracked = || workspace.tracked.at(&file.path).is_some();
             plan.write.at(&file.path).is_none()
@@ -148,7 +160,7 @@ pub async fn apply(
     reference: &Reference,
     prepared: &PreparedPull,
 ) -> Result<Pulled, PullError> {
-    let PreparedPull { plan, bundle, scan } = prepared;
+    let PreparedPull { plan, bundle, scan, .. } = prepared;
     prepared.check()?;
     let staging = Staging::create_for(lock, &plan.write)
         .map_err(|source| DownloadError::Staging { folder: lock.project().staging_folder(), source })?;
@@ -192,7 +204,7 @@ fn after(
     reference: &Reference,
     prepared: &PreparedPull,
 ) -> Result<StateAfter, PullError> {
-    let PreparedPull { plan, bundle, scan } = prepared;
+    let PreparedPull { plan, bundle, scan, view: new_view } = prepared;
     let mut state = workspace.state.clone();
     state.last_pull_digest = Some(bundle.digest);
     state.last_synced = synced_here(bundle.files(), &scan.files, &workspace.state.last_synced);
@@ -202,6 +214,9 @@ fn after(
     let mut synced = workspace.synced.clone();
     let view = &bundle.manifest_view;
     synced.bundle = Some(SyncedBundle { described: view.as_ancestor.clone(), history: view.history.clone() });
+    if let Some(view) = new_view {
+        synced.view = view.clone();
+    }
     if let Some(tag) = &reference.tag {
         synced.saw(reference, tag, bundle.digest);
     }

@@ -32,6 +32,7 @@ use bundle_core::plan::standing::Standing;
 use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts};
 use bundle_core::reference::{Place, Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, synced, total_size};
+use bundle_core::view::{Viewed, Views};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -135,7 +136,11 @@ pub struct PreparedPush<'a> {
     pub layout: Layout,
     /// Which tools read the bundles of the place.
     pub readers: Readers,
-    /// What the project holds: the files of the new bundle.
+    /// The files of the new bundle.
+    pub files: ByPath<File>,
+    /// Those of them that are outside the project's view, and taken over as they are.
+    pub carried: ByPath<File>,
+    /// What the project holds.
     pub scan: Scan,
     /// What the new bundle is made from, by whom, and why.
     pub lineage: Lineage,
@@ -446,21 +451,31 @@ pub fn prepare<'a>(
     let remote = replaces.map_or(&nothing, Bundle::files);
     let base = &workspace.state.last_synced;
     scan.recall_modes(&workspace.project, base, remote);
-    let sides = Sides { local: &scan.files, remote, base, tracked: &workspace.tracked };
+    let whole = Sides { local: &scan.files, remote, base, tracked: &workspace.tracked };
+    let viewed =
+        (!workspace.synced.view.is_whole()).then(|| Viewed::of(whole, Views::same(&workspace.synced.view)));
+    let sides = viewed.as_ref().map_or(whole, |viewed| viewed.sides(whole));
+    let carried = carried_over(workspace, &destination, viewed.as_ref())?;
+    let files = with_carried(&scan.files, &carried);
     let readers = readers(workspace, replaces);
     let choice = match choice {
         Some(choice) => choice,
         None => {
-            let (count, bytes) = (scan.files.len() as u64, total_size(&scan.files));
+            let (count, bytes) = (files.len() as u64, total_size(&files));
             destination.choose_layout(context, workspace.config.layout, count, bytes, readers)?
         }
     };
+    let choice = match destination.with_packs().filter(|_| !carried.is_empty()) {
+        // What is not here cannot be written in another form.
+        Some(before) => LayoutChoice { layout: before.index_view.layout, rewrite: Rewrite::No },
+        None => choice,
+    };
     let builds = if destination.standing.is_free() { Builds::On } else { Builds::ByPaths };
     let facts = PushFacts { builds, rewrite: choice.rewrite, untracked: &nothing, settled: 0 };
-    let mut plan = context.core.plan_push(sides, facts)?;
+    let mut plan = context.core.plan_push(sides, facts, &carried)?;
     let untracked = moved_candidates(workspace, &plan, remote)?;
     if !untracked.is_empty() {
-        plan = context.core.plan_push(sides, PushFacts { untracked: &untracked, ..facts })?;
+        plan = context.core.plan_push(sides, PushFacts { untracked: &untracked, ..facts }, &carried)?;
     }
     let mut unseen = Vec::new();
     if !plan.decision.unseen.is_empty()
@@ -471,18 +486,50 @@ pub fn prepare<'a>(
     }
     for Further { tag, standing, bundle } in &destination.further {
         let by_paths = PushFacts { builds: Builds::ByPaths, ..facts };
+        let further = Sides { remote: bundle.files(), ..whole };
+        let viewed = Viewed::of(further, Views::same(&workspace.synced.view));
         let changes =
-            context.core.plan_push(Sides { remote: bundle.files(), ..sides }, by_paths)?.decision.unseen;
+            context.core.plan_push(viewed.sides(further), by_paths, &ByPath::default())?.decision.unseen;
         if !changes.is_empty() {
             unseen.push(UnseenBundle { tag: tag.clone(), standing: *standing, changes });
         }
     }
     let stock = destination.stock.as_ref();
     if let Some(stock) = stock.filter(|stock| stock.index_view.layout == choice.layout) {
-        plan.serve_from(stock.files().iter().map(|file| file.digest), &scan.files);
+        plan.serve_from(stock.files().iter().map(|file| file.digest), &files);
     }
     let lineage = Lineage::of(workspace);
-    Ok(PreparedPush { plan, unseen, layout: choice.layout, readers, destination, scan, lineage, sent })
+    let layout = choice.layout;
+    Ok(PreparedPush { plan, unseen, files, carried, layout, readers, destination, scan, lineage, sent })
+}
+
+/// The files outside the project's view, which the new bundle has as the one before; where the tag names none, as the last
+/// synced one.
+fn carried_over(
+    workspace: &Workspace,
+    destination: &Destination,
+    viewed: Option<&Viewed>,
+) -> Result<ByPath<File>, PushError> {
+    let Some(viewed) = viewed else { return Ok(ByPath::default()) };
+    if destination.replaces.is_some() {
+        return Ok(viewed.carried().clone());
+    }
+    let is_outside =
+        |path: &BundlePath| !workspace.synced.view.holds(path) && workspace.tracked.at(path).is_none();
+    let outside = workspace.state.last_synced.iter().filter(|file| is_outside(&file.path)).count();
+    match (outside, &destination.stock) {
+        (0, _) => Ok(ByPath::default()),
+        (_, Some(stock)) => Ok(stock.files().only(is_outside)),
+        (count, None) => Err(PushError::OutsideView { count }),
+    }
+}
+
+fn with_carried(files: &ByPath<File>, carried: &ByPath<File>) -> ByPath<File> {
+    if carried.is_empty() {
+        return files.clone();
+    }
+    // What the project tracks itself comes before what would be taken over.
+    ByPath::keeping_first(files.iter().chain(carried).cloned().collect())
 }
 
 /// The untracked files that may hold the content of a file that the push drops: those that have the size of one.
@@ -579,7 +626,7 @@ pub async fn apply(
                     sent = Some(uploaded.contents);
                     let uploaded = uploaded.sum;
                     let documents = write_documents(context, &prepared, created, sealed).await?;
-                    let placement = Placement::of_blobs(prepared.scan.files.len());
+                    let placement = Placement::of_blobs(prepared.files.len());
                     keep_index(context, &prepared, &placement, &documents.digest);
                     (documents, uploaded)
                 }
@@ -590,7 +637,7 @@ pub async fn apply(
             }
         }
     };
-    let (digest, files) = (documents.digest, &prepared.scan.files);
+    let (digest, files) = (documents.digest, &prepared.files);
     let synced_ref = prepared.destination.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
     let view = read_view(context.core, &documents.manifest).map_err(OpenError::from)?;
     let Workspace { project, state, synced, tracked, .. } = workspace;
@@ -769,7 +816,7 @@ fn push_packs<'a>(
     created: &str,
 ) -> Result<(Documents, Carried), PushError> {
     let packs = pack_rest(context, bridge, lock, prepared, sent)?;
-    let placement = packs.placement(&prepared.scan.files)?;
+    let placement = packs.placement(&prepared.files)?;
     let write_index = || {
         let sealed = seal_packed(context, prepared, &placement, created)?;
         bridge.wait(sealed.send_blobs(context))?;
@@ -790,11 +837,11 @@ fn pack_rest<'a>(
     prepared: &PreparedPush<'_>,
     sent: Option<Packs<'a>>,
 ) -> Result<Packs<'a>, PushError> {
-    let files = &prepared.scan.files;
+    let files = &prepared.files;
     let before = prepared.destination.with_packs();
     let mut packs = sent.unwrap_or_else(|| Packs::after(context, bridge, lock, before));
     packs.add(files, &prepared.scan)?;
-    packs.tidy(files, &prepared.scan)?;
+    packs.tidy(files, &prepared.carried, &prepared.scan)?;
     Ok(packs)
 }
 
@@ -811,7 +858,7 @@ fn seal_packed(
     placement: &Placement,
     created: &str,
 ) -> Result<PackedDocuments, PushError> {
-    let text = context.core.write_index(&prepared.scan.files, placement, carried(prepared))?;
+    let text = context.core.write_index(&prepared.files, placement, carried(prepared))?;
     let index = Bytes::from(BundleIndex::compress(&text)?);
     drop(text);
     let descriptor = Descriptor::of(media_type::INDEX_V2, &index);
@@ -849,7 +896,7 @@ fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, placement: &Pla
     let index = PlainIndex {
         version: version_of(prepared.layout),
         layout: prepared.layout,
-        files: &prepared.scan.files,
+        files: &prepared.files,
         placement,
         tree: prepared.plan.tree,
     };
@@ -907,7 +954,7 @@ fn seal(
     empty_blob: EmptyBlob,
 ) -> Result<Sealed, SealError> {
     context.core.seal(&SealRequest {
-        files: &prepared.scan.files,
+        files: &prepared.files,
         replaces: carried(prepared).map(str::as_bytes),
         origin: origin(prepared, created),
         empty_blob,
@@ -985,6 +1032,12 @@ pub enum PushError {
     Hidden {
         /// The place.
         place: Place,
+    },
+    /// The bundle that the project last synced is not at that place, and the project has only a part of it.
+    #[error("the project has only a part of its bundle, and {count} files of the rest are not at that place")]
+    OutsideView {
+        /// How many files.
+        count: usize,
     },
     /// A file was packed, and it is not known where.
     #[error("`{path}` was packed, and it is not known where")]

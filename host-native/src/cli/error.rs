@@ -1554,6 +1554,9 @@ impl From<PushError> for CliError {
                 "{NEEDS_PULL}; --force makes the place anew where it was deleted; nothing was sent"
             )),
             PushError::NoPlace { .. } => Self::of(Exit::Failure, &error).hint(OWN_FAULT),
+            PushError::OutsideView { .. } => Self::of(Exit::NotFound, &error).hint(
+                "copy the bundle there first with `modelops-bundle copy`, or pull all of it with --include '**'; nothing was sent",
+            ),
             PushError::Open(OpenError::NotABundle { ref reference, .. }) => {
                 let message = Self::of(Exit::Failure, &error).message;
                 let hint = format!("push to another tag with --tag TAG, or {}", take_over(reference));

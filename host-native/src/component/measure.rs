@@ -56,7 +56,7 @@ pub fn measure(core: &Core, files: usize) -> Result<Vec<Cost>, FactsError> {
         },
         Cost {
             function: "plan-push",
-            component: time(|| core.plan_push(sides, push).map(drop))?,
+            component: time(|| core.plan_push(sides, push, &none).map(drop))?,
             native: time(|| {
                 drop(plan_push(sides, push));
                 Ok(())

@@ -80,7 +80,7 @@ proptest! {
             // What a project has for a push is tracked.
             let tracked = local.iter().map(|file| &file.path).chain(&tracked).cloned().collect();
             let sides = Sides { tracked: &tracked, ..sides };
-            prop_assert_eq!(core.plan_push(sides, facts).unwrap(), plan_push(sides, facts));
+            prop_assert_eq!(core.plan_push(sides, facts, &ByPath::default()).unwrap(), plan_push(sides, facts));
         }
         prop_assert_eq!(core.tree(&local).unwrap(), tree_digest(&local));
         for mode in PullMode::ALL {

@@ -9,6 +9,7 @@ use std::io;
 use bundle_core::digest::Digest;
 use bundle_core::history::{Ancestor, History};
 use bundle_core::reference::{Reference, Tag};
+use bundle_core::view::View;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Project, SYNCED};
@@ -28,6 +29,8 @@ const MAX_TAGS: usize = 200;
 pub struct Synced {
     /// The bundle that was last synced, if it is known.
     pub bundle: Option<SyncedBundle>,
+    /// The part of bundles that the project takes part in.
+    pub view: View,
     seen: Vec<SeenTag>,
 }
 
@@ -54,6 +57,8 @@ struct Document {
     /// The digest of the state that `bundle` belongs to.
     state: Option<Digest>,
     bundle: Option<SyncedBundle>,
+    #[serde(default)]
+    view: View,
     seen: Vec<SeenTag>,
 }
 
@@ -73,7 +78,11 @@ impl Synced {
         match serde_json::from_slice::<Document>(&json) {
             Ok(document) if document.format == FORMAT => {
                 let is_current = document.state.is_some() && document.state == state;
-                Self { bundle: document.bundle.filter(|_| is_current), seen: document.seen }
+                Self {
+                    bundle: document.bundle.filter(|_| is_current),
+                    view: document.view,
+                    seen: document.seen,
+                }
             }
             _ => Self::default(),
         }
@@ -81,8 +90,8 @@ impl Synced {
 
     /// It, as its file holds it beside the state whose file has the digest `state`.
     pub fn to_json(&self, state: Digest) -> Result<Vec<u8>, serde_json::Error> {
-        let (bundle, seen) = (self.bundle.clone(), self.seen.clone());
-        serde_json::to_vec(&Document { format: FORMAT, state: Some(state), bundle, seen })
+        let Self { bundle, view, seen } = self.clone();
+        serde_json::to_vec(&Document { format: FORMAT, state: Some(state), bundle, view, seen })
     }
 
     /// Writes it beside the state whose file has the digest `state`. A power cut may lose it.

@@ -50,7 +50,7 @@ pub async fn estimate(
     project: &Project,
     prepared: &PreparedPush<'_>,
 ) -> Result<Estimate, PushError> {
-    let (plan, local) = (&prepared.plan, &prepared.scan.files);
+    let (plan, local) = (&prepared.plan, &prepared.files);
     let nothing = ByPath::default();
     let estimate = compare(local, prepared.destination.replaces.as_ref().map_or(&nothing, Bundle::files));
     if !plan.decision.changed {
@@ -147,7 +147,7 @@ fn new_chunks(
     mut held: Held,
     tables: &[Table],
 ) -> Result<NewChunks, PushError> {
-    let (files, scan) = (&prepared.scan.files, &prepared.scan);
+    let (files, scan) = (&prepared.files, &prepared.scan);
     let (limits, next_pack) = (super::limits(files), held.packs().len() as u32);
     let mut new = NewChunks::default();
     let mut measure = |held: &mut Held, which: &[&File], dropped: &BTreeSet<u32>| {
@@ -165,7 +165,7 @@ fn new_chunks(
     };
     let lacking = held.lacking(files);
     measure(&mut held, &lacking, &BTreeSet::new())?;
-    let dropped = held.to_renew(context.core, files, tables)?;
+    let dropped = held.to_renew(context.core, files, &prepared.carried, tables)?;
     let displaced = held.displace(files, &dropped);
     measure(&mut held, &displaced, &dropped)?;
     Ok(new)

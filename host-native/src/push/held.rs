@@ -103,12 +103,21 @@ impl Held {
         &self,
         core: &Core,
         files: &ByPath<File>,
+        carried: &ByPath<File>,
         tables: &[Table],
     ) -> Result<BTreeSet<u32>, PushError> {
         let used = self.placement(files)?.used(tables);
-        // A push is of files that are all here.
-        let pack_use = |(pack, used): (&Pack, u64)| PackUse { stored: pack.toc.offset, used, is_here: true };
-        let packs: Vec<PackUse> = self.packs().iter().zip(used).take(self.kept).map(pack_use).collect();
+        let elsewhere: BTreeSet<u32> = carried
+            .iter()
+            .flat_map(|file| self.runs(&file.digest).unwrap_or_default())
+            .map(|run| run.pack)
+            .collect();
+        let pack_use = |(number, (pack, used)): (u32, (&Pack, u64))| {
+            let is_here = !elsewhere.contains(&number);
+            PackUse { stored: pack.toc.offset, used, is_here }
+        };
+        let packs = (0..).zip(self.packs().iter().zip(used).take(self.kept));
+        let packs: Vec<PackUse> = packs.map(pack_use).collect();
         Ok(core.plan_repack(&packs)?.into_iter().collect())
     }
 

@@ -87,12 +87,17 @@ impl<'a> Packs<'a> {
     }
 
     /// Writes packs anew that have become wasteful, or small and many.
-    pub(super) fn tidy(&mut self, files: &ByPath<File>, scan: &Scan) -> Result<(), PushError> {
+    pub(super) fn tidy(
+        &mut self,
+        files: &ByPath<File>,
+        carried: &ByPath<File>,
+        scan: &Scan,
+    ) -> Result<(), PushError> {
         if self.held.kept() == 0 {
             return Ok(());
         }
         let open = open(&mut self.open, self.context, &self.bridge, self.lock, &self.held)?;
-        let dropped = self.held.to_renew(self.context.core, files, &open.tables)?;
+        let dropped = self.held.to_renew(self.context.core, files, carried, &open.tables)?;
         let displaced = self.held.displace(files, &dropped);
         self.pack_files(&displaced, files, scan, &dropped)
     }

@@ -11,6 +11,7 @@ use bundle_core::plan::drops::DropGuard;
 use bundle_core::plan::pull::{DeletedHere, PullMode};
 use bundle_core::reference::{Reference, Tag};
 use bundle_core::snapshot::ByPath;
+use bundle_core::view::View;
 use clap::Args;
 use serde::Serialize;
 
@@ -20,7 +21,7 @@ use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Session, at_tag, look, wanted_bundle};
-use crate::cli::ui::{Report, bytes, counted, list};
+use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::project::Project;
 use crate::project::folder::FindError;
 use crate::project::journal::Before;
@@ -68,6 +69,12 @@ pub(crate) struct PullArgs {
     /// Delete files here even where that is most of them
     #[arg(long)]
     accept_deletions: bool,
+    /// Take part in these files of the bundle alone, from now on; '**' means all
+    #[arg(long, value_name = "PATH|GLOB", num_args = 1..)]
+    include: Vec<String>,
+    /// Take no part in these files, from now on; others' pushes and yours leave them as they are
+    #[arg(long, value_name = "PATH|GLOB", num_args = 1..)]
+    exclude: Vec<String>,
     /// Show what would be pulled, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -231,6 +238,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
         },
         deleted: if args.restore_deleted { DeletedHere::Restore } else { DeletedHere::Leave },
         drops: if args.accept_deletions { DropGuard::Accept } else { DropGuard::Stop },
+        view: view(args)?,
         ..PullChoices::default()
     };
     let settled = Settled { mine: args.mine.clone(), theirs: args.theirs.clone() };
@@ -255,6 +263,22 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
         }
     };
     session.ui.report(&report)
+}
+
+/// The part of the bundle that the user wants, where it is said.
+fn view(args: &PullArgs) -> Result<Option<View>, CliError> {
+    if args.include.is_empty() && args.exclude.is_empty() {
+        return Ok(None);
+    }
+    for glob in args.include.iter().chain(&args.exclude) {
+        if glob.is_empty() || glob.starts_with('/') || glob.contains("..") {
+            let message = format_args!("`{}` means no files of a bundle", shown(glob));
+            return Err(CliError::new(Exit::Usage, message).hint(
+                "name them as the bundle does, from the top of the project, as in --include 'data/**'",
+            ));
+        }
+    }
+    Ok(Some(View { include: args.include.clone(), exclude: args.exclude.clone() }))
 }
 
 /// Pulls a bundle that was opened into a project that is locked.
@@ -285,7 +309,9 @@ pub(super) fn plan_into(
     incoming: Incoming,
 ) -> Result<(PullReport, PreparedPull), CliError> {
     let Incoming { reference, bundle, mut choices, settled } = incoming;
-    let extra: Vec<BundlePath> = bundle.files().iter().map(|file| file.path.clone()).collect();
+    let view = choices.view.as_ref().unwrap_or(&workspace.synced.view);
+    let paths = bundle.files().iter().map(|file| &file.path);
+    let extra: Vec<BundlePath> = paths.filter(|path| view.holds(path)).cloned().collect();
     let found = look(workspace, &extra, Untracked::Skip, session.ui.progress().as_ref())?;
     let mut prepared = prepare(context, workspace, bundle, found, &choices)?;
     if !(settled.mine.is_empty() && settled.theirs.is_empty()) {
@@ -355,7 +381,7 @@ fn planned(
     reference: &Reference,
     prepared: &PreparedPull,
 ) -> Result<PullReport, CliError> {
-    let PreparedPull { plan, bundle, scan } = prepared;
+    let PreparedPull { plan, bundle, scan, .. } = prepared;
     let texts = |paths: &ByPath<BundlePath>| paths.iter().map(ToString::to_string).collect();
     let is_left =
         |each: &&PathChange| bundle.files().at(&each.path).is_some() && scan.files.at(&each.path).is_none();
@@ -372,7 +398,7 @@ fn planned(
         untracked: texts(&plan.untrack),
         kept: plan.kept.iter().map(SeenChange::from).collect(),
         left_deleted: plan.kept.iter().filter(is_left).map(|each| each.path.to_string()).collect(),
-        local_tree: if plan.kept.is_empty() {
+        local_tree: if plan.kept.is_empty() && prepared.view.is_none() && workspace.synced.view.is_whole() {
             bundle.index_view.tree
         } else {
             context.core.tree(&prepared.files_after(workspace))?

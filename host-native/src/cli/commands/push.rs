@@ -258,7 +258,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         warn_of_names(session, &prepared);
         warn_of_layout(session, &prepared);
         if prepared.plan.decision.changed {
-            tell_passed_over(session, &workspace.config, &prepared.scan.files);
+            tell_passed_over(session, &workspace.config, &prepared.files);
         }
         let mut report = planned(&reference.without_version().to_string(), &prepared);
         if execution == Execution::DryRun {
@@ -270,7 +270,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
             match prepared.layout {
                 _ if blobs == 0 => report.upload.clear(),
                 Layout::Files => {
-                    let sent = sent_paths(&prepared.plan, &prepared.scan.files, &contents);
+                    let sent = sent_paths(&prepared.plan, &prepared.files, &contents);
                     report.upload = sent.cloned().collect();
                 }
                 Layout::Packed => {}
@@ -368,7 +368,7 @@ fn warn_of_names(session: &Session<'_>, prepared: &PreparedPush<'_>) {
     if !prepared.plan.decision.changed {
         return;
     }
-    let unfit = unfit(prepared.scan.files.iter().map(|file| &file.path), FileSystem::ANY);
+    let unfit = unfit(prepared.files.iter().map(|file| &file.path), FileSystem::ANY);
     for Unfit { path, reason } in unfit.iter().take(WARNED_NAMES) {
         session.ui.warning(format_args!("{} cannot be pulled everywhere: {reason}", shown(path.as_str())));
     }
@@ -384,7 +384,7 @@ fn warn_of_layout(session: &Session<'_>, prepared: &PreparedPush<'_>) {
         return;
     }
     match prepared.layout {
-        Layout::Packed if prepared.scan.files.len() as u64 <= MAX_FILES_FOR_PYTHON => {
+        Layout::Packed if prepared.files.len() as u64 <= MAX_FILES_FOR_PYTHON => {
             session.ui.warning(
                 "the bundle goes from layout `files` to `packed`: the Python tool and other OCI tools cannot read it any \
                  more; `modelops-bundle config set layout files` before a push keeps it",
@@ -439,7 +439,7 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
 /// The paths of the bundle before that the new one does not have.
 fn dropped(prepared: &PreparedPush<'_>) -> Vec<String> {
     let Some(before) = &prepared.destination.replaces else { return Vec::new() };
-    let is_gone = |file: &&File| prepared.scan.files.at(&file.path).is_none();
+    let is_gone = |file: &&File| prepared.files.at(&file.path).is_none();
     before.files().iter().filter(is_gone).map(|file| file.path.to_string()).collect()
 }
 

@@ -13,6 +13,7 @@ use bundle_core::plan::push::{Builds, PushFacts};
 use bundle_core::plan::standing::Standing;
 use bundle_core::reference::Reference;
 use bundle_core::snapshot::{ByPath, File};
+use bundle_core::view::{View, Viewed, Views};
 use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -143,6 +144,9 @@ struct StatusReport<'a> {
     ahead: Option<u64>,
     /// How many bundles it is behind.
     behind: Option<u64>,
+    /// The part of the bundle that the project takes part in; absent where that is all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    view: Option<View>,
     /// What others did to the tag's bundle that the project is not built on: a push stops at it.
     unseen: Vec<SeenChange>,
     /// How many paths there are of each change.
@@ -282,6 +286,17 @@ impl Report for StatusReport<'_> {
         match self.remote.digest {
             Some(digest) => writeln!(out, ", {digest}")?,
             None => writeln!(out)?,
+        }
+        if let Some(View { include, exclude }) = &self.view {
+            let list =
+                |globs: &[String]| globs.iter().map(|glob| shown(glob).to_string()).collect::<Vec<_>>();
+            let only = if include.is_empty() { "all".to_owned() } else { list(include).join(", ") };
+            let without = if exclude.is_empty() {
+                String::new()
+            } else {
+                format!(" without {}", list(exclude).join(", "))
+            };
+            writeln!(out, "  the project takes part in {only}{without}")?;
         }
         if let Some(line) = self.place() {
             writeln!(out, "  {line}")?;
@@ -494,7 +509,10 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let (remote, files, sizes) = weigh(&workspace, &reference, answer);
     let base = &workspace.state.last_synced;
     found.recall_modes(&workspace.project, base, &files);
-    let sides = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
+    let whole = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
+    let viewed =
+        (!workspace.synced.view.is_whole()).then(|| Viewed::of(whole, Views::same(&workspace.synced.view)));
+    let sides = viewed.as_ref().map_or(whole, |viewed| viewed.sides(whole));
     let mut changes = core.diff(sides)?;
     leave_out_unreadable(&mut changes, &found);
     let unseen = match standing {
@@ -502,7 +520,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
             let none = ByPath::default();
             let facts =
                 PushFacts { builds: Builds::ByPaths, rewrite: Rewrite::No, untracked: &none, settled: 0 };
-            core.plan_push(sides, facts)?.decision.unseen
+            core.plan_push(sides, facts, &none)?.decision.unseen
         }
         _ => Vec::new(),
     };
@@ -664,6 +682,7 @@ fn report<'a>(
             Some(Standing::Same | Standing::Ancestor { .. }) => Some(0),
             _ => None,
         },
+        view: Some(&workspace.synced.view).filter(|view| !view.is_whole()).cloned(),
         unseen: place.unseen.iter().map(SeenChange::from).collect(),
         summary,
         changes: change_reports(changes, &found.files, files, sizes),

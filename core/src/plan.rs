@@ -2,8 +2,11 @@
 
 pub mod delete;
 pub mod fetch;
+pub mod keep;
 pub mod pull;
 pub mod push;
+pub mod remove;
 pub mod repack;
 pub mod seal;
 pub mod tag;
+pub mod undo;

@@ -13,6 +13,7 @@ use crate::bundle::Bundle;
 use crate::project::config::ConfigError;
 use crate::project::state::StateError;
 use crate::project::tracked::{TrackedError, read_tracked};
+use crate::project::undo::SyncedBundle;
 use crate::project::{Config, Project, State};
 
 /// The file in which git looks for what it is to ignore.
@@ -81,6 +82,13 @@ impl Workspace {
         }
         // One path more, which was not among them.
         ByPath::keeping_first(base)
+    }
+
+    /// The bundle that the project was synced with, as far as that is known.
+    pub fn synced_with(&self) -> Option<SyncedBundle> {
+        let digest = self.state.last_push_digest.or(self.state.last_pull_digest)?;
+        let reference = self.state.synced_ref.clone().or_else(|| self.default_reference())?;
+        Some(SyncedBundle { reference: reference.without_version().to_string(), digest })
     }
 
     /// Whether the project has pushed or pulled this very bundle itself: then there is nothing in it that it has not seen.

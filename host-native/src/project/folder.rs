@@ -14,6 +14,7 @@ pub const PROJECT_FOLDER: &str = ".modelops-bundle";
 /// The name of each file of ours in that folder.
 pub(crate) const CONFIG: &str = "config.yaml";
 pub(crate) const STATE: &str = "state.json";
+pub(crate) const SYNCED: &str = "synced.json";
 pub(crate) const ENVIRONMENT: &str = "env";
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const LOCK_HOLDER: &str = "lock.json";
@@ -29,6 +30,7 @@ pub(crate) const UPLOAD_RECORD: &str = "uploads.json";
 pub(crate) const STAGING: &str = "staging";
 pub(crate) const RESCUED: &str = "rescued";
 pub(crate) const CACHE: &str = "cache";
+pub(crate) const UNDO: &str = "undo";
 /// In the cache folder.
 pub(crate) const TABLES: &str = "tables";
 
@@ -129,6 +131,11 @@ impl Project {
     /// Files of the user that stood where a commit had to go on.
     pub fn rescued_folder(&self) -> PathBuf {
         self.in_folder(RESCUED)
+    }
+
+    /// What operations took away; see [`super::undo`].
+    pub fn undo_folder(&self) -> PathBuf {
+        self.in_folder(UNDO)
     }
 
     /// What can be made again.

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
+use bundle_core::plan::keep::{LastSynced, had_elsewhere};
 use bundle_core::plan::pull::PullMode;
 use bundle_core::reference::{Reference, Tag};
+use bundle_core::snapshot::File;
 use clap::Args;
 use serde::Serialize;
 
@@ -15,12 +17,16 @@ use super::init::{Entered, make_project};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
+use crate::cli::keeping::{self, Keep, elsewhere, operation};
 use crate::cli::session::{Session, at_tag, look, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, list};
 use crate::project::Project;
 use crate::project::folder::FindError;
+use crate::project::journal::Before;
+use crate::project::keeping::Keeping;
 use crate::project::new_project::NewProject;
-use crate::pull::{self, PreparedPull, PullError, Pulled, apply, prepare};
+use crate::project::undo::{Kind, SyncedBundle};
+use crate::pull::{self, PreparedPull, PullError, Pulled, apply, prepare, taken};
 use crate::scan::Untracked;
 use crate::transfer::{Downloaded, forecast};
 use crate::workspace::Workspace;
@@ -47,6 +53,9 @@ pub(crate) struct PullArgs {
     /// Bring back tracked files that were deleted here
     #[arg(long)]
     restore_deleted: bool,
+    /// Keep nothing for `undo` of what is replaced or deleted
+    #[arg(long)]
+    no_keep: bool,
     /// Show what would be pulled, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -66,8 +75,12 @@ pub(super) struct PullReport {
     downloaded: DownloadedReport,
     /// Paths that are, or would be, put in place.
     written: Vec<String>,
+    /// Those of them at which a file is replaced.
+    replaced: Vec<String>,
     /// Paths that are, or would be, removed.
     deleted: Vec<String>,
+    /// Paths of which older content is not kept for `undo` any longer.
+    expired: Vec<String>,
     /// Paths that the bundle has and that stay deleted here.
     left_deleted: Vec<String>,
     /// HTTP requests made.
@@ -125,6 +138,8 @@ pub(super) struct Incoming {
     pub(super) reference: Reference,
     pub(super) bundle: Bundle,
     pub(super) mode: PullMode,
+    /// What the operation is called, and what of it is kept.
+    pub(super) operation: (Reference, Kind, String, Keep),
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError> {
@@ -145,7 +160,9 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
         (false, true) => PullMode::RestoreDeleted,
         (false, false) => PullMode::Safe,
     };
-    let incoming = Incoming { reference, bundle, mode };
+    let command = format!("pull {reference}");
+    let operation = (reference.clone(), Kind::Pull, command, Keep::of(args.no_keep));
+    let incoming = Incoming { reference, bundle, mode, operation };
     let report = match (entered, Execution::of(args.dry_run)) {
         (Some(entered), Execution::DryRun) => {
             let disk = entered.workspace.project.root();
@@ -178,8 +195,14 @@ pub(super) async fn pull_into(
     let (lock, workspace) = (&entered.lock, &entered.workspace);
     let context = context.with_cache(&workspace.project);
     let reference = incoming.reference.clone();
+    let operation = incoming.operation.clone();
     let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
-    let pulled = apply(context, workspace, lock, &reference, &prepared).await?;
+    let keeping = match entered.is_new() {
+        true => Keeping::default(),
+        false => keeping(session, workspace, &prepared, operation, Execution::Apply)?,
+    };
+    let pulled = apply(context, workspace, lock, &reference, &prepared, &keeping).await?;
+    report.expired = keeping.expired().to_vec();
     session.tell_applied(&pulled.applied);
     session.warn_of_lost_modes(&pulled.without_mode);
     done(&mut report, &pulled);
@@ -195,7 +218,7 @@ pub(super) fn plan_into(
     workspace: &Workspace,
     incoming: Incoming,
 ) -> Result<(PullReport, PreparedPull), CliError> {
-    let Incoming { reference, bundle, mode } = incoming;
+    let Incoming { reference, bundle, mode, .. } = incoming;
     let extra: Vec<BundlePath> = bundle.files().iter().map(|file| file.path.clone()).collect();
     let found = look(workspace, &extra, Untracked::Skip, session.ui.progress().as_ref())?;
     let prepared = prepare(context, workspace, bundle, found, mode)?;
@@ -217,7 +240,12 @@ pub(super) async fn foresee(
 ) -> Result<PullReport, CliError> {
     // What is known of packs is used, and nothing kept.
     let context = context.with_cache(&workspace.project);
+    let operation = incoming.operation.clone();
     let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
+    if workspace.project.folder().is_dir() {
+        let keeping = keeping(session, workspace, &prepared, operation, Execution::DryRun)?;
+        report.expired = keeping.expired().to_vec();
+    }
     pull::foresee(&workspace.project, &prepared)?;
     let PreparedPull { plan, bundle, .. } = &prepared;
     report.downloaded =
@@ -235,6 +263,30 @@ fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<Entered>, CliE
     }
 }
 
+/// What is kept of a pull. One that changes neither a file nor what is tracked is none to take back.
+fn keeping(
+    session: &Session<'_>,
+    workspace: &Workspace,
+    prepared: &PreparedPull,
+    (incoming, kind, command, keep): (Reference, Kind, String, Keep),
+    execution: Execution,
+) -> Result<Keeping, CliError> {
+    let PreparedPull { plan, bundle, scan } = prepared;
+    let is_tracked = |file: &File| workspace.tracked.at(&file.path).is_some();
+    if plan.write.is_empty() && plan.delete.is_empty() && bundle.files().iter().all(is_tracked) {
+        return Ok(Keeping::default());
+    }
+    let mut operation = operation(workspace, kind, command, keep)?;
+    let reference = incoming.without_version().to_string();
+    operation.brought = Some(SyncedBundle { reference, digest: bundle.digest });
+    let paths = plan.write.iter().chain(&plan.delete);
+    let base = &workspace.state.last_synced;
+    // Nobody has looked whether the last synced bundle is still there.
+    let had = had_elsewhere(paths, &scan.files, bundle.files(), base, LastSynced::Unseen);
+    operation.elsewhere = had.into_iter().map(|(file, had_in)| elsewhere(file, had_in)).collect();
+    keeping::plan(session, &workspace.project, operation, taken(prepared), execution)
+}
+
 fn planned(reference: &Reference, prepared: &PreparedPull) -> PullReport {
     let PreparedPull { plan, bundle, scan } = prepared;
     // What is written is some of the bundle's files, in their order.
@@ -246,7 +298,14 @@ fn planned(reference: &Reference, prepared: &PreparedPull) -> PullReport {
         tree: bundle.index_view.tree,
         downloaded: Downloaded::default().into(),
         written: plan.write.iter().map(ToString::to_string).collect(),
+        replaced: plan
+            .write
+            .iter()
+            .filter(|path| scan.before(path) != Before::Absent)
+            .map(ToString::to_string)
+            .collect(),
         deleted: plan.delete.iter().map(ToString::to_string).collect(),
+        expired: Vec::new(),
         left_deleted: bundle
             .files()
             .iter()

@@ -1,6 +1,6 @@
 //! `undo`: what operations took away comes back, and what they wrote goes.
 
-use modelops_bundle_tests::{BundleCommand, TestProject, Tree};
+use modelops_bundle_tests::{BundleCommand, TestProject, Tree, noise};
 use serde_json::{Value, json};
 
 use crate::cmd_project::project;
@@ -240,4 +240,177 @@ fn older_operations_make_room_and_are_named() {
     let off = project.command(["add", "more"]).env("MODELOPS_BUNDLE_UNDO_LIMIT", "0").run();
     let _ = off.success();
     assert_eq!(operations(&project), Vec::<Value>::new());
+}
+
+#[test]
+fn content_that_the_new_bundle_has_is_not_kept_and_comes_back_all_the_same() {
+    for layout in ["files", "packed"] {
+        let first = project();
+        let _ = first.run(&["config", "set", "layout", layout]).success();
+        let content = noise(7, 300_000);
+        first.write("data/a", &content).write_executable("data/run", &content).write("b", "b");
+        let _ = first.run(&["add", "."]).success();
+        let _ = first.run(&["push"]).success();
+        let second = clone_of(&first);
+        let old = second.tree();
+        first.remove("data").write("moved/a", &content);
+        let _ = first.run(&["add", "."]).success();
+        let _ = first.run(&["push"]).success();
+        let _ = second.run(&["pull", "--overwrite"]).success();
+        let new = second.tree();
+        assert_eq!(operations(&second)[0]["kept"], 0);
+        let _ = second.run(&["undo"]).success();
+        second.tree().assert_same(&old);
+        let _ = second.run(&["undo"]).success();
+        second.tree().assert_same(&new);
+        // It is nowhere in the project now, and comes from the bundle that was pulled.
+        let _ = second.run(&["undo"]).success();
+        let _ = second.run(&["pull", "--overwrite"]).success();
+        second.write("moved/a", "edited");
+        let undone = second.run(&["undo", "--json"]).success().json();
+        assert_eq!(undone["edited"], json!(["moved/a"]));
+        second.tree().assert_same(&old);
+        let _ = second.run(&["undo"]).success();
+        assert_eq!(second.read_text("moved/a"), "edited");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_a_pull_replaced_is_a_link_again() {
+    let first = project();
+    first.write("real", "content");
+    std::os::unix::fs::symlink("real", first.path().join("link")).unwrap();
+    let _ = first.run(&["add", "."]).success();
+    let _ = first.run(&["push"]).success();
+    let other = clone_of(&first);
+    other.write("link", "from elsewhere");
+    let _ = other.run(&["push"]).success();
+    let _ = first.run(&["pull"]).success();
+    assert!(!first.path().join("link").is_symlink());
+    let _ = first.run(&["undo"]).success();
+    assert_eq!(std::fs::read_link(first.path().join("link")).unwrap(), std::path::Path::new("real"));
+    let _ = first.run(&["undo"]).success();
+    assert_eq!(
+        (first.read_text("link"), first.read_text("real")),
+        ("from elsewhere".into(), "content".into())
+    );
+}
+
+#[test]
+fn an_import_into_a_project_is_taken_back() {
+    let (first, second) = behind();
+    let archive = first.home().join("archive.tar");
+    let archive = archive.to_str().unwrap();
+    let _ = first.run(&["export", archive]).success();
+    let old = second.tree();
+    let _ = second.run(&["import", archive, "--dest", ".", "--overwrite"]).success();
+    assert_eq!(second.read_text("a"), "one");
+    assert_eq!(operations(&second)[0]["kind"], "import");
+    let _ = second.run(&["undo"]).success();
+    second.tree().assert_same(&old);
+}
+
+#[test]
+fn a_damaged_operation_is_named_and_never_acted_on() {
+    let (_first, second) = behind();
+    let _ = second.run(&["pull", "--overwrite"]).success();
+    let tree = second.tree();
+    let entry = |file: &str| format!(".modelops-bundle/undo/1/{file}");
+    for file in ["operation.json", "changes.json", "replaced-0", "own-0"] {
+        let content = second.read(&entry(file));
+        second.write(&entry(file), &content[..content.len() / 2]);
+        let error = second.run(&["undo", "--json"]).code(8).json();
+        assert!(error["error"]["message"].as_str().unwrap().contains("operation 1 is damaged"), "{error}");
+        second.tree().assert_same(&tree);
+        second.write(&entry(file), &content);
+    }
+    second.write(&entry("operation.json"), "{}").write("c", "c");
+    assert!(operations(&second)[0]["command"].is_null());
+    // What comes after it can be taken back.
+    let _ = second.run(&["add", "c"]).success();
+    let _ = second.run(&["undo"]).success();
+    let _ = second.run(&["undo", "2"]).code(8);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_none_of_ours_stops_only_what_would_use_it() {
+    let (_first, second) = behind();
+    let outside = second.home().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, second.path().join(".modelops-bundle/undo")).unwrap();
+    second.write("c", "c");
+    let tree = second.tree();
+    let output = second.run(&["pull", "--overwrite"]).code(1);
+    assert!(output.stderr().contains("symbolic link") && output.stderr().contains("--no-keep"), "{output}");
+    second.tree().assert_same(&tree);
+    let output = second.run(&["add", "c"]).success();
+    assert!(output.stderr().contains("cannot be taken back"), "{output}");
+    let _ = second.run(&["status"]).success();
+    let _ = second.run(&["undo"]).code(1);
+    let _ = second.run(&["undo", "--list"]).code(1);
+    let _ = second.run(&["pull", "--overwrite", "--no-keep"]).success();
+    assert_eq!(second.read_text("a"), "one");
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+}
+
+#[test]
+fn the_limit_is_a_setting() {
+    let (_first, second) = behind();
+    let _ = second.run(&["config", "set", "undo_limit", "2GiB"]).success();
+    assert_eq!(second.run(&["config", "get", "undo_limit"]).success().stdout(), "2147483648\n");
+    let _ = second.run(&["config", "set", "undo_limit", "10"]).success();
+    let _ = second.run(&["pull", "--overwrite"]).code(3);
+    let config = second.read_text(".modelops-bundle/config.yaml");
+    second.write(".modelops-bundle/config.yaml", config.replace("undo_limit: 10", "undo_limit: 2GiB"));
+    let _ = second.run(&["pull", "--overwrite"]).success();
+    second.write(".modelops-bundle/config.yaml", config.replace("undo_limit: 10", "undo_limit: much"));
+    let _ = second.run(&["undo"]).code(1);
+}
+
+/// How many undos are killed.
+const KILLS: u32 = 30;
+
+#[test]
+fn killed_at_any_instant_an_undo_is_whole_or_has_not_happened() {
+    let first = project();
+    for number in 0..60 {
+        first.write(&format!("d{}/f{number}", number % 7), noise(number, 20_000));
+    }
+    first.write("swap", "a file");
+    let _ = first.run(&["add", "."]).success();
+    let _ = first.run(&["push"]).success();
+    let second = clone_of(&first);
+    for number in 0..60 {
+        first.write(&format!("d{}/f{number}", number % 7), noise(number + 100, 30_000));
+    }
+    first.remove("swap").write("swap/inner", "a folder");
+    let _ = first.run(&["add", "."]).success();
+    let _ = first.run(&["push"]).success();
+    let old = (second.tree(), own(&second));
+    let _ = second.run(&["pull", "--overwrite"]).success();
+    let new = (second.tree(), own(&second));
+    let undisturbed = [(); 2].map(|()| second.run(&["undo"]).success().took()).into_iter().min().unwrap();
+
+    let mut killed = 0;
+    for kill in 0..KILLS {
+        let moment = undisturbed * (kill * 7 % KILLS) * 11 / (KILLS * 10);
+        let output = second.command(["undo"]).run_killed_after(moment);
+        killed += u32::from(output.was_killed());
+        let _ = second.run(&["status", "--offline"]).success();
+        let found = (second.tree(), own(&second));
+        assert!(found == old || found == new, "neither the one nor the other");
+        let listed = operations(&second);
+        assert!(listed.len() == 1 && listed[0]["fault"].is_null(), "{listed:?}");
+        let store = second.path().join(".modelops-bundle/undo");
+        let names: Vec<_> =
+            std::fs::read_dir(store).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        let _ = second.run(&["undo"]).success();
+        let (tree, files) = if found == old { &new } else { &old };
+        second.tree().assert_same(tree);
+        assert_eq!(&own(&second), files);
+    }
+    assert!(killed > KILLS / 3, "most kills must hit a running undo");
 }

@@ -9,6 +9,7 @@ use bundle_core::snapshot::File;
 use super::args::Execution;
 use super::error::{CliError, Exit};
 use super::session::Session;
+use super::ui::counted;
 use crate::project::journal::Before;
 use crate::project::keeping::{KeepError, Keeping, NewOperation, Policy, Purpose};
 use crate::project::settings::parse_size;
@@ -86,7 +87,21 @@ pub(crate) fn plan<'b>(
             session.ui.warning(format_args!("this cannot be taken back with `undo`: {}", error.message()));
             Ok(Keeping::default())
         }
-        planned => Ok(planned?),
+        planned => {
+            let keeping = planned?;
+            tell_expired(session, keeping.expired());
+            Ok(keeping)
+        }
+    }
+}
+
+/// Says that older operations can no longer be taken back.
+pub(crate) fn tell_expired(session: &Session<'_>, expired: &[String]) {
+    if !expired.is_empty() {
+        let files = counted(expired.len(), "file");
+        session.ui.note(format_args!(
+            "what older operations took away makes room, and can no longer be brought back: {files}"
+        ));
     }
 }
 

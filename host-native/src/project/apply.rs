@@ -18,7 +18,7 @@ use thiserror::Error;
 use super::atomic::sync_folder;
 use super::folder::{PROJECT_FOLDER, Project, STAGING};
 use super::journal::{Before, Delete, Journal, Promise};
-use super::keep::{has_begun, keep};
+use super::keep::{has_begun, is_lasting, keep, keep_aside};
 use super::kept::Kept;
 use super::new_folders::{NewFolder, NewFolders};
 use super::own_folder::OwnFolder;
@@ -405,9 +405,7 @@ impl<'a> Work<'a> {
 
     fn finish(&mut self) -> Result<(), ApplyError> {
         self.remove_emptied_folders()?;
-        let store = |source| ApplyError::Folder { folder: self.project.undo_folder(), source };
-        keep(self.project, self.journal, &mut self.parents, &mut self.staging, self.before_step)
-            .map_err(store)?;
+        self.keep()?;
         self.remove_what_lies_beside();
         let fault = |source| ApplyError::Folder { folder: self.project.folder(), source };
         // A journal of an earlier release puts the list under its former name.
@@ -419,6 +417,20 @@ impl<'a> Work<'a> {
         }
         sync_folders(self.project, &self.touched).map_err(fault)?;
         drop_journal(self.project, self.before_step).map_err(fault)
+    }
+
+    /// Keeps what can be taken back. Where the store has become none of ours, all of that is moved aside.
+    fn keep(&mut self) -> Result<(), ApplyError> {
+        let Self { project, journal, parents, staging, .. } = self;
+        match keep(project, journal, parents, staging, self.before_step) {
+            Err(error) if is_lasting(&error) => {
+                self.applied.rescued.extend(keep_aside(project, journal, parents, staging));
+                Ok(())
+            }
+            other => {
+                other.map_err(|source| ApplyError::Folder { folder: self.project.undo_folder(), source })
+            }
+        }
     }
 
     fn remove_emptied_folders(&mut self) -> Result<(), ApplyError> {

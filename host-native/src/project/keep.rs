@@ -6,18 +6,21 @@
 
 use std::io::{self, ErrorKind};
 
+use bundle_core::path::BundlePath;
 use cap_std::fs::Dir;
 
 use super::apply::BeforeStep;
-use super::folder::Project;
+use super::folder::{PROJECT_FOLDER, Project, UNDO};
 use super::journal::Journal;
 use super::keeping::{Promised, PromisedEntry, STAGED_ENTRY};
 use super::kept::{Kept, find_old};
 use super::own_folder::OwnFolder;
 use super::parents::{Missing, Parents};
+use super::rescue::{Rescued, rescue_as};
 use super::roll_back::WriteSpots;
 use super::spot::{Found, Spot, crosses};
 use super::undo::{ENTRY, Store, part_name};
+use crate::whole_file::FileFault;
 
 /// Whether the entry that `journal` promises has left staging: then all else of the commit has happened.
 pub(super) fn has_begun(project: &Project, journal: &Journal) -> io::Result<bool> {
@@ -110,8 +113,18 @@ fn keep_one(
     to: &Dir,
 ) -> io::Result<()> {
     let name = kept.in_staging();
-    let target = Spot::new(to, &name);
-    let beside = kept.beside();
+    with_old(journal, kept, parents, staging, |_, old| move_to(old, Spot::new(to, &name)))
+}
+
+/// Does something with what was taken out of one place, and the path of that, unless an earlier try has moved it.
+fn with_old(
+    journal: &Journal,
+    kept: Kept,
+    parents: &mut Parents,
+    staging: &mut Parents,
+    act: impl FnOnce(&BundlePath, Spot<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let (name, beside) = (kept.in_staging(), kept.beside());
     let top = staging.top();
     match kept {
         Kept::Deleted(at) => {
@@ -119,7 +132,7 @@ fn keep_one(
             let parent = parents.of(&delete.path, Missing::Leave).ok().flatten();
             let beside = parent.as_ref().map(|parent| Spot::new(parent, &beside));
             let spots = [Spot::new(&top, &name)].into_iter().chain(beside);
-            find_old(spots, |_| false)?.map_or(Ok(()), |old| move_to(old, target))
+            find_old(spots, |_| false)?.map_or(Ok(()), |old| act(&delete.path, old))
         }
         Kept::Replaced(at) => {
             let Some(write) = journal.writes.get(at) else { return Ok(()) };
@@ -129,10 +142,45 @@ fn keep_one(
                 Some(parent) => spots.old(parent, write)?,
                 None => find_old(spots.in_staging(), |found| write.is_new(found))?,
             };
-            old.map_or(Ok(()), |old| move_to(old, target))
+            old.map_or(Ok(()), |old| act(&write.path, old))
         }
         Kept::Own(_) => Ok(()),
     }
+}
+
+/// Whether an error of [`keep`] stays however often it is tried: something else lies where the store is, or in it.
+pub(super) fn is_lasting(error: &io::Error) -> bool {
+    let lasting = [ErrorKind::NotADirectory, ErrorKind::DirectoryNotEmpty, ErrorKind::AlreadyExists];
+    FileFault::of(error).is_some() || lasting.contains(&error.kind())
+}
+
+/// Moves to where the user finds it what cannot be kept in the store, as far as that is possible.
+pub(super) fn keep_aside(
+    project: &Project,
+    journal: &Journal,
+    parents: &mut Parents,
+    staging: &mut Parents,
+) -> Vec<Rescued> {
+    let Some(Promised { entry, keeps, .. }) = &journal.keeping else { return Vec::new() };
+    let mut aside = Vec::new();
+    for kept in keeps {
+        let _ = with_old(journal, *kept, parents, staging, |path, old| {
+            aside.push(rescue_as(project, old, path.as_str())?);
+            Ok(())
+        });
+    }
+    // What an earlier try has moved there.
+    if let Some(entry) = entry
+        && let Ok(Some(store)) = Store::open(project)
+    {
+        let part = part_name(entry.id);
+        let spot = Spot::new(store.folder().dir(), &part);
+        if matches!(spot.look(), Ok(Some(Found::Folder))) {
+            let path = format!("{PROJECT_FOLDER}/{UNDO}/{part}");
+            aside.extend(rescue_as(project, spot, &path));
+        }
+    }
+    aside
 }
 
 /// Moves the file at `old` to `target`, or a copy of it where that is on another file system.

@@ -21,6 +21,7 @@ use crate::cli::keeping::{self, Keep, elsewhere, operation};
 use crate::cli::session::{Session, at_tag, look, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, list};
 use crate::project::Project;
+use crate::project::disk_path::to_disk;
 use crate::project::folder::FindError;
 use crate::project::journal::Before;
 use crate::project::keeping::Keeping;
@@ -283,7 +284,10 @@ fn keeping(
     let base = &workspace.state.last_synced;
     // Nobody has looked whether the last synced bundle is still there.
     let had = had_elsewhere(paths, &scan.files, bundle.files(), base, LastSynced::Unseen);
-    operation.elsewhere = had.into_iter().map(|(file, had_in)| elsewhere(file, had_in)).collect();
+    // A link is more than the content that it leads to.
+    let is_link = |file: &File| to_disk(workspace.root(), &file.path).is_symlink();
+    let had = had.into_iter().filter(|(file, _)| !is_link(file));
+    operation.elsewhere = had.map(|(file, had_in)| elsewhere(file, had_in)).collect();
     keeping::plan(session, &workspace.project, operation, taken(prepared), execution)
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::diff::find;
 use crate::cli::args::Execution;
 use crate::cli::error::CliError;
-use crate::cli::keeping::{Keep, policy, purpose};
+use crate::cli::keeping::{Keep, policy, purpose, tell_expired};
 use crate::cli::session::{Session, look};
 use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::project::ProjectLock;
@@ -165,6 +165,7 @@ pub(crate) fn run(session: &Session<'_>, args: &UndoArgs) -> Result<(), CliError
         let found = look(&workspace, paths, Untracked::Skip, session.ui.progress().as_ref());
         Ok::<_, CliError>(found?.files)
     })?;
+    tell_expired(session, prepared.expired());
     let mut report = report(&prepared, execution);
     match execution {
         Execution::DryRun => foresee(&workspace.project, &prepared)?,

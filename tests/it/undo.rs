@@ -65,6 +65,29 @@ fn a_pull_is_taken_back_and_done_again() {
 }
 
 #[test]
+fn the_first_pull_of_a_project_is_taken_back() {
+    let first = project();
+    first.write("a", "1").write("dir/b", "2");
+    let _ = first.run(&["add", "a", "dir"]).success();
+    let _ = first.run(&["push"]).success();
+    let second = TestProject::new();
+    let layout = format!("oci:{}", first.home().join("layout").display());
+    let _ = second.run(&["init", "--ref", &layout]).success();
+    let (tree, files) = (second.tree(), own(&second));
+    assert_eq!(files, [None, None]);
+    let _ = second.run(&["pull"]).success();
+    let (new, new_files) = (second.tree(), own(&second));
+    let _ = second.run(&["undo"]).success();
+    second.tree().assert_same(&tree);
+    assert_eq!(own(&second), files);
+    let _ = second.run(&["undo"]).success();
+    second.tree().assert_same(&new);
+    assert_eq!(own(&second), new_files);
+    // A bundle that is made a project of is none that can be taken back.
+    assert_eq!(operations(&clone_of(&first)), Vec::<Value>::new());
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_done() {
     let (_first, second) = behind();
     let _ = second.run(&["pull", "--overwrite"]).success();

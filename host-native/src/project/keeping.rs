@@ -111,14 +111,18 @@ impl Keeping {
             Policy::Keep { .. } => Keeps::Content,
             Policy::Nothing => Keeps::Nothing,
             Policy::Off => {
-                let drops: Vec<&Row> = rows.iter().collect();
-                let expired = store.as_ref().map_or_else(Vec::new, |store| expired(store, &drops));
-                let drops = drops.into_iter().map(Row::id).collect();
+                let going: Vec<&Row> =
+                    rows.iter().filter(|row| !operation.takes_back.contains(&row.id())).collect();
+                let expired = store.as_ref().map_or_else(Vec::new, |store| expired(store, &going));
+                let drops = rows.iter().map(Row::id).collect();
                 return Ok(Self { drops, expired, ..Self::default() });
             }
         };
         let id = match Self::claim(project, purpose) {
-            Err(_) if keeps == Keeps::Nothing => return Ok(Self::default()),
+            // What is taken back has to go from the store.
+            Err(_) if keeps == Keeps::Nothing && operation.takes_back.is_empty() => {
+                return Ok(Self::default());
+            }
             claimed => claimed.map_err(fault)?,
         };
         let NewOperation { kind, command, policy, last_push, synced, brought, elsewhere, takes_back } =

@@ -121,7 +121,7 @@ impl Report for UndoReport {
         for undone in &self.undone {
             writeln!(out, "{verb} `{}`", shown(&undone.command))?;
         }
-        if !self.edited.is_empty() && !self.dry_run {
+        if !self.edited.is_empty() && !self.kept.is_empty() && !self.dry_run {
             let files = counted(self.edited.len(), "file");
             writeln!(out, "{files} edited since: `modelops-bundle undo` brings that back")?;
         }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::project::Rescued;
-use crate::project::journal::{Before, Commit, Delete, PrepareError, StateAfter, Write};
+use crate::project::journal::{Before, Commit, Delete, OwnAfter, PrepareError, StateAfter, Write};
 use crate::project::keeping::{Keeping, NewOperation, Policy, Purpose};
 use crate::project::spot::CAN_EXCHANGE;
 use crate::project::staging::{Mode, Staging};
@@ -354,6 +354,40 @@ fn an_operation_that_is_taken_back_goes_whole() {
         fixture.assert_kept();
         if !has_died {
             break;
+        }
+    }
+}
+
+/// A commit that takes the state away.
+fn without_state(lock: &ProjectLock) -> Commit<'_> {
+    let staging = Staging::create(lock).unwrap();
+    let gone = OwnAfter { file: "state.json", content: None };
+    let tracked = OwnAfter { file: "tracked.txt", content: Some(b"new tracked".to_vec()) };
+    let own = [gone, tracked];
+    Commit::prepare_keeping(lock, &staging, Vec::new(), Vec::new(), &own, &Keeping::default()).unwrap()
+}
+
+#[test]
+fn a_file_of_ours_goes_or_stays() {
+    for goes_on in [true, false] {
+        for step in 0.. {
+            let fixture = Fixture::new();
+            let lock = fixture.lock();
+            let broken = without_state(&lock).apply_by_steps(&mut dying_before(step)).err();
+            drop(lock);
+            let Some(broken) = broken else { break };
+            if !goes_on && broken.came_to == CameTo::All {
+                break;
+            }
+            if goes_on {
+                recover(&fixture.project, Duration::ZERO).unwrap();
+                assert!(!fixture.project.state_file().exists(), "step {step}");
+                assert_eq!(std::fs::read(fixture.project.in_folder("tracked.txt")).unwrap(), b"new tracked");
+            } else {
+                roll_back_until(&fixture, &[], usize::MAX).unwrap();
+                fixture.assert_old();
+                assert!(!fixture.project.in_folder("tracked.txt").exists(), "step {step}");
+            }
         }
     }
 }

@@ -3,9 +3,12 @@
 pub mod delete;
 pub mod drops;
 pub mod fetch;
+pub mod keep;
 pub mod pull;
 pub mod push;
+pub mod remove;
 pub mod repack;
 pub mod seal;
 pub mod standing;
 pub mod tag;
+pub mod undo;

@@ -17,7 +17,10 @@ use crate::component::answers::FactsError;
 use crate::project::disk_path::to_disk;
 use crate::project::file_system::file_system;
 use crate::project::interrupted::Interrupted;
-use crate::project::journal::{Commit, CommitError, Delete, PrepareError, StateAfter, Write, foresee_reach};
+use crate::project::journal::{
+    Before, Commit, CommitError, Delete, PrepareError, StateAfter, Write, foresee_reach,
+};
+use crate::project::keeping::Keeping;
 use crate::project::recovery::Applied;
 use crate::project::staging::Staging;
 use crate::project::stamp::is_executable;
@@ -152,13 +155,21 @@ pub fn foresee(project: &Project, prepared: &PreparedPull) -> Result<(), PullErr
     Ok(foresee_reach(project, &plan.write, &plan.delete, |path| scan.before(path))?)
 }
 
-/// Carries out `prepared` in the project that `lock` holds; the bundle came from `reference`.
+/// What `prepared` takes from its place, and what is there.
+pub fn taken(prepared: &PreparedPull) -> impl Iterator<Item = (&BundlePath, Before)> + Clone {
+    let PreparedPull { plan, scan, .. } = prepared;
+    plan.write.iter().chain(&plan.delete).map(|path| (path, scan.before(path)))
+}
+
+/// Carries out `prepared` in the project that `lock` holds; the bundle came from `reference`, and `keeping` was planned for
+/// what is [`taken`].
 pub async fn apply(
     context: Context<'_>,
     workspace: &Workspace,
     lock: &ProjectLock,
     reference: &Reference,
     prepared: &PreparedPull,
+    keeping: &Keeping,
 ) -> Result<Pulled, PullError> {
     let PreparedPull { plan, bundle, scan, .. } = prepared;
     prepared.check()?;
@@ -180,7 +191,8 @@ pub async fn apply(
     let deletes =
         plan.delete.iter().map(|path| Delete { path: path.clone(), expected_before: scan.before(path) });
     let after = after(workspace, reference, prepared)?;
-    let commit = Commit::prepare(lock, &staging, writes.collect(), deletes.collect(), &after)?;
+    let (writes, deletes) = (writes.collect(), deletes.collect());
+    let commit = Commit::prepare_keeping(lock, &staging, writes, deletes, &after.files(), keeping)?;
     let applied = commit.apply()?;
     Interrupted::clear(&workspace.project);
     let without_mode = without_mode(&workspace.project, prepared);

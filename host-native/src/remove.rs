@@ -7,16 +7,21 @@ use std::collections::BTreeSet;
 use std::io;
 
 use bundle_core::path::BundlePath;
+use bundle_core::plan::remove::{OnlyHere, lost_by_removal};
 use bundle_core::snapshot::ByPath;
 use thiserror::Error;
 
+use crate::progress::Progress;
 use crate::project::journal::{Before, Commit, CommitError, Delete, PrepareError, StateAfter, foresee_reach};
+use crate::project::keeping::Keeping;
 use crate::project::parents::{Missing, ParentError, Parents, split};
 use crate::project::recovery::Applied;
 use crate::project::staging::Staging;
 use crate::project::stamp::Stamp;
-use crate::project::tracked::{TrackedError, format_tracked, write_tracked};
+use crate::project::tracked::{TrackedError, format_tracked};
 use crate::project::{Project, ProjectLock};
+use crate::scan::{ScanError, ScanOptions, Untracked, scan_readable};
+use crate::track::{TrackError, track};
 use crate::workspace::Workspace;
 
 /// What becomes of the files that a project no longer tracks.
@@ -56,18 +61,43 @@ impl Removal {
         Ok(Self { tracked, deletes, disk })
     }
 
-    /// Carries it out in the project that `lock` holds.
-    pub fn apply(self, lock: &ProjectLock) -> Result<Applied, RemoveError> {
+    /// What goes from the disk, and what is there.
+    pub fn taken(&self) -> impl Iterator<Item = (&BundlePath, Before)> + Clone {
+        self.deletes.iter().map(|delete| (&delete.path, delete.expected_before))
+    }
+
+    /// Carries it out in the project that `lock` holds; `keeping` was planned for what it takes.
+    pub fn apply(self, lock: &ProjectLock, keeping: &Keeping) -> Result<Applied, RemoveError> {
         let Self { tracked, deletes, disk } = self;
         if disk == Disk::Keep {
-            write_tracked(lock.project(), &tracked)?;
-            return Ok(Applied::default());
+            return Ok(track(lock, &tracked, keeping)?);
         }
         let staging = Staging::create(lock)
             .map_err(|source| PrepareError::Staging { folder: lock.project().staging_folder(), source })?;
         let after = StateAfter { state: None, synced: None, tracked: format_tracked(&tracked) };
-        Ok(Commit::prepare(lock, &staging, Vec::new(), deletes, &after)?.apply()?)
+        let commit = Commit::prepare_keeping(lock, &staging, Vec::new(), deletes, &after.files(), keeping)?;
+        Ok(commit.apply()?)
     }
+}
+
+/// Refuses to delete files of which the content is nowhere else: those that were edited since they were last synced, or
+/// never were.
+pub fn check_loss(
+    workspace: &Workspace,
+    paths: &[BundlePath],
+    progress: &dyn Progress,
+) -> Result<(), RemoveError> {
+    let removed: ByPath<BundlePath> = paths.iter().cloned().collect();
+    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
+    let scan = scan_readable(&workspace.project, &removed, options, progress)?;
+    let mut unreadable: Vec<BundlePath> =
+        scan.unreadable.iter().filter_map(|refused| refused.path.parse().ok()).collect();
+    unreadable.sort_unstable();
+    let lost = lost_by_removal(&removed, &scan.files, &unreadable, &workspace.state.last_synced);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(RemoveError::OnlyHere { files: lost.into_iter().map(|(path, why)| (path.clone(), why)).collect() })
 }
 
 /// The files among `paths` that are on the disk.
@@ -106,6 +136,15 @@ pub enum RemoveError {
     /// Nothing was begun.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// Content of the files is nowhere else; nothing was changed.
+    #[error("files were edited since they were last synced, or never were; nothing was changed")]
+    OnlyHere {
+        /// These, and why.
+        files: Vec<(BundlePath, OnlyHere)>,
+    },
+    /// The files cannot be compared with what was synced.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
     /// A file is reached through a link out of the project, or not at all: it is somebody else's.
     #[error("`{path}` cannot be deleted")]
     Reached {
@@ -117,4 +156,14 @@ pub enum RemoveError {
     /// The list of tracked files cannot be written.
     #[error(transparent)]
     Tracked(#[from] TrackedError),
+}
+
+impl From<TrackError> for RemoveError {
+    fn from(error: TrackError) -> Self {
+        match error {
+            TrackError::Commit(error) => error.into(),
+            TrackError::Prepare(error) => error.into(),
+            TrackError::Tracked(error) => error.into(),
+        }
+    }
 }

@@ -172,7 +172,7 @@ fn a_dry_run_changes_nothing() {
         json!([".gitignore", "a.txt"])
     );
     let _ = project.run(&["add", "a.txt"]).success();
-    let _ = project.run(&["remove", "--dry-run", "--rm", "a.txt"]).success();
+    let _ = project.run(&["remove", "--dry-run", "--rm", "--force", "a.txt"]).success();
     let planned = project.run(&["push", "--dry-run", "--json"]).success().json();
     assert_eq!(planned["upload"], json!(["a.txt"]));
     assert_eq!(project.run(&["status", "--json"]).success().json()["remote"]["state"], "empty");

@@ -118,6 +118,8 @@ fn try_all(remote: &str, layout: &str, storage: Option<PathBuf>) {
     case.compare(&[0, 3], &["delete", "stable"]);
     case.compare(&[0, 3], &["delete", "approved"]);
     case.compare(&[0], &["remove", "src/new.py", "--rm"]);
+    case.compare(&[0], &["undo"]);
+    case.compare(&[0], &["undo"]);
     case.compare(&[6], &["remove", "src/new.py"]);
     case.compare(&[0], &["config", "set", "symlinks", "never"]);
     case.compare(&[2], &["config", "set", "symlinks", "sometimes"]);

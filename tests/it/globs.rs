@@ -90,7 +90,7 @@ fn remove_understands_the_same() {
     assert_eq!(removed(&["**/*.csv", "!data/**"]), json!(["[1].csv"]));
     assert_eq!(removed(&["[1].csv", "!note", "a*b"]), json!(["!note", "[1].csv", "a*b"]));
     assert_eq!(removed(&["data/*.{csv,txt}"]), json!(["data/a.csv", "data/b.txt", "data/{x}.csv"]));
-    let text = project.run(&["remove", "-n", "--rm", "src"]).success();
+    let text = project.run(&["remove", "-n", "--rm", "-f", "src"]).success();
     assert_eq!(text.stdout(), "would delete src/m.py\n1 file would be removed\n");
     assert_eq!(tracked(&project).lines().count(), FILES.len() + 1);
     // What is gone from the disk is still known by its name, also where that has special characters.

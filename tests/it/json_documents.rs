@@ -141,6 +141,10 @@ impl Documents {
         self.expect("pull-dry-run", 0, &["pull", "v1.0.0", "--overwrite", "--dry-run"]);
         self.expect("pull", 0, &["pull", "v1.0.0", "--overwrite"]);
         self.expect("pull-unchanged", 0, &["pull", "v1.0.0"]);
+        self.expect_changed("undo-list", 0, &["undo", "--list"], |document| untimed(document, "operations"));
+        self.expect_changed("undo", 0, &["undo"], |document| untimed(document, "undone"));
+        self.expect("error-undo", 6, &["undo", "100"]);
+        self.quietly(&["undo"]);
     }
 
     fn travel(&self) {
@@ -200,6 +204,13 @@ impl Documents {
         let files = fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().file_name());
         let names = files.map(|name| name.to_str().unwrap().trim_end_matches(".json").to_owned());
         assert_eq!(names.collect::<BTreeSet<_>>(), *self.seen.borrow());
+    }
+}
+
+/// Replaces the times of the entries in the list `list`.
+fn untimed(document: &mut Value, list: &str) {
+    for entry in document[list].as_array_mut().unwrap() {
+        entry["time"] = "<time>".into();
     }
 }
 

@@ -57,6 +57,7 @@ mod signals;
 mod symlinks;
 mod tag_delete;
 mod threads;
+mod undo;
 #[cfg(unix)]
 mod unreadable;
 mod vectors;

@@ -66,6 +66,10 @@ const TABLE: &[Kept] = &[
     kept(Home::Project, ".modelops-bundle/journal.json"),
     kept(Home::Project, ".modelops-bundle/staging"),
     kept(Home::Project, ".modelops-bundle/rescued"),
+    Kept { home: Home::Project, path: ".modelops-bundle/undo", also: UNDO_COMMANDS },
+    Kept { home: Home::Project, path: ".modelops-bundle/undo/*", also: UNDO_COMMANDS },
+    Kept { home: Home::Project, path: ".modelops-bundle/undo/1/operation.json", also: UNDO_COMMANDS },
+    Kept { home: Home::Project, path: ".modelops-bundle/undo/1/changes.json", also: UNDO_COMMANDS },
     kept(Home::Project, ".modelops-bundle/cache"),
     kept(Home::Project, ".modelops-bundle/cache/digests"),
     Kept { home: Home::Project, path: ".modelops-bundle/cache/index", also: &[&["diff"]] },
@@ -89,8 +93,12 @@ const TABLE: &[Kept] = &[
     Kept { home: Home::User, path: ".cache/modelops-bundle/cache-key", also: &[&["diff"]] },
 ];
 
+/// What reads what is kept of operations.
+const UNDO_COMMANDS: &[&[&str]] = &[&["undo", "--list"], &["undo"], &["remove", "--rm", "--force", "b.txt"]];
+
 /// What else lies in these folders: content, and what holds the files of the table.
-const CONTENT: &[(Home, &str)] = &[(Home::Layout, "blobs/sha256/*")];
+const CONTENT: &[(Home, &str)] =
+    &[(Home::Layout, "blobs/sha256/*"), (Home::Project, ".modelops-bundle/undo/*/*")];
 
 /// What is tried with every file of a project, and of a layout.
 const PROJECT_COMMANDS: &[&[&str]] =
@@ -447,9 +455,10 @@ fn unnamed(folder: &Path, home: Home) -> Vec<String> {
     let named = TABLE.iter().map(|row| (row.home, row.path)).chain(CONTENT.iter().copied());
     let named: Vec<&str> = named.filter(|(at, _)| *at == home).map(|(_, path)| path).collect();
     let is_named = |path: &str| {
-        named.iter().any(|name| match name.strip_suffix('*') {
-            Some(folder) => path.strip_prefix(folder).is_some_and(|rest| !rest.contains('/')),
-            None => *name == path,
+        named.iter().any(|name| {
+            let parts = name.split('/').zip(path.split('/'));
+            name.split('/').count() == path.split('/').count()
+                && parts.into_iter().all(|(part, found)| part == "*" || part == found)
         })
     };
     let (mut found, mut folders) = (Vec::new(), vec![String::new()]);

@@ -170,7 +170,7 @@ fn remove_deletes_links_and_nothing_outside() {
     assert!(secret.exists() && project.exists("relative"));
     assert_eq!(project.read_text(".modelops-bundle/tracked.txt").lines().count(), 4, "nothing was changed");
 
-    let _ = project.run(&["remove", "--rm", "out-file", "relative", "alias/file"]).success();
+    let _ = project.run(&["remove", "--rm", "--force", "out-file", "relative", "alias/file"]).success();
     assert!(!project.exists("out-file") && !project.exists("relative") && secret.exists());
     assert!(
         !project.exists("real/file") && project.exists("alias"),

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
     add, completions, config, copy, core, delete, diff, env, export, health, import, init, inspect, login,
-    logout, man, manifest, pull, push, python, remove, repos, status, tag, verify,
+    logout, man, manifest, pull, push, python, remove, repos, status, tag, undo, verify,
 };
 use super::progress::ProgressMode;
 
@@ -101,6 +101,7 @@ pub(crate) enum Command {
     Diff(diff::DiffArgs),
     Push(push::PushArgs),
     Pull(pull::PullArgs),
+    Undo(undo::UndoArgs),
     Manifest(manifest::ManifestArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),

@@ -43,6 +43,7 @@ use crate::project::config::{ConfigError, SetError};
 use crate::project::disk_path::DiskPathError;
 use crate::project::folder::FindError;
 use crate::project::journal::{CommitError, PrepareError};
+use crate::project::keeping::KeepError;
 use crate::project::lock::LockError;
 use crate::project::new_project::BeginError;
 use crate::project::reach::ReachError;
@@ -50,6 +51,7 @@ use crate::project::recovery::RecoverError;
 use crate::project::settings::SETTINGS;
 use crate::project::state::StateError;
 use crate::project::tracked::TrackedError;
+use crate::project::undo::SyncedBundle;
 use crate::pull::PullError;
 use crate::push::{PlanVersionError, PushError, UnseenBundle};
 use crate::remote::archive::ArchiveError;
@@ -61,10 +63,12 @@ use crate::remove::RemoveError;
 use crate::scan::select::SelectError;
 use crate::scan::{RefusalReason, Refused, ScanError};
 use crate::threads::ThreadError;
+use crate::track::TrackError;
 use crate::transfer::{
     DeleteError, DownloadError, ExportError, Fault, PackingError, PartlyTagged, TablesError, TagError,
     UploadError, VerifyError, tells_damage,
 };
+use crate::undo::UndoError;
 use crate::whole_file::FileFault;
 use crate::workspace::LoadError;
 
@@ -412,6 +416,7 @@ impl Command {
             Self::Diff(_) => "diff",
             Self::Push(_) => "push",
             Self::Pull(_) => "pull",
+            Self::Undo(_) => "undo",
             Self::Manifest(_) => "manifest",
             Self::Inspect(_) => "inspect",
             Self::Verify(_) => "verify",
@@ -450,6 +455,7 @@ impl Command {
             Self::Init(_)
             | Self::Add(_)
             | Self::Remove(_)
+            | Self::Undo(_)
             | Self::Config(_)
             | Self::Env(_)
             | Self::Dev(_)
@@ -1764,9 +1770,85 @@ impl From<RemoveError> for CliError {
         match error {
             RemoveError::Commit(error) => error.into(),
             RemoveError::Prepare(error) => error.into(),
+            RemoveError::OnlyHere { ref files } => {
+                let paths: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
+                Self::of(Exit::Conflict, &error).paths(paths).hint(
+                    "push them first, leave out --rm to no longer track them and nothing more, or delete them all the same \
+                     with --force; nothing was changed",
+                )
+            }
+            RemoveError::Scan(error) => error.into(),
             RemoveError::Reached { .. } => Self::of(Exit::Failure, &error)
                 .hint("leave out --rm to no longer track it and nothing more; nothing was changed"),
             RemoveError::Tracked(error) => error.into(),
+        }
+    }
+}
+
+impl From<TrackError> for CliError {
+    fn from(error: TrackError) -> Self {
+        match error {
+            TrackError::Commit(error) => error.into(),
+            TrackError::Prepare(error) => error.into(),
+            TrackError::Tracked(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeepError> for CliError {
+    fn from(error: KeepError) -> Self {
+        match &error {
+            KeepError::Store { folder, .. } => Self::of(Exit::Failure, &error).hint(format!(
+                "{} has to be a folder that you may write in: move it away, or go on with --no-keep; nothing was changed",
+                folder.display()
+            )),
+            KeepError::TooMuch { source } => Self::new(
+                Exit::Conflict,
+                format_args!(
+                    "what would be replaced or deleted has {}, and `undo` keeps at most {}; nothing was changed",
+                    bytes(source.needed),
+                    bytes(source.limit)
+                ),
+            )
+            .hint("go on with --no-keep, which cannot be taken back, or raise `undo_limit` in the settings"),
+        }
+    }
+}
+
+impl From<UndoError> for CliError {
+    fn from(error: UndoError) -> Self {
+        let named = |paths: &[BundlePath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+        match error {
+            UndoError::Commit(error) => error.into(),
+            UndoError::Prepare(error) => error.into(),
+            UndoError::Keep(error) => error.into(),
+            UndoError::Download(error) => error.into(),
+            UndoError::Damaged(ref damaged) => Self::of(Exit::Integrity, &error).hint(format!(
+                "nothing of it is believed: look at .modelops-bundle/undo/{} and remove it, if you can do without; nothing \
+                 was changed",
+                damaged.id
+            )),
+            UndoError::InTheWay { ref paths } => Self::of(Exit::Conflict, &error)
+                .paths(named(paths))
+                .hint("move away what stands there, and run the command again"),
+            UndoError::Lost { ref paths } => Self::of(Exit::Conflict, &error)
+                .paths(named(paths))
+                .hint("a bundle has it: `modelops-bundle pull` the version that you want back, by its tag or digest"),
+            UndoError::NotKept { .. } => Self::of(Exit::Conflict, &error)
+                .hint("pull the version that you want back, by its tag or digest; nothing was changed"),
+            UndoError::Pushed { .. } => {
+                let instead = match error.instead() {
+                    Some(SyncedBundle { reference, digest }) => {
+                        format!("`modelops-bundle pull {reference}@{digest}` brings back the bundle before it")
+                    }
+                    None => "pull the version that you want back, by its tag or digest".to_owned(),
+                };
+                Self::of(Exit::Conflict, &error).hint(format!("{instead}; nothing was changed"))
+            }
+            UndoError::Store { ref folder, .. } => Self::of(Exit::Failure, &error)
+                .hint(format!("{} has to be a folder of yours; nothing was changed", folder.display())),
+            UndoError::TooFew { .. } => Self::of(Exit::NotFound, &error)
+                .hint("`modelops-bundle undo --list` shows what there is; nothing was changed"),
         }
     }
 }
@@ -1902,7 +1984,9 @@ impl From<ConfigError> for CliError {
                 "it has to be a regular file of settings that you may read".to_owned()
             }
             ConfigError::Write { .. } => "check its permissions".to_owned(),
-            ConfigError::Key { .. } | ConfigError::Yaml { .. } => "mend the file by hand".to_owned(),
+            ConfigError::Key { .. } | ConfigError::Size { .. } | ConfigError::Yaml { .. } => {
+                "mend the file by hand".to_owned()
+            }
         };
         Self::of(Exit::Failure, &error).hint(hint)
     }

@@ -5,6 +5,7 @@ mod commands;
 mod completion;
 mod echo;
 mod error;
+mod keeping;
 mod kept_settings;
 mod lookalikes;
 mod notices;
@@ -31,7 +32,7 @@ use tracing_subscriber::registry::LookupSpan;
 use self::args::{Cli, Command};
 use self::commands::{
     add, completions, config, copy, core, delete, diff, env, export, health, import, init, inspect, login,
-    logout, man, manifest, pull, push, python, remove, repos, status, tag, verify,
+    logout, man, manifest, pull, push, python, remove, repos, status, tag, undo, verify,
 };
 use self::error::{CliError, Exit};
 use self::program::with_typed_examples;
@@ -109,6 +110,7 @@ fn carry_out(ui: &Ui, cli: &Cli, run: &Run) -> Result<(), CliError> {
         Command::Diff(args) => diff::run(&session, args),
         Command::Push(args) => push::run(&session, args),
         Command::Pull(args) => pull::run(&session, args),
+        Command::Undo(args) => undo::run(&session, args),
         Command::Manifest(args) => manifest::run(&session, args),
         Command::Inspect(args) => inspect::run(&session, args),
         Command::Verify(args) => verify::run(&session, args),

@@ -18,6 +18,7 @@ use thiserror::Error;
 use super::atomic::sync_folder;
 use super::folder::{PROJECT_FOLDER, Project, STAGING};
 use super::journal::{Before, Delete, Journal, Promise};
+use super::keep::{has_begun, is_lasting, keep, keep_aside};
 use super::kept::Kept;
 use super::new_folders::{NewFolder, NewFolders};
 use super::own_folder::OwnFolder;
@@ -73,7 +74,10 @@ pub(crate) fn apply(
     let mut came_to = CameTo::Part;
     let mut applied = Applied::default();
     let done = Work::begin(project, journal, &mut applied, before_step).and_then(|mut work| {
-        work.carry_out(new_folders)?;
+        // Then the content of an earlier try is being kept, and nothing else is left to do.
+        if !has_begun(project, journal).unwrap_or(false) {
+            work.carry_out(new_folders)?;
+        }
         came_to = CameTo::All;
         work.finish()
     });
@@ -389,21 +393,44 @@ impl<'a> Work<'a> {
                 Some(_) => replace_own(Kept::Own(at), staged, target).map_err(fault)?,
             }
         }
+        for (kept, name) in self.journal.own_gone() {
+            let target = Spot::new(&own, name);
+            if target.look().map_err(fault)?.is_some() {
+                (self.before_step)("own file goes").map_err(fault)?;
+                target.rename(Spot::new(&staging, &kept.in_staging())).map_err(fault)?;
+            }
+        }
         sync_folder(&self.project.folder()).map_err(fault)
     }
 
     fn finish(&mut self) -> Result<(), ApplyError> {
         self.remove_emptied_folders()?;
+        self.keep()?;
         self.remove_what_lies_beside();
         let fault = |source| ApplyError::Folder { folder: self.project.folder(), source };
         // A journal of an earlier release puts the list under its former name.
         let has_list = self.journal.own_files.iter().any(|(_, name)| name == TRACKED_FILE);
-        if has_list && self.applied.lost.is_empty() {
+        let is_placed = self.project.in_folder(TRACKED_FILE).symlink_metadata().is_ok();
+        if has_list && is_placed && self.applied.lost.is_empty() {
             (self.before_step)("former list").map_err(fault)?;
             drop_former(self.project).map_err(fault)?;
         }
         sync_folders(self.project, &self.touched).map_err(fault)?;
         drop_journal(self.project, self.before_step).map_err(fault)
+    }
+
+    /// Keeps what can be taken back. Where the store has become none of ours, all of that is moved aside.
+    fn keep(&mut self) -> Result<(), ApplyError> {
+        let Self { project, journal, parents, staging, .. } = self;
+        match keep(project, journal, parents, staging, self.before_step) {
+            Err(error) if is_lasting(&error) => {
+                self.applied.rescued.extend(keep_aside(project, journal, parents, staging));
+                Ok(())
+            }
+            other => {
+                other.map_err(|source| ApplyError::Folder { folder: self.project.undo_folder(), source })
+            }
+        }
     }
 
     fn remove_emptied_folders(&mut self) -> Result<(), ApplyError> {

@@ -19,11 +19,15 @@ use thiserror::Error;
 use super::atomic::write_atomically;
 use super::folder::{CONFIG, Project};
 pub use super::settings::LinkMode;
+use super::settings::{SizeFault, parse_size};
 use super::yaml_text::with_setting;
 use crate::whole_file::{self, Links};
 
 /// The longest settings file that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// How many bytes are kept for `undo` where nothing else is set.
+pub const DEFAULT_UNDO_LIMIT: u64 = 2 << 30;
 
 /// The settings of one project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct Config {
     pub pull: PullMode,
     /// Who pushes, where the environment does not say.
     pub author: Option<String>,
+    /// How many bytes are kept for `undo`.
+    pub undo_limit: u64,
     /// Everything in the file, these settings included.
     keys: Map<String, Value>,
     /// The file that says that.
@@ -193,6 +199,7 @@ impl Config {
             layout: reader.typed("layout")?.unwrap_or_default(),
             pull: reader.typed("pull")?.map_or_else(PullMode::default, PullSetting::mode),
             author: reader.typed("author")?,
+            undo_limit: reader.size("undo_limit")?.unwrap_or(DEFAULT_UNDO_LIMIT),
             keys,
             text,
             lost_comments: false,
@@ -258,6 +265,18 @@ impl Reader<'_> {
         T::deserialize(value).map(Some).map_err(|source| self.type_fault(key, source))
     }
 
+    /// A setting that is a number of bytes, or one with a unit.
+    fn size(&self, key: &str) -> Result<Option<u64>, ConfigError> {
+        match self.keys.get(key) {
+            Some(Value::String(text)) if !text.is_empty() => {
+                let fault =
+                    |fault| ConfigError::Size { file: self.file.to_owned(), key: key.to_owned(), fault };
+                parse_size(text).map(Some).map_err(fault)
+            }
+            _ => self.typed(key),
+        }
+    }
+
     fn parsed<T: std::str::FromStr<Err = ReferenceError>>(
         &self,
         key: &str,
@@ -321,6 +340,16 @@ pub enum ConfigError {
         /// What is wrong.
         source: ReferenceError,
     },
+    /// A setting that should be a number of bytes is none.
+    #[error("{}: `{key}` has a wrong value: {fault}", file.display())]
+    Size {
+        /// The settings file.
+        file: PathBuf,
+        /// The setting.
+        key: String,
+        /// What is wrong.
+        fault: SizeFault,
+    },
     /// The file cannot be written.
     #[error("cannot write {}", file.display())]
     Write {
@@ -367,7 +396,7 @@ pub enum SetError {
     #[error(transparent)]
     Size {
         /// What is wrong.
-        fault: super::settings::SizeFault,
+        fault: SizeFault,
     },
     /// The value is no YAML, or not what the setting takes.
     #[error("the setting does not take this value")]

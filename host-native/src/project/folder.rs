@@ -31,6 +31,7 @@ pub(crate) const UPLOAD_RECORD: &str = "uploads.json";
 pub(crate) const STAGING: &str = "staging";
 pub(crate) const RESCUED: &str = "rescued";
 pub(crate) const CACHE: &str = "cache";
+pub(crate) const UNDO: &str = "undo";
 /// In the cache folder.
 pub(crate) const TABLES: &str = "tables";
 
@@ -131,6 +132,11 @@ impl Project {
     /// Files of the user that stood where a commit had to go on.
     pub fn rescued_folder(&self) -> PathBuf {
         self.in_folder(RESCUED)
+    }
+
+    /// What operations took away; see [`super::undo`].
+    pub fn undo_folder(&self) -> PathBuf {
+        self.in_folder(UNDO)
     }
 
     /// What can be made again.

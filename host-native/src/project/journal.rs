@@ -20,6 +20,7 @@ use thiserror::Error;
 use super::apply::{Applied, ApplyError, BeforeStep, Broken, CameTo, apply};
 use super::atomic::{Settled, settle, write_atomically};
 use super::folder::{JOURNAL, Project, STAGING, STATE, SYNCED};
+use super::keeping::{Keeping, Promised};
 use super::kept::Kept;
 use super::lock::ProjectLock;
 use super::new_folders::NewFolders;
@@ -31,13 +32,12 @@ use super::spot::{Found, Spot};
 use super::staging::{Staging, sync_files};
 use super::stamp::Stamp;
 use super::tracked::{FORMER_FILE, TRACKED_FILE};
+use super::undo::OWN_FILES;
 use crate::whole_file::{FileFault, excerpt};
 
-/// Version 1 knew no files that are staged in folders, version 2 kept nothing of what it replaced.
-const VERSION: u32 = 3;
-const STAGED_STATE: &str = "state";
-const STAGED_SYNCED: &str = "synced";
-const STAGED_TRACKED: &str = "tracked";
+/// Version 1 knew no files that are staged in folders, version 2 kept nothing of what it replaced, version 3 kept it only
+/// until the commit was over.
+const VERSION: u32 = 4;
 
 /// The longest journal that is read, in bytes. A file takes a few times what it takes in an index.
 const MAX_BYTES: u64 = 4 * bundle_core::index::MAX_INDEX_BYTES as u64;
@@ -83,6 +83,28 @@ pub struct StateAfter {
     pub tracked: Vec<u8>,
 }
 
+impl StateAfter {
+    /// The same, file by file.
+    pub(crate) fn files(&self) -> Vec<OwnAfter> {
+        let changed = |file, content: &Option<Vec<u8>>| {
+            content.clone().map(|content| OwnAfter { file, content: Some(content) })
+        };
+        // The state comes before what belongs to it: in between, which bundle was last synced is only unknown.
+        let synced = [changed(STATE, &self.state), changed(SYNCED, &self.synced)];
+        let tracked = OwnAfter { file: TRACKED_FILE, content: Some(self.tracked.clone()) };
+        synced.into_iter().flatten().chain([tracked]).collect()
+    }
+}
+
+/// What one of the project's own files is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnAfter {
+    /// One of [`OWN_FILES`].
+    pub(crate) file: &'static str,
+    /// Its content; `None` where it is to go.
+    pub(crate) content: Option<Vec<u8>>,
+}
+
 /// A promise: what is written here happens.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Journal {
@@ -95,6 +117,12 @@ pub(crate) struct Journal {
     /// What each of those is; those of earlier releases are not known again once they are in place.
     #[serde(default)]
     pub(crate) own_after: Vec<Stamp>,
+    /// Those of the project's own files that go.
+    #[serde(default)]
+    pub(crate) own_gone: Vec<String>,
+    /// What is kept of all that goes, once everything else has happened.
+    #[serde(default)]
+    pub(crate) keeping: Option<Promised>,
     /// The outermost folders that are made for new files, by path.
     #[serde(default)]
     pub(crate) made: Vec<BundlePath>,
@@ -160,25 +188,42 @@ impl<'a> Commit<'a> {
     pub fn prepare(
         lock: &'a ProjectLock,
         staging: &Staging,
+        writes: Vec<Write>,
+        deletes: Vec<Delete>,
+        then: &StateAfter,
+    ) -> Result<Self, PrepareError> {
+        Self::prepare_keeping(lock, staging, writes, deletes, &then.files(), &Keeping::default())
+    }
+
+    /// The same, for an operation of which `keeping` keeps what can be taken back.
+    pub(crate) fn prepare_keeping(
+        lock: &'a ProjectLock,
+        staging: &Staging,
         mut writes: Vec<Write>,
         mut deletes: Vec<Delete>,
-        then: &StateAfter,
+        own: &[OwnAfter],
+        keeping: &Keeping,
     ) -> Result<Self, PrepareError> {
         let project = lock.project();
         writes.sort_by(|a, b| a.path.cmp(&b.path));
         deletes.sort_by(|a, b| a.path.cmp(&b.path));
         check_targets(project, &writes, &deletes, staging.new_folders())?;
         let Reach { made, across } = reach(staging, project, &writes, &deletes)?;
-        let own_files = stage_own_files(project, staging, then)?;
+        let own_files = stage_own_files(project, staging, own)?;
         let files: Vec<&Path> = writes.iter().map(|write| write.staged.as_path()).collect();
         let fault = |source| PrepareError::Staging { folder: staging.folder().to_owned(), source };
         sync_files(staging.folder(), files.into_iter()).map_err(fault)?;
 
         let promises = writes.into_par_iter().map(|write| promise(staging, write));
-        let writes = promises.collect::<Result<_, _>>()?;
+        let writes = promises.collect::<Result<Vec<_>, _>>()?;
         let own_after = own_files.iter().map(|(staged, _)| stamp_of(&staging.folder().join(staged)));
         let own_after = own_after.collect::<Result<_, _>>()?;
-        let journal = Journal { version: VERSION, deletes, writes, own_files, own_after, made, across };
+        let own_gone =
+            own.iter().filter(|own| own.content.is_none()).map(|own| own.file.to_owned()).collect();
+        let keeping = keeping.stage(project, &writes, &deletes, own).map_err(fault)?;
+        let version = VERSION;
+        let journal =
+            Journal { version, deletes, writes, own_files, own_after, own_gone, keeping, made, across };
         let json = serde_json::to_vec(&journal).map_err(|source| PrepareError::Format { source })?;
         let path = project.journal_file();
         if let Err(source) = write_atomically(project, JOURNAL, &json) {
@@ -235,6 +280,12 @@ impl Journal {
         Ok(found.is_some_and(|found| self.own_after.get(at).is_none() || self.is_own_new(at, &found)))
     }
 
+    /// Those of the project's own files that go, and by which name each is kept until the commit is over.
+    pub(crate) fn own_gone(&self) -> impl Iterator<Item = (Kept, &str)> {
+        let gone = self.own_gone.iter().enumerate();
+        gone.map(|(at, name)| (Kept::Own(self.own_files.len() + at), name.as_str()))
+    }
+
     /// Whether `found` is the new content of the own file number `at`.
     pub(crate) fn is_own_new(&self, at: usize, found: &Found) -> bool {
         let after = self.own_after.get(at);
@@ -272,7 +323,8 @@ impl Journal {
             let staged = (!is_plain_name(staged)).then_some(staged);
             staged.or_else(|| (!is_own_name(name)).then_some(name))
         });
-        staged.chain(own).next().cloned()
+        let gone = self.own_gone.iter().filter(|name| !is_own_name(name));
+        staged.chain(own).chain(gone).next().cloned()
     }
 
     /// Refuses a journal that names what it did not stage. It may come from another machine, or be made up, and what lies
@@ -303,7 +355,8 @@ impl Journal {
             let is_ours = match staging.dir().symlink_metadata(&write.staged) {
                 Ok(found) => {
                     let stamp = Stamp::of_entry(&found);
-                    let is_new = found.is_file() && write.is_new(&Found::File(stamp));
+                    // A link may be what an undo puts back; nothing is ever written through it.
+                    let is_new = !found.is_dir() && write.is_new(&Found::File(stamp));
                     // An earlier try may have let them change places.
                     is_new || write.before.is(&stamp) || write.is_placed(&mut targets)
                 }
@@ -336,7 +389,7 @@ fn is_plain_name(name: &str) -> bool {
 
 /// Whether a commit brings a file of ours by this name.
 fn is_own_name(name: &str) -> bool {
-    [STATE, SYNCED, TRACKED_FILE, FORMER_FILE].contains(&name)
+    OWN_FILES.contains(&name) || name == FORMER_FILE
 }
 
 /// Whether `path` is a plain name, or one and behind it a path below that, which may be called as no file at the top may.
@@ -406,19 +459,19 @@ pub(crate) fn foresee_reach(
 fn stage_own_files(
     project: &Project,
     staging: &Staging,
-    then: &StateAfter,
+    own: &[OwnAfter],
 ) -> Result<Vec<(String, String)>, PrepareError> {
-    let state = then.state.as_ref().map(|state| (STAGED_STATE, STATE, state));
-    let synced = then.synced.as_ref().map(|synced| (STAGED_SYNCED, SYNCED, synced));
-    // The state comes before what belongs to it: in between, which bundle was last synced is only unknown.
-    let files = || state.into_iter().chain(synced).chain([(STAGED_TRACKED, TRACKED_FILE, &then.tracked)]);
-    for (name, _, content) in files() {
+    let mut files = Vec::new();
+    for OwnAfter { file, content } in own {
+        let Some(content) = content else { continue };
+        let name = file.split('.').next().unwrap_or(file);
         let fault = |source| PrepareError::Staging { folder: staging.folder().join(name), source };
         let folder = OwnFolder::of(project).and_then(|own| own.below(STAGING, Missing::Create));
         let settled = folder.and_then(|folder| settle(folder.ok_or(io::ErrorKind::NotFound)?, name, content));
         settled.and_then(Settled::put).map_err(fault)?;
+        files.push((name.to_owned(), (*file).to_owned()));
     }
-    Ok(files().map(|(staged, name, _)| (staged.to_owned(), name.to_owned())).collect())
+    Ok(files)
 }
 
 /// Refuses when anything is not as the scan saw it, or stands where a folder has to be.

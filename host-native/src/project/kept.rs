@@ -2,10 +2,13 @@
 
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 use super::spot::{Found, Spot};
 
 /// What is kept, by its place in the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Kept {
     /// A file that is deleted.
     Deleted(usize),

@@ -92,6 +92,9 @@ impl Work<'_> {
         let journal = self.journal;
         let fault = |path: &str, source| RollBackError { path: path.to_owned(), source };
         let mut faults = Vec::new();
+        for (kept, name) in journal.own_gone() {
+            faults.extend(self.own_gone(kept, name).map_err(|source| fault(name, source)).err());
+        }
         for (at, (staged, name)) in journal.own_files.iter().enumerate().rev() {
             faults.extend(self.own_file(at, staged, name).map_err(|source| fault(name, source)).err());
         }
@@ -110,6 +113,17 @@ impl Work<'_> {
                 .extend(self.delete(at, delete).map_err(|source| fault(delete.path.as_str(), source)).err());
         }
         faults
+    }
+
+    fn own_gone(&mut self, kept: Kept, name: &str) -> io::Result<()> {
+        let (staging, own) = (self.staging.top(), self.parents.own_folder()?);
+        let kept = kept.in_staging();
+        let (kept, target) = (Spot::new(&staging, &kept), Spot::new(&own, name));
+        if kept.look()?.is_none() || target.look()?.is_some() {
+            return Ok(());
+        }
+        (self.before_step)("put back own file")?;
+        kept.rename(target)
     }
 
     fn own_file(&mut self, at: usize, staged: &str, name: &str) -> io::Result<()> {
@@ -137,7 +151,7 @@ impl Work<'_> {
         let target = Spot::new(&parent, name);
         let found = target.look()?;
         let is_new = found.as_ref().is_some_and(|found| write.is_new(found));
-        let spots = WriteSpots::open(self, at, write)?;
+        let spots = WriteSpots::open(&mut self.staging, at, write)?;
         let old = spots.old(&parent, write)?;
         let is_before = matches!(found, Some(Found::File(stamp)) if write.before.is(&stamp));
         match (found, old) {
@@ -248,7 +262,7 @@ impl Work<'_> {
         }
         for (at, write) in self.journal.writes.iter().enumerate() {
             let fault = |source| RollBackError { path: write.path.to_string(), source };
-            let spots = WriteSpots::open(self, at, write).map_err(fault)?;
+            let spots = WriteSpots::open(&mut self.staging, at, write).map_err(fault)?;
             match find_old(spots.in_staging(), |found| write.is_new(found)).map_err(fault)? {
                 Some(old) => {
                     let rescued = rescue_as(self.project, old, write.path.as_str()).map_err(fault)?;
@@ -269,7 +283,7 @@ impl Work<'_> {
 }
 
 /// Where what a write replaced can be.
-struct WriteSpots {
+pub(super) struct WriteSpots {
     /// The folder in staging of the file that comes, and its name there.
     staged: Option<(Arc<Dir>, String)>,
     top: Arc<Dir>,
@@ -279,14 +293,14 @@ struct WriteSpots {
 }
 
 impl WriteSpots {
-    fn open(work: &mut Work<'_>, at: usize, write: &Promise) -> io::Result<Self> {
+    pub(super) fn open(staging: &mut Parents, at: usize, write: &Promise) -> io::Result<Self> {
         let (folder, name) = split(&write.staged);
         // A folder that was staged whole and is in place now takes its files again.
-        let staged = work.staging.open(folder, Missing::Create).map_err(plain)?;
+        let staged = staging.open(folder, Missing::Create).map_err(plain)?;
         let kept = Kept::Replaced(at);
         Ok(Self {
             staged: staged.map(|folder| (folder, name.to_owned())),
-            top: work.staging.top(),
+            top: staging.top(),
             kept: kept.in_staging(),
             beside: kept.beside(),
             copy: kept.copy_beside(),
@@ -300,11 +314,11 @@ impl WriteSpots {
         }
     }
 
-    fn in_staging(&self) -> [Spot<'_>; 2] {
+    pub(super) fn in_staging(&self) -> [Spot<'_>; 2] {
         [self.staged(), Spot::new(&self.top, &self.kept)]
     }
 
-    fn old<'a>(&'a self, parent: &'a Dir, write: &Promise) -> io::Result<Option<Spot<'a>>> {
+    pub(super) fn old<'a>(&'a self, parent: &'a Dir, write: &Promise) -> io::Result<Option<Spot<'a>>> {
         let spots = self.in_staging().into_iter().chain([Spot::new(parent, &self.beside)]);
         let old = find_old(spots, |found| write.is_new(found))?;
         // The copy may be a part of what comes, as long as it has not changed places with what was there.

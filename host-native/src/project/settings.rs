@@ -47,7 +47,7 @@ pub struct Setting {
 }
 
 /// Every setting that is known here, by key.
-pub const SETTINGS: [Setting; 17] = [
+pub const SETTINGS: [Setting; 18] = [
     Setting { key: "author", kind: Kind::Text },
     Setting { key: "cache_dir", kind: Kind::Text },
     Setting { key: "cache_link_mode", kind: Kind::Text },
@@ -65,6 +65,7 @@ pub const SETTINGS: [Setting; 17] = [
     Setting { key: "storage.provider", kind: Kind::Text },
     Setting { key: "storage.threshold_bytes", kind: Kind::Bytes },
     Setting { key: "symlinks", kind: Kind::Text },
+    Setting { key: "undo_limit", kind: Kind::Bytes },
 ];
 
 impl Setting {
@@ -93,6 +94,7 @@ impl Setting {
             "pull" => config.pull.name().into(),
             "registry_ref" => in_json(&config.registry_ref.as_ref().map(ToString::to_string)),
             "symlinks" => in_json(&config.symlinks),
+            "undo_limit" => config.undo_limit.into(),
             key => match key.strip_prefix("storage.") {
                 Some(key) => in_json(storage).get(key).cloned().unwrap_or_default(),
                 None => config.value(key).cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new())),

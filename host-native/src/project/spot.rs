@@ -102,6 +102,29 @@ impl<'a> Spot<'a> {
         to.set_modified(metadata.modified()?)
     }
 
+    /// The same of whatever file lies here: of a link itself, not of its target.
+    pub(crate) fn copy_as_it_is(self, target: Spot<'_>) -> io::Result<()> {
+        if !self.folder.symlink_metadata(self.name)?.is_symlink() {
+            return self.copy(target);
+        }
+        target.remove()?;
+        let leads_to = self.folder.read_link_contents(self.name)?;
+        #[cfg(unix)]
+        {
+            Ok(rustix::fs::symlinkat(&leads_to, target.folder, target.name)?)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = leads_to;
+            Err(ErrorKind::Unsupported.into())
+        }
+    }
+
+    /// Lets what lies here be at `target` too, as a second name where there can be one, else as a copy.
+    pub(crate) fn link_or_copy(self, target: Spot<'_>) -> io::Result<()> {
+        self.folder.hard_link(self.name, target.folder, target.name).or_else(|_| self.copy_as_it_is(target))
+    }
+
     /// Removes the file that lies here, if one does.
     pub(crate) fn remove(self) -> io::Result<()> {
         match self.folder.remove_file(self.name) {

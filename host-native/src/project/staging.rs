@@ -182,6 +182,9 @@ pub(crate) fn sync_files<'a>(
     }
     let mut folders = BTreeSet::from([folder]);
     for file in files {
+        if file.symlink_metadata()?.is_symlink() {
+            continue;
+        }
         // Windows syncs only what is open for writing.
         OpenOptions::new().read(true).write(cfg!(windows)).open(file)?.sync_all()?;
         folders.extend(file.ancestors().skip(1).take_while(|above| *above != folder));

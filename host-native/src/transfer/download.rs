@@ -334,7 +334,7 @@ async fn fetch(
 }
 
 /// Copies the file at `source` and says whether it was, and therefore the copy is, the content of `file`.
-fn copy_verified(source: &Path, target: &fs::File, file: &File) -> io::Result<bool> {
+pub(crate) fn copy_verified(source: &Path, target: &fs::File, file: &File) -> io::Result<bool> {
     let mut source = match fs::File::open(source) {
         Ok(source) => source,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -25,6 +25,7 @@ pub use self::copy::{Carried, Copied, Parts, copy_to_archive, copy_to_remote, fo
 pub use self::delete::{DeleteError, Deleted, Doomed, delete, find_doomed, plan_delete};
 pub(crate) use self::delivery::lost_of;
 pub use self::delivery::{Delivered, Delivery, claim, deliver, find_lost, foresee_deliveries};
+pub(crate) use self::download::copy_verified;
 pub use self::download::{DownloadError, Downloaded, download};
 pub use self::files_archive::{ExportError, ExportTarget, export_files, foresee_export};
 pub use self::forecast::forecast;

@@ -10,10 +10,12 @@ use serde::Serialize;
 
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
+use crate::cli::keeping::{Keep, about, operation, plan};
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, counted, list, shown};
-use crate::project::tracked::write_tracked;
+use crate::project::undo::Kind;
 use crate::scan::{Force, Selection, select_on_disk};
+use crate::track::track;
 
 /// Track files
 ///
@@ -76,7 +78,7 @@ impl Report for AddReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &AddArgs) -> Result<(), CliError> {
-    let (_lock, workspace) = session.locked_workspace("add")?;
+    let (lock, workspace) = session.locked_workspace("add")?;
     let force = if args.force { Force::EvenIgnored } else { Force::No };
     let selection =
         select_on_disk(&workspace.project, &session.cwd, &args.paths, force, workspace.config.symlinks)?;
@@ -103,9 +105,11 @@ pub(crate) fn run(session: &Session<'_>, args: &AddArgs) -> Result<(), CliError>
         dry_run: args.dry_run,
     };
     if Execution::of(args.dry_run) == Execution::Apply && !added.is_empty() {
+        let operation = operation(&workspace, Kind::Add, about("add", &report.added), Keep::AsSet)?;
+        let keeping = plan(session, &workspace.project, operation, std::iter::empty(), Execution::Apply)?;
         let mut tracked = workspace.tracked.into_vec();
         tracked.extend(added);
-        write_tracked(&workspace.project, &tracked.into_iter().collect())?;
+        session.tell_applied(&track(&lock, &tracked.into_iter().collect(), &keeping)?);
     }
     session.ui.report(&report)
 }

@@ -16,6 +16,7 @@ use super::pull::{Incoming, PullReport, Settled, foresee, pull_into};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
+use crate::cli::keeping::Keep;
 use crate::cli::session::{DEFAULT_TAG, Needs, Session, absolute, configured_or_named, refuse_archive};
 use crate::cli::subject::one_bundle;
 use crate::cli::traffic::{BlobsReport, traffic};
@@ -25,6 +26,7 @@ use crate::progress::Work;
 use crate::project::Project;
 use crate::project::folder::is_project;
 use crate::project::new_project::NewProject;
+use crate::project::undo::Kind;
 use crate::pull::PullChoices;
 use crate::push::Force;
 use crate::remote::archive::Archive;
@@ -56,6 +58,9 @@ pub(crate) struct ImportArgs {
     /// With --dest, let the archive win where the folder has changes
     #[arg(long, requires = "dest", conflicts_with = "to")]
     overwrite: bool,
+    /// With --dest, keep nothing for `undo` of what is replaced or deleted
+    #[arg(long, requires = "dest", conflicts_with = "to")]
+    no_keep: bool,
     /// Check the archive and show what would be done, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -223,7 +228,9 @@ async fn into_folder(
     let mode = if args.overwrite { PullMode::Overwrite } else { PullMode::Merge };
     let choices = PullChoices { mode, ..PullChoices::default() };
     let entered = if is_project(folder) { Some(enter(session, folder)?) } else { None };
-    let incoming = Incoming { reference, bundle, choices, settled: Settled::default() };
+    let command = format!("import {}", args.file);
+    let operation = (reference.clone(), Kind::Import, command, Keep::of(args.no_keep));
+    let incoming = Incoming { reference, bundle, choices, settled: Settled::default(), operation };
     match (entered, Execution::of(args.dry_run)) {
         (Some(entered), Execution::Apply) => pull_into(session, context, entered, incoming).await,
         (None, Execution::Apply) => {

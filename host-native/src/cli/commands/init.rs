@@ -240,6 +240,11 @@ impl Entered {
         Self { new: None, lock: project.0, workspace: project.1 }
     }
 
+    /// Whether it was made by this command.
+    pub(crate) fn is_new(&self) -> bool {
+        self.new.is_some()
+    }
+
     /// The command succeeded.
     pub(crate) fn keep(self, session: &Session<'_>) -> Result<(), CliError> {
         if let Some(new) = self.new

@@ -24,4 +24,5 @@ pub(crate) mod remove;
 pub(crate) mod repos;
 pub(crate) mod status;
 pub(crate) mod tag;
+pub(crate) mod undo;
 pub(crate) mod verify;

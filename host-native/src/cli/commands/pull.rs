@@ -8,9 +8,10 @@ use bundle_core::diff::PathChange;
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::plan::drops::DropGuard;
+use bundle_core::plan::keep::{LastSynced, had_elsewhere};
 use bundle_core::plan::pull::{DeletedHere, PullMode};
 use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::ByPath;
+use bundle_core::snapshot::{ByPath, File};
 use bundle_core::view::View;
 use clap::Args;
 use serde::Serialize;
@@ -20,13 +21,17 @@ use super::init::{Entered, make_project};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
+use crate::cli::keeping::{self, Keep, elsewhere, operation};
 use crate::cli::session::{Session, at_tag, look, wanted_bundle};
 use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::project::Project;
+use crate::project::disk_path::to_disk;
 use crate::project::folder::FindError;
 use crate::project::journal::Before;
+use crate::project::keeping::Keeping;
 use crate::project::new_project::NewProject;
-use crate::pull::{self, PreparedPull, PullChoices, PullError, Pulled, apply, prepare};
+use crate::project::undo::{Kind, SyncedBundle};
+use crate::pull::{self, PreparedPull, PullChoices, PullError, Pulled, apply, prepare, taken};
 use crate::scan::{Untracked, select_tracked};
 use crate::transfer::{Downloaded, forecast};
 use crate::workspace::Workspace;
@@ -75,6 +80,9 @@ pub(crate) struct PullArgs {
     /// Take no part in these files, from now on; others' pushes and yours leave them as they are
     #[arg(long, value_name = "PATH|GLOB", num_args = 1..)]
     exclude: Vec<String>,
+    /// Keep nothing for `undo` of what is replaced or deleted
+    #[arg(long)]
+    no_keep: bool,
     /// Show what would be pulled, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -104,6 +112,8 @@ pub(super) struct PullReport {
     untracked: Vec<String>,
     /// The paths at which the project stays different from the bundle.
     kept: Vec<SeenChange>,
+    /// Paths of which older content is not kept for `undo` any longer.
+    expired: Vec<String>,
     /// Paths that the bundle has and that stay deleted here.
     left_deleted: Vec<String>,
     /// The tree digest of the files that the project tracks then.
@@ -206,6 +216,8 @@ pub(super) struct Incoming {
     pub(super) choices: PullChoices,
     /// What the user wants to be settled, and which way.
     pub(super) settled: Settled,
+    /// What the operation is called, and what of it is kept.
+    pub(super) operation: (Reference, Kind, String, Keep),
 }
 
 /// What a user says about conflicts: paths and globs.
@@ -242,7 +254,9 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
         ..PullChoices::default()
     };
     let settled = Settled { mine: args.mine.clone(), theirs: args.theirs.clone() };
-    let incoming = Incoming { reference, bundle, choices, settled };
+    let command = format!("pull {reference}");
+    let operation = (reference.clone(), Kind::Pull, command, Keep::of(args.no_keep));
+    let incoming = Incoming { reference, bundle, choices, settled, operation };
     let report = match (entered, Execution::of(args.dry_run)) {
         (Some(entered), Execution::DryRun) => {
             let disk = entered.workspace.project.root();
@@ -291,8 +305,14 @@ pub(super) async fn pull_into(
     let (lock, workspace) = (&entered.lock, &entered.workspace);
     let context = context.with_cache(&workspace.project);
     let reference = incoming.reference.clone();
+    let operation = incoming.operation.clone();
     let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
-    let pulled = apply(context, workspace, lock, &reference, &prepared).await?;
+    let keeping = match entered.is_new() {
+        true => Keeping::default(),
+        false => keeping(session, workspace, &prepared, operation, Execution::Apply)?,
+    };
+    let pulled = apply(context, workspace, lock, &reference, &prepared, &keeping).await?;
+    report.expired = keeping.expired().to_vec();
     session.tell_applied(&pulled.applied);
     session.warn_of_lost_modes(&pulled.without_mode);
     done(&mut report, &pulled);
@@ -308,7 +328,7 @@ pub(super) fn plan_into(
     workspace: &Workspace,
     incoming: Incoming,
 ) -> Result<(PullReport, PreparedPull), CliError> {
-    let Incoming { reference, bundle, mut choices, settled } = incoming;
+    let Incoming { reference, bundle, mut choices, settled, .. } = incoming;
     let view = choices.view.as_ref().unwrap_or(&workspace.synced.view);
     let paths = bundle.files().iter().map(|file| &file.path);
     let extra: Vec<BundlePath> = paths.filter(|path| view.holds(path)).cloned().collect();
@@ -357,7 +377,12 @@ pub(super) async fn foresee(
 ) -> Result<PullReport, CliError> {
     // What is known of packs is used, and nothing kept.
     let context = context.with_cache(&workspace.project);
+    let operation = incoming.operation.clone();
     let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
+    if workspace.project.folder().is_dir() {
+        let keeping = keeping(session, workspace, &prepared, operation, Execution::DryRun)?;
+        report.expired = keeping.expired().to_vec();
+    }
     pull::foresee(&workspace.project, &prepared)?;
     let PreparedPull { plan, bundle, .. } = &prepared;
     report.downloaded =
@@ -373,6 +398,33 @@ fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<Entered>, CliE
         Err(FindError::NoProject { .. }) if args.reference.is_some() => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is kept of a pull. One that changes neither a file nor what is tracked is none to take back.
+fn keeping(
+    session: &Session<'_>,
+    workspace: &Workspace,
+    prepared: &PreparedPull,
+    (incoming, kind, command, keep): (Reference, Kind, String, Keep),
+    execution: Execution,
+) -> Result<Keeping, CliError> {
+    let PreparedPull { plan, bundle, scan, .. } = prepared;
+    let lists = [&plan.write, &plan.delete, &plan.adopt, &plan.untrack];
+    if lists.into_iter().all(|paths| paths.is_empty()) {
+        return Ok(Keeping::default());
+    }
+    let mut operation = operation(workspace, kind, command, keep)?;
+    let reference = incoming.without_version().to_string();
+    operation.brought = Some(SyncedBundle { reference, digest: bundle.digest });
+    let paths = plan.write.iter().chain(&plan.delete);
+    let base = &workspace.state.last_synced;
+    // Nobody has looked whether the last synced bundle is still there.
+    let had = had_elsewhere(paths, &scan.files, bundle.files(), base, LastSynced::Unseen);
+    // A link is more than the content that it leads to.
+    let is_link = |file: &File| to_disk(workspace.root(), &file.path).is_symlink();
+    let had = had.into_iter().filter(|(file, _)| !is_link(file));
+    operation.elsewhere = had.map(|(file, had_in)| elsewhere(file, had_in)).collect();
+    keeping::plan(session, &workspace.project, operation, taken(prepared), execution)
 }
 
 fn planned(
@@ -396,6 +448,7 @@ fn planned(
         deleted: texts(&plan.delete),
         adopted: texts(&plan.adopt),
         untracked: texts(&plan.untrack),
+        expired: Vec::new(),
         kept: plan.kept.iter().map(SeenChange::from).collect(),
         left_deleted: plan.kept.iter().filter(is_left).map(|each| each.path.to_string()).collect(),
         local_tree: if plan.kept.is_empty() && prepared.view.is_none() && workspace.synced.view.is_whole() {

@@ -8,9 +8,11 @@ use serde::Serialize;
 
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
+use crate::cli::keeping::{Keep, about, operation, plan};
 use crate::cli::session::Session;
 use crate::cli::ui::{Report, counted, list};
-use crate::remove::{Disk, Removal};
+use crate::project::undo::Kind;
+use crate::remove::{Disk, Removal, check_loss};
 use crate::scan::select_tracked;
 
 /// No longer track files
@@ -28,6 +30,12 @@ pub(crate) struct RemoveArgs {
     /// Delete them from disk too
     #[arg(long)]
     rm: bool,
+    /// With --rm, delete files too that were edited since they were last synced, or never were
+    #[arg(short, long, requires = "rm")]
+    force: bool,
+    /// With --rm, keep nothing for `undo` of what is deleted
+    #[arg(long, requires = "rm")]
+    no_keep: bool,
     /// Show what would be untracked, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -38,6 +46,10 @@ pub(crate) struct RemoveArgs {
 struct RemoveReport {
     /// Paths that are no longer tracked.
     removed: Vec<String>,
+    /// Those of them that are, or would be, deleted from disk.
+    deleted: Vec<String>,
+    /// Paths of which older content is not kept for `undo` any longer.
+    expired: Vec<String>,
     /// Whether they were deleted from disk.
     deleted_from_disk: bool,
     /// Whether it was only looked at.
@@ -72,11 +84,22 @@ pub(crate) fn run(session: &Session<'_>, args: &RemoveArgs) -> Result<(), CliErr
     }
     let disk = if args.rm { Disk::Delete } else { Disk::Keep };
     let removal = Removal::plan(&workspace, &selection.paths, disk)?;
-    if Execution::of(args.dry_run) == Execution::Apply {
-        session.tell_applied(&removal.apply(&lock)?);
+    if disk == Disk::Delete && !args.force {
+        check_loss(&workspace, &selection.paths, session.ui.progress().as_ref())?;
+    }
+    let removed: Vec<String> = selection.paths.iter().map(ToString::to_string).collect();
+    let deleted = removal.taken().map(|(path, _)| path.to_string()).collect();
+    let command = about(if args.rm { "remove --rm" } else { "remove" }, &removed);
+    let operation = operation(&workspace, Kind::Remove, command, Keep::of(args.no_keep))?;
+    let execution = Execution::of(args.dry_run);
+    let keeping = plan(session, &workspace.project, operation, removal.taken(), execution)?;
+    if execution == Execution::Apply {
+        session.tell_applied(&removal.apply(&lock, &keeping)?);
     }
     session.ui.report(&RemoveReport {
-        removed: selection.paths.iter().map(ToString::to_string).collect(),
+        removed,
+        deleted,
+        expired: keeping.expired().to_vec(),
         deleted_from_disk: args.rm,
         dry_run: args.dry_run,
     })

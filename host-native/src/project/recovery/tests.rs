@@ -8,10 +8,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::project::Rescued;
-use crate::project::journal::{Before, Commit, Delete, PrepareError, StateAfter, Write};
+use crate::project::journal::{Before, Commit, Delete, OwnAfter, PrepareError, StateAfter, Write};
+use crate::project::keeping::{Keeping, NewOperation, Policy, Purpose};
 use crate::project::spot::CAN_EXCHANGE;
 use crate::project::staging::{Mode, Staging};
 use crate::project::stamp::Stamp;
+use crate::project::undo::{Kind, Row, Store, Was};
 
 /// The tree before the commit: paths, contents.
 const OLD: &[(&str, &str)] = &[
@@ -88,6 +90,65 @@ impl Fixture {
         writes: &[(&str, &str)],
         deletes: &[&str],
     ) -> Result<Commit<'a>, PrepareError> {
+        self.prepare_keeping(lock, writes, deletes, &Keeping::default())
+    }
+
+    /// The same, of an operation that keeps what it takes away.
+    fn prepare_kept<'a>(&self, lock: &'a ProjectLock, takes_back: Vec<u64>) -> Commit<'a> {
+        let operation = NewOperation {
+            kind: Kind::Pull,
+            command: "pull".to_owned(),
+            policy: Policy::Keep { limit: 100 },
+            last_push: None,
+            synced: None,
+            brought: None,
+            elsewhere: BTreeMap::new(),
+            takes_back,
+        };
+        let paths = WRITES.iter().map(|(path, _)| *path).chain(DELETES.iter().copied());
+        let taken: Vec<(BundlePath, Before)> =
+            paths.map(|path| (path.parse().unwrap(), self.before(path))).collect();
+        let taken = taken.iter().map(|(path, before)| (path, *before));
+        let keeping = Keeping::plan(&self.project, operation, taken, Purpose::Apply).unwrap();
+        self.prepare_keeping(lock, WRITES, DELETES, &keeping).unwrap()
+    }
+
+    /// What the store keeps is what [`WRITES`] and [`DELETES`] take away, and nothing else lies there.
+    fn assert_kept(&self) {
+        let store = Store::open(&self.project).unwrap().unwrap();
+        let rows = store.rows().unwrap();
+        let [Row::Whole(entry)] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!(self.project.undo_folder().read_dir().unwrap().count(), 1);
+        let changes = store.changes(entry).unwrap();
+        let folder = self.project.undo_folder().join(entry.id.to_string());
+        let kept = changes.files.iter().filter_map(|change| match &change.before {
+            Was::Kept { name, .. } => {
+                Some((change.path.to_string(), std::fs::read_to_string(folder.join(name)).unwrap()))
+            }
+            Was::Absent | Was::Elsewhere(_) => None,
+        });
+        let is_taken =
+            |path: &str| DELETES.contains(&path) || WRITES.iter().any(|(written, _)| *written == path);
+        let taken: Vec<_> = OLD.iter().copied().filter(|(path, _)| is_taken(path)).collect();
+        assert_eq!(kept.collect::<BTreeMap<_, _>>(), tree_of(&taken));
+        let own = changes.own.iter().map(|change| {
+            let before = change.before.as_ref().map(|before| store.own_before(entry.id, before).unwrap());
+            (change.file.as_str(), before)
+        });
+        let old = |text: &str| Some(text.as_bytes().to_vec());
+        let expected = [("state.json", old("old state")), ("tracked.txt", old("old tracked"))];
+        assert_eq!(own.collect::<Vec<_>>(), expected);
+        let mode = self.project.undo_folder().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    fn prepare_keeping<'a>(
+        &self,
+        lock: &'a ProjectLock,
+        writes: &[(&str, &str)],
+        deletes: &[&str],
+        keeping: &Keeping,
+    ) -> Result<Commit<'a>, PrepareError> {
         let paths = writes.iter().map(|(path, _)| path.parse::<BundlePath>().unwrap()).collect();
         let staging = Staging::create_for(lock, &paths).unwrap();
         let write = |(path, content): &(&str, &str)| {
@@ -101,13 +162,8 @@ impl Fixture {
         let delete = |path: &&str| Delete { path: path.parse().unwrap(), expected_before: self.before(path) };
         let then =
             StateAfter { state: Some(b"new state".to_vec()), synced: None, tracked: b"new tracked".to_vec() };
-        Commit::prepare(
-            lock,
-            &staging,
-            writes.iter().map(write).collect(),
-            deletes.iter().map(delete).collect(),
-            &then,
-        )
+        let (writes, deletes) = (writes.iter().map(write).collect(), deletes.iter().map(delete).collect());
+        Commit::prepare_keeping(lock, &staging, writes, deletes, &then.files(), keeping)
     }
 
     /// Applies the journal, but dies before the step number `step`; says whether it came that far.
@@ -237,6 +293,143 @@ fn a_crash_in_the_recovery_is_made_good_too() {
             assert_eq!(recovery, Recovery::Finished(Applied::default()), "steps {first}, {second}");
             fixture.assert_new();
         }
+    }
+}
+
+#[test]
+fn a_crash_before_any_step_loses_nothing_that_is_kept() {
+    for can_exchange in [true, false] {
+        CAN_EXCHANGE.set(can_exchange);
+        for step in 0.. {
+            let fixture = Fixture::new();
+            let lock = fixture.lock();
+            let has_died =
+                fixture.prepare_kept(&lock, Vec::new()).apply_by_steps(&mut dying_before(step)).is_err();
+            drop(lock);
+            recover(&fixture.project, Duration::ZERO).unwrap();
+            fixture.assert_new();
+            fixture.assert_kept();
+            if !has_died {
+                assert!(step > 20, "only {step} steps");
+                break;
+            }
+        }
+    }
+    CAN_EXCHANGE.set(true);
+}
+
+#[test]
+fn a_crash_in_the_recovery_loses_nothing_that_is_kept() {
+    let steps = (10..30).step_by(3).flat_map(|first| (0..10).step_by(2).map(move |second| (first, second)));
+    for (first, second) in steps {
+        let fixture = Fixture::new();
+        let lock = fixture.lock();
+        let has_died =
+            fixture.prepare_kept(&lock, Vec::new()).apply_by_steps(&mut dying_before(first)).is_err();
+        drop(lock);
+        if !has_died || !fixture.project.journal_file().exists() {
+            continue;
+        }
+        fixture.die_before(second);
+        recover(&fixture.project, Duration::ZERO).unwrap();
+        fixture.assert_new();
+        fixture.assert_kept();
+    }
+}
+
+#[test]
+fn an_operation_that_is_taken_back_goes_whole() {
+    for step in 0.. {
+        let fixture = Fixture::new();
+        let old = fixture.project.undo_folder().join("7");
+        std::fs::create_dir_all(&old).unwrap();
+        let mut permissions = fixture.project.undo_folder().metadata().unwrap().permissions();
+        permissions.set_mode(0o700);
+        std::fs::set_permissions(fixture.project.undo_folder(), permissions).unwrap();
+        std::fs::write(old.join("content"), "old").unwrap();
+        let lock = fixture.lock();
+        let has_died = fixture.prepare_kept(&lock, vec![7]).apply_by_steps(&mut dying_before(step)).is_err();
+        drop(lock);
+        recover(&fixture.project, Duration::ZERO).unwrap();
+        fixture.assert_new();
+        fixture.assert_kept();
+        if !has_died {
+            break;
+        }
+    }
+}
+
+/// A commit that takes the state away.
+fn without_state(lock: &ProjectLock) -> Commit<'_> {
+    let staging = Staging::create(lock).unwrap();
+    let gone = OwnAfter { file: "state.json", content: None };
+    let tracked = OwnAfter { file: "tracked.txt", content: Some(b"new tracked".to_vec()) };
+    let own = [gone, tracked];
+    Commit::prepare_keeping(lock, &staging, Vec::new(), Vec::new(), &own, &Keeping::default()).unwrap()
+}
+
+#[test]
+fn a_file_of_ours_goes_or_stays() {
+    for goes_on in [true, false] {
+        for step in 0.. {
+            let fixture = Fixture::new();
+            let lock = fixture.lock();
+            let broken = without_state(&lock).apply_by_steps(&mut dying_before(step)).err();
+            drop(lock);
+            let Some(broken) = broken else { break };
+            if !goes_on && broken.came_to == CameTo::All {
+                break;
+            }
+            if goes_on {
+                recover(&fixture.project, Duration::ZERO).unwrap();
+                assert!(!fixture.project.state_file().exists(), "step {step}");
+                assert_eq!(std::fs::read(fixture.project.in_folder("tracked.txt")).unwrap(), b"new tracked");
+            } else {
+                roll_back_until(&fixture, &[], usize::MAX).unwrap();
+                fixture.assert_old();
+                assert!(!fixture.project.in_folder("tracked.txt").exists(), "step {step}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_kept_any_longer_is_moved_aside() {
+    let fixture = Fixture::new();
+    let outside = fixture.project.root().parent().unwrap().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    let lock = fixture.lock();
+    let commit = fixture.prepare_kept(&lock, Vec::new());
+    std::fs::remove_dir_all(fixture.project.undo_folder()).unwrap();
+    symlink(&outside, fixture.project.undo_folder()).unwrap();
+    let applied = commit.apply().unwrap();
+    drop(lock);
+    let aside: Vec<_> = applied.rescued.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(aside, ["mod.txt", "dir/deep/gone.txt", "fold/x.txt", "kept/gone.txt", "swap"]);
+    for rescued in &applied.rescued {
+        let old = OLD.iter().find(|(path, _)| *path == rescued.path).unwrap().1;
+        assert_eq!(std::fs::read_to_string(&rescued.now_at).unwrap(), old);
+    }
+    assert_eq!(outside.read_dir().unwrap().count(), 0);
+    fixture.assert_new();
+}
+
+#[test]
+fn what_is_taken_back_by_the_system_is_no_operation() {
+    for step in 0.. {
+        let fixture = Fixture::new();
+        let lock = fixture.lock();
+        let commit = fixture.prepare_kept(&lock, Vec::new());
+        let broken = commit.apply_by_steps(&mut dying_before(step)).unwrap_err();
+        if broken.came_to == CameTo::All {
+            assert!(step > 10, "only {step} steps");
+            break;
+        }
+        drop(lock);
+        roll_back_until(&fixture, &[], usize::MAX).unwrap();
+        fixture.assert_old();
+        let store = Store::open(&fixture.project).unwrap().unwrap();
+        assert_eq!(store.rows().unwrap(), []);
     }
 }
 
@@ -432,9 +625,9 @@ fn what_an_earlier_release_promised_is_finished() {
         drop(lock);
         let file = fixture.project.journal_file();
         let mut journal: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        assert_eq!(journal["version"], 3);
+        assert_eq!(journal["version"], 4);
         journal["version"] = version.into();
-        for later in ["own_after", "made", "across"] {
+        for later in ["own_after", "own_gone", "keeping", "made", "across"] {
             journal.as_object_mut().unwrap().remove(later).unwrap();
         }
         std::fs::write(&file, journal.to_string()).unwrap();

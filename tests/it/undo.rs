@@ -1,5 +1,7 @@
 //! `undo`: what operations took away comes back, and what they wrote goes.
 
+#[cfg(target_os = "linux")]
+use modelops_bundle_tests::script_with_mounts;
 use modelops_bundle_tests::{BundleCommand, TestProject, Tree, noise};
 use serde_json::{Value, json};
 
@@ -318,6 +320,36 @@ fn a_link_that_a_pull_replaced_is_a_link_again() {
         (first.read_text("link"), first.read_text("real")),
         ("from elsewhere".into(), "content".into())
     );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_the_store_or_a_folder_is_on_another_file_system_content_is_copied() {
+    let first = project();
+    first.write("a", "1").write("m/b", "2").write_executable("m/run", "3").write("m/gone", "4");
+    std::os::unix::fs::symlink("a", first.path().join("link")).unwrap();
+    let _ = first.run(&["add", "."]).success();
+    let _ = first.run(&["push"]).success();
+    let second = clone_of(&first);
+    second.remove("link");
+    std::os::unix::fs::symlink("a", second.path().join("link")).unwrap();
+    first.write("a", "one").write("m/b", "two").write("m/run", "three").remove("m/gone").remove("link");
+    first.write("link", "a file");
+    let _ = first.run(&["push"]).success();
+    std::fs::create_dir(second.path().join(".modelops-bundle/undo")).unwrap();
+    let script = r#"
+        mount -t tmpfs none .modelops-bundle/undo
+        cp -a m ../other; mount -t tmpfs none m; cp -a ../other/. m
+        show() { cat a m/b m/run; if [ -h link ]; then readlink link; else cat link; fi; ls -A m; test -x m/run; }
+        "$MB" pull --overwrite --quiet >&2; show
+        "$MB" undo --quiet >&2; show
+        "$MB" undo --quiet >&2; show
+        ls .modelops-bundle/undo"#;
+    let Some(command) = script_with_mounts(&second, script) else { return };
+    let output = command.run().success();
+    let old = "123a\nb\ngone\nrun\n";
+    let new = "onetwothreea file\nb\nrun\n";
+    assert_eq!(output.stdout(), format!("{new}{old}{new}3\n").replace("a file\n", "a file"), "{output}");
 }
 
 #[test]

@@ -104,18 +104,24 @@ impl<'a> Spot<'a> {
 
     /// The same of whatever file lies here: of a link itself, not of its target.
     pub(crate) fn copy_as_it_is(self, target: Spot<'_>) -> io::Result<()> {
-        if !self.folder.symlink_metadata(self.name)?.is_symlink() {
+        let found = self.folder.symlink_metadata(self.name)?;
+        if !found.is_symlink() {
             return self.copy(target);
         }
         target.remove()?;
         let leads_to = self.folder.read_link_contents(self.name)?;
         #[cfg(unix)]
         {
-            Ok(rustix::fs::symlinkat(&leads_to, target.folder, target.name)?)
+            use cap_std::fs::MetadataExt as _;
+            use rustix::fs::{AtFlags, Timespec, Timestamps, symlinkat, utimensat};
+            symlinkat(&leads_to, target.folder, target.name)?;
+            let modified = Timespec { tv_sec: found.mtime(), tv_nsec: found.mtime_nsec() };
+            let times = Timestamps { last_access: modified, last_modification: modified };
+            Ok(utimensat(target.folder, target.name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
         }
         #[cfg(not(unix))]
         {
-            let _ = leads_to;
+            let _ = (found, leads_to);
             Err(ErrorKind::Unsupported.into())
         }
     }

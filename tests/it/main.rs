@@ -57,6 +57,8 @@ mod signals;
 mod symlinks;
 mod tag_delete;
 mod threads;
+mod three_way_cells;
+mod three_way_model;
 mod undo;
 #[cfg(unix)]
 mod unreadable;

@@ -54,6 +54,8 @@ mod resuming_later;
 mod shell;
 #[cfg(target_os = "linux")]
 mod signals;
+#[cfg(unix)]
+mod simulation;
 mod symlinks;
 mod tag_delete;
 mod threads;

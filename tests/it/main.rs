@@ -63,6 +63,8 @@ mod three_way_cells;
 mod three_way_model;
 mod undo;
 #[cfg(unix)]
+mod two_people;
+#[cfg(unix)]
 mod unreadable;
 mod vectors;
 mod versions;

@@ -1394,14 +1394,14 @@ fn project_of(before: &Before) -> Files {
 }
 
 /// The paths of a list, whether its items are paths or say more of them; those of the program's own are left out.
-fn paths_of(document: &Value, list: &str) -> BTreeSet<String> {
+pub(crate) fn paths_of(document: &Value, list: &str) -> BTreeSet<String> {
     let items = document[list].as_array().into_iter().flatten();
     let paths = items.filter_map(|item| item["path"].as_str().or(item.as_str()).map(str::to_owned));
     paths.filter(|path| path != ".gitignore").collect()
 }
 
 /// Every path that a document names as replaced or gone.
-fn named(document: &Value) -> BTreeSet<String> {
+pub(crate) fn named(document: &Value) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     let mut open = vec![document];
     while let Some(value) = open.pop() {
@@ -1418,7 +1418,7 @@ fn named(document: &Value) -> BTreeSet<String> {
 }
 
 /// The contents that a project keeps for `undo`.
-fn undo_store(project: &TestProject) -> BTreeSet<String> {
+pub(crate) fn undo_store(project: &TestProject) -> BTreeSet<String> {
     let mut folders = vec![project.path().join(".modelops-bundle/undo")];
     let mut contents = BTreeSet::new();
     while let Some(folder) = folders.pop() {

@@ -61,11 +61,13 @@ mod tag_delete;
 mod threads;
 mod three_way_cells;
 mod three_way_model;
-mod undo;
 #[cfg(unix)]
 mod two_people;
+mod undo;
 #[cfg(unix)]
 mod unreadable;
 mod vectors;
 mod versions;
+#[cfg(unix)]
+mod what_protects;
 mod windows_paths;

@@ -26,7 +26,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bundle_core::digest::Digest;
-use modelops_bundle_tests::{Entry, PythonTool, RegistryClient, ScriptedRegistry, TestProject};
+use modelops_bundle_tests::{Entry, PythonTool, RegistryClient, ScriptedRegistry, TestProject, Tree};
 use serde_json::Value;
 
 use crate::three_way_model::{
@@ -371,9 +371,14 @@ impl World {
 
     fn live(mut self, steps: usize) -> Story {
         let reference = format!("{}/{REPOSITORY}", self.registry.host());
-        for who in 0..PEOPLE {
-            let ran = self.people[who].project.run(&["init", "--ref", &reference]);
-            assert_eq!(ran.exit_code(), Some(0), "{ran}");
+        let first = &self.people[0].project;
+        let ran = first.run(&["init", "--ref", &reference]);
+        assert_eq!(ran.exit_code(), Some(0), "{ran}");
+        // The others' folders are made alike, without a run each.
+        for person in &self.people[1..] {
+            for folder in ["", ".modelops-bundle"] {
+                Tree::read(&first.path().join(folder)).write(&person.project.path().join(folder));
+            }
         }
         let mut violation = self.begin().err();
         for step in 0..steps {
@@ -747,9 +752,9 @@ impl World {
         self.check_run(who, &before, &ran, None)?;
         if ran.code != Some(0) {
             let person = &self.people[who];
-            let disk = person.disk.get(&path).map(|known| &known.content);
-            let base = person.synced.files.get(&path).map(|known| &known.content);
-            let may_stop = from_disk && !forced && disk.is_some() && (disk != base || person.synced.is_open);
+            let disk = person.disk.get(&path);
+            let is_edited = disk != person.synced.files.get(&path) || person.synced.is_open;
+            let may_stop = from_disk && !forced && is_edited;
             return check(may_stop || ran.was_killed() || disk.is_none(), || {
                 format!("{path} is as it was last synced, and cannot be removed\n{}", ran.shown)
             });
@@ -801,7 +806,8 @@ impl World {
                 tracked: tracked.contains(path),
                 disk: match person.disk.get(path) {
                     Some(known) => Disk::File(known.side()),
-                    None if person.project.exists(path) => Disk::OtherKind,
+                    // A folder that has been left empty.
+                    None if person.project.exists(path) => return None,
                     None => Disk::Nothing,
                 },
                 remote: remote.get(path).map(Known::side),
@@ -894,7 +900,8 @@ impl World {
         if let Some(tag) = tag {
             person.seen.insert(tag, digest);
         }
-        let kept = paths_of(&ran.json, "kept");
+        let mut kept = paths_of(&ran.json, "kept");
+        kept.append(&mut paths_of(&ran.json, "adopted"));
         for (path, known) in remote.iter() {
             let differs = person.disk.get(path).is_none_or(|here| here.content != known.content);
             if differs {
@@ -1063,7 +1070,9 @@ impl World {
             _ => {}
         }
         let expectation = self.expect_push(who, &before, &tags, how);
-        let ran = self.run(who, &arguments, true)?;
+        // What a push that overrules would have named is not known once it is killed.
+        let may_be_killed = matches!(how, "plain" | "--tag" | "two tags");
+        let ran = self.run(who, &arguments, may_be_killed)?;
         let moved: Vec<(String, String)> =
             self.tags().into_iter().filter(|(tag, digest)| before.tags.get(tag) != Some(digest)).collect();
         // Whoever pushes builds on what he had synced.

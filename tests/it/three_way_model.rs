@@ -228,8 +228,8 @@ pub(crate) fn pulled(facts: &Facts<'_>, pull: Pull, settled: Settled) -> Vec<Out
         }
         (_, _, PullMode::Overwrite) => vec![write],
 
-        (Row::AddedLocal, _, PullMode::Merge) => vec![Keep],
-        (Row::AddedLocal, _, _) => vec![Keep, Leave],
+        (Row::AddedLocal, _, PullMode::Safe) => vec![Keep, Leave],
+        (Row::AddedLocal, _, _) => vec![Keep],
         (Row::ModifiedLocal, _, PullMode::Merge) => vec![Keep],
         (Row::ModifiedLocal, _, _) => vec![Stop(None)],
         (Row::DeletedRemote, _, PullMode::Merge | PullMode::Exact) => vec![Delete],
@@ -273,7 +273,9 @@ pub(crate) fn pulled(facts: &Facts<'_>, pull: Pull, settled: Settled) -> Vec<Out
         }
         other => vec![other],
     };
-    outcomes.into_iter().flat_map(stops).collect()
+    let mut outcomes: Vec<Outcome> = outcomes.into_iter().flat_map(stops).collect();
+    outcomes.dedup();
+    outcomes
 }
 
 /// What a push does with one path.

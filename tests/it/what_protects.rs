@@ -396,3 +396,135 @@ fn a_script_says_what_it_expects_a_tag_to_name() {
     let _ = project.run(&["push", "--expect", now.as_deref().unwrap()]).success();
     assert_ne!(registry.client().tag_digest("p", "latest"), now);
 }
+
+// What the rules say beyond that section.
+
+#[test]
+fn a_push_that_stops_says_which_case_it_is() {
+    let (first, second) = two();
+    let _ = first.run(&["push", "--tag", "1.0.0"]).success();
+    first.write("a", "2").write("b", "2").write("new", "2");
+    let _ = first.run(&["add", "new"]).success();
+    let _ = first.run(&["push"]).success();
+    second.write("c", "mine");
+    let output = second.run(&["push"]).code(3);
+    assert!(output.stderr().contains("latest has 3 changes that yours is not built on"), "{output}");
+
+    // Looked back.
+    let _ = first.run(&["pull", "1.0.0"]).success();
+    let output = first.run(&["push"]).code(3);
+    let words = output.stderr();
+    assert!(words.contains("you are at 1.0.0") && words.contains("behind latest"), "{output}");
+    assert!(words.contains("tag 1.0.0 latest"), "{output}");
+
+    // Moved back by somebody else.
+    let _ = first.run(&["pull"]).success();
+    let _ = second.run(&["tag", "1.0.0", "latest", "--force"]).success();
+    first.write("c", "3");
+    let output = first.run(&["push"]).code(3);
+    assert!(output.stderr().contains("latest was moved back to 1.0.0 since you saw it"), "{output}");
+    assert_eq!(remote(&layout(&first)), ["a=1", "b=1", "c=1"]);
+}
+
+#[test]
+fn a_push_forward_from_an_ancestor_is_free() {
+    let (first, _second) = two();
+    // On a tag of its own, further and further; `latest` stays where it is.
+    for content in ["2", "3"] {
+        first.write("a", content).write("only-once", content);
+        let _ = first.run(&["add", "only-once"]).success();
+        let _ = first.run(&["push", "--tag", "dev"]).success();
+    }
+    first.remove("only-once").write("b", "4");
+    let output = first.run(&["push", "--json"]).success();
+    assert_eq!(output.json()["overwritten"], json!([]), "{output}");
+    assert_eq!(remote(&layout(&first)), ["a=3", "b=4", "c=1"]);
+}
+
+#[test]
+fn a_tag_that_names_nothing_is_no_empty_bundle() {
+    let project = project();
+    project.write("a", "1").write("b", "1");
+    let _ = project.run(&["add", "a", "b"]).success();
+    let pushed = project.run(&["push", "--tag", "v1.0.0", "--json"]).success().json();
+    let status = project.run(&["status", "--json"]).success();
+    let document = status.json();
+    assert_eq!((changes(&document), &document["base"]["digest"]), (vec![], &pushed["digest"]), "{status}");
+    assert_eq!(document["base"]["version"], "v1.0.0", "{status}");
+    let text = project.run(&["status"]).success();
+    assert!(text.stdout().contains("latest") && !text.stdout().contains("deleted_remote"), "{text}");
+    project.write("a", "2");
+    let status = project.run(&["status", "--json"]).success().json();
+    assert_eq!(changes(&status), ["modified_local a"]);
+    // A push there has nothing to undo.
+    project.remove("b");
+    let _ = project.run(&["push"]).success();
+    assert_eq!(remote(&layout(&project)), ["a=2"]);
+}
+
+#[test]
+fn a_pull_records_the_whole_bundle_also_where_it_left_a_path_alone() {
+    let (first, second) = two();
+    first.write("a", "theirs").write("b", "theirs");
+    let _ = first.run(&["push"]).success();
+    second.write("a", "mine").remove("c");
+    let _ = second.run(&["remove", "b"]).success();
+    second.write("b", "theirs");
+    let _ = second.run(&["pull", "--mine", "a", "--mine", "b"]).success();
+    // Nothing of it is unseen: what it leaves out and changes is its own doing.
+    let status = second.run(&["status", "--json"]).success().json();
+    assert_eq!(changes(&status), ["modified_local a", "deleted_local b", "deleted_local c"]);
+    let state: Value = serde_json::from_slice(&second.read(".modelops-bundle/state.json")).unwrap();
+    let synced = state["last_synced_files"].as_object().unwrap();
+    let theirs = bundle_core::digest::Digest::of(b"theirs").to_string();
+    for path in ["a", "b"] {
+        assert_eq!(synced[path], theirs, "{path}");
+    }
+    assert_eq!(synced.len(), 3);
+}
+
+#[test]
+fn an_exact_pull_ends_with_the_very_tree_or_changes_nothing() {
+    let (first, second) = two();
+    first.write("a", "theirs");
+    let tree = first.run(&["push", "--json"]).success().json()["tree"].clone();
+    second.write("own", "mine");
+    let _ = second.run(&["add", "own"]).success();
+    let output = second.run(&["pull", "--exact", "--json"]).code(3);
+    let blocked = json!([{"path": "own", "change": "added_local", "kind": null}]);
+    assert_eq!(output.json()["error"]["blocked"], blocked, "{output}");
+    assert_eq!(second.read_text("a"), "1");
+    let _ = second.run(&["remove", "own"]).success();
+    let document = second.run(&["pull", "--exact", "--json"]).success().json();
+    assert_eq!((&document["local_tree"], &document["tree"]), (&tree, &tree), "{document}");
+    // As a setting, too; and what is said with the command counts more.
+    let _ = second.run(&["add", "own"]).success();
+    let _ = second.run(&["config", "set", "pull", "exact"]).success();
+    let _ = second.run(&["pull"]).code(3);
+    let _ = second.run(&["config", "set", "pull", "safe"]).success();
+    second.write("b", "mine");
+    let output = second.run(&["pull", "--json"]).code(3);
+    assert_eq!(output.json()["error"]["paths"], json!(["b"]), "{output}");
+    let _ = second.run(&["config", "set", "pull", "merge"]).success();
+    let _ = second.run(&["pull"]).success();
+}
+
+#[test]
+fn a_gitignore_as_init_wrote_it_is_in_nobodys_way() {
+    let first = project();
+    first.write("a", "1").write(".gitignore", ".modelops-bundle/\nout/\n");
+    let _ = first.run(&["add", "a", ".gitignore"]).success();
+    let _ = first.run(&["push"]).success();
+    let place = layout(&first);
+    let second = TestProject::new();
+    let _ = second.run(&["init", "--ref", &place]).success();
+    assert_eq!(second.read_text(".gitignore"), ".modelops-bundle/\n");
+    let _ = second.run(&["pull"]).success();
+    assert_eq!(second.read_text(".gitignore"), ".modelops-bundle/\nout/\n");
+    // One that somebody wrote himself is.
+    let third = TestProject::new();
+    let _ = third.run(&["init", "--ref", &place]).success();
+    third.write(".gitignore", ".modelops-bundle/\nmine/\n");
+    let output = third.run(&["pull", "--json"]).code(3);
+    assert_eq!(output.json()["error"]["paths"], json!([".gitignore"]), "{output}");
+}

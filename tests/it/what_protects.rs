@@ -468,8 +468,7 @@ fn a_pull_records_the_whole_bundle_also_where_it_left_a_path_alone() {
     first.write("a", "theirs").write("b", "theirs");
     let _ = first.run(&["push"]).success();
     second.write("a", "mine").remove("c");
-    let _ = second.run(&["remove", "b"]).success();
-    second.write("b", "theirs");
+    let _ = second.run(&["remove", "--rm", "b"]).success();
     let _ = second.run(&["pull", "--mine", "a", "--mine", "b"]).success();
     // Nothing of it is unseen: what it leaves out and changes is its own doing.
     let status = second.run(&["status", "--json"]).success().json();

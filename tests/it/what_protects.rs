@@ -534,3 +534,23 @@ fn a_gitignore_as_init_wrote_it_is_in_nobodys_way() {
     let output = third.run(&["pull", "--json"]).code(3);
     assert_eq!(output.json()["error"]["paths"], json!([".gitignore"]), "{output}");
 }
+
+#[test]
+fn what_is_brought_back_replaces_no_file_that_nobody_tracks() {
+    let (_first, second) = two();
+    let _ = second.run(&["remove", "a", "b", "c"]).success();
+    // One was edited since, one is as it was, one is gone.
+    second.write("a", "mine").remove("c");
+    let output = second.run(&["pull", "--restore-deleted", "--json"]).code(3);
+    let blocked = json!([{"path": "a", "change": "deleted_local", "kind": "in_the_way"}]);
+    assert_eq!(output.json()["error"]["blocked"], blocked, "{output}");
+    assert_eq!((second.read_text("a").as_str(), second.exists("c")), ("mine", false));
+
+    let document = second.run(&["pull", "--restore-deleted", "--mine", "a", "--json"]).success().json();
+    assert_eq!(
+        (&document["adopted"], &document["written"]),
+        (&json!(["a", "b"]), &json!(["c"])),
+        "{document}"
+    );
+    assert_eq!(second.read_text("a"), "mine");
+}

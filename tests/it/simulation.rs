@@ -7,7 +7,8 @@
 //! After each run of the program:
 //!
 //! - *Held* is every content that was on a disk or under a tag before. Each is still on a disk, under a tag or in an undo
-//!   store, or its path is named in the document of the run. A push need not name what the one who pushes changed by hand.
+//!   store, or its path is named in the document of the run. A push need not name what the one who pushes changed by hand, nor
+//!   what the bundles between the tag's and its own replaced.
 //! - What was on the disk of the one who ran it is there still, or in his undo store, or in the registry.
 //! - A run that failed has changed nothing.
 //! - A push stopped if it would have undone what its project had not seen, and did not if its project had seen all.
@@ -662,16 +663,17 @@ impl World {
                 kept.extend(files.values().map(|known| known.content.clone()));
             }
         }
-        let mut lost: Vec<(bool, String, String)> = Vec::new();
+        // Path and content, and the bundle where it was under a tag.
+        let mut lost: Vec<(Option<String>, String, String)> = Vec::new();
         for (path, known) in &before.disk {
             if !kept.contains(&known.content) {
-                lost.push((true, path.clone(), known.content.clone()));
+                lost.push((None, path.clone(), known.content.clone()));
             }
         }
         for digest in before.tags.values() {
             for (path, known) in self.bundle(digest).iter().flat_map(|files| files.iter()) {
                 if !kept.contains(&known.content) {
-                    lost.push((false, path.clone(), known.content.clone()));
+                    lost.push((Some(digest.clone()), path.clone(), known.content.clone()));
                 }
             }
         }
@@ -683,7 +685,8 @@ impl World {
             self.people.iter().flat_map(|person| undo_store(&person.project)).collect();
         let in_registry = self.contents_of_registry();
         let named = named(&ran.json);
-        for (was_on_disk, path, content) in lost {
+        for (bundle, path, content) in lost {
+            let was_on_disk = bundle.is_none();
             if was_on_disk {
                 let is_in_source =
                     source.is_some_and(|files| files.values().any(|known| known.content == content));
@@ -700,9 +703,15 @@ impl World {
             }
             let person = &self.people[who];
             let is_his_own = !was_on_disk && person.given_up.contains(&(path.clone(), content.clone()));
+            // A tag that goes forward leaves behind what the bundles in between replaced.
+            let is_superseded = bundle.is_some_and(|bundle| {
+                let synced = person.synced.digest.as_deref();
+                synced.is_some_and(|synced| self.is_ancestor(&bundle, synced))
+                    && person.synced.files.get(&path).is_none_or(|known| known.content != content)
+            });
             // There is no document of what was killed: then it is enough that the registry has it.
-            let is_excused =
-                is_his_own || ran.was_killed() && (was_on_disk || !person.disk.contains_key(&path));
+            let is_unheard = ran.was_killed() && (was_on_disk || !person.disk.contains_key(&path));
+            let is_excused = is_his_own || is_superseded || is_unheard;
             check(is_excused, || {
                 format!("{path} was held as {content}; it is nowhere now, and not named\n{}", ran.shown)
             })?;

@@ -320,6 +320,7 @@ mod tests {
 
     use super::*;
 
+    // README: "A pull to such a system or drive refuses them before it writes anything."
     #[test]
     fn names_are_refused_where_they_cannot_be_written() {
         let file = |path: &str| File {

@@ -63,6 +63,8 @@ fn moment(undisturbed: Duration, kill: u32, kills: u32) -> Duration {
     undisturbed * (kill * 7 % kills) * 11 / (kills * 10)
 }
 
+// README: "A pull is all or nothing. Everything is downloaded and verified before the first file is touched, then put in place
+// under a journal: killed at any instant, the next command leaves the old tree or the new one, whole."
 #[test]
 fn the_tree_is_the_old_one_or_the_new_one() {
     println!("{}", kill_pulls(&project(), &trees(), KILLS));

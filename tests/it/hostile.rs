@@ -76,6 +76,8 @@ pub(crate) fn expect_refusal_of(reference: &str, codes: &[i32], words: &str) -> 
     peak
 }
 
+// README: "A bundle cannot reach out of its folder. Paths are checked when they are read, also for what some file system takes for
+// `.git` (`git~1`, `.git.`)."
 #[test]
 fn paths_that_lead_out() {
     let registry = Registry::start();
@@ -185,6 +187,7 @@ fn a_gigabyte_of_nesting() {
     expect_refusal(&registry, &[8, 1], "index");
 }
 
+// README: "Digests and sizes are checked on every byte."
 #[test]
 fn bytes_that_are_not_what_they_are_called() {
     let registry = Registry::start();
@@ -230,6 +233,7 @@ fn manifests_that_are_none() {
     }
 }
 
+// README: "Links are never written through."
 #[test]
 #[cfg(unix)]
 fn links_on_the_way_out() {

@@ -54,12 +54,20 @@ mod resuming_later;
 mod shell;
 #[cfg(target_os = "linux")]
 mod signals;
+#[cfg(unix)]
+mod simulation;
 mod symlinks;
 mod tag_delete;
 mod threads;
+mod three_way_cells;
+mod three_way_model;
+#[cfg(unix)]
+mod two_people;
 mod undo;
 #[cfg(unix)]
 mod unreadable;
 mod vectors;
 mod versions;
+#[cfg(unix)]
+mod what_protects;
 mod windows_paths;

@@ -107,6 +107,8 @@ fn the_same_tree_from_two_folders_has_the_same_digests() {
     assert_eq!((&one["index"], &one["tree"]), (&other["index"], &other["tree"]));
 }
 
+// README: "A tag moves only from where the push saw it. If it names another bundle when it is about to be written, the push stops
+// (exit code 4) and the tag is untouched."
 #[test]
 fn a_tag_that_moved_meanwhile_is_left_alone() {
     let registry = Registry::start();

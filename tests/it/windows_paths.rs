@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::cmd_project::project;
 use crate::cmd_push_pull::clone_of;
 
+// README: "Names travel. Paths in a bundle are POSIX paths on every system."
 #[test]
 fn what_travels_has_slashes() {
     let project = project();
@@ -29,6 +30,8 @@ fn what_travels_has_slashes() {
     assert_eq!(project.read_text(".modelops-bundle/tracked.txt"), "data/deep/a b.csv\nsrc/x.py\n");
 }
 
+// README: "A push warns of names that another system cannot hold (`NUL.txt`, `ab:c`, a dot or space at the end, `Data` beside
+// `data`)."
 #[test]
 #[cfg(target_os = "linux")]
 fn a_push_warns_of_names_that_other_systems_cannot_hold() {

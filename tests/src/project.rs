@@ -25,7 +25,12 @@ impl Default for TestProject {
 impl TestProject {
     /// An empty project folder.
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// The same below another folder than the system's temporary one.
+    pub fn new_in(folder: &Path) -> Self {
+        let folder = tempfile::tempdir_in(folder).expect("a temporary folder can be made");
         // The real path: on some systems the temporary folder is behind a symbolic link.
         let base = folder.path().canonicalize().expect("a folder just made has a path");
         let (path, home) = (base.join("project"), base.join("home"));

@@ -28,6 +28,11 @@ impl PythonTool {
         Self { client: registry.client(), repository: repository.to_owned(), tag: tag.to_owned() }
     }
 
+    /// The same with a registry that `client` talks to.
+    pub fn with_client(client: RegistryClient, repository: &str, tag: &str) -> Self {
+        Self { client, repository: repository.to_owned(), tag: tag.to_owned() }
+    }
+
     /// Adds `paths` to the list of what `project` tracks.
     #[track_caller]
     pub fn add(&self, project: &TestProject, paths: &[&str]) {
@@ -91,12 +96,11 @@ impl PythonTool {
         let (digest, files) = self.get();
         let last = synced(project);
         let tracked = tracked(project);
+        if let Some(path) = stops_at(project, &files) {
+            panic!("the Python tool stops: {path} has changes, or is not tracked");
+        }
         for (path, content) in &files {
             let there = project.exists(path).then(|| project.read(path));
-            let is_known = there.as_ref().is_none_or(|there| {
-                there == content || last.get(path).is_some_and(|last| *last == Digest::of(there).to_string())
-            });
-            assert!(is_known, "the Python tool stops: {path} has changes, or is not tracked");
             if there.as_ref() != Some(content) {
                 // It replaces what lies there, and a new file is a plain one.
                 if there.is_some() {
@@ -112,6 +116,12 @@ impl PythonTool {
         let kept = tracked.into_iter().filter(|path| !is_gone(path));
         write_tracked(project, &kept.chain(files.keys().cloned()).collect());
         write_state(project, "last_pull_digest", &digest, &files);
+    }
+
+    /// Whether a pull into `project` would stop.
+    #[track_caller]
+    pub fn would_stop(&self, project: &TestProject) -> bool {
+        stops_at(project, &self.get().1).is_some()
     }
 
     /// The digest of the bundle that is there, and its files.
@@ -142,6 +152,18 @@ impl PythonTool {
         });
         (digest, files.collect())
     }
+}
+
+/// The first path of `files` where a pull would lose what `project` has.
+fn stops_at<'a>(project: &TestProject, files: &'a BTreeMap<String, Vec<u8>>) -> Option<&'a str> {
+    let last = synced(project);
+    let is_known = |path: &str, content: &[u8]| {
+        let there = project.exists(path).then(|| project.read(path));
+        there.is_none_or(|there| {
+            there == content || last.get(path).is_some_and(|last| *last == Digest::of(&there).to_string())
+        })
+    };
+    files.iter().find(|(path, content)| !is_known(path, content)).map(|(path, _)| path.as_str())
 }
 
 fn tracked(project: &TestProject) -> BTreeSet<String> {

@@ -247,6 +247,11 @@ pub struct RegistryClient {
 }
 
 impl RegistryClient {
+    /// Talks to whatever registry listens at `host`, in plain HTTP and as nobody.
+    pub fn of_host(host: &str) -> Self {
+        Self { host: host.to_owned(), authorization: None, tls: None }
+    }
+
     /// Speaks TLS, and trusts this authority.
     #[must_use]
     pub fn trusting(self, authority: &Authority) -> Self {

@@ -169,6 +169,12 @@ impl Held {
         lock(&self.tags).remove(tag);
     }
 
+    /// Forgets every manifest that no tag names, as many registries do after a while.
+    pub fn drop_untagged(&self) {
+        let tags = lock(&self.tags);
+        lock(&self.manifests).retain(|digest, _| tags.values().any(|named| named == digest));
+    }
+
     /// What a registry answers that follows the specification.
     pub fn answer(&self, asked: &Asked) -> Answer {
         let name = asked.name();

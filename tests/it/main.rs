@@ -30,6 +30,7 @@ mod hostile;
 mod http_proxies;
 mod ignore;
 mod interop;
+mod interrupted_pulls;
 mod json_documents;
 mod limits;
 mod lost_manifests;
@@ -68,6 +69,7 @@ mod undo;
 mod unreadable;
 mod vectors;
 mod versions;
+mod views;
 #[cfg(unix)]
 mod what_protects;
 mod windows_paths;

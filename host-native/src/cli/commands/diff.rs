@@ -6,6 +6,7 @@ use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::path::BundlePath;
 use bundle_core::reference::{Reference, Tag};
 use bundle_core::snapshot::{ByPath, File, SyncedFile, synced};
+use bundle_core::view::{Viewed, Views};
 use clap::Args;
 use serde::Serialize;
 
@@ -241,6 +242,9 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
             base: &workspace.state.last_synced,
             tracked: &workspace.tracked,
         };
+        let view = &workspace.synced.view;
+        let viewed = (!view.is_whole()).then(|| Viewed::of(sides, Views::same(view)));
+        let sides = viewed.as_ref().map_or(sides, |viewed| viewed.sides(sides));
         let mut changes = core.diff(sides)?;
         leave_out_unreadable(&mut changes, &found);
         let from = Side::Bundle { context, bundle: &from };

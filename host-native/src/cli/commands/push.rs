@@ -231,7 +231,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                     found.recall_modes(&workspace.project, &workspace.state.last_synced, bundle.files());
                 }
                 let highest = find_highest(context).await?;
-                match plan_version(context, highest, &found.files, bump)? {
+                match plan_version(context, &workspace, highest, &found.files, bump)? {
                     PlannedVersion::Publish(tag) => destination.version = Some(tag),
                     PlannedVersion::Unchanged { tag, bundle } => {
                         let place = reference.without_version().to_string();

@@ -53,7 +53,7 @@ use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version
 use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, find_untracked, scan_with};
 use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
-    Carried, Copied, Named, NamedKind, PackingError, PartlyTagged, TablesError, TagError, Tagging,
+    Carried, Copied, Expected, Named, NamedKind, PackingError, PartlyTagged, TablesError, TagError, Tagging,
     Unconfirmed, UploadError, check_tag, look_up, lost_of, tag_digest, tells_damage, upload,
 };
 use crate::workspace::Workspace;
@@ -79,24 +79,6 @@ pub enum Unbuilt {
     Stop,
     /// The project's tree replaces it, however much of it goes.
     Replace,
-}
-
-/// What a tag has to name before a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// Nothing.
-    Absent,
-    /// This bundle.
-    Bundle(Digest),
-}
-
-impl Expected {
-    fn digest(self) -> Option<Digest> {
-        match self {
-            Self::Absent => None,
-            Self::Bundle(digest) => Some(digest),
-        }
-    }
 }
 
 /// What a user says of a push.
@@ -290,7 +272,7 @@ pub async fn open_destination(
         for (tag, named) in &tags {
             let found = named.as_ref().map(|named| named.digest);
             if found != expected.digest() {
-                return Err(PushError::Unexpected { tag: tag.clone(), expected, found });
+                return Err(TagError::unexpected(tag.clone(), expected, found).into());
             }
         }
     }
@@ -1091,16 +1073,6 @@ pub enum PushError {
     LeftBehind {
         /// Which files, and where.
         files: Vec<LeftBehind>,
-    },
-    /// A tag does not name what the user said that it does.
-    #[error("the tag `{tag}` does not name what was expected: it names {}, not {}", .found.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string()), .expected.digest().map_or_else(|| "nothing".to_owned(), |digest| digest.to_string()))]
-    Unexpected {
-        /// The tag.
-        tag: Tag,
-        /// What it was to name.
-        expected: Expected,
-        /// What it names.
-        found: Option<Digest>,
     },
     /// The list of tracked files could not be written.
     #[error("pushed, but the list of tracked files could not be written")]

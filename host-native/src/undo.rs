@@ -27,8 +27,7 @@ use crate::project::spot::{Found, Spot};
 use crate::project::staging::{Mode, Staging};
 use crate::project::stamp::Stamp;
 use crate::project::undo::{
-    DamagedError, Elsewhere, Entry, FileChange, Keeps, Kind, OWN_FILES, OwnBefore, Row, Store, SyncedBundle,
-    Was,
+    BundleAt, DamagedError, Elsewhere, Entry, FileChange, Keeps, Kind, OWN_FILES, OwnBefore, Row, Store, Was,
 };
 use crate::project::{Project, ProjectLock};
 use crate::transfer::{DownloadError, copy_verified, download};
@@ -57,7 +56,7 @@ enum Source {
     /// In the file of this path, which has not changed since.
     Local { path: BundlePath, file: File },
     /// In a bundle.
-    Remote { bundle: SyncedBundle, file: File },
+    Remote { bundle: BundleAt, file: File },
 }
 
 /// What was at a path before, and in which operation's folder that is.
@@ -358,8 +357,8 @@ impl<'a> BegunUndo<'a> {
     }
 
     /// The bundles of which content has to come.
-    pub fn bundles(&self) -> Vec<SyncedBundle> {
-        let mut bundles: Vec<SyncedBundle> = Vec::new();
+    pub fn bundles(&self) -> Vec<BundleAt> {
+        let mut bundles: Vec<BundleAt> = Vec::new();
         for (_, source, _) in &self.prepared.writes {
             if let Source::Remote { bundle, .. } = source
                 && !bundles.contains(bundle)
@@ -374,7 +373,7 @@ impl<'a> BegunUndo<'a> {
     pub async fn fetch(
         &mut self,
         context: Context<'_>,
-        origin: &SyncedBundle,
+        origin: &BundleAt,
         mut bundle: Bundle,
     ) -> Result<(), UndoError> {
         let mut modes: BTreeMap<Digest, Mode> = BTreeMap::new();
@@ -536,7 +535,7 @@ pub enum UndoError {
 
 impl UndoError {
     /// The bundle to pull instead, where one is known.
-    pub fn instead(&self) -> Option<&SyncedBundle> {
+    pub fn instead(&self) -> Option<&BundleAt> {
         match self {
             Self::Pushed { entry } => entry.synced.as_ref(),
             _ => None,

@@ -16,7 +16,7 @@ use crate::component::{Core, CoreError};
 use crate::project::config::ConfigError;
 use crate::project::state::StateError;
 use crate::project::tracked::{TrackedError, read_tracked};
-use crate::project::undo::SyncedBundle;
+use crate::project::undo::BundleAt;
 use crate::project::{Config, Project, State, Synced};
 
 /// A project, its settings, what it tracks and what it last agreed on.
@@ -90,10 +90,10 @@ impl Workspace {
     }
 
     /// The bundle that the project was last synced with, as far as that is known.
-    pub fn synced_with(&self) -> Option<SyncedBundle> {
+    pub fn synced_with(&self) -> Option<BundleAt> {
         let digest = self.synced.bundle.as_ref()?.described.digest;
         let reference = self.state.synced_ref.clone().or_else(|| self.default_reference())?;
-        Some(SyncedBundle { reference: reference.without_version().to_string(), digest })
+        Some(BundleAt { reference: reference.without_version().to_string(), digest })
     }
 }
 

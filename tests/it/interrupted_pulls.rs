@@ -1,5 +1,7 @@
 //! A pull that was interrupted goes on where it stopped.
 
+#![expect(clippy::print_stdout, reason = "the bytes are what these tests are read for")]
+
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -352,7 +352,8 @@ fn a_mass_of_deletions_stops_with_their_number() {
     }
 }
 
-// README: "A push that drops files which still lie in the project, no longer tracked, stops too and says how to track them."
+// README: "A push that drops files which lie in the project under a name that is not tracked stops too, and says how to track
+// them."
 #[test]
 fn a_push_that_drops_what_lies_there_untracked_says_how_to_track_it() {
     let (first, _second) = two();

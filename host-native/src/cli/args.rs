@@ -1,6 +1,7 @@
 //! The command line: what may be said, and the help that goes with it.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use bundle_core::version::Bump;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,6 +11,7 @@ use super::commands::{
     logout, man, manifest, pull, push, python, remove, repos, status, tag, undo, verify,
 };
 use super::progress::ProgressMode;
+use crate::transfer::Expected;
 
 /// Packs a project's code and data into one OCI artifact and moves it between people, registries and workers.
 #[derive(Debug, Parser)]
@@ -156,6 +158,24 @@ impl From<BumpArg> for Bump {
             BumpArg::Patch => Self::Patch,
             BumpArg::Minor => Self::Minor,
             BumpArg::Major => Self::Major,
+        }
+    }
+}
+
+/// What `--expect` takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExpectedArg(pub(crate) Expected);
+
+impl FromStr for ExpectedArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "absent" => Ok(Self(Expected::Absent)),
+            _ => match text.parse() {
+                Ok(digest) => Ok(Self(Expected::Bundle(digest))),
+                Err(fault) => Err(format!("{fault}; it is a digest or `absent`")),
+            },
         }
     }
 }

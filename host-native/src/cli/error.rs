@@ -51,7 +51,7 @@ use crate::project::recovery::RecoverError;
 use crate::project::settings::SETTINGS;
 use crate::project::state::StateError;
 use crate::project::tracked::TrackedError;
-use crate::project::undo::SyncedBundle;
+use crate::project::undo::BundleAt;
 use crate::pull::PullError;
 use crate::push::{PlanVersionError, PushError, UnseenBundle};
 use crate::remote::archive::ArchiveError;
@@ -1496,6 +1496,8 @@ impl From<TagError> for CliError {
             TagError::Overtaken { pushed, .. } => Self::of(Exit::Moved, &error).hint(format!(
                 "your bundle is there as {pushed}; look at what the tag names now, then pull and push, or run this again with --force"
             )),
+            TagError::Unexpected { .. } => Self::of(Exit::Moved, &error)
+                .hint("look at what it names with `modelops-bundle manifest`; it was left alone"),
             TagError::Published { .. } => Self::of(Exit::Moved, &error)
                 .hint("choose a new version; a published one is moved only with --force"),
             TagError::Foreign { .. } => Self::of(Exit::Conflict, &error)
@@ -1623,8 +1625,6 @@ impl From<PushError> for CliError {
                 );
                 Self::of(Exit::Conflict, &error).because(reasons).hint(hint)
             }
-            PushError::Unexpected { .. } => Self::of(Exit::Moved, &error)
-                .hint("look at what it names with `modelops-bundle manifest`; nothing was sent"),
             PushError::Tracked(error) => error.into(),
             PushError::Upload(error) => Self::from(error).after_sending(),
         }
@@ -1838,7 +1838,7 @@ impl From<UndoError> for CliError {
                 .hint("pull the version that you want back, by its tag or digest; nothing was changed"),
             UndoError::Pushed { .. } => {
                 let instead = match error.instead() {
-                    Some(SyncedBundle { reference, digest }) => {
+                    Some(BundleAt { reference, digest }) => {
                         format!("`modelops-bundle pull {reference}@{digest}` brings back the bundle before it")
                     }
                     None => "pull the version that you want back, by its tag or digest".to_owned(),

@@ -21,8 +21,8 @@ use super::spot::{Found, Spot};
 use super::stamp::Stamp;
 use super::tracked::{FORMER_FILE, TRACKED_FILE};
 use super::undo::{
-    CHANGES, Changes, ENTRY, Elsewhere, Entry, FileChange, Keeps, Kind, MAX_BYTES, OwnBefore, OwnChange, Row,
-    Store, SyncedBundle, Was, create_private,
+    BundleAt, CHANGES, Changes, ENTRY, Elsewhere, Entry, FileChange, Keeps, Kind, MAX_BYTES, OwnBefore,
+    OwnChange, Row, Store, Was, create_private,
 };
 
 /// The folder of the entry, among what is staged.
@@ -66,9 +66,9 @@ pub struct NewOperation {
     /// The last push before it.
     pub last_push: Option<Digest>,
     /// The bundle that the project was synced with before it, as far as that is known.
-    pub synced: Option<SyncedBundle>,
+    pub synced: Option<BundleAt>,
     /// The bundle that comes with it, if one does.
-    pub brought: Option<SyncedBundle>,
+    pub brought: Option<BundleAt>,
     /// What it takes away and need not be kept.
     pub elsewhere: BTreeMap<BundlePath, Elsewhere>,
     /// The operations that it takes back.

@@ -71,7 +71,7 @@ pub enum Keeps {
 
 /// A bundle, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SyncedBundle {
+pub struct BundleAt {
     /// Its place, without a version.
     pub reference: String,
     /// Its digest.
@@ -103,9 +103,9 @@ pub struct Entry {
     /// The last push before it.
     pub last_push: Option<Digest>,
     /// The bundle that the project was synced with before it, as far as that is known.
-    pub synced: Option<SyncedBundle>,
+    pub synced: Option<BundleAt>,
     /// The bundle that came with it, if one did.
-    pub brought: Option<SyncedBundle>,
+    pub brought: Option<BundleAt>,
     /// The digest of [`CHANGES`].
     pub(crate) changes: Digest,
 }

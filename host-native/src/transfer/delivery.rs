@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::copy::{Carried, Parts, copy_to_remote, foresee};
-use super::tag::{NamedKind, PartlyTagged, TagError, Tagging, Unconfirmed, claim_tag};
+use super::tag::{Expected, NamedKind, PartlyTagged, TagError, Tagging, Unconfirmed, claim_tag};
 use crate::bundle::{Bundle, Context, OpenError};
 use crate::push::Force;
 use crate::remote::{BlobState, Remote, RemoteError};
@@ -32,6 +32,7 @@ pub struct Delivery {
     manifest: Bytes,
     parts: Parts,
     force: Force,
+    mover: Mover,
 }
 
 /// What came of deliveries.
@@ -53,9 +54,13 @@ pub async fn claim(
     bundle: &Bundle,
     tags: &[Tag],
     force: Force,
+    expected: Option<Expected>,
 ) -> Result<Delivery, TagError> {
     let named: Vec<_> = stream::iter(tags)
-        .map(async |tag| Ok::<_, TagError>((tag.clone(), claim_tag(to, tag, bundle.digest, force).await?)))
+        .map(async |tag| {
+            let named = claim_tag(to, tag, bundle.digest, force, expected).await?;
+            Ok::<_, TagError>((tag.clone(), named))
+        })
         .buffered(to.concurrency)
         .try_collect()
         .await?;
@@ -66,7 +71,9 @@ pub async fn claim(
     let lost = if is_lost { BTreeSet::from([bundle.digest]) } else { BTreeSet::new() };
     let tags = named.into_iter().map(|(tag, named)| (tag, named.map(|named| named.digest))).collect();
     let (digest, manifest, parts) = (bundle.digest, bundle.manifest.clone(), Parts::of(bundle));
-    Ok(Delivery { digest, tags, lost, manifest, parts, force })
+    // What is expected was looked at.
+    let mover = if expected.is_some() { Mover::Push } else { Mover::Naming };
+    Ok(Delivery { digest, tags, lost, manifest, parts, force, mover })
 }
 
 /// As many blobs are asked for at a registry where a copy is not forced and finds its bundles there: so many a bundle in
@@ -160,7 +167,7 @@ impl Delivery {
             occupant: Occupant::default(),
             target: self.digest,
             force: self.force == Force::Yes,
-            mover: Mover::Naming,
+            mover: self.mover,
         })
     }
 }

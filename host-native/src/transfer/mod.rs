@@ -34,8 +34,8 @@ use self::sending::Sending;
 pub use self::tables::{Tables, TablesError, load_all_tables, load_tables};
 pub(crate) use self::tag::Tagging;
 pub use self::tag::{
-    Doubt, Named, NamedKind, PartlyTagged, TagError, Unconfirmed, check_tag, claim_tag, look_up, move_tags,
-    tag_digest,
+    Doubt, Expected, Named, NamedKind, PartlyTagged, TagError, Unconfirmed, check_tag, claim_tag, look_up,
+    move_tags, tag_digest,
 };
 pub use self::upload::{Sent, UploadError, upload};
 pub(crate) use self::verify::tells_damage;

@@ -85,6 +85,25 @@ pub async fn look_up(context: Context<'_>, tag: &Tag) -> Result<Option<Named>, O
     Ok(Some(Named { digest, kind: NamedKind::of(context, &version, &fetched.bytes)? }))
 }
 
+/// What a tag has to name before it is moved; whoever knows that has seen it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing.
+    Absent,
+    /// This bundle.
+    Bundle(Digest),
+}
+
+impl Expected {
+    /// What the tag has to name.
+    pub fn digest(self) -> Option<Digest> {
+        match self {
+            Self::Absent => None,
+            Self::Bundle(digest) => Some(digest),
+        }
+    }
+}
+
 /// What `tag` names, where it may be made to name `target` by one who has not seen what it names: for a copy.
 ///
 /// # Errors
@@ -96,13 +115,20 @@ pub async fn claim_tag(
     tag: &Tag,
     target: Digest,
     force: Force,
+    expected: Option<Expected>,
 ) -> Result<Option<Named>, TagError> {
     let named = look_up(context, tag).await?;
     let current = named.as_ref().map(|named| named.digest);
+    if let Some(expected) = expected.filter(|expected| expected.digest() != current) {
+        return Err(TagError::unexpected(tag.clone(), expected, current));
+    }
     let occupant = named.as_ref().map(|named| named.kind.occupant()).unwrap_or_default();
     let force = force == Force::Yes;
-    let mover = Mover::Naming;
-    let facts = TagFacts { tag: tag.clone(), planned: None, current, occupant, target, force, mover };
+    let (planned, mover) = match expected {
+        Some(expected) => (expected.digest(), Mover::Push),
+        None => (None, Mover::Naming),
+    };
+    let facts = TagFacts { tag: tag.clone(), planned, current, occupant, target, force, mover };
     match (context.core.decide_tag(&facts)?, current) {
         (TagDecision::Foreign(found), _) => Err(TagError::foreign(facts.tag, found, named)),
         (TagDecision::Moved(_) | TagDecision::Named(_) | TagDecision::Published(_), Some(found)) => {
@@ -485,6 +511,16 @@ pub enum TagError {
         /// What it names.
         found: Digest,
     },
+    /// It does not name what the user said that it does; it was left alone.
+    #[error("the tag `{tag}` does not name what was expected: it names {}, not {}", named(.found), named(.expected))]
+    Unexpected {
+        /// The tag.
+        tag: Tag,
+        /// What it was to name.
+        expected: Option<Digest>,
+        /// What it names.
+        found: Option<Digest>,
+    },
     /// It names another bundle; it was left alone.
     #[error("the tag `{tag}` names another bundle there, {found}")]
     Taken {
@@ -513,6 +549,10 @@ fn listed<'a>(tags: impl Iterator<Item = &'a Tag>) -> String {
 }
 
 impl TagError {
+    pub(crate) fn unexpected(tag: Tag, expected: Expected, found: Option<Digest>) -> Self {
+        Self::Unexpected { tag, expected: expected.digest(), found }
+    }
+
     pub(crate) fn foreign(tag: Tag, found: Digest, named: Option<Named>) -> Self {
         let foreign = match named.map(|named| named.kind) {
             Some(NamedKind::Foreign(foreign)) => Some(foreign),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::diff::find;
 use crate::bundle::{Bundle, Context, OpenError, open};
-use crate::cli::args::Execution;
+use crate::cli::args::{Execution, ExpectedArg};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::session::{Needs, Session, refuse_archive};
 use crate::cli::subject::subject;
@@ -45,6 +45,9 @@ pub(crate) struct CopyArgs {
     /// Move tags whatever they name, and send again what DST has lost or damaged of what it has
     #[arg(short, long)]
     force: bool,
+    /// Write the tag only where it names this bundle, or nothing
+    #[arg(long, value_name = "DIGEST|absent", conflicts_with_all = ["all_tags", "force"])]
+    expect: Option<ExpectedArg>,
     /// Show what would be done, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -129,6 +132,7 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
     let (reading, writing) = (session.context(&core, &*from), session.context(&core, to.as_ref()));
     let execution = Execution::of(args.dry_run);
     let force = if args.force { Force::Yes } else { Force::No };
+    let expected = args.expect.map(|ExpectedArg(expected)| expected);
     let mut report = session.runtime()?.block_on(async {
         let (bundles, skipped) = if args.all_tags {
             tagged(reading).await?
@@ -144,7 +148,7 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
         }
         let mut deliveries = Vec::new();
         for (bundle, tags) in &bundles {
-            deliveries.push(claim(writing, bundle, tags, force).await?);
+            deliveries.push(claim(writing, bundle, tags, force, expected).await?);
         }
         find_lost(&mut deliveries, writing, force).await?;
         let mended: BTreeSet<Digest> = deliveries.iter().flat_map(|one| &one.lost).copied().collect();

@@ -137,7 +137,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
     let remote = session.remote_for(&target, Intent::Write)?;
     let to = session.context(&core, remote.as_ref());
     let force = if args.force { Force::Yes } else { Force::No };
-    let mut delivery = runtime.block_on(claim(to, &bundle, std::slice::from_ref(&tag), force))?;
+    let mut delivery = runtime.block_on(claim(to, &bundle, std::slice::from_ref(&tag), force, None))?;
     runtime.block_on(find_lost(std::slice::from_mut(&mut delivery), to, force))?;
     session.tell_mended(&target, &delivery.lost);
     let changed = delivery.changes();

@@ -30,7 +30,7 @@ use crate::project::folder::FindError;
 use crate::project::journal::Before;
 use crate::project::keeping::Keeping;
 use crate::project::new_project::NewProject;
-use crate::project::undo::{Kind, SyncedBundle};
+use crate::project::undo::{BundleAt, Kind};
 use crate::pull::{self, PreparedPull, PullChoices, PullError, Pulled, apply, prepare, taken};
 use crate::scan::{Untracked, select_tracked};
 use crate::transfer::{Downloaded, forecast};
@@ -415,7 +415,7 @@ fn keeping(
     }
     let mut operation = operation(workspace, kind, command, keep)?;
     let reference = incoming.without_version().to_string();
-    operation.brought = Some(SyncedBundle { reference, digest: bundle.digest });
+    operation.brought = Some(BundleAt { reference, digest: bundle.digest });
     let paths = plan.write.iter().chain(&plan.delete);
     let base = &workspace.state.last_synced;
     // Nobody has looked whether the last synced bundle is still there.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
@@ -18,7 +17,7 @@ use serde::Serialize;
 use super::pull::SeenChange;
 use crate::author::author;
 use crate::bundle::Bundle;
-use crate::cli::args::{BumpArg, Execution};
+use crate::cli::args::{BumpArg, Execution, ExpectedArg};
 use crate::cli::error::{CliError, Exit, settle_places, two_places};
 use crate::cli::kept_settings::tell_passed_over;
 use crate::cli::session::{Session, configured, look, refuse_archive};
@@ -26,9 +25,8 @@ use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::clock::creation_time;
 use crate::push::{
-    Destination, Estimate, Expected, Force, PlannedVersion, PreparedPush, PushOptions, Pushed, Unbuilt,
-    UploadRecord, apply, check, estimate, find_highest, look_and_pack, open_destination, plan_version,
-    prepare, sent_paths,
+    Destination, Estimate, Force, PlannedVersion, PreparedPush, PushOptions, Pushed, Unbuilt, UploadRecord,
+    apply, check, estimate, find_highest, look_and_pack, open_destination, plan_version, prepare, sent_paths,
 };
 use crate::scan::Untracked;
 use crate::threads::begin_on_disk;
@@ -68,24 +66,6 @@ pub(crate) struct PushArgs {
     /// Show what would be pushed, and send nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-}
-
-/// What `--expect` takes.
-#[derive(Clone, Copy, Debug)]
-struct ExpectedArg(Expected);
-
-impl FromStr for ExpectedArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "absent" => Ok(Self(Expected::Absent)),
-            _ => match text.parse() {
-                Ok(digest) => Ok(Self(Expected::Bundle(digest))),
-                Err(fault) => Err(format!("{fault}; it is a digest or `absent`")),
-            },
-        }
-    }
 }
 
 /// The document of `push`.

@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use crate::bundle::{Context, OpenedManifest, open_manifest};
-use crate::cli::args::Execution;
+use crate::cli::args::{Execution, ExpectedArg};
 use crate::cli::error::CliError;
 use crate::cli::session::{Needs, Session, refuse_archive, version_of, wanted_bundle};
 use crate::cli::ui::Report;
@@ -19,8 +19,8 @@ use crate::transfer::{TagError, check_tag, move_tags, tag_digest};
 
 /// Give a bundle further tags
 ///
-/// Nothing is sent but the manifest. A tag that names another bundle is moved, but not a published version (`1.2.3`), nor
-/// what names an image or another artifact: that needs --force. All of them are looked at before the first one is written.
+/// Nothing is sent but the manifest. A tag that names another bundle, an image or another artifact is moved only with --force, or
+/// where it names what --expect says. All of them are looked at before the first one is written.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
 \x20 modelops-bundle tag v1.0.0 stable approved\n\
@@ -32,9 +32,12 @@ pub(crate) struct TagArgs {
     /// The tags, at the same place
     #[arg(value_name = "NEW", required = true)]
     names: Vec<String>,
-    /// Move published versions too, and tags of what is no bundle
+    /// Move tags that name another bundle, published versions too, and tags of what is no bundle
     #[arg(short, long)]
     force: bool,
+    /// Move the tags only where they name this bundle, or nothing; no published version moves so
+    #[arg(long, value_name = "DIGEST|absent", conflicts_with = "force")]
+    expect: Option<ExpectedArg>,
     /// Show what would be done, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -106,7 +109,7 @@ pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError>
     let (manifest, planned) = session.runtime()?.block_on(async {
         let manifest = open_manifest(context, &version_of(&reference)?).await?;
         let manifest = manifest.ok_or_else(|| CliError::no_bundle(&reference))?;
-        let planned = plan(context, &manifest, names, args.force).await?;
+        let planned = plan(context, &manifest, names, args).await?;
         if execution == Execution::Apply {
             session.warn_of_unconfirmed(&move_tags(context, &planned, &manifest.bytes).await?);
         } else if planned.iter().any(|facts| facts.planned != Some(manifest.digest)) {
@@ -122,14 +125,18 @@ async fn plan(
     context: Context<'_>,
     manifest: &OpenedManifest,
     names: Vec<Tag>,
-    force: bool,
+    args: &TagArgs,
 ) -> Result<Vec<TagFacts>, TagError> {
+    let (force, expected) = (args.force, args.expect.map(|ExpectedArg(expected)| expected));
     stream::iter(names)
         .map(async |tag| {
             let planned = tag_digest(context, &tag).await?;
+            if let Some(expected) = expected.filter(|expected| expected.digest() != planned) {
+                return Err(TagError::unexpected(tag, expected, planned));
+            }
+            let mover = if expected.is_some() { Mover::Push } else { Mover::Naming };
             let (target, occupant) = (manifest.digest, Occupant::default());
-            let facts =
-                TagFacts { tag, planned, current: None, occupant, target, force, mover: Mover::Naming };
+            let facts = TagFacts { tag, planned, current: None, occupant, target, force, mover };
             check_tag(context, facts.clone()).await?;
             Ok(facts)
         })

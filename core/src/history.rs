@@ -55,6 +55,13 @@ impl Ancestor {
     }
 }
 
+impl Ancestor {
+    /// What people call it: its version, else its short digest.
+    pub fn name(&self) -> String {
+        self.version.clone().unwrap_or_else(|| self.digest.short())
+    }
+}
+
 /// The first line of a text, cut where it is long.
 fn excerpt(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(MAX_TEXT_CHARACTERS).collect()

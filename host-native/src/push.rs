@@ -18,6 +18,7 @@ use bundle_core::compression::CompressionError;
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::digest::Digest;
+use bundle_core::history::Ancestor;
 use bundle_core::index::{BundleIndex, version_of};
 use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
@@ -554,7 +555,8 @@ pub fn check(
 ) -> Result<(), PushError> {
     let decision = &prepared.plan.decision;
     if let Some(unseen) = prepared.unseen.first().filter(|_| !options.overrules_others()) {
-        return Err(PushError::Unseen { unseen: unseen.clone(), named: prepared.named_here() });
+        let here = prepared.lineage.parent.as_ref().map(|parent| parent.described.clone());
+        return Err(PushError::Unseen { unseen: unseen.clone(), here });
     }
     if let Some(drop) = decision.mass_drop.filter(|_| !options.accepts_drops()) {
         return Err(PushError::MassDrop { drop });
@@ -568,14 +570,6 @@ pub fn check(
         _ => Digest::EMPTY,
     };
     refuse_tags(context, &prepared.destination, target, options.force)
-}
-
-impl PreparedPush<'_> {
-    /// The bundle that the project is at, in words: its version, else its short digest.
-    fn named_here(&self) -> Option<String> {
-        let described = &self.lineage.parent.as_ref()?.described;
-        Some(described.version.clone().unwrap_or_else(|| described.digest.short()))
-    }
 }
 
 /// Carries out `prepared` for the project that `lock` holds; `created` is the wall clock, an RFC 3339 time in UTC.
@@ -978,14 +972,15 @@ fn agree(state: &mut State, synced_ref: Option<Reference>, files: &ByPath<File>,
 
 impl UnseenBundle {
     /// Why the push stops; the project is at `here`.
-    fn in_words(&self, here: Option<&str>) -> String {
+    fn in_words(&self, here: Option<&Ancestor>) -> String {
         let Self { tag, standing, changes } = self;
         let count = changes.len();
         let has = if count == 1 { "a change".to_owned() } else { format!("{count} changes") };
         match standing {
             Standing::Descendant { behind } => {
+                let here = here.map_or_else(|| "an earlier bundle".to_owned(), Ancestor::name);
                 let bundles = if *behind == 1 { "1 bundle".to_owned() } else { format!("{behind} bundles") };
-                format!("you are at {}, {bundles} behind {tag}", here.unwrap_or("an earlier bundle"))
+                format!("you are at {}, {bundles} behind {tag}", here)
             }
             Standing::MovedBack { seen } => {
                 format!("{tag} was moved back since you saw it name {}", seen.short())
@@ -1055,12 +1050,12 @@ pub enum PushError {
     #[error(transparent)]
     Tag(#[from] TagError),
     /// A tag names a bundle with changes that the project is not built on.
-    #[error("{}", unseen.in_words(.named.as_deref()))]
+    #[error("{}", unseen.in_words(.here.as_ref()))]
     Unseen {
         /// What the push would undo.
         unseen: UnseenBundle,
         /// The bundle that the project is at, where that is known.
-        named: Option<String>,
+        here: Option<Ancestor>,
     },
     /// Most of the bundle's files would be dropped.
     #[error("the push would drop {} of the bundle's {} files, and nobody has said that it may", .drop.dropped, .drop.of)]

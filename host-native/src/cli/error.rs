@@ -1597,13 +1597,18 @@ impl From<PushError> for CliError {
             PushError::Tables(error) => error.into(),
             PushError::Tag(error) => error.into(),
             PushError::Threads(error) => error.into(),
-            PushError::Unseen { ref unseen, .. } => {
+            PushError::Unseen { ref unseen, ref here } => {
                 let UnseenBundle { tag, standing, changes } = unseen;
                 let hint = match standing {
-                    Standing::Descendant { .. } => format!(
-                        "pull to go forward; to make {tag} name where you are, `modelops-bundle tag --force REF {tag}`; nothing \
-                         was sent"
-                    ),
+                    Standing::Descendant { .. } => {
+                        let here = here.as_ref().map(|here| {
+                            here.version.clone().unwrap_or_else(|| format!("@{}", here.digest))
+                        });
+                        let back = here.map(|here| {
+                            format!("; to make {tag} name where you are, `modelops-bundle tag {here} {tag} --force`")
+                        });
+                        format!("pull to go forward{}; nothing was sent", back.unwrap_or_default())
+                    }
                     Standing::MovedBack { .. } => format!(
                         "ask who moved it; --replace pushes all the same, and then {tag} names yours; nothing was sent"
                     ),

@@ -400,7 +400,7 @@ fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<Entered>, CliE
     }
 }
 
-/// What is kept of a pull. One that changes neither a file nor what is tracked is none to take back.
+/// What is kept of a pull. One that changes neither a file nor what is tracked nor what was synced is none to take back.
 fn keeping(
     session: &Session<'_>,
     workspace: &Workspace,
@@ -410,7 +410,8 @@ fn keeping(
 ) -> Result<Keeping, CliError> {
     let PreparedPull { plan, bundle, scan, .. } = prepared;
     let lists = [&plan.write, &plan.delete, &plan.adopt, &plan.untrack];
-    if lists.into_iter().all(|paths| paths.is_empty()) {
+    let is_there = workspace.synced.bundle.as_ref().is_some_and(|at| at.described.digest == bundle.digest);
+    if is_there && lists.into_iter().all(|paths| paths.is_empty()) {
         return Ok(Keeping::default());
     }
     let mut operation = operation(workspace, kind, command, keep)?;

@@ -980,7 +980,7 @@ impl UnseenBundle {
             Standing::Descendant { behind } => {
                 let here = here.map_or_else(|| "an earlier bundle".to_owned(), Ancestor::name);
                 let bundles = if *behind == 1 { "1 bundle".to_owned() } else { format!("{behind} bundles") };
-                format!("you are at {}, {bundles} behind {tag}", here)
+                format!("you are at {here}, {bundles} behind {tag}")
             }
             Standing::MovedBack { seen } => {
                 format!("{tag} was moved back since you saw it name {}", seen.short())

@@ -56,6 +56,8 @@ const TABLE: &[Kept] = &[
     Kept { home: Home::Project, path: ".modelops-bundle/tracked.txt", also: &[&["remove", "b.txt"]] },
     kept(Home::Project, ".modelops-bundle/tracked"),
     Kept { home: Home::Project, path: ".modelops-bundle/state.json", also: &[&["diff"]] },
+    Kept { home: Home::Project, path: ".modelops-bundle/synced.json", also: UNDO_COMMANDS },
+    kept(Home::Project, ".modelops-bundle/cache/interrupted"),
     Kept { home: Home::Project, path: ".modelops-bundle/env", also: &[&["env", "list"]] },
     Kept {
         home: Home::Project,

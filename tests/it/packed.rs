@@ -137,7 +137,8 @@ fn a_bundle_may_have_no_content_at_all() {
     let second = clone_of(&project);
     assert_eq!((second.read_text("empty"), second.exists("a")), (String::new(), false));
     project.remove("empty");
-    let _ = project.run(&["push"]).success();
+    let _ = project.run(&["push"]).code(3);
+    let _ = project.run(&["push", "--replace"]).success();
     assert!(!clone_of(&project).exists("empty"));
     project.write("a", "1");
     let _ = push(&project);
@@ -330,7 +331,8 @@ fn a_project_without_a_memory_finds_what_is_there() {
     let layout = format!("oci:{}", project.home().join("layout").display());
     let _ = fresh.run(&["init", "--ref", &layout]).success();
     fresh.write("large", &content).write("kept", noise(3, 50_000));
-    let (blobs, bytes) = sent(&push(&fresh));
+    let _ = fresh.run(&["add", "."]).success();
+    let (blobs, bytes) = sent(&fresh.run(&["push", "--replace", "--json"]).success().json());
     assert!(blobs <= 1 && bytes < 600_000, "{bytes} bytes were sent");
     clone_of(&project).tree().assert_same(&fresh.tree());
 }
@@ -524,17 +526,21 @@ fn a_file_that_changes_after_it_was_seen_is_named() {
     {
         let proxy = Proxy::start(registry.host());
         let name = format!("p{size}{change}");
-        let other = packed_on(registry.host(), &name);
+        let project = packed_on(proxy.host(), &name);
+        project.write("steady", "s");
+        let _ = project.run(&["add", "steady"]).success();
+        let _ = project.run(&["push"]).success();
+        let other = TestProject::new();
+        let _ = other.run(&["pull", &format!("{}/{name}:latest", registry.host())]).success();
         other.write("theirs", "of another project");
         let _ = other.run(&["add", "theirs"]).success();
         let _ = other.run(&["push"]).success();
         let theirs = registry.client().tag_digest(&name, "latest");
-        let project = packed_on(proxy.host(), &name);
-        project.write("steady", "s").write("restless", noise(1, size));
-        let _ = project.run(&["add", "steady", "restless"]).success();
+        project.write("theirs", "of another project").write("restless", noise(1, size));
+        let _ = project.run(&["add", "theirs", "restless"]).success();
         let file = project.path().join("restless");
-        // What packs hold is asked for once the files have been seen, and before they are packed: a project that has never
-        // seen what it replaces is hashed first.
+        // What packs hold is asked for once the files have been seen, and before they are packed: a project that is not built
+        // on what it replaces is hashed first.
         proxy.before(Matching::new("GET", "/blobs/"), move || match change {
             "grown" => fs::File::options().append(true).open(&file).unwrap().write_all(b"!").unwrap(),
             "other" => fs::write(&file, noise(3, size)).unwrap(),

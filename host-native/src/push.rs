@@ -618,9 +618,6 @@ pub async fn apply(
     let view = read_view(context.core, &documents.manifest).map_err(OpenError::from)?;
     let Workspace { project, state, synced, tracked, .. } = workspace;
     synced.bundle = Some(SyncedBundle { described: view.as_ancestor, history: view.history });
-    for (tag, _) in &prepared.destination.tags {
-        synced.saw(reference, tag, digest);
-    }
     // On the disk by the time that the tags are moved, it needs only its name.
     let settle = || {
         agree(state, synced_ref, files, digest);
@@ -631,22 +628,20 @@ pub async fn apply(
     let Moved { any, unconfirmed } = match moved {
         Ok(moved) => moved,
         Err(PushError::PartlyTagged(partly)) => {
-            // The next push is to know the bundle for its own.
-            let first = prepared.destination.tags.first().map(|(first, _)| first);
-            match partly.written.iter().any(|(tag, _)| Some(tag) == first) {
-                true => put(project, settled?, synced)?,
-                false => {
-                    let mut state = State::read(project)?;
-                    state.last_push_digest = Some(digest);
-                    state.settle(project)?.put(project)?;
-                }
+            // The bundle is there: the next push builds on it.
+            for (tag, digest) in &partly.written {
+                synced.saw(reference, tag, *digest);
             }
+            put(project, settled?, synced)?;
             return Err(partly.into());
         }
         Err(error) => return Err(error),
     };
     let changed = any || plan.decision.changed;
     context.remote.pushed();
+    for (tag, _) in &prepared.destination.tags {
+        synced.saw(reference, tag, digest);
+    }
     put(project, settled?, synced)?;
     if !plan.decision.untrack.is_empty() {
         let gone: BTreeSet<&BundlePath> = plan.decision.untrack.iter().collect();

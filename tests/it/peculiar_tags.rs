@@ -504,8 +504,9 @@ fn nothing_is_promised_of_a_bundle_that_loses_its_tag() {
     let _ = project(registry.host()).run(&["push"]).success();
     let other = project(registry.host());
     other.write("a", "other");
-    let output = other.run(&["push"]).success();
-    assert!(output.stderr().contains("may drop the bundle before, sha256:"), "{output}");
+    let output = other.run(&["push", "--replace"]).success();
+    let words = "the bundle before may be dropped by this registry: `modelops-bundle tag @sha256:";
+    assert!(output.stderr().contains(words), "{output}");
     assert!(!output.stderr().contains("stays"), "{output}");
 }
 

@@ -137,6 +137,8 @@ pub struct UnseenBundle {
     pub tag: Tag,
     /// Where the tag stands to the project.
     pub standing: Standing,
+    /// The bundle.
+    pub named: Ancestor,
     /// The changes, at the paths where the push would undo them.
     pub changes: Vec<PathChange>,
 }
@@ -434,6 +436,11 @@ pub fn prepare<'a>(
     let remote = replaces.map_or(&nothing, Bundle::files);
     let base = &workspace.state.last_synced;
     scan.recall_modes(&workspace.project, base, remote);
+    let is_tracked = |path: &&BundlePath| workspace.tracked.at(path).is_some();
+    let not_files: Vec<BundlePath> = scan.obstacles.iter().filter(is_tracked).cloned().collect();
+    if !not_files.is_empty() {
+        return Err(PushError::NotFiles { paths: not_files });
+    }
     let whole = Sides { local: &scan.files, remote, base, tracked: &workspace.tracked };
     let viewed =
         (!workspace.synced.view.is_whole()).then(|| Viewed::of(whole, Views::same(&workspace.synced.view)));
@@ -462,10 +469,11 @@ pub fn prepare<'a>(
     }
     let mut unseen = Vec::new();
     if !plan.decision.unseen.is_empty()
-        && let Some((tag, _)) = destination.tags.first()
+        && let (Some((tag, _)), Some(bundle)) = (destination.tags.first(), replaces)
     {
+        let (standing, named) = (destination.standing, bundle.manifest_view.as_ancestor.clone());
         let changes = plan.decision.unseen.clone();
-        unseen.push(UnseenBundle { tag: tag.clone(), standing: destination.standing, changes });
+        unseen.push(UnseenBundle { tag: tag.clone(), standing, named, changes });
     }
     for Further { tag, standing, bundle } in &destination.further {
         let by_paths = PushFacts { builds: Builds::ByPaths, ..facts };
@@ -474,7 +482,8 @@ pub fn prepare<'a>(
         let changes =
             context.core.plan_push(viewed.sides(further), by_paths, &ByPath::default())?.decision.unseen;
         if !changes.is_empty() {
-            unseen.push(UnseenBundle { tag: tag.clone(), standing: *standing, changes });
+            let named = bundle.manifest_view.as_ancestor.clone();
+            unseen.push(UnseenBundle { tag: tag.clone(), standing: *standing, named, changes });
         }
     }
     let stock = destination.stock.as_ref();
@@ -555,8 +564,8 @@ pub fn check(
 ) -> Result<(), PushError> {
     let decision = &prepared.plan.decision;
     if let Some(unseen) = prepared.unseen.first().filter(|_| !options.overrules_others()) {
-        let here = prepared.lineage.parent.as_ref().map(|parent| parent.described.clone());
-        return Err(PushError::Unseen { unseen: unseen.clone(), here });
+        let here = prepared.lineage.parent.as_ref().map(|parent| Box::new(parent.described.clone()));
+        return Err(PushError::Unseen { unseen: Box::new(unseen.clone()), here });
     }
     if let Some(drop) = decision.mass_drop.filter(|_| !options.accepts_drops()) {
         return Err(PushError::MassDrop { drop });
@@ -968,7 +977,7 @@ fn agree(state: &mut State, synced_ref: Option<Reference>, files: &ByPath<File>,
 impl UnseenBundle {
     /// Why the push stops; the project is at `here`.
     fn in_words(&self, here: Option<&Ancestor>) -> String {
-        let Self { tag, standing, changes } = self;
+        let Self { tag, standing, named, changes } = self;
         let count = changes.len();
         let has = if count == 1 { "a change".to_owned() } else { format!("{count} changes") };
         match standing {
@@ -977,8 +986,8 @@ impl UnseenBundle {
                 let bundles = if *behind == 1 { "1 bundle".to_owned() } else { format!("{behind} bundles") };
                 format!("you are at {here}, {bundles} behind {tag}")
             }
-            Standing::MovedBack { seen } => {
-                format!("{tag} was moved back since you saw it name {}", seen.short())
+            Standing::MovedBack { .. } => {
+                format!("{tag} was moved back to {} since you saw it", named.name())
             }
             Standing::Absent | Standing::Same | Standing::Ancestor { .. } | Standing::Unrelated => {
                 format!("{tag} has {has} that yours is not built on")
@@ -1017,6 +1026,12 @@ pub enum PushError {
         /// The file.
         path: String,
     },
+    /// Something that is no file lies at tracked paths.
+    #[error("what lies at these tracked paths is no file")]
+    NotFiles {
+        /// The paths.
+        paths: Vec<BundlePath>,
+    },
     /// No tag to push to.
     #[error("no tag to push to")]
     NoTag,
@@ -1045,12 +1060,12 @@ pub enum PushError {
     #[error(transparent)]
     Tag(#[from] TagError),
     /// A tag names a bundle with changes that the project is not built on.
-    #[error("{}", unseen.in_words(.here.as_ref()))]
+    #[error("{}", unseen.in_words(.here.as_deref()))]
     Unseen {
         /// What the push would undo.
-        unseen: UnseenBundle,
+        unseen: Box<UnseenBundle>,
         /// The bundle that the project is at, where that is known.
-        here: Option<Ancestor>,
+        here: Option<Box<Ancestor>>,
     },
     /// Most of the bundle's files would be dropped.
     #[error("the push would drop {} of the bundle's {} files, and nobody has said that it may", .drop.dropped, .drop.of)]

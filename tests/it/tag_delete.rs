@@ -32,7 +32,8 @@ fn a_bundle_gets_further_tags() {
     assert_eq!((&dry["changed"], &dry["dry_run"]), (&json!(true), &json!(true)));
     assert!(!tags(&project).contains(&"stable".to_owned()));
 
-    let done = project.run(&["tag", "v1.0.0", "stable", "latest", "v1.0.1", "--json"]).success().json();
+    let done =
+        project.run(&["tag", "v1.0.0", "stable", "latest", "v1.0.1", "--force", "--json"]).success().json();
     assert_eq!(done["digest"], json!(digest));
     assert_eq!(done["tags"][0], json!({"tag": "stable", "before": null, "changed": true}));
     for tag in ["stable", "latest", "v1.0.1"] {

@@ -242,13 +242,16 @@ fn decide(compared: &Compared<'_>, options: PullOptions<'_>) -> Step {
     match compared.change {
         Change::Unchanged => Step::Leave,
         Change::ModifiedRemote => Step::Write,
-        Change::AddedRemote => match compared.local.zip(compared.remote) {
-            None => Step::Write,
-            Some((local, remote)) if local.is_same_as(remote) => Step::Adopt,
-            Some(_) => settle(compared, ConflictKind::InTheWay, options),
+        Change::AddedRemote => bring_back(compared, options),
+        Change::DeletedLocal => match mode {
+            _ if deleted == DeletedHere::Restore => bring_back(compared, options),
+            PullMode::Overwrite => bring_back(compared, options),
+            // It was never here: that it is not is no deletion.
+            PullMode::Merge | PullMode::Exact if compared.base.is_none() => Step::Write,
+            PullMode::Exact => Step::Block(None),
+            PullMode::Merge | PullMode::Safe => Step::Keep,
         },
-        Change::DeletedLocal if deleted == DeletedHere::Restore || mode == PullMode::Overwrite => Step::Write,
-        Change::DeletedLocal | Change::AddedLocal => match mode {
+        Change::AddedLocal => match mode {
             PullMode::Exact => Step::Block(None),
             PullMode::Merge | PullMode::Safe | PullMode::Overwrite => Step::Keep,
         },
@@ -265,9 +268,23 @@ fn decide(compared: &Compared<'_>, options: PullOptions<'_>) -> Step {
     }
 }
 
+/// Brings the remote's file to where the project tracks none: nothing else that lies there is lost.
+fn bring_back(compared: &Compared<'_>, options: PullOptions<'_>) -> Step {
+    match compared.local.zip(compared.remote) {
+        None => Step::Write,
+        Some((local, remote)) if local.is_same_as(remote) => Step::Adopt,
+        Some(_) => settle(compared, ConflictKind::InTheWay, options),
+    }
+}
+
 /// Who wins a conflict, where somebody does.
 fn settle(compared: &Compared<'_>, kind: ConflictKind, options: PullOptions<'_>) -> Step {
-    let theirs = || if compared.remote.is_some() { Step::Write } else { Step::Delete };
+    let theirs = || match (compared.remote, compared.local) {
+        // What is not tracked and has the content stays as it is.
+        (Some(remote), Some(local)) if local.is_same_as(remote) => Step::Adopt,
+        (Some(_), _) => Step::Write,
+        (None, _) => Step::Delete,
+    };
     match winner(compared.path, options) {
         Some(Winner::Theirs) => theirs(),
         Some(Winner::Mine) if options.mode == PullMode::Exact => Step::Block(Some(kind)),
@@ -435,7 +452,7 @@ mod tests {
             (&a, &none, &base_none, &tracked, Some(AddedLocal), None, "kkbkkkk"),
             (&a, &none, &base_a, &tracked, Some(DeletedRemote), None, "dbddddd"),
             (&b, &none, &base_a, &tracked, Some(Conflict), Some(EditedHereDeletedThere), "bbbdbkd"),
-            (&none, &a, &base_none, &tracked, Some(DeletedLocal), None, "kkbwwkk"),
+            (&none, &a, &base_none, &tracked, Some(DeletedLocal), None, "wkwwwww"),
             (&none, &a, &base_a, &tracked, Some(DeletedLocal), None, "kkbwwkk"),
             (&none, &b, &base_a, &tracked, Some(Conflict), Some(DeletedHereEditedThere), "bbbwbkw"),
             (&none, &none, &base_a, &tracked, None, None, "uuuuuuu"),
@@ -443,8 +460,9 @@ mod tests {
             (&a, &a, &base_none, &untracked, Some(AddedRemote), None, "aaaaaaa"),
             (&b, &a, &base_none, &untracked, Some(AddedRemote), Some(InTheWay), "bbbwbaw"),
             (&none, &a, &base_a, &untracked, Some(DeletedLocal), None, "kkbwwkk"),
-            (&a, &a, &base_a, &untracked, Some(DeletedLocal), None, "kkbwwkk"),
-            (&b, &b, &base_a, &untracked, Some(Conflict), Some(RemovedHereEditedThere), "bbbwbkw"),
+            (&a, &a, &base_a, &untracked, Some(DeletedLocal), None, "kkbaakk"),
+            (&b, &a, &base_a, &untracked, Some(DeletedLocal), None, "kkbwbkk"),
+            (&b, &b, &base_a, &untracked, Some(Conflict), Some(RemovedHereEditedThere), "bbbabka"),
             (&a, &none, &base_a, &untracked, None, None, "       "),
         ] {
             let sides = Sides { local, remote, base, tracked };

@@ -1573,6 +1573,11 @@ impl From<PushError> for CliError {
             PushError::Open(error) if tells_damage(&error) => Self::from(error).hint(
                 "what the tag names is damaged: `modelops-bundle push --force` puts a whole bundle in its place; nothing was sent",
             ),
+            PushError::NotFiles { ref paths } => Self::of(Exit::Conflict, &error)
+                .paths(paths.iter().map(ToString::to_string))
+                .hint(
+                    "put the files back, or let the bundle drop them with `modelops-bundle remove PATH`; nothing was sent",
+                ),
             PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
             PushError::Open(OpenError::Remote(ref denied @ RemoteError::Denied { .. })) => {
                 Self::of(Exit::Authentication, denied).hint(NEEDS_PULL)
@@ -1598,7 +1603,7 @@ impl From<PushError> for CliError {
             PushError::Tag(error) => error.into(),
             PushError::Threads(error) => error.into(),
             PushError::Unseen { ref unseen, ref here } => {
-                let UnseenBundle { tag, standing, changes } = unseen;
+                let UnseenBundle { tag, standing, changes, .. } = &**unseen;
                 let hint = match standing {
                     Standing::Descendant { .. } => {
                         let here = here.as_ref().map(|here| {

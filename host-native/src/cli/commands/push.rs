@@ -96,6 +96,8 @@ struct PushReport {
     mounted: BlobsReport,
     /// Paths of the bundle before that the new one does not have.
     deleted: Vec<String>,
+    /// Paths of the bundle before that have other content in the new one.
+    replaced: Vec<String>,
     /// Paths where it undoes what others did.
     overwritten: Vec<String>,
     /// What others did there.
@@ -309,6 +311,7 @@ fn published(
         uploaded: UploadedReport { files: 0, blobs: 0, bytes: 0 },
         mounted: Copied::default().into(),
         deleted: Vec::new(),
+        replaced: Vec::new(),
         overwritten: Vec::new(),
         unseen: Vec::new(),
         requests,
@@ -408,6 +411,7 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
         },
         mounted: Copied::default().into(),
         deleted: dropped(prepared),
+        replaced: replaced(prepared),
         overwritten: undone(prepared),
         unseen: prepared.unseen.iter().flat_map(|unseen| &unseen.changes).map(SeenChange::from).collect(),
         requests: 0,
@@ -421,6 +425,13 @@ fn dropped(prepared: &PreparedPush<'_>) -> Vec<String> {
     let Some(before) = &prepared.destination.replaces else { return Vec::new() };
     let is_gone = |file: &&File| prepared.files.at(&file.path).is_none();
     before.files().iter().filter(is_gone).map(|file| file.path.to_string()).collect()
+}
+
+/// The paths of the bundle before that have other content in the new one.
+fn replaced(prepared: &PreparedPush<'_>) -> Vec<String> {
+    let Some(before) = &prepared.destination.replaces else { return Vec::new() };
+    let is_other = |file: &&File| prepared.files.at(&file.path).is_some_and(|now| now.digest != file.digest);
+    before.files().iter().filter(is_other).map(|file| file.path.to_string()).collect()
 }
 
 /// The paths at which the push undoes what others did.

@@ -530,8 +530,8 @@ fn a_file_that_changes_after_it_was_seen_is_named() {
         project.write("steady", "s");
         let _ = project.run(&["add", "steady"]).success();
         let _ = project.run(&["push"]).success();
-        let other = TestProject::new();
-        let _ = other.run(&["pull", &format!("{}/{name}:latest", registry.host())]).success();
+        let other = packed_on(registry.host(), &name);
+        let _ = other.run(&["pull"]).success();
         other.write("theirs", "of another project");
         let _ = other.run(&["add", "theirs"]).success();
         let _ = other.run(&["push"]).success();

@@ -213,6 +213,7 @@ pub(crate) fn pulled(facts: &Facts<'_>, pull: Pull, settled: Settled) -> Vec<Out
         Disk::File(_) => at_another,
         Disk::Nothing | Disk::OtherKind => write,
     };
+    let is_same = matches!(facts.disk, Disk::File(disk) if has_remote(disk));
     let is_merge = pull.mode == PullMode::Merge;
     let outcomes = match (row, settled, pull.mode) {
         (Row::Unchanged | Row::Nothing, _, _) => vec![Leave],
@@ -241,6 +242,12 @@ pub(crate) fn pulled(facts: &Facts<'_>, pull: Pull, settled: Settled) -> Vec<Out
         (Row::Missing, _, PullMode::Safe) => vec![write, Keep],
         (Row::Missing, _, _) => vec![write],
         (Row::DeletedHere, _, _) if pull.restore_deleted => vec![write],
+        // What lies there untracked is in the way, which can be settled.
+        (Row::RemovedHere, Settled::Theirs, _) if pull.restore_deleted => vec![take(Write)],
+        (Row::RemovedHere, Settled::Mine, _) if pull.restore_deleted && is_obstacle => {
+            vec![Stop(Some(IN_THE_WAY)), Keep]
+        }
+        (Row::RemovedHere, Settled::Mine, _) if pull.restore_deleted => vec![take(Adopt)],
         (Row::RemovedHere, _, _) if pull.restore_deleted => vec![take(Stop(Some(IN_THE_WAY)))],
         (Row::DeletedHere | Row::RemovedHere, _, _) => vec![Keep],
 
@@ -268,6 +275,10 @@ pub(crate) fn pulled(facts: &Facts<'_>, pull: Pull, settled: Settled) -> Vec<Out
     // The project is to have the very tree: what stays otherwise stops it.
     let stops = |outcome: Outcome| match outcome {
         Keep => vec![Stop(None), stop],
+        // As it is settled, though it is not what the bundle has.
+        Adopt if row == Row::RemovedHere && settled == Settled::Mine && !is_same => {
+            vec![Stop(Some(IN_THE_WAY))]
+        }
         Adopt if row == Row::InTheWay || row == Row::RemovedHereEditedThere && settled == Settled::Mine => {
             vec![Stop(None), stop]
         }

@@ -1,5 +1,7 @@
 //! The three-way comparison of a project, its remote and what they last agreed on: one [`Change`] per path.
 
+use std::collections::BTreeSet;
+
 use crate::digest::Digest;
 use crate::path::BundlePath;
 use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
@@ -197,8 +199,17 @@ impl Unsettled {
     pub fn of(sides: Sides<'_>, disputed: &ByPath<BundlePath>) -> Self {
         let (mut local, mut remote, mut base, mut tracked) = (vec![], vec![], vec![], vec![]);
         let mut settled = 0;
+        // Content that goes at one path counts as lost only where no other path keeps it.
+        let is_one_sided = |row: Row| row.has(Row::LOCAL) != row.has(Row::REMOTE);
+        let going: BTreeSet<Digest> = merge(sides)
+            .filter(|merged| is_one_sided(merged.row))
+            .filter_map(|merged| merged.local.or(merged.remote))
+            .map(|file| file.digest)
+            .collect();
         let is_settled = |merged: &Merged<'_>| {
-            merged.row.has(Row::LOCAL_IS_REMOTE | Row::TRACKED) && disputed.at(merged.path).is_none()
+            merged.row.has(Row::LOCAL_IS_REMOTE | Row::TRACKED)
+                && disputed.at(merged.path).is_none()
+                && merged.local.is_none_or(|file| !going.contains(&file.digest))
         };
         for merged in merge(sides) {
             if is_settled(&merged) {

@@ -8,9 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::descriptor::Annotations;
 use crate::digest::Digest;
 use crate::manifest::annotation;
+use crate::reference::Tag;
+use crate::version::Version;
 
 /// As many ancestors are recorded.
 pub const MAX_ANCESTORS: usize = 20;
+
+/// As many parents are read; one is written.
+const MAX_PARENTS: usize = 4;
 
 /// The ancestors take no more bytes than this in a manifest.
 pub const MAX_HISTORY_BYTES: usize = 8 * 1024;
@@ -47,7 +52,9 @@ impl Ancestor {
         Self {
             digest,
             tree: annotations.get(annotation::TREE).and_then(|tree| tree.parse().ok()),
-            version: text(annotation::VERSION),
+            // It becomes a part of commands that are told: nothing but a version does.
+            version: text(annotation::VERSION)
+                .filter(|text| text.parse::<Tag>().is_ok_and(|tag| Version::of(&tag).is_some())),
             created: text(annotation::CREATED),
             author: text(annotation::AUTHORS),
             message: text(annotation::DESCRIPTION),
@@ -100,7 +107,7 @@ impl History {
     pub fn of_annotations(annotations: &Annotations) -> Self {
         let digests = |key: &str| -> Vec<Digest> {
             let text = annotations.get(key).map_or("", String::as_str);
-            text.split(',').filter_map(|digest| digest.trim().parse().ok()).collect()
+            text.split(',').filter_map(|digest| digest.trim().parse().ok()).take(MAX_PARENTS).collect()
         };
         let parents = digests(annotation::PARENT);
         let text = annotations.get(annotation::HISTORY).filter(|text| text.len() <= MAX_HISTORY_BYTES);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::diff::Sides;
+use crate::diff::{Change, PathChange, Sides};
 use crate::path::BundlePath;
 use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
 
@@ -15,12 +15,20 @@ pub struct View {
     /// Globs of those that are not, whatever the others say.
     #[serde(default)]
     pub exclude: Vec<String>,
+    /// Paths outside of it that the project tracks itself and has synced: of no other path outside is it known what was here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<BundlePath>,
 }
 
 impl View {
     /// Whether it is all of the bundle.
     pub fn is_whole(&self) -> bool {
         self.exclude.is_empty() && (self.include.is_empty() || self.include.iter().any(|glob| glob == "**"))
+    }
+
+    /// Whether both hold the same paths.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (&self.include, &self.exclude) == (&other.include, &other.exclude)
     }
 
     /// Whether a path is in it. A glob means a path, or a folder with all that is in it.
@@ -77,8 +85,10 @@ impl Viewed {
         let is_seen = |path: &BundlePath| views.after.holds(path) || is_tracked(path);
         let is_compared = |path: &BundlePath| is_seen(path) && !leaves(path);
         // What comes into the view was never here: that it is not is no deletion.
-        let is_based =
-            |path: &BundlePath| is_tracked(path) || (views.before.holds(path) && views.after.holds(path));
+        let is_own = |path: &BundlePath| is_tracked(path) && views.before.own.contains(path);
+        let is_based = |path: &BundlePath| {
+            views.before.holds(path) && (is_tracked(path) || views.after.holds(path)) || is_own(path)
+        };
         let (remote, carried) = sides.remote.iter().cloned().partition(|file: &File| is_compared(&file.path));
         Self {
             remote: ByPath::keeping_first(remote),
@@ -91,6 +101,20 @@ impl Viewed {
     /// The sides that are compared.
     pub fn sides<'a>(&'a self, sides: Sides<'a>) -> Sides<'a> {
         Sides { remote: &self.remote, base: &self.base, ..sides }
+    }
+
+    /// The paths outside the view that the project tracks itself, where the remote's bundle has another file, which was never
+    /// here: whatever the project is built on, it is not built on that.
+    pub fn never_here(sides: Sides<'_>, view: &View) -> Vec<PathChange> {
+        let outside = sides.tracked.iter().filter(|path| !view.holds(path) && !view.own.contains(path));
+        let differs = |path: &&BundlePath| match (sides.local.at(path), sides.remote.at(path)) {
+            (Some(local), Some(remote)) => !local.is_same_as(remote),
+            _ => false,
+        };
+        outside
+            .filter(differs)
+            .map(|path| PathChange { path: path.clone(), change: Change::Conflict })
+            .collect()
     }
 
     /// The files of the remote's bundle outside the view: the next bundle has them as they are.
@@ -118,7 +142,7 @@ mod tests {
 
     fn view(include: &[&str], exclude: &[&str]) -> View {
         let texts = |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect();
-        View { include: texts(include), exclude: texts(exclude) }
+        View { include: texts(include), exclude: texts(exclude), own: Vec::new() }
     }
 
     fn tree(files: &[(&str, &str)]) -> ByPath<File> {
@@ -163,6 +187,17 @@ mod tests {
         let viewed = Viewed::of(sides, Views::same(&src));
         assert_eq!(paths(viewed.sides(sides).remote), paths(&local));
         assert_eq!(viewed.carried(), &tree(&[("data/a", "1")]));
+        // What was there before the project tracked the path was never here, unless it has synced the path since.
+        let change = |view: &View| {
+            let viewed = Viewed::of(sides, Views::same(view));
+            let changes = crate::diff::diff(viewed.sides(sides));
+            changes.into_iter().find(|each| each.path.as_str() == "data/own").map(|each| each.change)
+        };
+        assert_eq!(change(&src), Some(Change::Conflict));
+        assert_eq!(Viewed::never_here(sides, &src).len(), 1);
+        let synced = View { own: vec!["data/own".parse().unwrap()], ..src };
+        assert_eq!(change(&synced), Some(Change::ModifiedLocal));
+        assert_eq!(Viewed::never_here(sides, &synced), []);
     }
 
     #[test]

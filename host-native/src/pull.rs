@@ -81,7 +81,8 @@ pub fn prepare(
     mut scan: Scan,
     choices: &PullChoices,
 ) -> Result<PreparedPull, PullError> {
-    check_names(bundle.files(), file_system(&workspace.project))?;
+    let view = choices.view.as_ref().unwrap_or(&workspace.state.view);
+    check_names(&bundle.files().only(|path| view.holds(path)), file_system(&workspace.project))?;
     let base = &workspace.state.last_synced;
     scan.recall_modes(&workspace.project, base, bundle.files());
     let obstacles: ByPath<BundlePath> = scan.obstacles.iter().cloned().collect();
@@ -102,13 +103,11 @@ fn plan(
     let base = &workspace.state.last_synced;
     let sides = Sides { local: &scan.files, remote: bundle.files(), base, tracked: &workspace.tracked };
     let PullChoices { mode, deleted, mine, theirs, drops, view } = choices;
-    let before = &workspace.synced.view;
+    let before = &workspace.state.view;
     let views = Views { before, after: view.as_ref().unwrap_or(before) };
     let viewed = if views.is_whole() { None } else { Some(Viewed::of(sides, views)) };
     let sides = viewed.as_ref().map_or(sides, |viewed| viewed.sides(sides));
-    // Whoever narrows the view has said that files go.
-    let drops = if view.is_some() { DropGuard::Accept } else { *drops };
-    let (mode, deleted) = (*mode, *deleted);
+    let (mode, deleted, drops) = (*mode, *deleted, *drops);
     context.core.plan_pull(sides, PullOptions { mode, deleted, mine, theirs, obstacles, drops, settled: 0 })
 }
 
@@ -226,8 +225,9 @@ fn after(
     let mut synced = workspace.synced.clone();
     let view = &bundle.manifest_view;
     synced.bundle = Some(SyncedBundle { described: view.as_ancestor.clone(), history: view.history.clone() });
+    let before = std::mem::take(&mut state.view.own);
     if let Some(view) = new_view {
-        synced.view = view.clone();
+        state.view = view.clone();
     }
     if let Some(tag) = &reference.tag {
         synced.saw(reference, tag, bundle.digest);
@@ -235,6 +235,17 @@ fn after(
     let goes = |path: &&BundlePath| plan.delete.at(path).is_some() || plan.untrack.at(path).is_some();
     let stay = workspace.tracked.iter().filter(|path| !goes(path));
     let tracked: ByPath<BundlePath> = stay.chain(&plan.write).chain(&plan.adopt).cloned().collect();
+    // Outside the view, what is here counts as synced where it came with this pull or an earlier one, or is the same.
+    let is_own = |path: &&BundlePath| {
+        let is_same =
+            || scan.files.at(path).zip(bundle.files().at(path)).is_some_and(|(a, b)| a.is_same_as(b));
+        let comes = plan.write.at(path).is_some() || plan.adopt.at(path).is_some();
+        // What stays although the bundle has another file was settled.
+        let stays = plan.kept.iter().any(|each| each.path == **path);
+        !state.view.holds(path) && (before.contains(path) || comes || stays || is_same())
+    };
+    let own: Vec<BundlePath> = tracked.iter().filter(is_own).cloned().collect();
+    state.view.own = own;
     let fault = |source| PullError::State { source };
     let state = state.to_json().map_err(fault)?;
     let synced = synced.to_json(Digest::of(&state)).map_err(fault)?;

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use bundle_core::compression::CompressionError;
 use bundle_core::descriptor::{Descriptor, media_type};
-use bundle_core::diff::{PathChange, Sides};
+use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::Digest;
 use bundle_core::history::Ancestor;
 use bundle_core::index::{BundleIndex, version_of};
@@ -32,7 +32,7 @@ use bundle_core::plan::seal::{
 use bundle_core::plan::standing::Standing;
 use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts};
 use bundle_core::reference::{Place, Reference, Tag};
-use bundle_core::snapshot::{ByPath, File, synced, total_size};
+use bundle_core::snapshot::{ByPath, File, SyncedFile, synced, total_size};
 use bundle_core::view::{Viewed, Views};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -209,6 +209,13 @@ pub struct Further {
     bundle: Bundle,
 }
 
+impl Further {
+    /// The bundle.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+}
+
 impl Destination {
     /// The bundle whose packs the new one builds on.
     fn with_packs(&self) -> Option<&Bundle> {
@@ -262,8 +269,11 @@ pub async fn open_destination(
         {
             continue;
         }
-        // One that cannot be read is the matter of whoever moves the tag.
-        if let Some(bundle) = open(context, &Version::Digest(named.digest)).await? {
+        let opened = match open(context, &Version::Digest(named.digest)).await {
+            Err(error) if options.overrules_others() && tells_damage(&error) => None,
+            opened => opened?,
+        };
+        if let Some(bundle) = opened {
             let digest = Some(bundle.digest);
             let standing = workspace.standing(context.core, reference, tag, digest, Some(&bundle))?;
             further.push(Further { tag: tag.clone(), standing, bundle });
@@ -347,7 +357,8 @@ async fn find_stock(context: Context<'_>, workspace: &Workspace, reference: &Ref
     if last.place != reference.place {
         return None;
     }
-    for digest in [state.last_push_digest, state.last_pull_digest].into_iter().flatten() {
+    let (synced, _) = workspace.synced.lineage();
+    for digest in [synced, state.last_push_digest, state.last_pull_digest].into_iter().flatten() {
         match open(context, &Version::Digest(digest)).await {
             Ok(Some(bundle)) => return Some(bundle),
             Ok(None) => {}
@@ -443,10 +454,15 @@ pub fn prepare<'a>(
     }
     let whole = Sides { local: &scan.files, remote, base, tracked: &workspace.tracked };
     let viewed =
-        (!workspace.synced.view.is_whole()).then(|| Viewed::of(whole, Views::same(&workspace.synced.view)));
+        (!workspace.state.view.is_whole()).then(|| Viewed::of(whole, Views::same(&workspace.state.view)));
     let sides = viewed.as_ref().map_or(whole, |viewed| viewed.sides(whole));
     let carried = carried_over(workspace, &destination, viewed.as_ref())?;
     let files = with_carried(&scan.files, &carried);
+    if !carried.is_empty()
+        && let Some((folder, below)) = files.nested().next()
+    {
+        return Err(PushError::Nested { folder: folder.clone(), below: below.clone() });
+    }
     let readers = readers(workspace, replaces);
     let choice = match choice {
         Some(choice) => choice,
@@ -468,19 +484,25 @@ pub fn prepare<'a>(
         plan = context.core.plan_push(sides, PushFacts { untracked: &untracked, ..facts }, &carried)?;
     }
     let mut unseen = Vec::new();
-    if !plan.decision.unseen.is_empty()
+    let mut changes = plan.decision.unseen.clone();
+    if destination.standing.is_free() {
+        changes.extend(Viewed::never_here(whole, &workspace.state.view));
+    }
+    if !changes.is_empty()
         && let (Some((tag, _)), Some(bundle)) = (destination.tags.first(), replaces)
     {
         let (standing, named) = (destination.standing, bundle.manifest_view.as_ancestor.clone());
-        let changes = plan.decision.unseen.clone();
         unseen.push(UnseenBundle { tag: tag.clone(), standing, named, changes });
     }
     for Further { tag, standing, bundle } in &destination.further {
         let by_paths = PushFacts { builds: Builds::ByPaths, ..facts };
         let further = Sides { remote: bundle.files(), ..whole };
-        let viewed = Viewed::of(further, Views::same(&workspace.synced.view));
-        let changes =
-            context.core.plan_push(viewed.sides(further), by_paths, &ByPath::default())?.decision.unseen;
+        let viewed = Viewed::of(further, Views::same(&workspace.state.view));
+        let decision = context.core.plan_push(viewed.sides(further), by_paths, &ByPath::default())?.decision;
+        let mut changes = decision.unseen;
+        changes.extend(outside_changes(viewed.carried(), &carried));
+        changes.sort_by(|a, b| a.path.cmp(&b.path));
+        plan.decision.mass_drop = plan.decision.mass_drop.or(decision.mass_drop);
         if !changes.is_empty() {
             let named = bundle.manifest_view.as_ancestor.clone();
             unseen.push(UnseenBundle { tag: tag.clone(), standing: *standing, named, changes });
@@ -504,16 +526,54 @@ fn carried_over(
 ) -> Result<ByPath<File>, PushError> {
     let Some(viewed) = viewed else { return Ok(ByPath::default()) };
     if destination.replaces.is_some() {
-        return Ok(viewed.carried().clone());
+        return match viewed.carried().len() {
+            // What is lost of it is not here to be sent again.
+            count if count > 0 && !destination.lost.is_empty() => Err(PushError::OutsideView { count }),
+            _ => Ok(viewed.carried().clone()),
+        };
     }
     let is_outside =
-        |path: &BundlePath| !workspace.synced.view.holds(path) && workspace.tracked.at(path).is_none();
+        |path: &BundlePath| !workspace.state.view.holds(path) && workspace.tracked.at(path).is_none();
     let outside = workspace.state.last_synced.iter().filter(|file| is_outside(&file.path)).count();
-    match (outside, &destination.stock) {
-        (0, _) => Ok(ByPath::default()),
-        (_, Some(stock)) => Ok(stock.files().only(is_outside)),
-        (count, None) => Err(PushError::OutsideView { count }),
+    let stock = destination.stock.as_ref().map(|stock| stock.files().only(is_outside)).unwrap_or_default();
+    // Another bundle of the place may have other files there.
+    let is_synced = |file: &&SyncedFile| stock.at(&file.path).is_some_and(|held| file.is_of(held));
+    let synced = workspace.state.last_synced.iter().filter(|file| is_outside(&file.path));
+    match synced.filter(is_synced).count() {
+        found if found == outside && stock.len() == outside => Ok(stock),
+        found => Err(PushError::OutsideView { count: outside.max(stock.len()) - found }),
     }
+}
+
+/// The files of the bundle that a push of `scan` would make: those of the project, and what lies outside its view.
+pub fn next_files(
+    workspace: &Workspace,
+    destination: &Destination,
+    scan: &Scan,
+) -> Result<ByPath<File>, PushError> {
+    let (view, base) = (&workspace.state.view, &workspace.state.last_synced);
+    if view.is_whole() {
+        return Ok(scan.files.clone());
+    }
+    let nothing = ByPath::default();
+    let remote = destination.replaces.as_ref().map_or(&nothing, Bundle::files);
+    let sides = Sides { local: &scan.files, remote, base, tracked: &workspace.tracked };
+    let viewed = Viewed::of(sides, Views::same(view));
+    Ok(with_carried(&scan.files, &carried_over(workspace, destination, Some(&viewed))?))
+}
+
+/// What of a further tag's bundle lies outside the project's view and is not taken over as it is.
+fn outside_changes(outside: &ByPath<File>, carried: &ByPath<File>) -> Vec<PathChange> {
+    let is_kept = |file: &&File| carried.at(&file.path).is_some_and(|kept| kept.is_same_as(file));
+    let change = |file: &File| PathChange {
+        path: file.path.clone(),
+        change: if carried.at(&file.path).is_some() { Change::ModifiedRemote } else { Change::AddedRemote },
+    };
+    let lost = outside.iter().filter(|file| !is_kept(file)).map(change);
+    let is_new = |file: &&File| outside.at(&file.path).is_none();
+    let back = carried.iter().filter(is_new);
+    let back = back.map(|file| PathChange { path: file.path.clone(), change: Change::DeletedRemote });
+    lost.chain(back).collect()
 }
 
 fn with_carried(files: &ByPath<File>, carried: &ByPath<File>) -> ByPath<File> {
@@ -565,7 +625,8 @@ pub fn check(
     let decision = &prepared.plan.decision;
     if let Some(unseen) = prepared.unseen.first().filter(|_| !options.overrules_others()) {
         let here = prepared.lineage.parent.as_ref().map(|parent| Box::new(parent.described.clone()));
-        return Err(PushError::Unseen { unseen: Box::new(unseen.clone()), here });
+        let is_unedited = here.as_ref().and_then(|here| here.tree) == Some(prepared.plan.tree);
+        return Err(PushError::Unseen { unseen: Box::new(unseen.clone()), here, is_unedited });
     }
     if let Some(drop) = decision.mass_drop.filter(|_| !options.accepts_drops()) {
         return Err(PushError::MassDrop { drop });
@@ -622,14 +683,18 @@ pub async fn apply(
             }
         }
     };
-    let (digest, files) = (documents.digest, &prepared.files);
+    let (digest, files, scan_files) = (documents.digest, &prepared.files, &prepared.scan.files);
     let synced_ref = prepared.destination.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
     let view = read_view(context.core, &documents.manifest).map_err(OpenError::from)?;
     let Workspace { project, state, synced, tracked, .. } = workspace;
     synced.bundle = Some(SyncedBundle { described: view.as_ancestor, history: view.history });
     // On the disk by the time that the tags are moved, it needs only its name.
     let settle = || {
-        agree(state, synced_ref, files, digest);
+        let pushed = if plan.decision.changed { Some(digest) } else { state.last_push_digest };
+        let view = &state.view;
+        let own = scan_files.iter().map(|file| &file.path).filter(|path| !view.holds(path));
+        state.view.own = own.cloned().collect();
+        agree(state, synced_ref, files, pushed);
         state.settle(project)
     };
     let moving = move_tags(context, &prepared.destination, plan, &documents, force);
@@ -967,8 +1032,8 @@ pub fn sent_paths<'a>(
 }
 
 /// Puts into `state` that the project and its remote agree on `files`, the bundle `digest`.
-fn agree(state: &mut State, synced_ref: Option<Reference>, files: &ByPath<File>, digest: Digest) {
-    state.last_push_digest = Some(digest);
+fn agree(state: &mut State, synced_ref: Option<Reference>, files: &ByPath<File>, pushed: Option<Digest>) {
+    state.last_push_digest = pushed;
     state.last_synced = synced(files);
     state.synced_ref = synced_ref;
     state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
@@ -1026,6 +1091,16 @@ pub enum PushError {
         /// The file.
         path: String,
     },
+    /// A file of the project and one outside its view cannot be in one bundle.
+    #[error(
+        "`{folder}` is a file, and `{below}` would need it to be a folder; one of them is outside the project's view"
+    )]
+    Nested {
+        /// The file.
+        folder: BundlePath,
+        /// The path below it.
+        below: BundlePath,
+    },
     /// Something that is no file lies at tracked paths.
     #[error("what lies at these tracked paths is no file")]
     NotFiles {
@@ -1066,6 +1141,8 @@ pub enum PushError {
         unseen: Box<UnseenBundle>,
         /// The bundle that the project is at, where that is known.
         here: Option<Box<Ancestor>>,
+        /// Whether the project's files are those of that bundle.
+        is_unedited: bool,
     },
     /// Most of the bundle's files would be dropped.
     #[error("the push would drop {} of the bundle's {} files, and nobody has said that it may", .drop.dropped, .drop.of)]

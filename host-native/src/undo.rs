@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::bundle::{Bundle, Context};
 use crate::project::disk_path::to_disk;
+use crate::project::folder::SYNCED;
 use crate::project::journal::{
     Before, Commit, CommitError, Delete, OwnAfter, PrepareError, Write, foresee_reach,
 };
@@ -29,7 +30,7 @@ use crate::project::stamp::Stamp;
 use crate::project::undo::{
     BundleAt, DamagedError, Elsewhere, Entry, FileChange, Keeps, Kind, OWN_FILES, OwnBefore, Row, Store, Was,
 };
-use crate::project::{Project, ProjectLock};
+use crate::project::{Project, ProjectLock, Synced};
 use crate::transfer::{DownloadError, copy_verified, download};
 use crate::workspace::Workspace;
 
@@ -114,7 +115,7 @@ pub fn prepare<E: From<UndoError>>(
         undone: chosen,
         writes: Vec::new(),
         deletes: Vec::new(),
-        own: own_files(&store, together(own))?,
+        own: own_files(&store, &workspace.synced, together(own))?,
         keeping: Keeping::default(),
         edited: Vec::new(),
     };
@@ -175,13 +176,18 @@ fn command(undone: &[Entry]) -> String {
 /// What the project's own files are to be.
 fn own_files(
     store: &Store,
+    now: &Synced,
     own: BTreeMap<String, Change<Option<(u64, OwnBefore)>, ()>>,
 ) -> Result<Vec<OwnAfter>, UndoError> {
     let file = |(file, change): (String, Change<Option<(u64, OwnBefore)>, ()>)| {
         let file = *OWN_FILES.iter().find(|own| **own == file)?;
         Some(match change.before {
             Some((id, before)) => {
-                store.own_before(id, &before).map(|content| OwnAfter { file, content: Some(content) })
+                let content = store.own_before(id, &before);
+                // What tags named when they were last seen is no matter of the project's files.
+                let content =
+                    content.map(|content| if file == SYNCED { now.keep_seen(&content) } else { content });
+                content.map(|content| OwnAfter { file, content: Some(content) })
             }
             None => Ok(OwnAfter { file, content: None }),
         })

@@ -458,11 +458,12 @@ fn killed_at_any_instant_an_undo_is_whole_or_has_not_happened() {
         assert!(found == old || found == new, "neither the one nor the other");
         let listed = operations(&second);
         assert!(listed.len() == 1 && listed[0]["fault"].is_null(), "{listed:?}");
+        let _ = second.run(&["undo"]).success();
+        // Whoever writes there next clears away what a killed one has left.
         let store = second.path().join(".modelops-bundle/undo");
         let names: Vec<_> =
             std::fs::read_dir(store).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names.len(), 1, "{names:?}");
-        let _ = second.run(&["undo"]).success();
         let (tree, files) = if found == old { &new } else { &old };
         second.tree().assert_same(tree);
         assert_eq!(&own(&second), files);

@@ -73,6 +73,39 @@ fn what_is_outside_is_neither_pulled_nor_dropped_by_a_push() {
 }
 
 #[test]
+fn what_is_outside_is_not_replaced_unseen() {
+    let (project, reference) = pushed("files");
+    let part = TestProject::new();
+    let _ = part.run(&["pull", &reference, "--include", "src"]).success();
+    // A file of one's own where the bundle has another one.
+    part.write("data/a.csv", "own");
+    let _ = part.run(&["add", "data/a.csv"]).success();
+    let refused = part.run(&["push", "--json"]).code(3).json();
+    assert_eq!(refused["error"]["unseen"], json!([{ "path": "data/a.csv", "change": "conflict" }]));
+    let _ = part.run(&["pull", "--mine", "data/a.csv"]).success();
+    let _ = part.run(&["push"]).success();
+    part.write("data/a.csv", "own again");
+    let _ = part.run(&["push"]).success();
+    assert_eq!(everything(&reference).read_text("data/a.csv"), "own again");
+
+    // A second tag whose bundle others have changed outside.
+    let _ = part.run(&["push", "--tag", "rel"]).success();
+    let _ = project.run(&["pull"]).success();
+    project.write("data/b.csv", "theirs");
+    let _ = project.run(&["push"]).success();
+    part.write("src/run.py", "mine");
+    let refused = part.run(&["push", "--tag", "rel", "--tag", "latest", "--json"]).code(3).json();
+    assert_eq!(refused["error"]["paths"], json!(["data/b.csv"]));
+    // What is remembered of the view goes with what was synced, and cannot be lost without it.
+    let _ = part.run(&["pull"]).success();
+    for damage in ["", "{", r#"{"format":2}"#] {
+        part.write(".modelops-bundle/synced.json", damage);
+        let done = json_of(&part, &["push", "--dry-run"]);
+        assert_eq!((&done["deleted"], &done["overwritten"]), (&json!([]), &json!([])), "{damage}");
+    }
+}
+
+#[test]
 fn a_narrower_view_takes_away_what_nobody_edited_and_a_wider_one_brings_it_back() {
     let (_project, reference) = pushed("files");
     let part = everything(&reference);

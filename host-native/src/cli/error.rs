@@ -152,21 +152,27 @@ struct BlockedFields {
     /// What became of it.
     change: &'static str,
     /// The kind of conflict; null where the kind of pull stops at a change that is none.
-    kind: Option<&'static str>,
+    #[serde(serialize_with = "kind_name")]
+    kind: Option<ConflictKind>,
+}
+
+#[expect(clippy::ref_option, reason = "serde hands a field over so")]
+fn kind_name<S: serde::Serializer>(kind: &Option<ConflictKind>, serializer: S) -> Result<S::Ok, S::Error> {
+    kind.map(ConflictKind::name).serialize(serializer)
 }
 
 impl BlockedFields {
     /// What is said behind the path.
     fn words(&self) -> &'static str {
         match self.kind {
-            Some("added_both") => ": added on both sides",
-            Some("deleted_here_edited_there") => ": deleted here, changed there",
-            Some("edited_both") => ": changed on both sides",
-            Some("edited_here_deleted_there") => ": changed here, deleted there",
-            Some("in_the_way") => ": in the way",
-            Some("mode") => ": its content was changed on one side and its mode on the other",
-            Some("removed_here_edited_there") => ": no longer tracked here, changed there",
-            _ => "",
+            Some(ConflictKind::AddedBoth) => ": added on both sides",
+            Some(ConflictKind::DeletedHereEditedThere) => ": deleted here, changed there",
+            Some(ConflictKind::EditedBoth) => ": changed on both sides",
+            Some(ConflictKind::EditedHereDeletedThere) => ": changed here, deleted there",
+            Some(ConflictKind::InTheWay) => ": in the way",
+            Some(ConflictKind::Mode) => ": its content was changed on one side and its mode on the other",
+            Some(ConflictKind::RemovedHereEditedThere) => ": no longer tracked here, changed there",
+            None => "",
         }
     }
 }
@@ -311,7 +317,7 @@ impl CliError {
         let fields = |one: &Blocked| BlockedFields {
             path: one.path.to_string(),
             change: one.change.name(),
-            kind: one.kind.map(ConflictKind::name),
+            kind: one.kind,
         };
         let blocked = blocked.iter().map(fields).collect();
         let paths = |blocked: &Vec<BlockedFields>| blocked.iter().map(|one| one.path.clone()).collect();
@@ -1499,7 +1505,7 @@ impl From<TagError> for CliError {
             TagError::Unexpected { .. } => Self::of(Exit::Moved, &error)
                 .hint("look at what it names with `modelops-bundle manifest`; it was left alone"),
             TagError::Published { .. } => Self::of(Exit::Moved, &error)
-                .hint("choose a new version; a published one is moved only with --force"),
+                .hint("choose a new version; a published one is moved only with `modelops-bundle tag --force`"),
             TagError::Foreign { .. } => Self::of(Exit::Conflict, &error)
                 .hint("name another tag, or take this one with --force; nothing was changed"),
             TagError::Taken { .. } => Self::of(Exit::Moved, &error)
@@ -1573,10 +1579,12 @@ impl From<PushError> for CliError {
             PushError::Open(error) if tells_damage(&error) => Self::from(error).hint(
                 "what the tag names is damaged: `modelops-bundle push --force` puts a whole bundle in its place; nothing was sent",
             ),
+            PushError::Nested { .. } => Self::of(Exit::Conflict, &error)
+                .hint("rename one of them, or pull all of the bundle with --include '**'; nothing was sent"),
             PushError::NotFiles { ref paths } => Self::of(Exit::Conflict, &error)
                 .paths(paths.iter().map(ToString::to_string))
                 .hint(
-                    "put the files back, or let the bundle drop them with `modelops-bundle remove PATH`; nothing was sent",
+                    "put the files back, or let the bundle drop them with `modelops-bundle remove PATH`; the tag was left alone",
                 ),
             PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
             PushError::Open(OpenError::Remote(ref denied @ RemoteError::Denied { .. })) => {
@@ -1602,17 +1610,18 @@ impl From<PushError> for CliError {
             PushError::Tables(error) => error.into(),
             PushError::Tag(error) => error.into(),
             PushError::Threads(error) => error.into(),
-            PushError::Unseen { ref unseen, ref here } => {
+            PushError::Unseen { ref unseen, ref here, is_unedited } => {
                 let UnseenBundle { tag, standing, changes, .. } = &**unseen;
                 let hint = match standing {
                     Standing::Descendant { .. } => {
-                        let here = here.as_ref().map(|here| {
+                        // Who has edits of their own wants them to be where the tag goes.
+                        let here = here.as_ref().filter(|_| is_unedited).map(|here| {
                             here.version.clone().unwrap_or_else(|| format!("@{}", here.digest))
                         });
                         let back = here.map(|here| {
                             format!("; to make {tag} name where you are, `modelops-bundle tag {here} {tag} --force`")
                         });
-                        format!("pull to go forward{}; nothing was sent", back.unwrap_or_default())
+                        format!("pull to go forward, and push again{}; nothing was sent", back.unwrap_or_default())
                     }
                     Standing::MovedBack { .. } => format!(
                         "ask who moved it; --replace pushes all the same, and then {tag} names yours; nothing was sent"
@@ -1624,13 +1633,13 @@ impl From<PushError> for CliError {
                 Self::of(Exit::Conflict, &error).unseen(changes).hint(hint)
             }
             PushError::MassDrop { .. } => Self::of(Exit::Conflict, &error).hint(
-                "track what is missing with `modelops-bundle add`; --replace drops them; nothing was sent",
+                "track what is missing with `modelops-bundle add`; --replace drops them; the tag was left alone",
             ),
             PushError::LeftBehind { ref files } => {
                 let names: Vec<String> = files.iter().map(|file| quoted(file.now_at.as_str())).collect();
                 let reasons = files.iter().map(|file| (file.path.as_str(), MovedTo(file)));
                 let hint = format!(
-                    "track the new names: `modelops-bundle add {}`; --replace drops the old ones all the same; nothing was sent",
+                    "track the new names: `modelops-bundle add {}`; --replace drops the old ones all the same; the tag was left alone",
                     names.join(" ")
                 );
                 Self::of(Exit::Conflict, &error).because(reasons).hint(hint)
@@ -1718,7 +1727,7 @@ impl From<PullError> for CliError {
                     "keep yours with --mine PATH, take the other with --theirs PATH; a folder or a link in the way has to be \
                      moved by you"
                 } else {
-                    "push what is yours, or merge with a plain pull; --overwrite lets the remote win"
+                    "push what is yours first; --overwrite lets the remote win, and what it takes can be brought back with `undo`"
                 })
             }
             PullError::MassDrop { .. } => Self::of(Exit::Conflict, &error).hint(

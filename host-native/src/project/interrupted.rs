@@ -92,7 +92,13 @@ pub(super) fn set_aside(project: &Project) -> io::Result<()> {
 
 fn move_away(project: &Project, staging: &Path) -> io::Result<()> {
     let folder = open(project, Missing::Create)?.ok_or(io::ErrorKind::NotFound)?;
-    let free = (0..MAX_PULLS).map(|at| folder.path().join(at.to_string()));
-    let free = free.into_iter().find(|path| path.symlink_metadata().is_err());
-    fs::rename(staging, free.ok_or(io::ErrorKind::QuotaExceeded)?)
+    let places: Vec<PathBuf> = (0..MAX_PULLS).map(|at| folder.path().join(at.to_string())).collect();
+    let entry = |place: &PathBuf| place.symlink_metadata().and_then(|found| found.modified()).ok();
+    let free = places.iter().find(|place| place.symlink_metadata().is_err());
+    let Some(place) = free.or_else(|| places.iter().min_by_key(|place| entry(place))) else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    // The oldest one makes room.
+    clear(place)?;
+    fs::rename(staging, place)
 }

@@ -9,6 +9,7 @@ use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::reference::{Reference, ReferenceError};
 use bundle_core::snapshot::{ByPath, SyncedFile};
+use bundle_core::view::View;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -42,6 +43,9 @@ pub struct State {
     pub timestamp: f64,
     /// Where it was synced with; unknown where a tool that does not record it wrote the state.
     pub synced_ref: Option<Reference>,
+    /// The part of bundles that the project takes part in. It stands beside the files that were last synced, since what of
+    /// them is not here would count as deleted without it.
+    pub view: View,
     /// Fields that other tools have put there, kept as they are.
     pub other: Map<String, Value>,
     /// The digest of the file that it was read from.
@@ -174,6 +178,7 @@ impl<'de> Visitor<'de> for StateVisitor {
                     state.synced_ref =
                         text.map(|text| kept_reference(&text)).transpose().map_err(A::Error::custom)?;
                 }
+                "view" => state.view = map.next_value::<Option<View>>()?.unwrap_or_default(),
                 "timestamp" => state.timestamp = map.next_value::<Option<f64>>()?.unwrap_or_default(),
                 _ => {
                     state.other.insert(key.into_owned(), map.next_value()?);
@@ -246,6 +251,9 @@ impl Serialize for Fields<'_> {
         }
         if let Some(reference) = &state.synced_ref {
             map.serialize_entry("synced_ref", &reference.to_string())?;
+        }
+        if !state.view.is_whole() {
+            map.serialize_entry("view", &state.view)?;
         }
         map.serialize_entry("timestamp", &state.timestamp)?;
         for (key, value) in &state.other {

@@ -9,7 +9,6 @@ use std::io;
 use bundle_core::digest::Digest;
 use bundle_core::history::{Ancestor, History};
 use bundle_core::reference::{Reference, Tag};
-use bundle_core::view::View;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Project, SYNCED};
@@ -29,8 +28,6 @@ const MAX_TAGS: usize = 200;
 pub struct Synced {
     /// The bundle that was last synced, if it is known.
     pub bundle: Option<SyncedBundle>,
-    /// The part of bundles that the project takes part in.
-    pub view: View,
     seen: Vec<SeenTag>,
 }
 
@@ -57,8 +54,6 @@ struct Document {
     /// The digest of the state that `bundle` belongs to.
     state: Option<Digest>,
     bundle: Option<SyncedBundle>,
-    #[serde(default)]
-    view: View,
     seen: Vec<SeenTag>,
 }
 
@@ -78,11 +73,7 @@ impl Synced {
         match serde_json::from_slice::<Document>(&json) {
             Ok(document) if document.format == FORMAT => {
                 let is_current = document.state.is_some() && document.state == state;
-                Self {
-                    bundle: document.bundle.filter(|_| is_current),
-                    view: document.view,
-                    seen: document.seen,
-                }
+                Self { bundle: document.bundle.filter(|_| is_current), seen: document.seen }
             }
             _ => Self::default(),
         }
@@ -90,14 +81,22 @@ impl Synced {
 
     /// It, as its file holds it beside the state whose file has the digest `state`.
     pub fn to_json(&self, state: Digest) -> Result<Vec<u8>, serde_json::Error> {
-        let Self { bundle, view, seen } = self.clone();
-        serde_json::to_vec(&Document { format: FORMAT, state: Some(state), bundle, view, seen })
+        let Self { bundle, seen } = self.clone();
+        serde_json::to_vec(&Document { format: FORMAT, state: Some(state), bundle, seen })
     }
 
     /// Writes it beside the state whose file has the digest `state`. A power cut may lose it.
     pub fn write(&self, project: &Project, state: Digest) -> io::Result<()> {
         let json = self.to_json(state)?;
         OwnFolder::of(project)?.write_unsynced(SYNCED, &[&json], Access::Shared)
+    }
+
+    /// The file `earlier` of this kind, with what tags are known to name by now.
+    pub(crate) fn keep_seen(&self, earlier: &[u8]) -> Vec<u8> {
+        let document = serde_json::from_slice::<Document>(earlier).ok();
+        let document = document.map(|document| Document { seen: self.seen.clone(), ..document });
+        let json = document.and_then(|document| serde_json::to_vec(&document).ok());
+        json.unwrap_or_else(|| earlier.to_vec())
     }
 
     /// The digest of the bundle that was last synced, and those of its ancestors, the nearest first.

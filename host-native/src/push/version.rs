@@ -10,7 +10,6 @@ use crate::bundle::{Bundle, Context, OpenError, open};
 use crate::component::CoreError;
 use crate::component::answers::{FactsError, VersionError};
 use crate::remote::{self, RemoteError};
-use crate::workspace::Workspace;
 
 /// The highest version at a place.
 #[derive(Clone, Debug)]
@@ -50,15 +49,13 @@ pub enum PlannedVersion {
 /// Decides which version a push of `files` publishes after `highest`.
 pub fn plan_version(
     context: Context<'_>,
-    workspace: &Workspace,
     highest: Option<Highest>,
     files: &ByPath<File>,
     bump: Bump,
 ) -> Result<PlannedVersion, PlanVersionError> {
     let (highest, bundle) = highest.map(|Highest { version, bundle }| (version, bundle)).unzip();
     let bundle = bundle.flatten();
-    let difference =
-        bundle.as_ref().map(|bundle| difference(context, workspace, bundle, files)).transpose()?;
+    let difference = bundle.as_ref().map(|bundle| difference(context, bundle, files)).transpose()?;
     match (context.core.next_version(&VersionFacts { highest, bump, difference })?, bundle) {
         (VersionDecision::Publish(version), _) => Ok(PlannedVersion::Publish(Tag::from(&version))),
         (VersionDecision::Unchanged(version), Some(bundle)) => {
@@ -73,16 +70,12 @@ pub fn plan_version(
 
 fn difference(
     context: Context<'_>,
-    workspace: &Workspace,
     bundle: &Bundle,
     files: &ByPath<File>,
 ) -> Result<Difference, PlanVersionError> {
     // What the project has synced does not matter: only what is in both trees does.
     let (base, tracked) = (ByPath::default(), files.iter().map(|file| file.path.clone()).collect());
-    let view = &workspace.synced.view;
-    // What is outside the view is pushed as it is.
-    let remote = bundle.files().only(|path| view.holds(path) || workspace.tracked.at(path).is_some());
-    let sides = Sides { local: files, remote: &remote, base: &base, tracked: &tracked };
+    let sides = Sides { local: files, remote: bundle.files(), base: &base, tracked: &tracked };
     Ok(Difference::of(&context.core.diff(sides)?))
 }
 

@@ -242,7 +242,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
             base: &workspace.state.last_synced,
             tracked: &workspace.tracked,
         };
-        let view = &workspace.synced.view;
+        let view = &workspace.state.view;
         let viewed = (!view.is_whole()).then(|| Viewed::of(sides, Views::same(view)));
         let sides = viewed.as_ref().map_or(sides, |viewed| viewed.sides(sides));
         let mut changes = core.diff(sides)?;

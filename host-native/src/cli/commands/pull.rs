@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
-use bundle_core::diff::PathChange;
+use bundle_core::diff::{Change, PathChange};
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::plan::drops::DropGuard;
@@ -176,7 +176,7 @@ impl Report for PullReport {
         let (wrote, deleted) =
             if self.dry_run { ("would write", "would delete") } else { ("wrote", "deleted") };
         if let Some(LeavesReport { digest, version }) = &self.leaves {
-            let name = version.clone().unwrap_or_else(|| digest.short());
+            let name = version.as_ref().map_or_else(|| digest.short(), |version| shown(version).to_string());
             writeln!(out, "The project was at {name}, which {} is not built on", self.reference)?;
         }
         list(out, wrote, &self.written)?;
@@ -285,14 +285,18 @@ fn view(args: &PullArgs) -> Result<Option<View>, CliError> {
         return Ok(None);
     }
     for glob in args.include.iter().chain(&args.exclude) {
-        if glob.is_empty() || glob.starts_with('/') || glob.contains("..") {
+        if glob.is_empty() || glob.starts_with(['/', '!']) || glob.contains("..") {
             let message = format_args!("`{}` means no files of a bundle", shown(glob));
             return Err(CliError::new(Exit::Usage, message).hint(
                 "name them as the bundle does, from the top of the project, as in --include 'data/**'",
             ));
         }
     }
-    Ok(Some(View { include: args.include.clone(), exclude: args.exclude.clone() }))
+    let plain = |globs: &[String]| {
+        let plain = |glob: &String| glob.strip_prefix("./").unwrap_or(glob).to_owned();
+        globs.iter().map(plain).collect()
+    };
+    Ok(Some(View { include: plain(&args.include), exclude: plain(&args.exclude), own: Vec::new() }))
 }
 
 /// Pulls a bundle that was opened into a project that is locked.
@@ -307,7 +311,9 @@ pub(super) async fn pull_into(
     let reference = incoming.reference.clone();
     let operation = incoming.operation.clone();
     let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
-    let keeping = match entered.is_new() {
+    // A folder that becomes a project has had nothing to go back to, but for files that lay there.
+    let is_there = |(_, before): (&BundlePath, Before)| before != Before::Absent;
+    let keeping = match entered.is_new() && !taken(&prepared).any(is_there) {
         true => Keeping::default(),
         false => keeping(session, workspace, &prepared, operation, Execution::Apply)?,
     };
@@ -329,7 +335,26 @@ pub(super) fn plan_into(
     incoming: Incoming,
 ) -> Result<(PullReport, PreparedPull), CliError> {
     let Incoming { reference, bundle, mut choices, settled, .. } = incoming;
-    let view = choices.view.as_ref().unwrap_or(&workspace.synced.view);
+    let view = choices.view.as_ref().unwrap_or(&workspace.state.view);
+    if choices.mode == PullMode::Exact && !view.is_whole() {
+        return Err(CliError::new(
+            Exit::Usage,
+            "--exact means all of the bundle, and the project takes part in a part",
+        )
+        .hint("leave --exact out, or pull all of it with --include '**'; nothing was changed"));
+    }
+    if let Some(view) = &choices.view {
+        let means_nothing = |glob: &&String| {
+            let alone = View { include: vec![(*glob).clone()], ..View::default() };
+            !bundle.files().iter().any(|file| alone.holds(&file.path))
+        };
+        let unmatched: Vec<String> = view.include.iter().filter(means_nothing).cloned().collect();
+        if !unmatched.is_empty() {
+            return Err(CliError::new(Exit::NotFound, "no file of the bundle is meant by --include")
+                .paths(unmatched)
+                .hint("name files as the bundle does, from the top of the project; nothing was changed"));
+        }
+    }
     let paths = bundle.files().iter().map(|file| &file.path);
     let extra: Vec<BundlePath> = paths.filter(|path| view.holds(path)).cloned().collect();
     let found = look(workspace, &extra, Untracked::Skip, session.ui.progress().as_ref())?;
@@ -411,7 +436,9 @@ fn keeping(
     let PreparedPull { plan, bundle, scan, .. } = prepared;
     let lists = [&plan.write, &plan.delete, &plan.adopt, &plan.untrack];
     let is_there = workspace.synced.bundle.as_ref().is_some_and(|at| at.described.digest == bundle.digest);
-    if is_there && lists.into_iter().all(|paths| paths.is_empty()) {
+    let view = prepared.view.as_ref();
+    let is_seen = view.is_none_or(|view| view.is_like(&workspace.state.view));
+    if is_there && is_seen && lists.into_iter().all(|paths| paths.is_empty()) {
         return Ok(Keeping::default());
     }
     let mut operation = operation(workspace, kind, command, keep)?;
@@ -437,7 +464,7 @@ fn planned(
     let PreparedPull { plan, bundle, scan, .. } = prepared;
     let texts = |paths: &ByPath<BundlePath>| paths.iter().map(ToString::to_string).collect();
     let is_left =
-        |each: &&PathChange| bundle.files().at(&each.path).is_some() && scan.files.at(&each.path).is_none();
+        |each: &&PathChange| each.change == Change::DeletedLocal && scan.files.at(&each.path).is_none();
     let was_there = |path: &&BundlePath| scan.before(path) != Before::Absent;
     Ok(PullReport {
         reference: reference.to_string(),
@@ -452,7 +479,7 @@ fn planned(
         expired: Vec::new(),
         kept: plan.kept.iter().map(SeenChange::from).collect(),
         left_deleted: plan.kept.iter().filter(is_left).map(|each| each.path.to_string()).collect(),
-        local_tree: if plan.kept.is_empty() && prepared.view.is_none() && workspace.synced.view.is_whole() {
+        local_tree: if plan.kept.is_empty() && prepared.view.is_none() && workspace.state.view.is_whole() {
             bundle.index_view.tree
         } else {
             context.core.tree(&prepared.files_after(workspace))?

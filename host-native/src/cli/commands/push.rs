@@ -25,8 +25,9 @@ use crate::cli::traffic::{BlobsReport, traffic};
 use crate::cli::ui::{Report, bytes, counted, list, shown};
 use crate::clock::creation_time;
 use crate::push::{
-    Destination, Estimate, Force, PlannedVersion, PreparedPush, PushOptions, Pushed, Unbuilt, UploadRecord,
-    apply, check, estimate, find_highest, look_and_pack, open_destination, plan_version, prepare, sent_paths,
+    Destination, Estimate, Force, Further, PlannedVersion, PreparedPush, PushOptions, Pushed, Unbuilt,
+    UnseenBundle, UploadRecord, apply, check, estimate, find_highest, look_and_pack, next_files,
+    open_destination, plan_version, prepare, sent_paths,
 };
 use crate::scan::Untracked;
 use crate::threads::begin_on_disk;
@@ -213,7 +214,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                     found.recall_modes(&workspace.project, &workspace.state.last_synced, bundle.files());
                 }
                 let highest = find_highest(context).await?;
-                match plan_version(context, &workspace, highest, &found.files, bump)? {
+                let files = next_files(&workspace, &destination, &found)?;
+                match plan_version(context, highest, &files, bump)? {
                     PlannedVersion::Publish(tag) => destination.version = Some(tag),
                     PlannedVersion::Unchanged { tag, bundle } => {
                         let place = reference.without_version().to_string();
@@ -320,18 +322,16 @@ fn published(
     }
 }
 
-/// Who lets a tree replace what others did should know what goes.
+/// Warns of changes by others that this push undoes, bundle by bundle.
 fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>) {
-    let Some(before) = prepared.destination.replaces.as_ref().filter(|_| !prepared.unseen.is_empty()) else {
-        return;
-    };
-    let changes: usize = prepared.unseen.iter().map(|unseen| unseen.changes.len()).sum();
-    session.ui.warning(format_args!(
-        "this undoes {} that this project is not built on; the bundle before may be dropped by this registry: \
-         `modelops-bundle tag @{} keep` keeps it",
-        counted(changes, "change"),
-        before.digest
-    ));
+    for UnseenBundle { tag, named, changes, .. } in &prepared.unseen {
+        session.ui.warning(format_args!(
+            "this undoes {} of {tag} that this project is not built on; the bundle before may be dropped by this registry: \
+             `modelops-bundle tag @{} keep` keeps it",
+            counted(changes.len(), "change"),
+            named.digest
+        ));
+    }
 }
 
 /// Says that the place has lost or damaged some of the bundle, which is sent again.
@@ -422,16 +422,21 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
 
 /// The paths of the bundle before that the new one does not have.
 fn dropped(prepared: &PreparedPush<'_>) -> Vec<String> {
-    let Some(before) = &prepared.destination.replaces else { return Vec::new() };
-    let is_gone = |file: &&File| prepared.files.at(&file.path).is_none();
-    before.files().iter().filter(is_gone).map(|file| file.path.to_string()).collect()
+    named_of(prepared, |file| prepared.files.at(&file.path).is_none())
 }
 
 /// The paths of the bundle before that have other content in the new one.
 fn replaced(prepared: &PreparedPush<'_>) -> Vec<String> {
-    let Some(before) = &prepared.destination.replaces else { return Vec::new() };
-    let is_other = |file: &&File| prepared.files.at(&file.path).is_some_and(|now| now.digest != file.digest);
-    before.files().iter().filter(is_other).map(|file| file.path.to_string()).collect()
+    named_of(prepared, |file| prepared.files.at(&file.path).is_some_and(|now| now.digest != file.digest))
+}
+
+/// Those files of the bundles before that are meant.
+fn named_of(prepared: &PreparedPush<'_>, is_meant: impl Fn(&File) -> bool) -> Vec<String> {
+    let Destination { replaces, further, .. } = &prepared.destination;
+    let bundles = replaces.iter().chain(further.iter().map(Further::bundle));
+    let files = bundles.flat_map(Bundle::files).filter(|file| is_meant(file));
+    let paths: BTreeSet<&BundlePath> = files.map(|file| &file.path).collect();
+    paths.into_iter().map(ToString::to_string).collect()
 }
 
 /// The paths at which the push undoes what others did.

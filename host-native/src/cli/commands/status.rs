@@ -287,7 +287,7 @@ impl Report for StatusReport<'_> {
             Some(digest) => writeln!(out, ", {digest}")?,
             None => writeln!(out)?,
         }
-        if let Some(View { include, exclude }) = &self.view {
+        if let Some(View { include, exclude, .. }) = &self.view {
             let list =
                 |globs: &[String]| globs.iter().map(|glob| shown(glob).to_string()).collect::<Vec<_>>();
             let only = if include.is_empty() { "all".to_owned() } else { list(include).join(", ") };
@@ -364,7 +364,7 @@ impl StatusReport<'_> {
     /// Where the project is, as against the tag.
     fn place(&self) -> Option<String> {
         let AtReport { digest, version } = self.base.as_ref()?;
-        let at = version.clone().unwrap_or_else(|| digest.short());
+        let at = version.as_ref().map_or_else(|| digest.short(), |version| shown(version).to_string());
         let unseen = match self.unseen.len() {
             0 => String::new(),
             count => format!("; {} there that yours is not built on", counted(count, "change")),
@@ -511,7 +511,7 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     found.recall_modes(&workspace.project, base, &files);
     let whole = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
     let viewed =
-        (!workspace.synced.view.is_whole()).then(|| Viewed::of(whole, Views::same(&workspace.synced.view)));
+        (!workspace.state.view.is_whole()).then(|| Viewed::of(whole, Views::same(&workspace.state.view)));
     let sides = viewed.as_ref().map_or(whole, |viewed| viewed.sides(whole));
     let mut changes = core.diff(sides)?;
     leave_out_unreadable(&mut changes, &found);
@@ -682,7 +682,7 @@ fn report<'a>(
             Some(Standing::Same | Standing::Ancestor { .. }) => Some(0),
             _ => None,
         },
-        view: Some(&workspace.synced.view).filter(|view| !view.is_whole()).cloned(),
+        view: Some(&workspace.state.view).filter(|view| !view.is_whole()).cloned(),
         unseen: place.unseen.iter().map(SeenChange::from).collect(),
         summary,
         changes: change_reports(changes, &found.files, files, sizes),

@@ -163,7 +163,11 @@ impl Directory {
         for entry in fs::read_dir(&self.root).map_err(cannot("read", &self.root))? {
             let name = entry.map_err(cannot("read", &self.root))?.file_name();
             // The marker may come from another process in this very moment.
-            if name != MARKER_FILE && !name.to_string_lossy().starts_with(OWN_PREFIX) {
+            let is_ours = name == MARKER_FILE
+                || name == LOCK_FILE
+                || name.to_string_lossy().starts_with(OWN_PREFIX)
+                || name == "blobs" && self.holds_no_blob();
+            if !is_ours {
                 // Whoever made the marker in the meantime may have gone on to write.
                 if self.root.join(MARKER_FILE).exists() {
                     return Ok(());
@@ -172,6 +176,18 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    /// Whether the folder of blobs is one that was made and never used: a command that was interrupted may leave it.
+    fn holds_no_blob(&self) -> bool {
+        let is_empty = |folder: &Path, may_hold: &str| {
+            fs::read_dir(folder).is_ok_and(|mut entries| {
+                entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == may_hold))
+            })
+        };
+        let blobs = self.blobs();
+        let is_unused = is_empty(&blobs, "") || !blobs.exists();
+        is_unused && blobs.parent().is_some_and(|above| is_empty(above, "sha256"))
     }
 
     fn check_version(&self) -> Result<(), RemoteError> {

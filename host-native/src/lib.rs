@@ -34,8 +34,9 @@
 //! use std::time::Duration;
 //!
 //! use modelops_bundle::bundle::{Bundle, Context};
-//! use modelops_bundle::project::{Project, ProjectLock};
 //! use modelops_bundle::progress::Silent;
+//! use modelops_bundle::project::keeping::Keeping;
+//! use modelops_bundle::project::{Project, ProjectLock};
 //! use modelops_bundle::pull::{self, PullChoices};
 //! use modelops_bundle::scan::{ScanOptions, Untracked, scan};
 //! use modelops_bundle::workspace::Workspace;
@@ -54,7 +55,9 @@
 //!
 //! let prepared = pull::prepare(context, &workspace, bundle, found, &PullChoices::default())?;
 //! if prepared.plan.blocked.is_empty() {
-//!     pull::apply(context, &workspace, &lock, &reference, &prepared).await?;
+//!     // Nothing is kept for an undo here.
+//!     let keeping = Keeping::default();
+//!     pull::apply(context, &workspace, &lock, &reference, &prepared, &keeping).await?;
 //! }
 //! # Ok(())
 //! # }

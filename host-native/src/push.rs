@@ -18,10 +18,10 @@ use bundle_core::compression::CompressionError;
 use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::Digest;
-use bundle_core::history::Ancestor;
+use bundle_core::history::{Ancestor, History};
 use bundle_core::index::{BundleIndex, version_of};
 use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
-use bundle_core::manifest::MAX_EMBEDDED_INDEX_BYTES;
+use bundle_core::manifest::{MAX_EMBEDDED_INDEX_BYTES, annotation};
 use bundle_core::path::BundlePath;
 use bundle_core::placement::{PackLimits, Placement};
 use bundle_core::plan::drops::MassDrop;
@@ -42,7 +42,7 @@ pub use self::estimate::{Estimate, estimate};
 use self::packed::Packs;
 pub use self::record::UploadRecord;
 pub use self::version::{Highest, PlanVersionError, PlannedVersion, find_highest, plan_version};
-use crate::bundle::{Bundle, Context, OpenError, open, open_manifest, read_view};
+use crate::bundle::{Bundle, Context, OpenError, open, open_manifest};
 use crate::component::CoreError;
 use crate::component::answers::{FactsError, ManifestView, SealError};
 use crate::project::index_cache::{self, PlainIndex};
@@ -685,9 +685,15 @@ pub async fn apply(
     };
     let (digest, files, scan_files) = (documents.digest, &prepared.files, &prepared.scan.files);
     let synced_ref = prepared.destination.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
-    let view = read_view(context.core, &documents.manifest).map_err(OpenError::from)?;
+    let pushed = match &prepared.destination.replaces {
+        Some(bundle) if !plan.decision.changed => SyncedBundle {
+            described: bundle.manifest_view.as_ancestor.clone(),
+            history: bundle.manifest_view.history.clone(),
+        },
+        _ => made(&prepared, created, digest),
+    };
     let Workspace { project, state, synced, tracked, .. } = workspace;
-    synced.bundle = Some(SyncedBundle { described: view.as_ancestor, history: view.history });
+    synced.bundle = Some(pushed);
     // On the disk by the time that the tags are moved, it needs only its name.
     let settle = || {
         let pushed = if plan.decision.changed { Some(digest) } else { state.last_push_digest };
@@ -974,6 +980,23 @@ fn origin<'a>(prepared: &'a PreparedPush<'_>, created: &'a str) -> Origin<'a> {
         tool: TOOL,
         readers: prepared.readers,
     }
+}
+
+/// The new bundle `digest`, as its manifest describes it: that need not be read again.
+fn made(prepared: &PreparedPush<'_>, created: &str, digest: Digest) -> SyncedBundle {
+    let origin = origin(prepared, created);
+    let tree = prepared.plan.tree.to_string();
+    let said = [
+        (annotation::CREATED, Some(origin.created)),
+        (annotation::TREE, Some(&*tree)),
+        (annotation::VERSION, origin.version),
+        (annotation::AUTHORS, origin.author),
+        (annotation::DESCRIPTION, origin.message),
+    ];
+    let said = said.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?.to_owned())));
+    let described = Ancestor::of_manifest(digest, &said.collect());
+    let parent = origin.parent.map(|(parent, before)| (parent.clone(), before));
+    SyncedBundle { described, history: History::after(parent, origin.replaces) }
 }
 
 async fn write_documents(

@@ -68,9 +68,15 @@ impl<'a> Views<'a> {
 /// The sides of a comparison without what is outside the view.
 #[derive(Clone, Debug, Default)]
 pub struct Viewed {
+    compared: Option<Compared>,
+    carried: ByPath<File>,
+}
+
+/// The two sides that a view narrows.
+#[derive(Clone, Debug)]
+struct Compared {
     remote: ByPath<File>,
     base: ByPath<SyncedFile>,
-    carried: ByPath<File>,
 }
 
 impl Viewed {
@@ -78,6 +84,10 @@ impl Viewed {
     /// same. One that comes to lie outside is compared as if the remote had dropped it: unedited it goes, edited it stops the
     /// operation.
     pub fn of(sides: Sides<'_>, views: Views<'_>) -> Self {
+        // A project without a view pays for none.
+        if views.is_whole() {
+            return Self::default();
+        }
         let is_tracked = |path: &BundlePath| sides.tracked.at(path).is_some();
         let leaves = |path: &BundlePath| {
             views.before.holds(path) && !views.after.holds(path) && sides.base.at(path).is_some()
@@ -90,9 +100,9 @@ impl Viewed {
             views.before.holds(path) && (is_tracked(path) || views.after.holds(path)) || is_own(path)
         };
         let (remote, carried) = sides.remote.iter().cloned().partition(|file: &File| is_compared(&file.path));
+        let remote = ByPath::keeping_first(remote);
         Self {
-            remote: ByPath::keeping_first(remote),
-            base: sides.base.only(is_based),
+            compared: Some(Compared { remote, base: sides.base.only(is_based) }),
             // What is about to leave is still the bundle's.
             carried: ByPath::keeping_first(carried),
         }
@@ -100,7 +110,10 @@ impl Viewed {
 
     /// The sides that are compared.
     pub fn sides<'a>(&'a self, sides: Sides<'a>) -> Sides<'a> {
-        Sides { remote: &self.remote, base: &self.base, ..sides }
+        match &self.compared {
+            Some(Compared { remote, base }) => Sides { remote, base, ..sides },
+            None => sides,
+        }
     }
 
     /// The paths outside the view that the project tracks itself, where the remote's bundle has another file, which was never

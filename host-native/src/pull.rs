@@ -82,7 +82,8 @@ pub fn prepare(
     choices: &PullChoices,
 ) -> Result<PreparedPull, PullError> {
     let view = choices.view.as_ref().unwrap_or(&workspace.state.view);
-    check_names(&bundle.files().only(|path| view.holds(path)), file_system(&workspace.project))?;
+    let paths = bundle.files().iter().map(|file| &file.path);
+    check_names(paths.filter(|path| view.holds(path)), file_system(&workspace.project))?;
     let base = &workspace.state.last_synced;
     scan.recall_modes(&workspace.project, base, bundle.files());
     let obstacles: ByPath<BundlePath> = scan.obstacles.iter().cloned().collect();
@@ -105,8 +106,8 @@ fn plan(
     let PullChoices { mode, deleted, mine, theirs, drops, view } = choices;
     let before = &workspace.state.view;
     let views = Views { before, after: view.as_ref().unwrap_or(before) };
-    let viewed = if views.is_whole() { None } else { Some(Viewed::of(sides, views)) };
-    let sides = viewed.as_ref().map_or(sides, |viewed| viewed.sides(sides));
+    let viewed = Viewed::of(sides, views);
+    let sides = viewed.sides(sides);
     let (mode, deleted, drops) = (*mode, *deleted, *drops);
     context.core.plan_pull(sides, PullOptions { mode, deleted, mine, theirs, obstacles, drops, settled: 0 })
 }
@@ -142,9 +143,12 @@ impl PreparedPull {
     }
 }
 
-/// Refuses a bundle of whose `files` `file_system` cannot hold every name.
-fn check_names(files: &ByPath<File>, file_system: FileSystem) -> Result<(), PullError> {
-    let unfit = unfit(files.iter().map(|file| &file.path), file_system);
+/// Refuses a bundle of whose `paths` `file_system` cannot hold every name.
+fn check_names<'a>(
+    paths: impl Iterator<Item = &'a BundlePath> + Clone,
+    file_system: FileSystem,
+) -> Result<(), PullError> {
+    let unfit = unfit(paths, file_system);
     if unfit.is_empty() { Ok(()) } else { Err(PullError::Names { unfit }) }
 }
 
@@ -239,10 +243,10 @@ fn after(
     let is_own = |path: &&BundlePath| {
         let is_same =
             || scan.files.at(path).zip(bundle.files().at(path)).is_some_and(|(a, b)| a.is_same_as(b));
-        let comes = plan.write.at(path).is_some() || plan.adopt.at(path).is_some();
+        let comes = || plan.write.at(path).is_some() || plan.adopt.at(path).is_some();
         // What stays although the bundle has another file was settled.
-        let stays = plan.kept.iter().any(|each| each.path == **path);
-        !state.view.holds(path) && (before.contains(path) || comes || stays || is_same())
+        let stays = || plan.kept.iter().any(|each| each.path == **path);
+        !state.view.holds(path) && (before.contains(path) || comes() || is_same() || stays())
     };
     let own: Vec<BundlePath> = tracked.iter().filter(is_own).cloned().collect();
     state.view.own = own;
@@ -341,7 +345,10 @@ mod tests {
             executable: Some(false),
         };
         let files = ByPath::new(["A", "a", "nul.txt", "plain"].map(file).to_vec()).unwrap();
-        let refused = |system, spelling| match check_names(&files, FileSystem { system, spelling }) {
+        let refused = |system, spelling| match check_names(
+            files.iter().map(|file| &file.path),
+            FileSystem { system, spelling },
+        ) {
             Err(PullError::Names { unfit }) => unfit.iter().map(|one| one.path.to_string()).collect(),
             Err(other) => panic!("{other}"),
             Ok(()) => Vec::new(),

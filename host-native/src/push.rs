@@ -10,6 +10,7 @@ mod packed;
 mod record;
 mod version;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
@@ -119,15 +120,22 @@ pub struct PreparedPush<'a> {
     pub layout: Layout,
     /// Which tools read the bundles of the place.
     pub readers: Readers,
-    /// The files of the new bundle.
-    pub files: ByPath<File>,
-    /// Those of them that are outside the project's view, and taken over as they are.
+    /// The files of the new bundle that are outside the project's view, and taken over as they are.
     pub carried: ByPath<File>,
     /// What the project holds.
     pub scan: Scan,
     /// What the new bundle is made from, by whom, and why.
     pub lineage: Lineage,
+    /// The files of the new bundle, where they are not just those of the scan.
+    joined: Option<ByPath<File>>,
     sent: Option<Packs<'a>>,
+}
+
+impl PreparedPush<'_> {
+    /// The files of the new bundle.
+    pub fn files(&self) -> &ByPath<File> {
+        self.joined.as_ref().unwrap_or(&self.scan.files)
+    }
 }
 
 /// A bundle with changes that the project is not built on.
@@ -453,11 +461,11 @@ pub fn prepare<'a>(
         return Err(PushError::NotFiles { paths: not_files });
     }
     let whole = Sides { local: &scan.files, remote, base, tracked: &workspace.tracked };
-    let viewed =
-        (!workspace.state.view.is_whole()).then(|| Viewed::of(whole, Views::same(&workspace.state.view)));
-    let sides = viewed.as_ref().map_or(whole, |viewed| viewed.sides(whole));
-    let carried = carried_over(workspace, &destination, viewed.as_ref())?;
-    let files = with_carried(&scan.files, &carried);
+    let viewed = Viewed::of(whole, Views::same(&workspace.state.view));
+    let sides = viewed.sides(whole);
+    let carried = carried_over(workspace, &destination, &viewed)?;
+    let joined = with_carried(&scan.files, &carried);
+    let files = joined.as_ref().unwrap_or(&scan.files);
     if !carried.is_empty()
         && let Some((folder, below)) = files.nested().next()
     {
@@ -467,7 +475,7 @@ pub fn prepare<'a>(
     let choice = match choice {
         Some(choice) => choice,
         None => {
-            let (count, bytes) = (files.len() as u64, total_size(&files));
+            let (count, bytes) = (files.len() as u64, total_size(files));
             destination.choose_layout(context, workspace.config.layout, count, bytes, readers)?
         }
     };
@@ -510,11 +518,11 @@ pub fn prepare<'a>(
     }
     let stock = destination.stock.as_ref();
     if let Some(stock) = stock.filter(|stock| stock.index_view.layout == choice.layout) {
-        plan.serve_from(stock.files().iter().map(|file| file.digest), &files);
+        plan.serve_from(stock.files().iter().map(|file| file.digest), files);
     }
     let lineage = Lineage::of(workspace);
     let layout = choice.layout;
-    Ok(PreparedPush { plan, unseen, files, carried, layout, readers, destination, scan, lineage, sent })
+    Ok(PreparedPush { plan, unseen, joined, carried, layout, readers, destination, scan, lineage, sent })
 }
 
 /// The files outside the project's view, which the new bundle has as the one before; where the tag names none, as the last
@@ -522,9 +530,11 @@ pub fn prepare<'a>(
 fn carried_over(
     workspace: &Workspace,
     destination: &Destination,
-    viewed: Option<&Viewed>,
+    viewed: &Viewed,
 ) -> Result<ByPath<File>, PushError> {
-    let Some(viewed) = viewed else { return Ok(ByPath::default()) };
+    if workspace.state.view.is_whole() {
+        return Ok(ByPath::default());
+    }
     if destination.replaces.is_some() {
         return match viewed.carried().len() {
             // What is lost of it is not here to be sent again.
@@ -546,20 +556,18 @@ fn carried_over(
 }
 
 /// The files of the bundle that a push of `scan` would make: those of the project, and what lies outside its view.
-pub fn next_files(
+pub fn next_files<'a>(
     workspace: &Workspace,
     destination: &Destination,
-    scan: &Scan,
-) -> Result<ByPath<File>, PushError> {
+    scan: &'a Scan,
+) -> Result<Cow<'a, ByPath<File>>, PushError> {
     let (view, base) = (&workspace.state.view, &workspace.state.last_synced);
-    if view.is_whole() {
-        return Ok(scan.files.clone());
-    }
     let nothing = ByPath::default();
     let remote = destination.replaces.as_ref().map_or(&nothing, Bundle::files);
     let sides = Sides { local: &scan.files, remote, base, tracked: &workspace.tracked };
     let viewed = Viewed::of(sides, Views::same(view));
-    Ok(with_carried(&scan.files, &carried_over(workspace, destination, Some(&viewed))?))
+    let joined = with_carried(&scan.files, &carried_over(workspace, destination, &viewed)?);
+    Ok(joined.map_or(Cow::Borrowed(&scan.files), Cow::Owned))
 }
 
 /// What of a further tag's bundle lies outside the project's view and is not taken over as it is.
@@ -576,12 +584,10 @@ fn outside_changes(outside: &ByPath<File>, carried: &ByPath<File>) -> Vec<PathCh
     lost.chain(back).collect()
 }
 
-fn with_carried(files: &ByPath<File>, carried: &ByPath<File>) -> ByPath<File> {
-    if carried.is_empty() {
-        return files.clone();
-    }
+/// `files` and what is `carried` over, where anything is.
+fn with_carried(files: &ByPath<File>, carried: &ByPath<File>) -> Option<ByPath<File>> {
     // What the project tracks itself comes before what would be taken over.
-    ByPath::keeping_first(files.iter().chain(carried).cloned().collect())
+    (!carried.is_empty()).then(|| ByPath::keeping_first(files.iter().chain(carried).cloned().collect()))
 }
 
 /// The untracked files that may hold the content of a file that the push drops: those that have the size of one.
@@ -672,7 +678,7 @@ pub async fn apply(
                     sent = Some(uploaded.contents);
                     let uploaded = uploaded.sum;
                     let documents = write_documents(context, &prepared, created, sealed).await?;
-                    let placement = Placement::of_blobs(prepared.files.len());
+                    let placement = Placement::of_blobs(prepared.files().len());
                     keep_index(context, &prepared, &placement, &documents.digest);
                     (documents, uploaded)
                 }
@@ -683,7 +689,7 @@ pub async fn apply(
             }
         }
     };
-    let (digest, files, scan_files) = (documents.digest, &prepared.files, &prepared.scan.files);
+    let (digest, files, scan_files) = (documents.digest, prepared.files(), &prepared.scan.files);
     let synced_ref = prepared.destination.tags.first().map(|(tag, _)| reference.with_tag(tag.clone()));
     let pushed = match &prepared.destination.replaces {
         Some(bundle) if !plan.decision.changed => SyncedBundle {
@@ -867,7 +873,7 @@ fn push_packs<'a>(
     created: &str,
 ) -> Result<(Documents, Carried), PushError> {
     let packs = pack_rest(context, bridge, lock, prepared, sent)?;
-    let placement = packs.placement(&prepared.files)?;
+    let placement = packs.placement(prepared.files())?;
     let write_index = || {
         let sealed = seal_packed(context, prepared, &placement, created)?;
         bridge.wait(sealed.send_blobs(context))?;
@@ -888,7 +894,7 @@ fn pack_rest<'a>(
     prepared: &PreparedPush<'_>,
     sent: Option<Packs<'a>>,
 ) -> Result<Packs<'a>, PushError> {
-    let files = &prepared.files;
+    let files = prepared.files();
     let before = prepared.destination.with_packs();
     let mut packs = sent.unwrap_or_else(|| Packs::after(context, bridge, lock, before));
     packs.add(files, &prepared.scan)?;
@@ -909,7 +915,7 @@ fn seal_packed(
     placement: &Placement,
     created: &str,
 ) -> Result<PackedDocuments, PushError> {
-    let text = context.core.write_index(&prepared.files, placement, carried(prepared))?;
+    let text = context.core.write_index(prepared.files(), placement, carried(prepared))?;
     let index = Bytes::from(BundleIndex::compress(&text)?);
     drop(text);
     let descriptor = Descriptor::of(media_type::INDEX_V2, &index);
@@ -947,7 +953,7 @@ fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, placement: &Pla
     let index = PlainIndex {
         version: version_of(prepared.layout),
         layout: prepared.layout,
-        files: &prepared.files,
+        files: prepared.files(),
         placement,
         tree: prepared.plan.tree,
     };
@@ -1022,7 +1028,7 @@ fn seal(
     empty_blob: EmptyBlob,
 ) -> Result<Sealed, SealError> {
     context.core.seal(&SealRequest {
-        files: &prepared.files,
+        files: prepared.files(),
         replaces: carried(prepared).map(str::as_bytes),
         origin: origin(prepared, created),
         empty_blob,

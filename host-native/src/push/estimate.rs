@@ -50,7 +50,7 @@ pub async fn estimate(
     project: &Project,
     prepared: &PreparedPush<'_>,
 ) -> Result<Estimate, PushError> {
-    let (plan, local) = (&prepared.plan, &prepared.files);
+    let (plan, local) = (&prepared.plan, prepared.files());
     let nothing = ByPath::default();
     let estimate = compare(local, prepared.destination.replaces.as_ref().map_or(&nothing, Bundle::files));
     if !plan.decision.changed {
@@ -147,7 +147,7 @@ fn new_chunks(
     mut held: Held,
     tables: &[Table],
 ) -> Result<NewChunks, PushError> {
-    let (files, scan) = (&prepared.files, &prepared.scan);
+    let (files, scan) = (prepared.files(), &prepared.scan);
     let (limits, next_pack) = (super::limits(files), held.packs().len() as u32);
     let mut new = NewChunks::default();
     let mut measure = |held: &mut Held, which: &[&File], dropped: &BTreeSet<u32>| {

@@ -243,9 +243,8 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
             tracked: &workspace.tracked,
         };
         let view = &workspace.state.view;
-        let viewed = (!view.is_whole()).then(|| Viewed::of(sides, Views::same(view)));
-        let sides = viewed.as_ref().map_or(sides, |viewed| viewed.sides(sides));
-        let mut changes = core.diff(sides)?;
+        let viewed = Viewed::of(sides, Views::same(view));
+        let mut changes = core.diff(viewed.sides(sides))?;
         leave_out_unreadable(&mut changes, &found);
         let from = Side::Bundle { context, bundle: &from };
         let to = Side::Project { project: &workspace.project, scan: &found };

@@ -242,7 +242,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
         warn_of_names(session, &prepared);
         warn_of_layout(session, &prepared);
         if prepared.plan.decision.changed {
-            tell_passed_over(session, &workspace.config, &prepared.files);
+            tell_passed_over(session, &workspace.config, prepared.files());
         }
         let mut report = planned(&reference.without_version().to_string(), &prepared);
         if execution == Execution::DryRun {
@@ -254,7 +254,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
             match prepared.layout {
                 _ if blobs == 0 => report.upload.clear(),
                 Layout::Files => {
-                    let sent = sent_paths(&prepared.plan, &prepared.files, &contents);
+                    let sent = sent_paths(&prepared.plan, prepared.files(), &contents);
                     report.upload = sent.cloned().collect();
                 }
                 Layout::Packed => {}
@@ -351,7 +351,7 @@ fn warn_of_names(session: &Session<'_>, prepared: &PreparedPush<'_>) {
     if !prepared.plan.decision.changed {
         return;
     }
-    let unfit = unfit(prepared.files.iter().map(|file| &file.path), FileSystem::ANY);
+    let unfit = unfit(prepared.files().iter().map(|file| &file.path), FileSystem::ANY);
     for Unfit { path, reason } in unfit.iter().take(WARNED_NAMES) {
         session.ui.warning(format_args!("{} cannot be pulled everywhere: {reason}", shown(path.as_str())));
     }
@@ -367,7 +367,7 @@ fn warn_of_layout(session: &Session<'_>, prepared: &PreparedPush<'_>) {
         return;
     }
     match prepared.layout {
-        Layout::Packed if prepared.files.len() as u64 <= MAX_FILES_FOR_PYTHON => {
+        Layout::Packed if prepared.files().len() as u64 <= MAX_FILES_FOR_PYTHON => {
             session.ui.warning(
                 "the bundle goes from layout `files` to `packed`: the Python tool and other OCI tools cannot read it any \
                  more; `modelops-bundle config set layout files` before a push keeps it",
@@ -422,12 +422,12 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
 
 /// The paths of the bundle before that the new one does not have.
 fn dropped(prepared: &PreparedPush<'_>) -> Vec<String> {
-    named_of(prepared, |file| prepared.files.at(&file.path).is_none())
+    named_of(prepared, |file| prepared.files().at(&file.path).is_none())
 }
 
 /// The paths of the bundle before that have other content in the new one.
 fn replaced(prepared: &PreparedPush<'_>) -> Vec<String> {
-    named_of(prepared, |file| prepared.files.at(&file.path).is_some_and(|now| now.digest != file.digest))
+    named_of(prepared, |file| prepared.files().at(&file.path).is_some_and(|now| now.digest != file.digest))
 }
 
 /// Those files of the bundles before that are meant.

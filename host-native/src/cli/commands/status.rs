@@ -510,9 +510,8 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let base = &workspace.state.last_synced;
     found.recall_modes(&workspace.project, base, &files);
     let whole = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
-    let viewed =
-        (!workspace.state.view.is_whole()).then(|| Viewed::of(whole, Views::same(&workspace.state.view)));
-    let sides = viewed.as_ref().map_or(whole, |viewed| viewed.sides(whole));
+    let viewed = Viewed::of(whole, Views::same(&workspace.state.view));
+    let sides = viewed.sides(whole);
     let mut changes = core.diff(sides)?;
     leave_out_unreadable(&mut changes, &found);
     let unseen = match standing {

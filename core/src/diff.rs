@@ -197,25 +197,25 @@ pub struct Unsettled {
 impl Unsettled {
     /// What is unsettled between `sides`, where the paths in `disputed` always are.
     pub fn of(sides: Sides<'_>, disputed: &ByPath<BundlePath>) -> Self {
-        let (mut local, mut remote, mut base, mut tracked) = (vec![], vec![], vec![], vec![]);
-        let mut settled = 0;
+        let split = |is_settled: &dyn Fn(&Merged<'_>) -> bool| {
+            let (settled, unsettled): (Vec<_>, Vec<_>) = merge(sides).partition(is_settled);
+            (settled.len() as u64, unsettled)
+        };
+        let is_settled = |merged: &Merged<'_>| {
+            merged.row.has(Row::LOCAL_IS_REMOTE | Row::TRACKED) && disputed.at(merged.path).is_none()
+        };
+        let (mut settled, mut unsettled) = split(&is_settled);
         // Content that goes at one path counts as lost only where no other path keeps it.
         let is_one_sided = |row: Row| row.has(Row::LOCAL) != row.has(Row::REMOTE);
-        let going: BTreeSet<Digest> = merge(sides)
-            .filter(|merged| is_one_sided(merged.row))
-            .filter_map(|merged| merged.local.or(merged.remote))
-            .map(|file| file.digest)
-            .collect();
-        let is_settled = |merged: &Merged<'_>| {
-            merged.row.has(Row::LOCAL_IS_REMOTE | Row::TRACKED)
-                && disputed.at(merged.path).is_none()
-                && merged.local.is_none_or(|file| !going.contains(&file.digest))
-        };
-        for merged in merge(sides) {
-            if is_settled(&merged) {
-                settled += 1;
-                continue;
-            }
+        let one_sided = unsettled.iter().filter(|merged| is_one_sided(merged.row));
+        let going: BTreeSet<Digest> =
+            one_sided.filter_map(|merged| merged.local.or(merged.remote)).map(|file| file.digest).collect();
+        if !going.is_empty() {
+            let goes = |merged: &Merged<'_>| merged.local.is_some_and(|file| going.contains(&file.digest));
+            (settled, unsettled) = split(&|merged| is_settled(merged) && !goes(merged));
+        }
+        let (mut local, mut remote, mut base, mut tracked) = (vec![], vec![], vec![], vec![]);
+        for merged in unsettled {
             local.extend(merged.local.cloned());
             remote.extend(merged.remote.cloned());
             base.extend(merged.base.cloned());

@@ -46,10 +46,12 @@ pub fn synced_here(
     local: &ByPath<File>,
     base: &ByPath<SyncedFile>,
 ) -> ByPath<SyncedFile> {
+    // Few modes are unknown, and no other path needs to be looked up.
+    let mode = |file: &File| known_mode(file, local.at(&file.path), base.at(&file.path));
     let fact = |file: &File| SyncedFile {
         path: file.path.clone(),
         digest: file.digest,
-        executable: known_mode(file, local.at(&file.path), base.at(&file.path)),
+        executable: file.executable.or_else(|| mode(file)),
     };
     // They are sorted and free of repetitions, as the files are.
     ByPath(files.iter().map(fact).collect())
@@ -149,6 +151,18 @@ impl<T: HasPath> ByPath<T> {
     /// The fact at `path`.
     pub fn at(&self, path: &BundlePath) -> Option<&T> {
         self.0.binary_search_by(|fact| fact.path().cmp(path)).ok().and_then(|at| self.0.get(at))
+    }
+
+    /// Each fact, with what `other` has at its path; both are gone through at once.
+    pub fn beside<'a, U: HasPath>(
+        &'a self,
+        other: &'a ByPath<U>,
+    ) -> impl Iterator<Item = (&'a T, Option<&'a U>)> {
+        let mut rest = other.iter().peekable();
+        self.0.iter().map(move |fact| {
+            while rest.next_if(|next| next.path() < fact.path()).is_some() {}
+            (fact, rest.next_if(|next| next.path() == fact.path()))
+        })
     }
 
     /// Every pair of a path and another one that would have to be its folder.
@@ -264,6 +278,22 @@ pub struct RepeatedPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fact_stands_beside_the_other_one_at_its_path() {
+        let paths =
+            |paths: &[&str]| paths.iter().map(|path| path.parse().unwrap()).collect::<ByPath<BundlePath>>();
+        let (some, others) = (paths(&["a", "b", "c/d", "e"]), paths(&["0", "b", "c", "c/d", "d", "f"]));
+        let beside = |a: &ByPath<BundlePath>, b: &ByPath<BundlePath>| -> Vec<(String, bool)> {
+            a.beside(b).map(|(path, other)| (path.to_string(), other == Some(path))).collect()
+        };
+        let expected = [("a", false), ("b", true), ("c/d", true), ("e", false)];
+        assert_eq!(beside(&some, &others), expected.map(|(path, is_there)| (path.to_owned(), is_there)));
+        for (a, b) in [(&some, &others), (&others, &some), (&some, &some), (&some, &ByPath::default())] {
+            let looked_up: Vec<_> = a.iter().map(|path| (path.to_string(), b.at(path).is_some())).collect();
+            assert_eq!(beside(a, b), looked_up);
+        }
+    }
 
     #[test]
     fn of_facts_at_one_path_the_first_stays_and_none_goes_with_it() {

@@ -1,5 +1,7 @@
 //! The tree digest: one name for the content of a tree, whatever the layout, the history or the clock.
 
+use std::io::Write as _;
+
 use crate::digest::{Digest, Hasher};
 use crate::snapshot::{ByPath, File};
 
@@ -8,11 +10,13 @@ use crate::snapshot::{ByPath, File};
 /// The mode is `x` for an executable file and `-` otherwise; an unknown mode counts as `-`. Paths hold no NUL and no line
 /// feed, so otherwise no two trees share their records.
 pub fn tree_digest(files: &ByPath<File>) -> Digest {
-    let mut hasher = Hasher::new();
-    for file in files {
-        hasher.update(file.path.as_str().as_bytes());
-        hasher.update(if file.executable == Some(true) { b"\0x\0" } else { b"\0-\0" });
-        hasher.update(format!("{}\0{}\n", file.size, file.digest).as_bytes());
+    let (mut hasher, mut record) = (Hasher::new(), Vec::new());
+    for File { path, digest, size, executable } in files {
+        let mode = if *executable == Some(true) { 'x' } else { '-' };
+        record.clear();
+        // A list of bytes takes whatever it is given.
+        let _ = writeln!(record, "{path}\0{mode}\0{size}\0{digest}");
+        hasher.update(&record);
     }
     hasher.finish()
 }

@@ -171,11 +171,7 @@ fn left_behind(dropped: &[&File], untracked: &ByPath<File>) -> Vec<LeftBehind> {
 
 /// The plan that a decision comes to: what has to be sent, and what the new bundle holds.
 pub fn complete(decision: PushDecision, sides: Sides<'_>, rewrite: Rewrite) -> PushPlan {
-    let serves_again = sides.remote.iter().filter(|_| rewrite == Rewrite::No);
-    let mut held: Vec<Digest> = serves_again.map(|file| file.digest).collect();
-    held.sort_unstable();
-    let is_lacking = |file: &&File| held.binary_search(&file.digest).is_err();
-    let lacking: Vec<_> = sides.local.iter().filter(is_lacking).collect();
+    let lacking = lacking(sides, rewrite);
     let blobs: BTreeMap<Digest, Upload> = lacking
         .iter()
         .filter(|file| file.size > 0)
@@ -191,6 +187,23 @@ pub fn complete(decision: PushDecision, sides: Sides<'_>, rewrite: Rewrite) -> P
         blobs: blobs.into_values().collect(),
         tree: tree_digest(sides.local),
     }
+}
+
+/// The files of the project whose content has to be brought to the remote.
+fn lacking<'a>(sides: Sides<'a>, rewrite: Rewrite) -> Vec<&'a File> {
+    if rewrite != Rewrite::No {
+        return sides.local.iter().collect();
+    }
+    // Most files lie where the remote has the same.
+    let is_new =
+        |(file, there): &(&File, Option<&File>)| there.is_none_or(|there| there.digest != file.digest);
+    let new: Vec<&File> = sides.local.beside(sides.remote).filter(is_new).map(|(file, _)| file).collect();
+    if new.is_empty() {
+        return new;
+    }
+    let mut held: Vec<Digest> = sides.remote.iter().map(|file| file.digest).collect();
+    held.sort_unstable();
+    new.into_iter().filter(|file| held.binary_search(&file.digest).is_err()).collect()
 }
 
 #[cfg(test)]

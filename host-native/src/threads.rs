@@ -17,8 +17,10 @@
 use std::error::Error as _;
 use std::io;
 use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
+use std::thread::{Builder, Scope, available_parallelism};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -182,9 +184,29 @@ pub(crate) fn start<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: &str,
     work: impl FnOnce() -> T + Send + 'scope,
-) -> Result<ScopedJoinHandle<'scope, T>, ThreadError> {
-    let started = Builder::new().name(name.to_owned()).spawn_scoped(scope, work);
-    started.map_err(|source| ThreadError::NoThread { source })
+) -> Result<Started<T>, ThreadError> {
+    let (tell, told) = sync_channel(1);
+    let work = move || _ = tell.send(catch_unwind(AssertUnwindSafe(work)));
+    match Builder::new().name(name.to_owned()).spawn_scoped(scope, work) {
+        Ok(_) => Ok(Started(told)),
+        Err(source) => Err(ThreadError::NoThread { source }),
+    }
+}
+
+/// A thread of the engine. Its scope waits for it, whether or not anybody else does.
+#[derive(Debug)]
+pub(crate) struct Started<T>(Receiver<std::thread::Result<T>>);
+
+impl<T> Started<T> {
+    /// Waits for what the work comes to. That the thread gives its memory back to the system is not waited for: after a
+    /// while at work it takes milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// What it panicked with.
+    pub(crate) fn join(self) -> std::thread::Result<T> {
+        self.0.recv().unwrap_or_else(|gone| Err(Box::new(gone)))
+    }
 }
 
 /// How many threads can compute at the same time.
@@ -193,14 +215,6 @@ pub(crate) fn processors() -> usize {
     static KNOWN: OnceLock<usize> = OnceLock::new();
     *KNOWN.get_or_init(|| available_parallelism().map_or(1, NonZero::get))
 }
-
-/// The threads of a runtime for remotes that are started with it.
-fn most_workers() -> usize {
-    wanted("TOKIO_WORKER_THREADS", address_space::threads(processors().min(MAX_WORKERS)))
-}
-
-/// Set once there was room for all threads that a command starts: nobody need look again.
-static HAS_ROOM: OnceLock<()> = OnceLock::new();
 
 /// Starts rayon's pool, for a program of its own: with fewer threads where the system starts no more.
 ///
@@ -211,14 +225,12 @@ static HAS_ROOM: OnceLock<()> = OnceLock::new();
 /// Not a single thread can be started.
 pub fn start_pool() -> Result<(), ThreadError> {
     let most = wanted("RAYON_NUM_THREADS", address_space::threads(processors()));
-    // Found out first: rayon does not go on with fewer, and tokio panics.
-    let count = match startable(most + RESERVE + most_workers()) {
-        (_, None) => {
-            let _ = HAS_ROOM.set(());
-            most
-        }
+    // Found out first: rayon does not go on with fewer. What a runtime needs is found out where one is wanted.
+    let count = match startable(most + 1) {
         (0, Some(source)) => return Err(ThreadError::NoThread { source }),
-        (started, Some(_)) => started.saturating_sub(RESERVE + 2).clamp(1, most),
+        (_, None) => most,
+        // Few are left, and a runtime does more with them.
+        (_, Some(_)) => 1,
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(count);
     match pool.thread_name(|index| format!("compute {index}")).build_global() {
@@ -239,9 +251,9 @@ pub fn start_pool() -> Result<(), ThreadError> {
 ///
 /// The system starts not even the two threads that it needs.
 pub fn runtime() -> Result<Runtime, ThreadError> {
-    let most = most_workers();
-    let room = if HAS_ROOM.get().is_some() { (most + RESERVE, None) } else { startable(most + RESERVE) };
-    let workers = match room {
+    let most = wanted("TOKIO_WORKER_THREADS", address_space::threads(processors().min(MAX_WORKERS)));
+    // Found out first: tokio panics.
+    let workers = match startable(most + RESERVE) {
         (started, None) => started - RESERVE,
         // One of them waits for disks.
         (started, Some(source)) if started < 2 => return Err(ThreadError::NoThread { source }),
@@ -322,6 +334,17 @@ mod tests {
         let (tell, told) = tokio::sync::oneshot::channel();
         let both = runtime.block_on(async { engine(|bridge| bridge.beside(|| tell.send(7), told)) });
         assert!(matches!(both, Ok((Ok(()), Ok(7)))));
+    }
+
+    #[test]
+    fn a_thread_that_panicked_says_so_to_whoever_waits() {
+        let outcome = std::thread::scope(|scope| {
+            let good = start(scope, "good", || 1).unwrap();
+            let bad = start(scope, "bad", || -> u8 { panic!("by intent") }).unwrap();
+            (good.join(), bad.join())
+        });
+        assert_eq!(outcome.0.unwrap(), 1);
+        assert_eq!(outcome.1.unwrap_err().downcast_ref::<&str>(), Some(&"by intent"));
     }
 
     #[test]

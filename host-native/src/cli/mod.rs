@@ -51,11 +51,11 @@ pub fn main() -> ExitCode {
     if let Some(code) = completion::answer() {
         return code;
     }
-    let signals = Early::listen();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error),
     };
+    let signals = Early::listen();
     let format = if cli.global.json { Format::Json } else { Format::Text };
     let talk = if cli.global.quiet { Talk::Quiet } else { Talk::Normal };
     let mode = match cli.global.progress {

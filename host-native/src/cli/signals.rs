@@ -118,7 +118,7 @@ impl Run {
     }
 }
 
-/// Listens for signals from the first moment on.
+/// Listens for signals before anything is begun.
 #[must_use = "a signal is answered once it is known what runs"]
 pub(super) struct Early {
     tell: SyncSender<Arc<Shared>>,

@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -83,25 +85,31 @@ fn a_tag_that_shows_another_bundle_was_overtaken() {
     assert!(output.stderr().contains("overtook"), "{output}");
 }
 
-/// A registry without conditions, where another push, which looked before `tag` was written, writes right after that was
-/// read back.
+/// How long a registry takes to write a tag that is [`raced`] for.
+const WRITE: Duration = Duration::from_millis(200);
+
+/// When the other push of such a race writes, after the first one has: it is too late to be seen at once, and has looked
+/// before.
+const RIVAL: Duration = Duration::from_millis(100);
+
+/// A registry without conditions, where another push, which looked before `tag` was written, writes a little later.
 fn raced(tag: &'static str) -> ScriptedRegistry {
-    // The write, and how often the tag was looked at since.
-    let written: Mutex<Option<(Asked, usize)>> = Mutex::default();
+    // The write and when it was made, as long as the other one has not come.
+    let written: Mutex<(bool, Option<(Asked, Instant)>)> = Mutex::default();
     ScriptedRegistry::start(move |asked, held| {
         let mut written = written.lock().unwrap();
-        if asked.is("PUT", &format!("/manifests/{tag}")) && written.is_none() {
-            *written = Some((asked.clone(), 0));
-        } else if asked.is("GET", &format!("/manifests/{tag}"))
-            && let Some((ours, looks)) = written.as_mut()
-        {
-            *looks += 1;
+        let (was_written, ahead) = &mut *written;
+        if asked.is("PUT", &format!("/manifests/{tag}")) && !*was_written {
+            thread::sleep(WRITE);
             let answer = held.answer(asked);
-            if *looks == 1 {
-                // The same bundle in other bytes: one that nobody has seen.
-                drop(held.answer(&ours.with_body([&ours.body[..], b"\n"].concat())));
-            }
+            (*was_written, *ahead) = (true, Some((asked.clone(), Instant::now())));
             return Some(answer);
+        }
+        if asked.is("GET", &format!("/manifests/{tag}"))
+            && let Some((ours, _)) = ahead.take_if(|(_, at)| at.elapsed() >= RIVAL)
+        {
+            // The same bundle in other bytes: one that nobody has seen.
+            drop(held.answer(&ours.with_body([&ours.body[..], b"\n"].concat())));
         }
         None
     })

@@ -9,7 +9,6 @@ use bundle_core::foreign::Foreign;
 use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts};
 use bundle_core::reference::Tag;
 use bytes::Bytes;
-use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use thiserror::Error;
 
@@ -172,28 +171,60 @@ pub enum Doubt {
     Unread(Arc<OpenError>),
 }
 
-/// A tag that was written and read back, and is to be looked at once more.
+/// A tag that was written and is to be read back.
 #[derive(Debug)]
-#[must_use = "another push that did not see this one is noticed by `look_again` alone"]
+#[must_use = "another push that did not see this one is noticed by a look alone"]
 pub(crate) struct Written {
     tag: Tag,
     target: Digest,
     before: Option<Digest>,
-    shown: Shown,
-    again_at: Instant,
+    /// When any push that had not seen this one has written its own.
+    settled_at: Instant,
+    /// What it was seen to name, once it was looked at.
+    shown: Option<Shown>,
+}
+
+impl Written {
+    /// Looks at the tag now.
+    ///
+    /// # Errors
+    ///
+    /// As [`confirm`].
+    async fn look(&mut self, context: Context<'_>) -> Result<(), TagError> {
+        self.shown = Some(confirm(context, &self.tag, self.target, self.before).await?);
+        Ok(())
+    }
+
+    /// Looks at the tag for the last time: where the remote honours no conditions, once no other push is under way that
+    /// had not seen this one.
+    async fn look_at_last(self, context: Context<'_>) -> (Tag, Result<Shown, TagError>) {
+        let found = match self.shown {
+            // A late replica has been waited for.
+            Some(Shown::NotYet) => Ok(Shown::NotYet),
+            // A layout is locked while a tag of it moves.
+            Some(shown) if context.remote.honours_conditions() => Ok(shown),
+            _ => {
+                if !context.remote.honours_conditions() {
+                    tokio::time::sleep_until(self.settled_at.into()).await;
+                }
+                confirm(context, &self.tag, self.target, self.before).await
+            }
+        };
+        (self.tag, found)
+    }
 }
 
 /// Makes the tag of `facts` name `facts.target`, whose bytes are `manifest`; `facts.current` is looked up here. `None`
 /// where it does already.
 ///
-/// Remotes that honour conditions are told what the tag must still name; because others do not, the tag is read back.
+/// Remotes that honour conditions are told what the tag must still name; because others do not, the tag is to be read back.
 async fn move_tag(
     context: Context<'_>,
     facts: TagFacts,
     manifest: Bytes,
 ) -> Result<Option<Written>, TagError> {
-    let began = Instant::now();
     let Some(facts) = look(context, facts).await? else { return Ok(None) };
+    let began = Instant::now();
     let condition = match (facts.force, facts.current) {
         (true, _) => Condition::Any,
         (false, Some(current)) => Condition::Is(current),
@@ -223,26 +254,9 @@ async fn move_tag(
         result => result.map_err(OpenError::from)?,
     }
     context.progress.wrote_tag(&facts.tag);
-    // Another push that looked before this write was seen needs about as long as this one did to make its own.
-    let again_at = Instant::now() + began.elapsed();
-    let shown = confirm(context, &facts.tag, facts.target, facts.current).await?;
-    Ok(Some(Written { tag: facts.tag, target: facts.target, before: facts.current, shown, again_at }))
-}
-
-/// Looks once more at tags that were written, when any push that had not seen them has written its own: a remote that
-/// honours no conditions let it. What each tag was found to be, in the order of `written`.
-async fn look_again(context: Context<'_>, written: Vec<Written>) -> Vec<(Tag, Result<Shown, TagError>)> {
-    let looks = written.into_iter().map(async |written| {
-        let Written { tag, target, before, shown, again_at } = written;
-        // A layout is locked while a tag of it moves, and a late replica has been waited for.
-        if matches!(shown, Shown::NotYet) || context.remote.honours_conditions() {
-            return (tag, Ok(shown));
-        }
-        tokio::time::sleep_until(again_at.into()).await;
-        let found = confirm(context, &tag, target, before).await;
-        (tag, found)
-    });
-    join_all(looks).await
+    // Another push that looked before this write counted needs about as long as this one did to make its own.
+    let settled_at = Instant::now() + began.elapsed();
+    Ok(Some(Written { tag: facts.tag, target: facts.target, before: facts.current, settled_at, shown: None }))
 }
 
 /// The tags of one command, as they come to name their bundles or do not.
@@ -250,7 +264,7 @@ async fn look_again(context: Context<'_>, written: Vec<Written>) -> Vec<(Tag, Re
 pub(crate) struct Tagging {
     /// Those that name their bundle now, and its digest.
     named: Vec<(Tag, Digest)>,
-    /// Those among them that are to be looked at once more.
+    /// Those among them that were written, and are to be looked at for the last time.
     written: Vec<Written>,
     /// Those that do not.
     left: Vec<Tag>,
@@ -259,14 +273,33 @@ pub(crate) struct Tagging {
 }
 
 impl Tagging {
-    /// Moves the tag of `facts`, as [`move_tag`] does; says whether it names its target.
+    /// Moves the tag of `facts`, as [`move_tag`] does, where those before it name what they were made to; says whether it
+    /// was moved or names its target already.
     pub(crate) async fn move_tag(&mut self, context: Context<'_>, facts: TagFacts, manifest: Bytes) -> bool {
         let (tag, target) = (facts.tag.clone(), facts.target);
+        if !self.look(context).await {
+            self.left.push(tag);
+            return false;
+        }
         let moved = move_tag(context, facts, manifest).await;
         self.add(tag, target, moved)
     }
 
-    /// Publishes a version, as [`publish`] does; says whether it names `target`.
+    /// Looks at those that nobody has looked at since they were written; says whether they name what they were made to.
+    async fn look(&mut self, context: Context<'_>) -> bool {
+        let Self { named, written, left, fault } = self;
+        for one in written.iter_mut().filter(|one| one.shown.is_none()) {
+            if let Err(source) = one.look(context).await {
+                named.retain(|(tag, _)| *tag != one.tag);
+                left.push(one.tag.clone());
+                fault.get_or_insert(source);
+            }
+        }
+        written.retain(|one| one.shown.is_some());
+        fault.is_none()
+    }
+
+    /// Publishes a version, as [`publish`] does; says whether it was written or names `target` already.
     pub(crate) async fn publish(
         &mut self,
         context: Context<'_>,
@@ -304,7 +337,7 @@ impl Tagging {
         self.left.extend(tags);
     }
 
-    /// Looks once more at all that was written, where that is all that was to be.
+    /// Looks for the last time at all that was written.
     ///
     /// # Errors
     ///
@@ -312,21 +345,21 @@ impl Tagging {
     pub(crate) async fn finish(self, context: Context<'_>) -> Result<Vec<Unconfirmed>, PartlyTagged> {
         let Self { mut named, written, mut left, mut fault } = self;
         let mut unconfirmed = Vec::new();
-        if fault.is_none() {
-            for (tag, found) in look_again(context, written).await {
-                let why = match found {
-                    Ok(Shown::Now) => continue,
-                    Ok(Shown::NotYet) => Doubt::Late,
-                    Ok(Shown::Unread(why)) => Doubt::Unread(Arc::new(why)),
-                    Err(source) => {
-                        named.retain(|(named, _)| *named != tag);
-                        left.push(tag);
-                        fault.get_or_insert(source);
-                        continue;
-                    }
-                };
-                unconfirmed.push(Unconfirmed { tag, why });
-            }
+        let looks = stream::iter(written).map(|written| written.look_at_last(context));
+        let found: Vec<_> = looks.buffered(context.concurrency).collect().await;
+        for (tag, found) in found {
+            let why = match found {
+                Ok(Shown::Now) => continue,
+                Ok(Shown::NotYet) => Doubt::Late,
+                Ok(Shown::Unread(why)) => Doubt::Unread(Arc::new(why)),
+                Err(source) => {
+                    named.retain(|(named, _)| *named != tag);
+                    left.push(tag);
+                    fault.get_or_insert(source);
+                    continue;
+                }
+            };
+            unconfirmed.push(Unconfirmed { tag, why });
         }
         match fault {
             Some(source) => Err(PartlyTagged { written: named, left, source }),

@@ -63,7 +63,7 @@ pub struct PreparedPull {
 }
 
 /// What a pull came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Pulled {
     /// What really came from the remote.
     pub downloaded: Downloaded,
@@ -176,6 +176,11 @@ pub async fn apply(
 ) -> Result<Pulled, PullError> {
     let PreparedPull { plan, bundle, scan, .. } = prepared;
     prepared.check()?;
+    let after = after(workspace, reference, prepared)?;
+    if after.is_none() && plan.write.is_empty() && plan.delete.is_empty() {
+        Interrupted::clear(&workspace.project);
+        return Ok(Pulled::default());
+    }
     let staging = Staging::create_for(lock, &plan.write)
         .map_err(|source| DownloadError::Staging { folder: lock.project().staging_folder(), source })?;
     let (staged, downloaded) = match download(context, &workspace.project, &staging, bundle, plan).await {
@@ -193,7 +198,8 @@ pub async fn apply(
     });
     let deletes =
         plan.delete.iter().map(|path| Delete { path: path.clone(), expected_before: scan.before(path) });
-    let after = after(workspace, reference, prepared)?;
+    let stays = || StateAfter { state: None, synced: None, tracked: format_tracked(&workspace.tracked) };
+    let after = after.unwrap_or_else(stays);
     let (writes, deletes) = (writes.collect(), deletes.collect());
     let commit = Commit::prepare_keeping(lock, &staging, writes, deletes, &after.files(), keeping)?;
     let applied = commit.apply()?;
@@ -212,19 +218,18 @@ fn without_mode(project: &Project, prepared: &PreparedPull) -> Vec<BundlePath> {
     prepared.plan.write.iter().filter(executable).filter(shows_none).cloned().collect()
 }
 
-/// What the project's own folder is to say once the files are in place. The whole bundle is last synced then, also at paths
-/// that stay as they are.
+/// What the project's own folder is to say once the files are in place; nothing where it says that already. The whole bundle
+/// is last synced then, also at paths that stay as they are.
 fn after(
     workspace: &Workspace,
     reference: &Reference,
     prepared: &PreparedPull,
-) -> Result<StateAfter, PullError> {
+) -> Result<Option<StateAfter>, PullError> {
     let PreparedPull { plan, bundle, scan, view: new_view } = prepared;
     let mut state = workspace.state.clone();
     state.last_pull_digest = Some(bundle.digest);
     state.last_synced = synced_here(bundle.files(), &scan.files, &workspace.state.last_synced);
     state.synced_ref = Some(reference.clone());
-    state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
 
     let mut synced = workspace.synced.clone();
     let view = &bundle.manifest_view;
@@ -250,10 +255,14 @@ fn after(
     };
     let own: Vec<BundlePath> = tracked.iter().filter(is_own).cloned().collect();
     state.view.own = own;
+    if state == workspace.state && synced == workspace.synced && tracked == workspace.tracked {
+        return Ok(None);
+    }
+    state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
     let fault = |source| PullError::State { source };
     let state = state.to_json().map_err(fault)?;
     let synced = synced.to_json(Digest::of(&state)).map_err(fault)?;
-    Ok(StateAfter { state: Some(state), synced: Some(synced), tracked: format_tracked(&tracked) })
+    Ok(Some(StateAfter { state: Some(state), synced: Some(synced), tracked: format_tracked(&tracked) }))
 }
 
 /// Why a pull failed.

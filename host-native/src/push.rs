@@ -436,6 +436,13 @@ pub struct Looked<'a> {
     sent: Option<Packs<'a>>,
 }
 
+impl Looked<'_> {
+    /// Whether something new is on its way already, so that there will be a bundle.
+    pub fn has_begun(&self) -> bool {
+        self.sent.as_ref().is_some_and(Packs::has_new)
+    }
+}
+
 impl From<Scan> for Looked<'_> {
     fn from(scan: Scan) -> Self {
         Self { scan, choice: None, sent: None }
@@ -667,26 +674,21 @@ pub async fn apply(
     let force = options.force;
     let plan = &prepared.plan;
     let mut sent = None;
-    let (documents, uploaded) = match &prepared.destination.replaces {
-        Some(bundle) if !plan.decision.changed => (Documents::of(bundle), Carried::default()),
-        _ => {
-            match prepared.layout {
-                Layout::Files => {
-                    // First, because it may refuse, and then nothing is to have been sent.
-                    let sealed = seal(context, &prepared, created, EmptyBlob::Taken)?;
-                    let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
-                    sent = Some(uploaded.contents);
-                    let uploaded = uploaded.sum;
-                    let documents = write_documents(context, &prepared, created, sealed).await?;
-                    let placement = Placement::of_blobs(prepared.files().len());
-                    keep_index(context, &prepared, &placement, &documents.digest);
-                    (documents, uploaded)
-                }
-                Layout::Packed => {
-                    let sent = prepared.sent.take();
-                    bridge.enter(|| push_packs(context, &bridge, lock, &prepared, sent, created))?
-                }
-            }
+    let (documents, uploaded) = match (&prepared.destination.replaces, prepared.layout) {
+        (Some(bundle), _) if !plan.decision.changed => (Documents::of(bundle), Carried::default()),
+        (_, Layout::Files) => {
+            // First, because it may refuse, and then nothing is to have been sent.
+            let sealed = seal(context, &prepared, created, EmptyBlob::Taken)?;
+            let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
+            sent = Some(uploaded.contents);
+            let documents = write_documents(context, &prepared, created, sealed).await?;
+            let placement = Placement::of_blobs(prepared.files().len());
+            keep_index(context, &prepared, &placement, &documents.digest);
+            (documents, uploaded.sum)
+        }
+        (_, Layout::Packed) => {
+            let sent = prepared.sent.take();
+            bridge.enter(|| push_packs(context, &bridge, lock, &prepared, sent, created))?
         }
     };
     let (digest, files, scan_files) = (documents.digest, prepared.files(), &prepared.scan.files);
@@ -699,15 +701,19 @@ pub async fn apply(
         _ => made(&prepared, created, digest),
     };
     let Workspace { project, state, synced, tracked, .. } = workspace;
+    let before = synced.clone();
     synced.bundle = Some(pushed);
     // On the disk by the time that the tags are moved, it needs only its name.
     let settle = || {
         let pushed = if plan.decision.changed { Some(digest) } else { state.last_push_digest };
         let view = &state.view;
-        let own = scan_files.iter().map(|file| &file.path).filter(|path| !view.holds(path));
-        state.view.own = own.cloned().collect();
-        agree(state, synced_ref, files, pushed);
-        state.settle(project)
+        let own =
+            scan_files.iter().map(|file| &file.path).filter(|path| !view.holds(path)).cloned().collect();
+        let is_news = agree(state, synced_ref, files, pushed, own);
+        match state.digest.filter(|_| !is_news) {
+            Some(stays) => Ok(After::Stays(stays)),
+            None => state.settle(project).map(After::Settled),
+        }
     };
     let moving = move_tags(context, &prepared.destination, plan, &documents, force);
     let (settled, moved) = bridge.enter(|| bridge.beside(settle, moving))?;
@@ -718,7 +724,7 @@ pub async fn apply(
             for (tag, digest) in &partly.written {
                 synced.saw(reference, tag, *digest);
             }
-            put(project, settled?, synced)?;
+            put(project, settled?, &before, synced)?;
             return Err(partly.into());
         }
         Err(error) => return Err(error),
@@ -728,7 +734,7 @@ pub async fn apply(
     for (tag, _) in &prepared.destination.tags {
         synced.saw(reference, tag, digest);
     }
-    put(project, settled?, synced)?;
+    put(project, settled?, &before, synced)?;
     if !plan.decision.untrack.is_empty() {
         let gone: BTreeSet<&BundlePath> = plan.decision.untrack.iter().collect();
         *tracked = tracked.iter().filter(|path| !gone.contains(path)).cloned().collect();
@@ -751,10 +757,25 @@ pub async fn apply(
     })
 }
 
-/// Puts in place what was last synced.
-fn put(project: &Project, settled: SettledState, synced: &Synced) -> Result<(), PushError> {
-    let digest = settled.digest();
-    settled.put(project)?;
+/// The state once the tags are moved.
+enum After {
+    /// Its file, of this digest, says so already.
+    Stays(Digest),
+    /// It waits for its name.
+    Settled(SettledState),
+}
+
+/// Puts in place what was last synced; `before` is what its file says now.
+fn put(project: &Project, after: After, before: &Synced, synced: &Synced) -> Result<(), PushError> {
+    let digest = match after {
+        After::Stays(_) if before == synced => return Ok(()),
+        After::Stays(digest) => digest,
+        After::Settled(settled) => {
+            let digest = settled.digest();
+            settled.put(project)?;
+            digest
+        }
+    };
     if let Err(error) = synced.write(project, digest) {
         // The next push looks at every path then.
         tracing::debug!(%error, "which bundle was last synced cannot be written");
@@ -1060,12 +1081,28 @@ pub fn sent_paths<'a>(
     plan.upload.iter().filter(move |path| files.at(path).is_some_and(is_sent))
 }
 
-/// Puts into `state` that the project and its remote agree on `files`, the bundle `digest`.
-fn agree(state: &mut State, synced_ref: Option<Reference>, files: &ByPath<File>, pushed: Option<Digest>) {
-    state.last_push_digest = pushed;
-    state.last_synced = synced(files);
-    state.synced_ref = synced_ref;
-    state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
+/// Puts into `state` that `files`, of which those at `own` lie outside the project's view, were last synced with
+/// `synced_ref`; says whether that is news.
+fn agree(
+    state: &mut State,
+    synced_ref: Option<Reference>,
+    files: &ByPath<File>,
+    pushed: Option<Digest>,
+    own: Vec<BundlePath>,
+) -> bool {
+    let files = synced(files);
+    let is_news = state.last_push_digest != pushed
+        || state.synced_ref != synced_ref
+        || state.view.own != own
+        || state.last_synced != files;
+    if is_news {
+        state.last_push_digest = pushed;
+        state.synced_ref = synced_ref;
+        state.view.own = own;
+        state.last_synced = files;
+        state.timestamp = crate::clock::now().as_millisecond() as f64 / 1000.0;
+    }
+    is_news
 }
 
 impl UnseenBundle {

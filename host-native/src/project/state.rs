@@ -39,7 +39,7 @@ pub struct State {
     pub last_pull_digest: Option<Digest>,
     /// Every file as it was then.
     pub last_synced: ByPath<SyncedFile>,
-    /// When that was, in seconds since 1970.
+    /// When that became so, in seconds since 1970.
     pub timestamp: f64,
     /// Where it was synced with; unknown where a tool that does not record it wrote the state.
     pub synced_ref: Option<Reference>,

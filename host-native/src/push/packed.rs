@@ -80,6 +80,11 @@ impl<'a> Packs<'a> {
         Ok(places.into_iter().zip(hashed).collect())
     }
 
+    /// Whether anything was new.
+    pub(super) fn has_new(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Packs and sends what no pack holds yet of `files`, of which `scan` says where they are on disk.
     pub(super) fn add(&mut self, files: &ByPath<File>, scan: &Scan) -> Result<(), PushError> {
         let lacking = self.held.lacking(files);

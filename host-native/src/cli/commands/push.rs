@@ -201,8 +201,6 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let execution = Execution::of(args.dry_run);
     let is_named = execution == Execution::Apply && source_date_epoch.is_none();
     let report = session.runtime()?.block_on(async {
-        let (root, config) = (workspace.root().to_owned(), workspace.config.clone());
-        let author = is_named.then(|| begin_on_disk(move || author(&root, &config)));
         let look_here = || look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref());
         let (destination, found) = match (execution, bump) {
             (_, Some(bump)) => {
@@ -232,10 +230,16 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                 look_and_pack(context, &lock, &workspace, &reference, &tags, options).await?
             }
         };
+        let ask_for_author = || {
+            let (root, config) = (workspace.root().to_owned(), workspace.config.clone());
+            begin_on_disk(move || author(&root, &config))
+        };
+        // It may have to be asked of git, beside what is left to decide where it is known that it will be needed.
+        let asked = (is_named && found.has_begun()).then(ask_for_author);
         let mut prepared = prepare(context, &workspace, destination, found)?;
         check(context, &prepared, options)?;
-        if let Some(author) = author.filter(|_| prepared.plan.decision.changed) {
-            prepared.lineage.author = author.await.unwrap_or_default();
+        if is_named && prepared.plan.decision.changed {
+            prepared.lineage.author = asked.unwrap_or_else(ask_for_author).await.unwrap_or_default();
         }
         warn_of_what_is_undone(session, &prepared);
         tell_lost(session, &prepared);
@@ -422,20 +426,21 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
 
 /// The paths of the bundle before that the new one does not have.
 fn dropped(prepared: &PreparedPush<'_>) -> Vec<String> {
-    named_of(prepared, |file| prepared.files().at(&file.path).is_none())
+    named_of(prepared, |_, now| now.is_none())
 }
 
 /// The paths of the bundle before that have other content in the new one.
 fn replaced(prepared: &PreparedPush<'_>) -> Vec<String> {
-    named_of(prepared, |file| prepared.files().at(&file.path).is_some_and(|now| now.digest != file.digest))
+    named_of(prepared, |file, now| now.is_some_and(|now| now.digest != file.digest))
 }
 
-/// Those files of the bundles before that are meant.
-fn named_of(prepared: &PreparedPush<'_>, is_meant: impl Fn(&File) -> bool) -> Vec<String> {
+/// Those files of the bundles before that are meant, beside what the new one has at their paths.
+fn named_of(prepared: &PreparedPush<'_>, is_meant: impl Fn(&File, Option<&File>) -> bool) -> Vec<String> {
     let Destination { replaces, further, .. } = &prepared.destination;
     let bundles = replaces.iter().chain(further.iter().map(Further::bundle));
-    let files = bundles.flat_map(Bundle::files).filter(|file| is_meant(file));
-    let paths: BTreeSet<&BundlePath> = files.map(|file| &file.path).collect();
+    let files = bundles.flat_map(|bundle| bundle.files().beside(prepared.files()));
+    let files = files.filter(|(file, now)| is_meant(file, *now));
+    let paths: BTreeSet<&BundlePath> = files.map(|(file, _)| &file.path).collect();
     paths.into_iter().map(ToString::to_string).collect()
 }
 

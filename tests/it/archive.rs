@@ -202,6 +202,43 @@ fn a_folder_becomes_a_project_or_is_brought_up_to_date() {
 }
 
 #[test]
+fn conflicts_with_an_archive_are_settled_as_those_of_a_pull_are() {
+    let (project, file) = exported();
+    let file = file.to_str().unwrap();
+    let elsewhere = TestProject::new();
+    let _ = elsewhere.run(&["import", file, "--dest", "sub"]).success();
+    let copy = |path: &str| elsewhere.path().join("sub").join(path);
+    project.write("copy", "theirs").write("data/large", "theirs");
+    let _ = push(&project);
+    let _ = project.run(&["export", file, "--force"]).success();
+    fs::write(copy("copy"), "mine").unwrap();
+    fs::write(copy("data/large"), "mine").unwrap();
+    let import = |options: &[&str]| elsewhere.run(&[&["import", file, "--dest", "sub"], options].concat());
+    let stopped = import(&[]).code(3);
+    assert!(stopped.stderr().contains("--mine PATH"), "{stopped}");
+    // Paths are those of where one is, as everywhere.
+    let _ = import(&["--mine", "copy"]).code(2);
+    let settled = ["--mine", "sub/copy", "--theirs", "sub/data/large"];
+    let planned = import(&[&settled[..], &["--dry-run", "--json"]].concat()).success().json();
+    let done = import(&[&settled[..], &["--json"]].concat()).success().json();
+    for field in ["written", "kept", "replaced"] {
+        assert_eq!(planned[field], done[field], "{field}");
+    }
+    let read = |path| fs::read_to_string(copy(path)).unwrap();
+    assert_eq!((read("copy"), read("data/large")), ("mine".to_owned(), "theirs".to_owned()));
+
+    // The setting of the project holds here too.
+    let set = elsewhere.command(["config", "set", "pull", "safe"]).current_dir(copy("")).run();
+    let _ = set.success();
+    let _ = import(&[]).code(3);
+    let _ = import(&["--merge"]).success();
+    for option in [&["--merge"][..], &["--mine", "copy"], &["--no-keep"]] {
+        let output = elsewhere.run(&[&["import", file, "--to", "oci:new"], option].concat()).code(2);
+        assert!(output.stderr().contains("--dest DIR") && output.stderr().contains(option[0]), "{output}");
+    }
+}
+
+#[test]
 fn the_projects_own_remote_is_where_it_goes() {
     let (project, file) = exported();
     let file = file.to_str().unwrap();

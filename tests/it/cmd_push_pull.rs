@@ -58,6 +58,40 @@ fn pushing_again_writes_nothing() {
     Tree::read(&layout).assert_same(&before);
 }
 
+/// What a project remembers: the time of its last change is among it.
+fn remembered(project: &TestProject) -> Tree {
+    let own = Tree::read(&project.path().join(".modelops-bundle"));
+    own.filtered(|path| ["state.json", "synced.json", "tracked.txt"].contains(&path))
+}
+
+#[test]
+fn what_changes_nothing_leaves_what_is_remembered_as_it_is() {
+    let project = pushed();
+    let second = clone_of(&project);
+    let before = (remembered(&project), remembered(&second));
+    for _ in 0..2 {
+        let _ = project.run(&["push"]).success();
+        let _ = second.run(&["pull"]).success();
+    }
+    remembered(&project).assert_same(&before.0);
+    remembered(&second).assert_same(&before.1);
+
+    // A file that comes back is put in place, although what was last synced stays the same.
+    second.write("a", "mine");
+    let _ = second.run(&["pull", "--overwrite"]).success();
+    assert_eq!(second.read_text("a"), "1");
+    remembered(&second).assert_same(&before.1);
+
+    // The same bundle by another name is news, and so is another tag.
+    let _ = project.run(&["tag", "latest", "stable"]).success();
+    let _ = second.run(&["pull", ":stable"]).success();
+    assert!(second.read_text(".modelops-bundle/state.json").contains(":stable"));
+    let _ = project.run(&["push", "--tag", "trial"]).success();
+    assert!(project.read_text(".modelops-bundle/synced.json").contains("trial"));
+    let status = second.run(&["status", "--json"]).success().json();
+    assert_eq!(changes(&status), Vec::<String>::new());
+}
+
 #[test]
 fn the_same_tree_has_the_same_index_from_anywhere() {
     let push = |order: [&str; 3]| {
@@ -119,6 +153,24 @@ fn a_pull_over_a_local_edit_changes_nothing() {
     second.tree().assert_same(&before);
     let _ = second.run(&["pull", "--theirs", "a"]).success();
     assert_eq!((second.read_text("a"), second.read_text("b")), ("theirs".to_owned(), "theirs".to_owned()));
+}
+
+#[test]
+fn a_setting_says_how_pulls_decide_and_an_option_overrules_it() {
+    let project = pushed();
+    let second = clone_of(&project);
+    project.write("a", "theirs");
+    let _ = project.run(&["push"]).success();
+    second.write("b", "mine");
+    for setting in ["safe", "exact"] {
+        let _ = second.run(&["config", "set", "pull", setting]).success();
+        let output = second.run(&["pull"]).code(3);
+        assert!(output.stderr().contains("b"), "{output}");
+    }
+    let _ = second.run(&["pull", "--merge", "--exact"]).code(2);
+    let merged = second.run(&["pull", "--merge"]).success();
+    assert!(merged.stdout().contains("kept yours: 1 file\n"), "{merged}");
+    assert_eq!((second.read_text("a"), second.read_text("b")), ("theirs".to_owned(), "mine".to_owned()));
 }
 
 #[test]

@@ -5,18 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
-use bundle_core::plan::pull::PullMode;
 use bundle_core::reference::{Place, Reference, Tag, refuse_user};
 use clap::Args;
 use serde::Serialize;
 
 use super::diff::find;
 use super::init::{Entered, make_project};
-use super::pull::{Incoming, PullReport, Settled, foresee, pull_into};
+use super::pull::{ChoiceArgs, Incoming, PullReport, foresee, pull_into};
 use crate::bundle::{Bundle, Context};
 use crate::cli::args::Execution;
 use crate::cli::error::{CliError, Exit};
-use crate::cli::keeping::Keep;
 use crate::cli::session::{DEFAULT_TAG, Needs, Session, absolute, configured_or_named, refuse_archive};
 use crate::cli::subject::one_bundle;
 use crate::cli::traffic::{BlobsReport, traffic};
@@ -27,7 +25,6 @@ use crate::project::Project;
 use crate::project::folder::is_project;
 use crate::project::new_project::NewProject;
 use crate::project::undo::Kind;
-use crate::pull::PullChoices;
 use crate::push::Force;
 use crate::remote::archive::Archive;
 use crate::remote::{Intent, Remote};
@@ -55,14 +52,10 @@ pub(crate) struct ImportArgs {
     /// Move the tag whatever it names
     #[arg(short, long, conflicts_with = "dest")]
     force: bool,
-    /// With --dest, let the archive win where the folder has changes
-    #[arg(long, requires = "dest", conflicts_with = "to")]
-    overwrite: bool,
-    /// With --dest, keep nothing for `undo` of what is replaced or deleted
-    #[arg(long, requires = "dest", conflicts_with = "to")]
-    no_keep: bool,
+    #[command(flatten, next_help_heading = "With --dest, as `pull` has them")]
+    choices: ChoiceArgs,
     /// Check the archive and show what would be done, and change nothing
-    #[arg(short = 'n', long)]
+    #[arg(short = 'n', long, help_heading = "Options")]
     dry_run: bool,
 }
 
@@ -110,6 +103,10 @@ impl Report for ImportReport {
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliError> {
+    if let Some(option) = args.choices.first().filter(|_| args.dest.is_none()) {
+        let message = format_args!("{option} is for files that come into a folder, and none is named");
+        return Err(CliError::new(Exit::Usage, message).hint("name the folder with --dest DIR"));
+    }
     let place = archive_place(session, &args.file)?;
     let Place::Archive { file } = &place.place else {
         return Err(CliError::new(Exit::Usage, format_args!("`{}` is no archive", args.file))
@@ -225,12 +222,12 @@ async fn into_folder(
         Some(tag) => source.with_tag(tag.clone()),
         None => source,
     };
-    let mode = if args.overwrite { PullMode::Overwrite } else { PullMode::Merge };
-    let choices = PullChoices { mode, ..PullChoices::default() };
     let entered = if is_project(folder) { Some(enter(session, folder)?) } else { None };
+    let setting = entered.as_ref().map(|entered| entered.workspace.config.pull).unwrap_or_default();
+    let (choices, settled) = (args.choices.choices(setting)?, args.choices.settled());
     let command = format!("import {}", args.file);
-    let operation = (reference.clone(), Kind::Import, command, Keep::of(args.no_keep));
-    let incoming = Incoming { reference, bundle, choices, settled: Settled::default(), operation };
+    let operation = (reference.clone(), Kind::Import, command, args.choices.keep());
+    let incoming = Incoming { reference, bundle, choices, settled, operation };
     match (entered, Execution::of(args.dry_run)) {
         (Some(entered), Execution::Apply) => pull_into(session, context, entered, incoming).await,
         (None, Execution::Apply) => {

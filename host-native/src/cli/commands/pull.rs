@@ -53,6 +53,16 @@ pub(crate) struct PullArgs {
     /// The bundle of this tag, at the project's own remote
     #[arg(short, long, value_name = "TAG", conflicts_with = "reference")]
     tag: Option<Tag>,
+    #[command(flatten)]
+    choices: ChoiceArgs,
+    /// Show what would be pulled, and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// What a user says of how files come into a project.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ChoiceArgs {
     /// Keep the project's version of these conflicting files
     #[arg(long, value_name = "PATH|GLOB", num_args = 1.., conflicts_with = "overwrite")]
     mine: Vec<OsString>,
@@ -62,6 +72,9 @@ pub(crate) struct PullArgs {
     /// Let the remote win wherever the project differs
     #[arg(long)]
     overwrite: bool,
+    /// Take what changed there and keep what changed here, whatever the setting `pull` says
+    #[arg(long, conflicts_with_all = ["overwrite", "safe", "exact"])]
+    merge: bool,
     /// Stop where anything changed here, as the Python tool does
     #[arg(long, conflicts_with_all = ["overwrite", "exact"])]
     safe: bool,
@@ -83,9 +96,73 @@ pub(crate) struct PullArgs {
     /// Keep nothing for `undo` of what is replaced or deleted
     #[arg(long)]
     no_keep: bool,
-    /// Show what would be pulled, and change nothing
-    #[arg(short = 'n', long)]
-    dry_run: bool,
+}
+
+impl ChoiceArgs {
+    /// The first of these options that is said, if any is.
+    pub(super) fn first(&self) -> Option<&'static str> {
+        let said = [
+            ("--mine", !self.mine.is_empty()),
+            ("--theirs", !self.theirs.is_empty()),
+            ("--overwrite", self.overwrite),
+            ("--merge", self.merge),
+            ("--safe", self.safe),
+            ("--exact", self.exact),
+            ("--restore-deleted", self.restore_deleted),
+            ("--accept-deletions", self.accept_deletions),
+            ("--include", !self.include.is_empty()),
+            ("--exclude", !self.exclude.is_empty()),
+            ("--no-keep", self.no_keep),
+        ];
+        said.into_iter().find(|(_, is_said)| *is_said).map(|(option, _)| option)
+    }
+
+    /// The same, for a project whose setting `pull` is `setting`.
+    pub(super) fn choices(&self, setting: PullMode) -> Result<PullChoices, CliError> {
+        Ok(PullChoices {
+            mode: match self {
+                Self { overwrite: true, .. } => PullMode::Overwrite,
+                Self { merge: true, .. } => PullMode::Merge,
+                Self { exact: true, .. } => PullMode::Exact,
+                Self { safe: true, .. } => PullMode::Safe,
+                _ => setting,
+            },
+            deleted: if self.restore_deleted { DeletedHere::Restore } else { DeletedHere::Leave },
+            drops: if self.accept_deletions { DropGuard::Accept } else { DropGuard::Stop },
+            view: self.view()?,
+            ..PullChoices::default()
+        })
+    }
+
+    /// What is to be settled, and which way.
+    pub(super) fn settled(&self) -> Settled {
+        Settled { mine: self.mine.clone(), theirs: self.theirs.clone() }
+    }
+
+    /// Whether anything is kept of what is taken away.
+    pub(super) fn keep(&self) -> Keep {
+        Keep::of(self.no_keep)
+    }
+
+    /// The part of the bundle that the user wants, where it is said.
+    fn view(&self) -> Result<Option<View>, CliError> {
+        if self.include.is_empty() && self.exclude.is_empty() {
+            return Ok(None);
+        }
+        for glob in self.include.iter().chain(&self.exclude) {
+            if glob.is_empty() || glob.starts_with(['/', '!']) || glob.contains("..") {
+                let message = format_args!("`{}` means no files of a bundle", shown(glob));
+                return Err(CliError::new(Exit::Usage, message).hint(
+                    "name them as the bundle does, from the top of the project, as in --include 'data/**'",
+                ));
+            }
+        }
+        let plain = |globs: &[String]| {
+            let plain = |glob: &String| glob.strip_prefix("./").unwrap_or(glob).to_owned();
+            globs.iter().map(plain).collect()
+        };
+        Ok(Some(View { include: plain(&self.include), exclude: plain(&self.exclude), own: Vec::new() }))
+    }
 }
 
 /// The document of `pull`.
@@ -241,21 +318,9 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
     let cached = workspace.map_or(context, |workspace| context.with_cache(&workspace.project));
     let bundle = runtime.block_on(find(cached, &reference))?;
     let setting = workspace.map(|workspace| workspace.config.pull).unwrap_or_default();
-    let choices = PullChoices {
-        mode: match args {
-            PullArgs { overwrite: true, .. } => PullMode::Overwrite,
-            PullArgs { exact: true, .. } => PullMode::Exact,
-            PullArgs { safe: true, .. } => PullMode::Safe,
-            _ => setting,
-        },
-        deleted: if args.restore_deleted { DeletedHere::Restore } else { DeletedHere::Leave },
-        drops: if args.accept_deletions { DropGuard::Accept } else { DropGuard::Stop },
-        view: view(args)?,
-        ..PullChoices::default()
-    };
-    let settled = Settled { mine: args.mine.clone(), theirs: args.theirs.clone() };
+    let (choices, settled) = (args.choices.choices(setting)?, args.choices.settled());
     let command = format!("pull {reference}");
-    let operation = (reference.clone(), Kind::Pull, command, Keep::of(args.no_keep));
+    let operation = (reference.clone(), Kind::Pull, command, args.choices.keep());
     let incoming = Incoming { reference, bundle, choices, settled, operation };
     let report = match (entered, Execution::of(args.dry_run)) {
         (Some(entered), Execution::DryRun) => {
@@ -277,26 +342,6 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
         }
     };
     session.ui.report(&report)
-}
-
-/// The part of the bundle that the user wants, where it is said.
-fn view(args: &PullArgs) -> Result<Option<View>, CliError> {
-    if args.include.is_empty() && args.exclude.is_empty() {
-        return Ok(None);
-    }
-    for glob in args.include.iter().chain(&args.exclude) {
-        if glob.is_empty() || glob.starts_with(['/', '!']) || glob.contains("..") {
-            let message = format_args!("`{}` means no files of a bundle", shown(glob));
-            return Err(CliError::new(Exit::Usage, message).hint(
-                "name them as the bundle does, from the top of the project, as in --include 'data/**'",
-            ));
-        }
-    }
-    let plain = |globs: &[String]| {
-        let plain = |glob: &String| glob.strip_prefix("./").unwrap_or(glob).to_owned();
-        globs.iter().map(plain).collect()
-    };
-    Ok(Some(View { include: plain(&args.include), exclude: plain(&args.exclude), own: Vec::new() }))
 }
 
 /// Pulls a bundle that was opened into a project that is locked.

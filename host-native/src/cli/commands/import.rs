@@ -52,11 +52,11 @@ pub(crate) struct ImportArgs {
     /// Move the tag whatever it names
     #[arg(short, long, conflicts_with = "dest")]
     force: bool,
+    /// Check the archive and show what would be done, and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
     #[command(flatten, next_help_heading = "With --dest, as `pull` has them")]
     choices: ChoiceArgs,
-    /// Check the archive and show what would be done, and change nothing
-    #[arg(short = 'n', long, help_heading = "Options")]
-    dry_run: bool,
 }
 
 /// The document of `import`; with `--dest` it is that of `pull`.

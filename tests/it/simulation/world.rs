@@ -831,7 +831,9 @@ impl<S: Stage> World<S> {
             format!("undone, other files are tracked\n{}", ran.shown)
         })?;
         if let Some(former) = person.past.pop() {
-            person.synced = former;
+            // Taking the undo back brings it again.
+            let pulled = std::mem::replace(&mut person.synced, former);
+            person.past.push(pulled);
         }
         Ok(())
     }
@@ -888,7 +890,7 @@ impl<S: Stage> World<S> {
         }
         self.check_run(who, &before, &ran, None)?;
         if ran.was_killed() {
-            return self.after_killed_push(who, &before, &ran, &moved);
+            return self.after_killed_push(who, &before, &ran, tags[0], &moved);
         }
         match (&expectation, ran.code) {
             (Expectation::Stops(why), Some(0)) => {
@@ -944,9 +946,12 @@ impl<S: Stage> World<S> {
         if how != "plain" && how != "--tag" && how != "two tags" || synced.is_open {
             return Expectation::Open;
         }
-        let is_other_kind =
-            before.tracked.iter().any(|path| !tree.contains_key(path) && self.stage.exists(who, path));
-        if is_other_kind || tree.is_empty() {
+        // A folder or an untracked file lies where a tracked one, or its folder, was.
+        let is_in_the_way = |path: &String| {
+            !tree.contains_key(path)
+                && (self.stage.exists(who, path) || before.disk.keys().any(|file| is_nested(file, path)))
+        };
+        if tree.is_empty() || before.tracked.iter().any(is_in_the_way) {
             return Expectation::Open;
         }
         let mut all_go = true;
@@ -1012,6 +1017,7 @@ impl<S: Stage> World<S> {
         who: usize,
         before: &Before,
         ran: &Ran,
+        first: &str,
         moved: &[(String, String)],
     ) -> Step {
         let tree = project_of(before);
@@ -1022,8 +1028,11 @@ impl<S: Stage> World<S> {
             })?;
         }
         let state = self.stage.state(who);
+        // One that found its tree there has made no bundle.
+        let made_one = state.pushed != before.state.pushed;
+        let synced = if made_one { state.pushed.clone() } else { before.tags.get(first).cloned() };
         if state != before.state
-            && let Some(digest) = state.pushed.clone()
+            && let Some(digest) = synced
             && let Some(files) = self.bundle(&digest)
         {
             let person = &mut self.people[who];
@@ -1031,6 +1040,9 @@ impl<S: Stage> World<S> {
             for (tag, _) in moved {
                 person.seen.insert(tag.clone(), digest.clone());
             }
+        } else if !made_one && before.tags.get(first) != self.people[who].synced.digest.as_ref() {
+            // Another bundle with the same files may be the one that was last synced now.
+            self.people[who].synced.is_open = true;
         }
         Ok(())
     }
@@ -1054,17 +1066,22 @@ impl<S: Stage> World<S> {
         let ran = self.run(who, &["undo".to_owned(), "--json".to_owned()], true)?;
         self.check_run(who, &before, &ran, None)?;
         check(self.stage.tags() == before.tags, || format!("an undo moved a tag\n{}", ran.shown))?;
-        let person = &mut self.people[who];
         let state = self.stage.state(who);
-        if state == before.state {
-            return Ok(());
-        }
-        // It is one of those before; which one, only its files tell.
+        let person = &mut self.people[who];
+        // It is one of those that he has had; which one, only its files tell.
         let is_recorded = |synced: &&Synced| {
             let recorded = state.contents.iter().map(|(path, content)| (path.as_str(), content.as_str()));
             recorded.eq(contents(&synced.files))
         };
-        let found: Vec<Synced> = person.past.iter().rev().filter(is_recorded).cloned().collect();
+        if state == before.state {
+            // What was taken back may have brought the same files as another bundle, or by the Python tool.
+            let mut recorded = person.past.iter().filter(is_recorded);
+            let is_certain = recorded.all(|former| former.digest == person.synced.digest);
+            person.synced.is_open |= !is_certain;
+            return Ok(());
+        }
+        let known = [&person.synced].into_iter().chain(person.past.iter().rev());
+        let found: Vec<Synced> = known.filter(is_recorded).cloned().collect();
         let digests: BTreeSet<_> = found.iter().map(|synced| &synced.digest).collect();
         let is_open = digests.len() != 1;
         let former = found.first().cloned().unwrap_or_default();

@@ -18,6 +18,8 @@
 //! long that the ten share [`program::STEPS`] steps, and by a host in memory that asks the same core ([`in_memory`]), where
 //! there are as many for each of them.
 //!
+//! That the host in memory does what the program does is shown by a few stories that both of them play, without kills.
+//!
 //! `SIMULATION_SEED=N` replays one seed (kills of the program come when they come), `SIMULATION_SEEDS=N` runs as many,
 //! `SIMULATION_STEPS=N` makes the stories longer.
 
@@ -26,13 +28,16 @@ mod program;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use self::in_memory::InMemory;
+use self::program::Program;
 pub(crate) use self::program::undo_store;
 use self::world::World;
 
@@ -41,6 +46,23 @@ const PEOPLE: usize = 10;
 
 /// How many violations are shown in full; all are counted.
 const SHOWN: usize = 3;
+
+/// Few, since the program plays them too: without anything special, with manifests dropped, with the Python tool, with both.
+const COMPARED_SEEDS: [u64; 4] = [1, 2, 3, 6];
+
+/// What the host in memory shows of the program is worth as much as it is like it.
+#[test]
+fn the_host_in_memory_does_what_the_program_does() {
+    thread::scope(|scope| {
+        for seed in COMPARED_SEEDS {
+            scope.spawn(move || {
+                let by_program = World::<Program>::undisturbed(seed).live(program::STEPS);
+                let in_memory = World::<InMemory>::undisturbed(seed).live(program::STEPS);
+                assert_eq!(by_program.told(), in_memory.told(), "seed {seed}");
+            });
+        }
+    });
+}
 
 /// Where a story is played: the folders of ten people, the registry that they share, and the program.
 trait Stage {
@@ -134,9 +156,26 @@ struct Story {
     violation: Option<String>,
 }
 
-/// Plays every story of `steps` steps, on all processors, and fails where something is lost; `what` says how many steps
-/// those are, and where they are played.
-fn play<S: Stage>(steps: usize, what: impl Fn(usize) -> String) {
+impl Story {
+    /// Its trace without digests, which are others in each place.
+    fn told(&self) -> Vec<String> {
+        let is_digest = |word: &&str| word.starts_with("sha256:");
+        let told =
+            |line: &String| line.split(' ').filter(|word| !is_digest(word)).collect::<Vec<_>>().join(" ");
+        self.trace.iter().map(told).chain(self.violation.clone()).collect()
+    }
+}
+
+/// What came of all of them.
+struct Stories {
+    all: Vec<Story>,
+    /// How long they are, and where they were played.
+    what: String,
+    took: Duration,
+}
+
+/// Plays every story of `steps` steps, on all processors; `what` says how many those are, and where they are played.
+fn play<S: Stage>(steps: usize, what: impl Fn(usize) -> String) -> Stories {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let seeds: Vec<u64> = match number("SIMULATION_SEED") {
         Some(seed) => vec![seed],
@@ -157,34 +196,44 @@ fn play<S: Stage>(steps: usize, what: impl Fn(usize) -> String) {
             });
         }
     });
-    let mut stories = stories.into_inner().unwrap();
-    stories.sort_by_key(|story| story.seed);
-    println!("{} seeds, {PEOPLE} people, {}, {:.0?}:", stories.len(), what(steps), started.elapsed());
-    tell(&stories);
+    let mut all = stories.into_inner().unwrap();
+    all.sort_by_key(|story| story.seed);
+    Stories { all, what: what(steps), took: started.elapsed() }
 }
 
-/// Shows what the stories came to.
-fn tell(stories: &[Story]) {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (name, count) in stories.iter().flat_map(|story| &story.counts) {
-        *counts.entry(name).or_default() += count;
+impl Stories {
+    fn failed(&self) -> Vec<&Story> {
+        self.all.iter().filter(|story| story.violation.is_some()).collect()
     }
-    for (name, count) in &counts {
-        println!("  {count:6}  {name}");
+
+    /// Fails where something was lost.
+    fn check(&self) {
+        let seeds: Vec<u64> = self.failed().iter().map(|story| story.seed).collect();
+        assert!(seeds.is_empty(), "{} of {} seeds went wrong: {seeds:?}", seeds.len(), self.all.len());
     }
-    let failed: Vec<_> = stories.iter().filter(|story| story.violation.is_some()).collect();
-    let seeds: Vec<_> = failed.iter().map(|story| story.seed).collect();
-    for story in failed.iter().take(SHOWN) {
-        println!("\nseed {} (SIMULATION_SEED={} replays it):", story.seed, story.seed);
-        for line in &story.trace {
-            println!("  {line}");
+}
+
+impl fmt::Display for Stories {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { all, what, took } = self;
+        writeln!(f, "{} seeds, {PEOPLE} people, {what}, {took:.0?}:", all.len())?;
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, count) in all.iter().flat_map(|story| &story.counts) {
+            *counts.entry(name).or_default() += count;
         }
-        println!("  VIOLATION: {}", story.violation.as_deref().unwrap_or_default());
+        for (name, count) in &counts {
+            writeln!(f, "  {count:6}  {name}")?;
+        }
+        for (at, story) in self.failed().into_iter().enumerate() {
+            let Story { seed, trace, violation, .. } = story;
+            writeln!(f, "\nseed {seed} (SIMULATION_SEED={seed} replays it):")?;
+            for line in trace.iter().filter(|_| at < SHOWN) {
+                writeln!(f, "  {line}")?;
+            }
+            writeln!(f, "  VIOLATION: {}", violation.as_deref().unwrap_or_default())?;
+        }
+        Ok(())
     }
-    for story in failed.iter().skip(SHOWN) {
-        println!("\nseed {}: {}", story.seed, story.violation.as_deref().unwrap_or_default());
-    }
-    assert!(failed.is_empty(), "{} of {} seeds went wrong: {seeds:?}", failed.len(), stories.len());
 }
 
 /// The paths of a list, whether its items are paths or say more of them; those of the program's own are left out.

@@ -35,13 +35,15 @@ const RUNS_IN_A_SECOND: u64 = 20;
 
 #[test]
 fn nothing_is_lost_that_was_not_named() {
-    play::<InMemory>(PEOPLE * OPERATIONS, |steps| {
+    let stories = play::<InMemory>(PEOPLE * OPERATIONS, |steps| {
         format!("{} operations each, in memory", steps.div_ceil(PEOPLE))
     });
+    println!("{stories}");
+    stories.check();
 }
 
 /// Ten projects and their registry.
-struct InMemory {
+pub(super) struct InMemory {
     projects: Vec<Project>,
     registry: Registry,
     /// How many runs were begun.

@@ -19,11 +19,13 @@ const REPOSITORY: &str = "team/model";
 
 #[test]
 fn nothing_is_lost_that_was_not_named() {
-    play::<Program>(STEPS, |steps| format!("{steps} steps shared by them, by the program"));
+    let stories = play::<Program>(STEPS, |steps| format!("{steps} steps shared by them, by the program"));
+    println!("{stories}");
+    stories.check();
 }
 
 /// The real thing.
-struct Program {
+pub(super) struct Program {
     registry: ScriptedRegistry,
     projects: Vec<TestProject>,
 }

@@ -155,9 +155,13 @@ pub(super) struct World<S> {
     seed: u64,
     chance: Chance,
     stage: S,
+    /// How many of a hundred runs are killed.
+    killed: u64,
     has_python: bool,
     people: Vec<Person>,
     bundles: BTreeMap<String, Rc<Files>>,
+    /// Their digests, as they came.
+    known: Vec<String>,
     /// Of each bundle that the program pushed, the one that its project had synced before.
     parents: BTreeMap<String, String>,
     /// Bundles of which it is not certain what their projects had synced before.
@@ -180,15 +184,22 @@ impl<S: Stage> World<S> {
             seed,
             chance: Chance(seed),
             stage: S::set_up(seed.is_multiple_of(2)),
+            killed: KILLED,
             has_python: seed.is_multiple_of(3),
             people: (0..PEOPLE).map(|_| Person::default()).collect(),
             bundles: BTreeMap::new(),
+            known: Vec::new(),
             parents: BTreeMap::new(),
             of_unknown_origin: BTreeSet::new(),
             made: 0,
             trace: Vec::new(),
             counts: BTreeMap::new(),
         }
+    }
+
+    /// The same story, without kills.
+    pub(super) fn undisturbed(seed: u64) -> Self {
+        Self { killed: 0, ..Self::new(seed) }
     }
 
     pub(super) fn live(mut self, steps: usize) -> Story {
@@ -368,6 +379,7 @@ impl<S: Stage> World<S> {
         }
         let files = Rc::new(self.stage.bundle(digest)?);
         self.bundles.insert(digest.to_owned(), Rc::clone(&files));
+        self.known.push(digest.to_owned());
         Some(files)
     }
 
@@ -406,7 +418,7 @@ impl<S: Stage> World<S> {
 
     /// Runs the program; killed by chance if it may be, and then brought back to order by the next run.
     fn run(&mut self, who: usize, arguments: &[String], may_be_killed: bool) -> Result<Ran, String> {
-        let is_killed = may_be_killed && self.chance.percent(KILLED);
+        let is_killed = may_be_killed && self.chance.percent(self.killed);
         let kill = Kill(self.chance.next());
         let ran = self.stage.run(who, arguments, is_killed.then_some(kill));
         let end = match ran.code {
@@ -506,11 +518,9 @@ impl<S: Stage> World<S> {
     }
 
     /// Every content that the registry gives to whoever knows a digest.
-    fn contents_of_registry(&mut self) -> BTreeSet<String> {
-        let known: Vec<String> = self.bundles.keys().cloned().collect();
-        let there = known.iter().filter(|digest| self.stage.has_bundle(digest));
-        let bundles: Vec<_> = there.filter_map(|digest| self.bundles.get(digest)).collect();
-        bundles.into_iter().flat_map(|files| files.values()).map(|known| known.content.clone()).collect()
+    fn contents_of_registry(&self) -> BTreeSet<String> {
+        let there = self.bundles.iter().filter(|(digest, _)| self.stage.has_bundle(digest));
+        there.flat_map(|(_, files)| files.values()).map(|known| known.content.clone()).collect()
     }
 
     fn add_something(&mut self, who: usize) -> Step {
@@ -624,7 +634,6 @@ impl<S: Stage> World<S> {
 
     fn pull(&mut self, who: usize) -> Step {
         let before = self.before(who);
-        let known: Vec<String> = self.bundles.keys().cloned().collect();
         let tag = match self.chance.weighted(&[(70, "latest"), (20, "tag"), (10, "digest")]) {
             "tag" => self.chance.one(&before.tags.keys().cloned().collect::<Vec<_>>()),
             "digest" => None,
@@ -633,7 +642,7 @@ impl<S: Stage> World<S> {
         let (reference, digest) = match &tag {
             Some(tag) => (tag.clone(), before.tags.get(tag).cloned()),
             None => {
-                let digest = self.chance.one(&known);
+                let digest = self.chance.one(&self.known);
                 let there = digest.filter(|digest| self.stage.has_bundle(digest));
                 (there.clone().unwrap_or_else(|| "latest".to_owned()), there)
             }

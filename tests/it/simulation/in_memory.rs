@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
-use bundle_core::snapshot::{ByPath, SyncedFile};
+use bundle_core::snapshot::{ByPath, File, SyncedFile};
 use serde_json::{Value, json};
 
 use self::disk::Content;
@@ -174,11 +174,8 @@ impl InMemory {
     fn write_python_state(&mut self, who: usize, bundle: &Bundle, of: impl FnOnce(&mut StateFile)) {
         let number = self.next_state();
         let project = &mut self.projects[who];
-        let file = |file: &bundle_core::snapshot::File| SyncedFile {
-            path: file.path.clone(),
-            digest: file.digest,
-            executable: None,
-        };
+        let file =
+            |file: &File| SyncedFile { path: file.path.clone(), digest: file.digest, executable: None };
         let last_synced = ByPath::keeping_first(bundle.files.iter().map(file).collect());
         let former = project.state.take().unwrap_or_default();
         let mut state = StateFile { number, last_synced, ..former };
@@ -259,10 +256,7 @@ impl Stage for InMemory {
 
     fn bundle(&self, digest: &str) -> Option<Files> {
         let bundle = self.registry.bundle(digest.parse().unwrap())?;
-        let known = |file: &bundle_core::snapshot::File| Known {
-            content: file.digest.to_string(),
-            executable: file.executable,
-        };
+        let known = |file: &File| Known { content: file.digest.to_string(), executable: file.executable };
         Some(bundle.files.iter().map(|file| (file.path.to_string(), known(file))).collect())
     }
 

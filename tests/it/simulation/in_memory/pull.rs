@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use bundle_core::diff::{Change, ConflictKind, Sides};
+use bundle_core::diff::{Change, ConflictKind, PathChange, Sides};
 use bundle_core::digest::Digest;
 use bundle_core::path::BundlePath;
 use bundle_core::plan::drops::DropGuard;
@@ -139,7 +139,7 @@ impl Prepared {
         let PullPlan { write, delete, adopt, untrack, kept, .. } = &self.plan;
         let is_here = |path: &&BundlePath| self.scan.files.at(path).is_some();
         let replaced: Vec<&BundlePath> = write.iter().filter(is_here).collect();
-        let is_left = |each: &&bundle_core::diff::PathChange| {
+        let is_left = |each: &&PathChange| {
             each.change == Change::DeletedLocal && self.scan.files.at(&each.path).is_none()
         };
         let left_deleted: Vec<&BundlePath> = kept.iter().filter(is_left).map(|each| &each.path).collect();

@@ -22,7 +22,7 @@ use super::project::{Project, StateFile, SyncedBundle, SyncedDocument};
 use super::registry::{Bundle, Registry};
 use super::status::shown;
 use super::tag::Move;
-use super::{Arguments, InMemory, Life, MOVED, Outcome, Stopped, USAGE, conflict, failed};
+use super::{Arguments, CONFLICT, InMemory, Life, MOVED, Outcome, Stopped, USAGE, conflict, failed};
 
 /// What a user says of a push.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl<'a> Prepared<'a> {
     fn check(&self, registry: &Registry, options: &Options<'_>) -> Result<(), Stopped> {
         if let Some(changes) = self.unseen.first().filter(|_| !options.overrules_others()) {
             let error = json!({"unseen": shown(changes)});
-            return Err(Stopped::Failed { code: super::CONFLICT, error });
+            return Err(Stopped::Failed { code: CONFLICT, error });
         }
         if let Some(drop) = self.mass_drop.filter(|_| !options.accepts_drops()) {
             return Err(conflict(&format!("{drop:?}")));

@@ -129,6 +129,8 @@ type Files = BTreeMap<String, Known>;
 /// What the state file says: the digests last pushed and pulled, and the contents last synced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
+    /// What tells the file from every other one; none where there is no file.
+    file: Option<String>,
     pushed: Option<String>,
     pulled: Option<String>,
     contents: BTreeMap<String, String>,

@@ -236,10 +236,11 @@ impl Stage for InMemory {
     }
 
     fn state(&self, who: usize) -> State {
+        let file = self.projects[who].state.as_ref().map(|state| state.number.to_string());
         let state = self.projects[who].state.clone().unwrap_or_default();
         let text = |digest: Option<Digest>| digest.map(|digest| digest.to_string());
         let contents = state.last_synced.iter().map(|file| (file.path.to_string(), file.digest.to_string()));
-        State { pushed: text(state.pushed), pulled: text(state.pulled), contents: contents.collect() }
+        State { file, pushed: text(state.pushed), pulled: text(state.pulled), contents: contents.collect() }
     }
 
     fn undo_store(&self, who: usize) -> BTreeSet<String> {

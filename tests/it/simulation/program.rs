@@ -109,12 +109,12 @@ impl Stage for Program {
     }
 
     fn state(&self, who: usize) -> State {
-        let file = self.projects[who].path().join(".modelops-bundle/state.json");
-        let state: Value =
-            fs::read(file).ok().map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap());
+        let bytes = fs::read(self.projects[who].path().join(".modelops-bundle/state.json")).ok();
+        let state = bytes.as_ref().map_or(Value::Null, |bytes| serde_json::from_slice(bytes).unwrap());
         let digest = |field: &str| state[field].as_str().map(str::to_owned);
         let listed = state["last_synced_files"].as_object().into_iter().flatten();
         State {
+            file: bytes.map(|bytes| Digest::of(&bytes).to_string()),
             pushed: digest("last_push_digest"),
             pulled: digest("last_pull_digest"),
             contents: listed

@@ -87,15 +87,13 @@ fn contents(files: &Files) -> BTreeMap<&str, &str> {
 struct Synced {
     digest: Option<String>,
     files: Files,
-    /// Whether it is certain that the project has this one for its last synced bundle.
-    is_open: bool,
 }
 
 #[derive(Default)]
 struct Person {
     synced: Synced,
-    /// Those before, the latest one at the end.
-    past: Vec<Synced>,
+    /// Every one that he has had, by the state file that belongs to it: an undo brings such a file back.
+    by_state: BTreeMap<String, Synced>,
     /// Contents that he changed, deleted or kept out himself, by path: a push of his may replace them without naming them.
     given_up: BTreeSet<(String, String)>,
     /// The digest that he last pulled or pushed under a tag.
@@ -108,11 +106,6 @@ impl Person {
         if let Some(known) = self.disk.get(path) {
             self.given_up.insert((path.to_owned(), known.content.clone()));
         }
-    }
-
-    fn sync(&mut self, digest: Option<String>, files: Files) {
-        let former = std::mem::replace(&mut self.synced, Synced { digest, files, is_open: false });
-        self.past.push(former);
     }
 }
 
@@ -164,8 +157,6 @@ pub(super) struct World<S> {
     known: Vec<String>,
     /// Of each bundle that the program pushed, the one that its project had synced before.
     parents: BTreeMap<String, String>,
-    /// Bundles of which it is not certain what their projects had synced before.
-    of_unknown_origin: BTreeSet<String>,
     /// How many contents were made; each is another one.
     made: usize,
     trace: Vec<String>,
@@ -190,7 +181,6 @@ impl<S: Stage> World<S> {
             bundles: BTreeMap::new(),
             known: Vec::new(),
             parents: BTreeMap::new(),
-            of_unknown_origin: BTreeSet::new(),
             made: 0,
             trace: Vec::new(),
             counts: BTreeMap::new(),
@@ -395,14 +385,23 @@ impl<S: Stage> World<S> {
         false
     }
 
-    /// Whether it is certain what comes before `digest`.
-    fn has_known_ancestors(&self, digest: &str) -> bool {
-        let mut at = digest;
-        while !self.of_unknown_origin.contains(at) {
-            let Some(parent) = self.parents.get(at) else { return true };
-            at = parent;
-        }
-        false
+    /// Remembers what somebody has synced by now.
+    fn sync(&mut self, who: usize, digest: Option<String>, files: Files) {
+        let state = self.stage.state(who);
+        let person = &mut self.people[who];
+        person.synced = Synced { digest, files };
+        person.by_state.extend(state.file.map(|file| (file, person.synced.clone())));
+    }
+
+    /// Finds out what somebody has synced where the state file is one that was there before.
+    fn sync_again(&mut self, who: usize) -> Step {
+        let state = self.stage.state(who);
+        let person = &mut self.people[who];
+        person.synced = match state.file {
+            None => Synced::default(),
+            Some(file) => person.by_state.get(&file).cloned().ok_or("a state came that nobody has had")?,
+        };
+        Ok(())
     }
 
     // A run of the program.
@@ -558,7 +557,7 @@ impl<S: Stage> World<S> {
         if ran.code != Some(0) {
             let person = &self.people[who];
             let disk = person.disk.get(&path);
-            let is_edited = disk != person.synced.files.get(&path) || person.synced.is_open;
+            let is_edited = disk != person.synced.files.get(&path);
             let may_stop = from_disk && !forced && is_edited;
             return check(may_stop || ran.was_killed() || disk.is_none(), || {
                 format!("{path} is as it was last synced, and cannot be removed\n{}", ran.shown)
@@ -571,9 +570,7 @@ impl<S: Stage> World<S> {
         if from_disk {
             check(!person.disk.contains_key(&path), || format!("{path} lies there still\n{}", ran.shown))?;
             let edited = before.disk.get(&path).filter(|known| {
-                !forced
-                    && !person.synced.is_open
-                    && person.synced.files.get(&path).map(|base| &base.content) != Some(&known.content)
+                !forced && person.synced.files.get(&path).map(|base| &base.content) != Some(&known.content)
             });
             check(edited.is_none(), || {
                 format!("{path} was edited or never pushed, and is deleted without --force\n{}", ran.shown)
@@ -598,9 +595,6 @@ impl<S: Stage> World<S> {
         let person = &self.people[who];
         let tracked = self.stage.tracked(who);
         let base = &person.synced.files;
-        if person.synced.is_open {
-            return None;
-        }
         let paths: BTreeSet<&String> =
             person.disk.keys().chain(remote.keys()).chain(base.keys()).chain(&tracked).collect();
         // What stands in the way of what is not the matter of a table of single paths.
@@ -701,8 +695,8 @@ impl<S: Stage> World<S> {
             });
         }
         check(ran.json["digest"] == digest.as_str(), || format!("it is not {digest}\n{}", ran.shown))?;
+        self.sync(who, Some(digest.clone()), remote.as_ref().clone());
         let person = &mut self.people[who];
-        person.sync(Some(digest.clone()), remote.as_ref().clone());
         if let Some(tag) = tag {
             person.seen.insert(tag, digest);
         }
@@ -811,17 +805,12 @@ impl<S: Stage> World<S> {
                 before.disk, person.disk, ran.shown
             )
         })?;
-        let state = self.stage.state(who);
-        if state != before.state {
-            person.sync(Some(digest.to_owned()), remote.clone());
+        if self.stage.state(who) != before.state {
+            self.sync(who, Some(digest.to_owned()), remote.clone());
+            let person = &mut self.people[who];
             for (path, known) in remote {
                 person.given_up.insert((path.clone(), known.content.clone()));
             }
-        } else if person.synced.digest.as_deref() != Some(digest)
-            && before.state.pulled.as_deref() == Some(digest)
-        {
-            // The same was pulled before: the state does not tell whether it is so again.
-            person.synced.is_open = true;
         }
         Ok(())
     }
@@ -839,12 +828,10 @@ impl<S: Stage> World<S> {
         check(self.stage.tracked(who) == before.tracked, || {
             format!("undone, other files are tracked\n{}", ran.shown)
         })?;
-        if let Some(former) = person.past.pop() {
-            // Taking the undo back brings it again.
-            let pulled = std::mem::replace(&mut person.synced, former);
-            person.past.push(pulled);
-        }
-        Ok(())
+        check(self.stage.state(who) == before.state, || {
+            format!("undone, another bundle is synced\n{}", ran.shown)
+        })?;
+        self.sync_again(who)
     }
 
     // Push.
@@ -888,9 +875,6 @@ impl<S: Stage> World<S> {
         // Whoever pushes builds on what he had synced.
         let parent = self.people[who].synced.digest.clone();
         for (_, digest) in &moved {
-            if self.people[who].synced.is_open && !self.parents.contains_key(digest) {
-                self.of_unknown_origin.insert(digest.clone());
-            }
             if let Some(parent) = parent.clone().filter(|parent| parent != digest)
                 && !self.is_ancestor(digest, &parent)
             {
@@ -932,8 +916,8 @@ impl<S: Stage> World<S> {
         check(is_same(&files, &tree), || {
             format!("the bundle has {files:?}, and the project {tree:?}\n{}", ran.shown)
         })?;
+        self.sync(who, Some(digest.clone()), files.as_ref().clone());
         let person = &mut self.people[who];
-        person.sync(Some(digest.clone()), files.as_ref().clone());
         for tag in tags {
             person.seen.insert(tag.to_owned(), digest.clone());
         }
@@ -952,7 +936,7 @@ impl<S: Stage> World<S> {
         }
         let tree = project_of(before);
         let synced = self.people[who].synced.clone();
-        if how != "plain" && how != "--tag" && how != "two tags" || synced.is_open {
+        if how != "plain" && how != "--tag" && how != "two tags" {
             return Expectation::Open;
         }
         // A folder or an untracked file lies where a tracked one, or its folder, was.
@@ -988,9 +972,6 @@ impl<S: Stage> World<S> {
                 .collect();
             if !unseen.is_empty() {
                 let synced = synced.digest.as_deref();
-                if synced.is_some_and(|synced| !self.has_known_ancestors(synced)) {
-                    return Expectation::Open;
-                }
                 return Expectation::Stops(format!(
                     "{tag} names {there}, of which {unseen:?} are unseen by a project at {synced:?}"
                 ));
@@ -1044,14 +1025,10 @@ impl<S: Stage> World<S> {
             && let Some(digest) = synced
             && let Some(files) = self.bundle(&digest)
         {
-            let person = &mut self.people[who];
-            person.sync(Some(digest.clone()), files.as_ref().clone());
+            self.sync(who, Some(digest.clone()), files.as_ref().clone());
             for (tag, _) in moved {
-                person.seen.insert(tag.clone(), digest.clone());
+                self.people[who].seen.insert(tag.clone(), digest.clone());
             }
-        } else if !made_one && before.tags.get(first) != self.people[who].synced.digest.as_ref() {
-            // Another bundle with the same files may be the one that was last synced now.
-            self.people[who].synced.is_open = true;
         }
         Ok(())
     }
@@ -1075,29 +1052,7 @@ impl<S: Stage> World<S> {
         let ran = self.run(who, &["undo".to_owned(), "--json".to_owned()], true)?;
         self.check_run(who, &before, &ran, None)?;
         check(self.stage.tags() == before.tags, || format!("an undo moved a tag\n{}", ran.shown))?;
-        let state = self.stage.state(who);
-        let person = &mut self.people[who];
-        // It is one of those that he has had; which one, only its files tell.
-        let is_recorded = |synced: &&Synced| {
-            let recorded = state.contents.iter().map(|(path, content)| (path.as_str(), content.as_str()));
-            recorded.eq(contents(&synced.files))
-        };
-        if state == before.state {
-            // What was taken back may have brought the same files as another bundle, or by the Python tool.
-            let mut recorded = person.past.iter().filter(is_recorded);
-            let is_certain = recorded.all(|former| former.digest == person.synced.digest);
-            person.synced.is_open |= !is_certain;
-            return Ok(());
-        }
-        let known = [&person.synced].into_iter().chain(person.past.iter().rev());
-        let found: Vec<Synced> = known.filter(is_recorded).cloned().collect();
-        let digests: BTreeSet<_> = found.iter().map(|synced| &synced.digest).collect();
-        let is_open = digests.len() != 1;
-        let former = found.first().cloned().unwrap_or_default();
-        let next = Synced { is_open, ..former };
-        let now = std::mem::replace(&mut person.synced, next);
-        person.past.push(now);
-        Ok(())
+        self.sync_again(who)
     }
 
     fn status(&mut self, who: usize) -> Step {
@@ -1174,7 +1129,7 @@ impl<S: Stage> World<S> {
         self.read_disk(who);
         let listed = self.stage.state(who).contents.into_iter();
         let files = listed.map(|(path, content)| (path, Known { content, executable: None })).collect();
-        self.people[who].sync(None, files);
+        self.sync(who, None, files);
         // It names nothing: what it replaced is its own affair, and what this program does next is ours.
         for digest in self.stage.tags().values() {
             let _ = self.bundle(digest);

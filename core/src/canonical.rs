@@ -111,6 +111,12 @@ fn write_number(json: &mut String, number: &Number) {
 /// Texts escape what must be escaped, in the shortest way (RFC 8785, section 3.2.2.2).
 pub(crate) fn write_text(json: &mut String, text: &str) {
     json.push('"');
+    // Nearly no text of an index has anything to escape.
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        json.push_str(text);
+        json.push('"');
+        return;
+    }
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {

@@ -279,20 +279,20 @@ impl Line<'_> {
             Layout::Files => FIELDS_FILES,
             Layout::Packed => FIELDS_PACKED,
         };
-        let mut keys: Vec<&str> = known.to_vec();
-        // A mode that is unknown stays so.
-        if self.file.executable.is_none() {
-            keys.retain(|key| *key != "executable");
-        }
+        let mut keys = Cow::Borrowed(known);
         if !self.other.is_empty() {
+            let keys = keys.to_mut();
             keys.extend(self.other.keys().map(String::as_str).filter(|key| !known.contains(key)));
             keys.sort_by(|a, b| key_order(a, b));
         }
+        // A mode that is unknown stays so.
+        let is_known = |key: &&&str| self.file.executable.is_some() || **key != "executable";
         let mut object = ObjectWriter::open(json);
-        for key in keys {
+        for key in keys.iter().filter(is_known) {
             let json = object.key(key);
-            match key {
-                "digest" => canonical::write_text(json, &self.file.digest.to_string()),
+            match *key {
+                // Writing to a text cannot fail, and there is nothing to escape.
+                "digest" => _ = write!(json, "\"{}\"", self.file.digest),
                 "executable" => {
                     json.push_str(if self.file.executable == Some(true) { "true" } else { "false" });
                 }
@@ -303,7 +303,7 @@ impl Line<'_> {
                     Layout::Files => "\"oci\"",
                     Layout::Packed => "\"pack\"",
                 }),
-                _ => canonical::write_value(json, self.other.get(key).unwrap_or(&Value::Null)),
+                key => canonical::write_value(json, self.other.get(key).unwrap_or(&Value::Null)),
             }
         }
         object.close();
@@ -325,8 +325,7 @@ fn write_runs(json: &mut String, runs: &[Run]) {
 }
 
 fn write_number(json: &mut String, number: u64) {
-    // Writing to a text cannot fail.
-    let _ = write!(json, "{number}");
+    json.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Checks that everything that holds the files' bytes is among `layers`, with its right size.

@@ -1168,7 +1168,7 @@ pub enum PushError {
         below: BundlePath,
     },
     /// Something that is no file lies at tracked paths.
-    #[error("what lies at these tracked paths is no file")]
+    #[error("something else stands at these tracked paths, or where their folders should be")]
     NotFiles {
         /// The paths.
         paths: Vec<BundlePath>,

@@ -8,7 +8,7 @@ use modelops_bundle_tests::TestProject;
 use serde_json::{Value, json};
 
 use crate::three_way_model::{
-    Disk, Facts, IN_THE_WAY, Outcome, Pull, PullMode, Pushed, Row, Settled, Side, pulled, pushed,
+    Disk, Facts, IN_THE_WAY, LISTS, Outcome, Pull, PullMode, Pushed, Row, Settled, Side, pulled, pushed,
 };
 
 /// The path that a cell is about.
@@ -674,13 +674,7 @@ fn pull_sample(sample: &Sample, row: Row, settled: Settled, expected: Outcome) -
         let is_named = error["paths"] == json!([PATH]) && error["blocked"] == blocked;
         check(is_named, &|| format!("should name {blocked}\n{output}"))?;
     }
-    for (list, outcome) in [
-        ("written", Outcome::Write),
-        ("deleted", Outcome::Delete),
-        ("adopted", Outcome::Adopt),
-        ("untracked", Outcome::Untrack),
-        ("kept", Outcome::Keep),
-    ] {
+    for (list, outcome) in LISTS {
         let is_in = listed(&document, list).iter().any(|path| path == PATH);
         check(is_in == (outcome == expected), &|| format!("`{list}` is not as it should be\n{output}"))?;
     }

@@ -198,6 +198,15 @@ pub(crate) enum Outcome {
     Stop(Option<&'static str>),
 }
 
+/// The lists of a pull's document, and what becomes of the paths in each.
+pub(crate) const LISTS: [(&str, Outcome); 5] = [
+    ("written", Outcome::Write),
+    ("deleted", Outcome::Delete),
+    ("adopted", Outcome::Adopt),
+    ("untracked", Outcome::Untrack),
+    ("kept", Outcome::Keep),
+];
+
 /// What may become of one path: one outcome, but where the design leaves it open.
 pub(crate) fn pulled(facts: &Facts<'_>, pull: Pull, settled: Settled) -> Vec<Outcome> {
     use Outcome::{Adopt, Delete, Keep, Leave, Stop, Untrack, Write};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Registry, TestProject, Tree, can_connect_to_registry};
 use serde_json::{Value, json};
 
 use crate::cmd_project::{changes, project};
@@ -29,8 +29,8 @@ fn words(text: &str) -> String {
 #[test]
 fn each_sentence_stands_at_a_test() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<_> =
-        fs::read_dir(tests.join("it")).unwrap().map(|file| file.unwrap().path()).collect();
+    let folder = tests.join("it");
+    let mut files: Vec<_> = Tree::read(&folder).paths().map(|path| folder.join(path)).collect();
     files.push(tests.join("../host-native/src/pull.rs"));
     let mut comments = String::new();
     for file in files {

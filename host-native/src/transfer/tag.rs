@@ -223,8 +223,8 @@ async fn move_tag(
     facts: TagFacts,
     manifest: Bytes,
 ) -> Result<Option<Written>, TagError> {
-    let Some(facts) = look(context, facts).await? else { return Ok(None) };
     let began = Instant::now();
+    let Some(facts) = look(context, facts).await? else { return Ok(None) };
     let condition = match (facts.force, facts.current) {
         (true, _) => Condition::Any,
         (false, Some(current)) => Condition::Is(current),
@@ -254,7 +254,7 @@ async fn move_tag(
         result => result.map_err(OpenError::from)?,
     }
     context.progress.wrote_tag(&facts.tag);
-    // Another push that looked before this write counted needs about as long as this one did to make its own.
+    // Another push that looked before this write was seen needs about as long as this one did, from its look on.
     let settled_at = Instant::now() + began.elapsed();
     Ok(Some(Written { tag: facts.tag, target: facts.target, before: facts.current, settled_at, shown: None }))
 }

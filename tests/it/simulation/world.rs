@@ -7,7 +7,7 @@ use bundle_core::digest::Digest;
 
 use super::{Files, Kill, Known, PEOPLE, Ran, Stage, State, Story, named, paths_of};
 use crate::three_way_model::{
-    Disk, Facts, Outcome, Pull, PullMode, Pushed, Row, Settled, Side, pulled, pushed,
+    Disk, Facts, LISTS, Outcome, Pull, PullMode, Pushed, Row, Settled, Side, pulled, pushed,
 };
 
 /// How many of a hundred runs of the program are killed.
@@ -752,13 +752,7 @@ impl<S: Stage> World<S> {
             return check(many, || format!("it should not stop\n{}", ran.shown));
         }
         check(ran.code == Some(0), || format!("it should not stop\n{}", ran.shown))?;
-        for (list, outcome) in [
-            ("written", Outcome::Write),
-            ("deleted", Outcome::Delete),
-            ("adopted", Outcome::Adopt),
-            ("untracked", Outcome::Untrack),
-            ("kept", Outcome::Keep),
-        ] {
+        for (list, outcome) in LISTS {
             let (named, expected) = (paths_of(&ran.json, list), predicted.with(outcome));
             check(named.iter().map(String::as_str).eq(expected.iter().copied()), || {
                 format!("`{list}` should be {expected:?}\n{}", ran.shown)

@@ -432,7 +432,7 @@ fn settle(
         let message = format_args!("{option} settles nothing there: no conflict is at these paths");
         return Err(CliError::new(Exit::Usage, message)
             .paths(selection.unmatched)
-            .hint("see the conflicts with `modelops-bundle pull --dry-run`; nothing was changed"));
+            .hint("see the conflicts with --dry-run; nothing was changed"));
     }
     Ok(selection.paths.into_iter().collect())
 }

@@ -123,7 +123,7 @@ impl<'a> Prepared<'a> {
     fn of(project: &Project, destination: Destination<'a>) -> Result<Self, Stopped> {
         let scan = project.disk.scan(&project.tracked, &[]);
         if !scan.obstacles.is_empty() {
-            return Err(conflict("what lies at these tracked paths is no file"));
+            return Err(conflict("something else stands at these tracked paths"));
         }
         let (files, nothing, base) = (scan.files, ByPath::default(), project.base());
         let replaces = destination.replaces.as_deref();

@@ -12,8 +12,10 @@ mod version;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
 
 use bundle_core::compression::CompressionError;
 use bundle_core::descriptor::{Descriptor, media_type};
@@ -703,8 +705,11 @@ pub async fn apply(
     let Workspace { project, state, synced, tracked, .. } = workspace;
     let before = synced.clone();
     synced.bundle = Some(pushed);
-    // On the disk by the time that the tags are moved, it needs only its name.
+    let (writing, written) = channel();
+    // On the disk by the time that the tags have been looked at, it needs only its name.
     let settle = || {
+        // Nothing is ever sent: it ends where the tags are written, or are not going to be.
+        let _ = written.recv();
         let pushed = if plan.decision.changed { Some(digest) } else { state.last_push_digest };
         let view = &state.view;
         let own =
@@ -715,7 +720,7 @@ pub async fn apply(
             None => state.settle(project).map(After::Settled),
         }
     };
-    let moving = move_tags(context, &prepared.destination, plan, &documents, force);
+    let moving = move_tags(context, &prepared.destination, plan, &documents, force, writing);
     let (settled, moved) = bridge.enter(|| bridge.beside(settle, moving))?;
     let Moved { any, unconfirmed } = match moved {
         Ok(moved) => moved,
@@ -791,14 +796,17 @@ struct Moved {
     unconfirmed: Vec<Unconfirmed>,
 }
 
-/// Has the tags name the bundle whose documents these are.
+/// Has the tags name the bundle whose documents these are. `writing` is dropped where the processors are free for other work:
+/// when all that is left is to wait for other pushes; at once where nobody is waited for.
 async fn move_tags(
     context: Context<'_>,
     destination: &Destination,
     plan: &PushPlan,
     documents: &Documents,
     force: Force,
+    writing: Sender<Infallible>,
 ) -> Result<Moved, PushError> {
+    let writing = Some(writing).filter(|_| !context.remote.honours_conditions());
     let to_move: Vec<TagFacts> = destination
         .tags
         .iter()
@@ -829,6 +837,7 @@ async fn move_tags(
         is_good = tagging.move_tag(context, facts, documents.manifest.clone()).await;
     }
     tagging.leave(ahead.map(|facts| facts.tag));
+    drop(writing);
     match tagging.finish(context).await {
         Ok(unconfirmed) => Ok(Moved { any, unconfirmed }),
         Err(PartlyTagged { written, source, .. }) if written.is_empty() => Err(source.into()),

@@ -176,8 +176,8 @@ pub async fn apply(
 ) -> Result<Pulled, PullError> {
     let PreparedPull { plan, bundle, scan, .. } = prepared;
     prepared.check()?;
-    let after = after(workspace, reference, prepared)?;
-    if after.is_none() && plan.write.is_empty() && plan.delete.is_empty() {
+    let changes_files = !(plan.write.is_empty() && plan.delete.is_empty());
+    if !changes_files && after(workspace, reference, prepared)?.is_none() {
         Interrupted::clear(&workspace.project);
         return Ok(Pulled::default());
     }
@@ -199,7 +199,8 @@ pub async fn apply(
     let deletes =
         plan.delete.iter().map(|path| Delete { path: path.clone(), expected_before: scan.before(path) });
     let stays = || StateAfter { state: None, synced: None, tracked: format_tracked(&workspace.tracked) };
-    let after = after.unwrap_or_else(stays);
+    // Not before the files are here: of a large project it is a large text.
+    let after = after(workspace, reference, prepared)?.unwrap_or_else(stays);
     let (writes, deletes) = (writes.collect(), deletes.collect());
     let commit = Commit::prepare_keeping(lock, &staging, writes, deletes, &after.files(), keeping)?;
     let applied = commit.apply()?;

@@ -336,14 +336,22 @@ pub(crate) fn take_away() {
     std::mem::forget(folders);
     // Some of it is to remove the folders in which those files lay.
     let works = std::mem::take(&mut *works());
-    works.into_values().for_each(|work| work());
+    take_back(works);
 }
 
 type Work = Box<dyn FnOnce() + Send>;
 
-static WORKS: Mutex<BTreeMap<u64, Work>> = Mutex::new(BTreeMap::new());
+/// Work by its number; what began later has the higher one.
+type Works = BTreeMap<u64, Work>;
 
-fn works() -> MutexGuard<'static, BTreeMap<u64, Work>> {
+static WORKS: Mutex<Works> = Mutex::new(BTreeMap::new());
+
+/// Does the work that began last first, since it may lie in what began before it.
+fn take_back(works: Works) {
+    works.into_values().rev().for_each(|work| work());
+}
+
+fn works() -> MutexGuard<'static, Works> {
     WORKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -456,5 +464,19 @@ mod tests {
         drop(unfinished(&gone));
         unfinished(&kept).keep();
         assert!(!gone.exists() && kept.exists());
+    }
+
+    #[test]
+    fn a_folder_goes_after_what_was_begun_in_it() {
+        let above = TempDir::new().unwrap();
+        let folder = above.path().join("folder");
+        std::fs::create_dir(&folder).unwrap();
+        let (inner, outer) = (folder.join("kept-for-later"), folder.clone());
+        let works: Works = BTreeMap::from([
+            (0, Box::new(move || std::fs::remove_dir_all(outer).unwrap()) as Work),
+            (1, Box::new(move || std::fs::write(inner, "").unwrap()) as Work),
+        ]);
+        take_back(works);
+        assert!(!folder.exists());
     }
 }

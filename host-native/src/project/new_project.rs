@@ -8,6 +8,7 @@ use super::atomic::{make_folders, remove_folders};
 use super::folder::{PROJECT_FOLDER, Project, is_project, refuse_link};
 use super::git::MAX_BYTES;
 use super::lock::{LockError, ProjectLock};
+use super::staging::{CLEARING_TRIES, clear};
 use crate::leftovers::Unfinished;
 use crate::rights::{check_folder, nearest_folder};
 use crate::whole_file::{self, FileFault, Links};
@@ -162,7 +163,8 @@ fn take_back(project: &Project, made: &[PathBuf], earlier: &Earlier) {
     }
     // Whatever cannot be removed is no project all the same.
     let _ = earlier.restore();
-    let _ = std::fs::remove_dir_all(project.folder());
+    // Threads that have not ended may write to it meanwhile.
+    let _ = (0..CLEARING_TRIES).any(|_| clear(&project.folder()).is_ok());
     remove_folders(made);
 }
 

@@ -26,7 +26,7 @@ use crate::leftovers::Unfinished;
 const SYNC_AT_ONCE_ABOVE: usize = 64;
 
 /// How often a folder is cleared that others may write to.
-const CLEARING_TRIES: u32 = 8;
+pub(super) const CLEARING_TRIES: u32 = 8;
 
 /// What a file's mode is to be, as far as a bundle knows modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,9 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Seq
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
+/// The greatest integer that every JSON reader holds exactly (RFC 8259, section 6): the greatest size of a blob.
+pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
 /// A text is no JSON that bundles take: not well formed, a repeated key, or nested deeper than 128 levels.
 #[derive(Debug, Error)]
 #[error(transparent)]

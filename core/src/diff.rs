@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::digest::Digest;
-use crate::path::BundlePath;
-use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
+use crate::file::{ByPath, File, HasPath, SyncedFile};
+use crate::name::path::BundlePath;
 
 /// What became of one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -400,9 +400,9 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bundle::tree::tests::any_tree;
     use crate::digest::Digest;
-    use crate::snapshot::synced;
-    use crate::tree::tests::any_tree;
+    use crate::file::synced;
 
     fn file(content: &str) -> File {
         File {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use pattern::Pattern;
 
-use crate::path::MODEL_REGISTRY;
+use crate::name::path::MODEL_REGISTRY;
 
 /// Patterns that always apply, before any file's.
 pub const DEFAULT_PATTERNS: &[&str] = &[

@@ -2,7 +2,7 @@
 //!
 //! Bytes and facts come in as arguments, decisions go out as values. Nothing here reads a file, a clock, a socket or
 //! an environment, and nothing prints. The crate in `wit/` gives it the face of a WASM component; hosts may also call
-//! it natively for bulk work on bytes. Start at [`index`] for what a bundle is, at [`diff`] for how two sides
+//! it natively for bulk work on bytes. Start at [`bundle`] for what a bundle is, at [`diff`] for how two sides
 //! compare, at [`plan`] for what is to be done about it.
 
 #![forbid(unsafe_code)]
@@ -12,31 +12,13 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod bundle;
 pub mod canonical;
-pub mod chunk;
-pub mod compression;
-pub mod descriptor;
 pub mod diff;
 pub mod digest;
-pub mod foreign;
-pub mod history;
+pub mod file;
 pub mod ignore;
-pub mod index;
-pub mod layers;
-pub mod layout;
-pub mod manifest;
-#[cfg(not(target_arch = "wasm32"))]
-mod noise;
+pub mod name;
 pub mod pack;
-pub mod packed;
-pub mod path;
-pub mod placement;
 pub mod plan;
-pub mod portable;
-pub mod reference;
-pub mod registry;
-pub mod snapshot;
-pub mod storage;
-pub mod tree;
-pub mod version;
-pub mod view;
+pub mod wire;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bundle_core::bundle::foreign::{self, Foreign};
+use bundle_core::bundle::index::BundleIndex;
 use bundle_core::digest::Digest;
-use bundle_core::foreign::{self, Foreign};
-use bundle_core::index::BundleIndex;
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::reference::Reference;
 use bundle_core::plan::fetch::{Disproportion, check_proportion};
-use bundle_core::reference::Reference;
-use bundle_core::snapshot::{ByPath, File};
 use bytes::Bytes;
 use thiserror::Error;
 use tracing::info;
@@ -20,7 +20,7 @@ use crate::project::{Project, index_cache};
 use crate::remote::{FetchedManifest, Remote, RemoteError, Version, read_small_blob};
 
 /// The largest index that is fetched, in bytes; the core reads none that is larger.
-const MAX_INDEX_BYTES: u64 = bundle_core::index::MAX_INDEX_BYTES as u64;
+const MAX_INDEX_BYTES: u64 = bundle_core::bundle::index::MAX_INDEX_BYTES as u64;
 
 /// Who decides, and whom to ask.
 #[derive(Clone, Copy)]
@@ -214,7 +214,7 @@ pub(crate) async fn is_listed(remote: &dyn Remote, version: &Version) -> Result<
 pub enum OpenError {
     /// The bytes of the index are no text, compressed or not.
     #[error(transparent)]
-    IndexText(#[from] bundle_core::index::IndexError),
+    IndexText(#[from] bundle_core::bundle::index::IndexError),
     /// The index cannot be taken.
     #[error(transparent)]
     Index(#[from] IndexError),

@@ -14,22 +14,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::resolve::Resolved;
 use bundle_core::diff::{PathChange, Sides, Unsettled};
-use bundle_core::digest::{Digest, Resolved};
-use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers};
-use bundle_core::placement::Placement;
+use bundle_core::digest::Digest;
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::reference::Tag;
+use bundle_core::pack::chunk_map::ChunkMap;
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
+use bundle_core::plan::layout::{LayoutChoice, LayoutPolicy, Readers};
 use bundle_core::plan::pull::{PullOptions, PullPlan};
 use bundle_core::plan::push::{Builds, PushFacts, PushPlan, complete};
 use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{EmptyBlob, PackedSealRequest, SealRequest, Sealed, SealedManifest};
 use bundle_core::plan::standing::{Standing, StandingFacts};
 use bundle_core::plan::tag::{TagDecision, TagFacts};
-use bundle_core::reference::Tag;
-use bundle_core::snapshot::{ByPath, File};
-use bundle_core::version::{Version, VersionDecision, VersionFacts};
+use bundle_core::plan::version::{Version, VersionDecision, VersionFacts};
 use modelops_bundle_component::{AddressSpace, config, precompiled};
 use serde_json::Value;
 use thiserror::Error;
@@ -247,7 +249,7 @@ impl Core {
     ) -> Result<PushPlan, FactsError> {
         let unsettled = Unsettled::of(sides, &ByPath::default());
         let packed = PackedSides::of(unsettled.sides());
-        let untracked = bundle_core::packed::pack(facts.untracked);
+        let untracked = bundle_core::wire::encode(facts.untracked);
         let is_free = facts.builds == Builds::On;
         let answer = self.call("decide-push-packed", |core, store| {
             let (bulk, settled) = (core.modelops_bundle_bulk(), unsettled.settled());
@@ -331,14 +333,14 @@ impl Core {
     pub fn write_index(
         &self,
         files: &ByPath<File>,
-        placement: &Placement,
+        chunk_map: &ChunkMap,
         replaces: Option<&str>,
     ) -> Result<String, SealError> {
         let unplaced = || SealError::Other("not every file has a place".to_owned());
-        let placed = placement.of_files(files).ok_or_else(unplaced)?;
-        let placed = bundle_core::packed::pack_placed(placed.into_iter());
-        let digests = Texts::of(pack_digests(&placement.packs));
-        let packs = convert::packs(&placement.packs, &digests);
+        let placed = chunk_map.of_files(files).ok_or_else(unplaced)?;
+        let placed = bundle_core::wire::encode_chunked(placed.into_iter());
+        let digests = Texts::of(pack_digests(&chunk_map.packs));
+        let packs = convert::packs(&chunk_map.packs, &digests);
         let answer = self.call("write-index-packed", |core, store| {
             core.modelops_bundle_bulk().call_write_index_packed(store, &placed, &packs, replaces)
         })?;
@@ -381,7 +383,7 @@ impl Core {
         let unsettled = Unsettled::of(sides, options.obstacles);
         let packed = PackedSides::of(unsettled.sides());
         let paths = [options.mine, options.theirs, options.obstacles];
-        let [mine, theirs, obstacles] = paths.map(bundle_core::packed::pack);
+        let [mine, theirs, obstacles] = paths.map(bundle_core::wire::encode);
         let answer = self.call("plan-pull-packed", |core, store| {
             let (bulk, settled) = (core.modelops_bundle_bulk(), unsettled.settled());
             let (sides, options) = (packed.as_param(), convert::pull_options(options));
@@ -559,7 +561,7 @@ impl Core {
 }
 
 /// The digest of each pack, and behind it that of its table.
-fn pack_digests(packs: &[bundle_core::pack::Pack]) -> impl ExactSizeIterator<Item = &Digest> {
+fn pack_digests(packs: &[bundle_core::pack::table::Pack]) -> impl ExactSizeIterator<Item = &Digest> {
     let digests: Vec<_> = packs.iter().flat_map(|pack| [&pack.digest, &pack.toc.digest]).collect();
     digests.into_iter()
 }

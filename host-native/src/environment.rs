@@ -9,8 +9,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use bundle_core::reference::{Place, Reference, ReferenceError};
-use bundle_core::registry::{Namespace, Registry, RegistryError, repository_name};
+use bundle_core::name::reference::{Place, Reference, ReferenceError};
+use bundle_core::name::relocate::{Namespace, Registry, RegistryError, repository_name};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 

@@ -4,11 +4,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::manifest::Manifest;
 use bundle_core::digest::Digest;
-use bundle_core::manifest::Manifest;
+use bundle_core::name::reference::Tag;
 use bundle_core::plan::fetch::RangeSupport;
-use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
@@ -359,7 +359,7 @@ async fn write_and_delete(registry: &Registry, unique: &str) -> Result<Finding, 
     };
     let manifest = Bytes::from(manifest.to_json());
     let digest = Digest::of(&manifest);
-    let fault = |error: bundle_core::reference::ReferenceError| RemoteError::Protocol {
+    let fault = |error: bundle_core::name::reference::ReferenceError| RemoteError::Protocol {
         what: "a tag for the health check".to_owned(),
         fault: error.to_string(),
     };

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use bundle_core::bundle::manifest::annotation;
 use bundle_core::digest::Digest;
-use bundle_core::manifest::annotation;
-use bundle_core::pack::Pack;
-use bundle_core::reference::Tag;
+use bundle_core::name::reference::Tag;
+use bundle_core::pack::table::Pack;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::bundle::{Bundle, Context, OpenError, OpenedManifest, open_manifest};
@@ -32,10 +32,10 @@ impl UsedPack {
 
 /// How much of each of its packs a bundle needs.
 pub async fn used_packs(context: Context<'_>, bundle: &Bundle) -> Result<Vec<UsedPack>, TablesError> {
-    let placement = &bundle.index_view.placement;
-    let tables = load_all_tables(context, &placement.packs).await?;
-    let used = placement.used(&tables);
-    Ok(placement.packs.iter().cloned().zip(used).map(|(pack, used)| UsedPack { pack, used }).collect())
+    let chunk_map = &bundle.index_view.chunk_map;
+    let tables = load_all_tables(context, &chunk_map.packs).await?;
+    let used = chunk_map.used(&tables);
+    Ok(chunk_map.packs.iter().cloned().zip(used).map(|(pack, used)| UsedPack { pack, used }).collect())
 }
 
 /// What the bundles of a place share.

@@ -15,7 +15,7 @@
 //! use modelops_bundle::remote::{self, RemoteOptions, Version};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let reference: bundle_core::reference::Reference = "registry.example/team/model:v1.0.0".parse()?;
+//! let reference: bundle_core::name::reference::Reference = "registry.example/team/model:v1.0.0".parse()?;
 //! let remote = remote::open(&reference.place, &RemoteOptions::default())?;
 //! let core = Core::embedded()?;
 //! let progress: Arc<dyn Progress> = Arc::new(Silent);
@@ -43,7 +43,7 @@
 //!
 //! # async fn example(
 //! #     context: Context<'_>,
-//! #     reference: bundle_core::reference::Reference,
+//! #     reference: bundle_core::name::reference::Reference,
 //! #     bundle: Bundle,
 //! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! let project = Project::find(Path::new("."))?;

@@ -7,8 +7,8 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::{ByPath, File};
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::path::BundlePath;
 use bytes::Bytes;
 use rayon::prelude::*;
 use thiserror::Error;

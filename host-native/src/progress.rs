@@ -2,7 +2,7 @@
 //!
 //! Nothing is drawn here; see `cli/progress.rs` for that.
 
-use bundle_core::reference::Tag;
+use bundle_core::name::reference::Tag;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,13 +3,13 @@
 
 use bundle_core::diff::{ConflictKind, Sides};
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
+use bundle_core::file::{ByPath, File, synced_here};
+use bundle_core::name::file_names::{FileSystem, Unfit, unfit};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::Reference;
 use bundle_core::plan::drops::{DropGuard, MassDrop};
 use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, PullPlan};
-use bundle_core::portable::{FileSystem, Unfit, unfit};
-use bundle_core::reference::Reference;
-use bundle_core::snapshot::{ByPath, File, synced_here};
-use bundle_core::view::{View, Viewed, Views};
+use bundle_core::plan::view::{View, Viewed, Views};
 use thiserror::Error;
 
 use crate::bundle::{Bundle, Context};
@@ -341,7 +341,7 @@ impl PreparedPull {
 
 #[cfg(test)]
 mod tests {
-    use bundle_core::portable::{Spelling, System};
+    use bundle_core::name::file_names::{Spelling, System};
 
     use super::*;
 

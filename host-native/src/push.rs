@@ -17,26 +17,28 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 
-use bundle_core::compression::CompressionError;
-use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::history::{Ancestor, History};
+use bundle_core::bundle::index::{BundleIndex, version_of};
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::manifest::{MAX_EMBEDDED_INDEX_BYTES, annotation};
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::Digest;
-use bundle_core::history::{Ancestor, History};
-use bundle_core::index::{BundleIndex, version_of};
-use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
-use bundle_core::manifest::{MAX_EMBEDDED_INDEX_BYTES, annotation};
-use bundle_core::path::BundlePath;
-use bundle_core::placement::{PackLimits, Placement};
+use bundle_core::file::{ByPath, File, SyncedFile, synced, total_size};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::{Place, Reference, Tag};
+use bundle_core::pack::chunk_map::ChunkMap;
+use bundle_core::pack::limits::PackLimits;
+use bundle_core::pack::zstd::CompressionError;
 use bundle_core::plan::drops::MassDrop;
+use bundle_core::plan::layout::{LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::plan::push::{Builds, LeftBehind, PushFacts, PushPlan};
 use bundle_core::plan::seal::{
     EmptyBlob, Extra, Origin, PackedSealRequest, SealRequest, Sealed, SealedManifest,
 };
 use bundle_core::plan::standing::Standing;
 use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts};
-use bundle_core::reference::{Place, Reference, Tag};
-use bundle_core::snapshot::{ByPath, File, SyncedFile, synced, total_size};
-use bundle_core::view::{Viewed, Views};
+use bundle_core::plan::view::{Viewed, Views};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -684,8 +686,8 @@ pub async fn apply(
             let uploaded = upload(context, &workspace.project, &plan.blobs).await?;
             sent = Some(uploaded.contents);
             let documents = write_documents(context, &prepared, created, sealed).await?;
-            let placement = Placement::of_blobs(prepared.files().len());
-            keep_index(context, &prepared, &placement, &documents.digest);
+            let chunk_map = ChunkMap::of_blobs(prepared.files().len());
+            keep_index(context, &prepared, &chunk_map, &documents.digest);
             (documents, uploaded.sum)
         }
         (_, Layout::Packed) => {
@@ -903,15 +905,15 @@ fn push_packs<'a>(
     created: &str,
 ) -> Result<(Documents, Carried), PushError> {
     let packs = pack_rest(context, bridge, lock, prepared, sent)?;
-    let placement = packs.placement(prepared.files())?;
+    let chunk_map = packs.chunk_map(prepared.files())?;
     let write_index = || {
-        let sealed = seal_packed(context, prepared, &placement, created)?;
+        let sealed = seal_packed(context, prepared, &chunk_map, created)?;
         bridge.wait(sealed.send_blobs(context))?;
         Ok(sealed)
     };
-    let (sealed, uploaded) = packs.finish(&placement.packs, write_index)?;
+    let (sealed, uploaded) = packs.finish(&chunk_map.packs, write_index)?;
     let digest = sealed.sealed.digest;
-    let keep = || keep_index(context, prepared, &placement, &digest);
+    let keep = || keep_index(context, prepared, &chunk_map, &digest);
     let ((), documents) = bridge.beside(keep, sealed.send_manifest(context))?;
     Ok((documents?, uploaded))
 }
@@ -942,10 +944,10 @@ struct PackedDocuments {
 fn seal_packed(
     context: Context<'_>,
     prepared: &PreparedPush<'_>,
-    placement: &Placement,
+    chunk_map: &ChunkMap,
     created: &str,
 ) -> Result<PackedDocuments, PushError> {
-    let text = context.core.write_index(prepared.files(), placement, carried(prepared))?;
+    let text = context.core.write_index(prepared.files(), chunk_map, carried(prepared))?;
     let index = Bytes::from(BundleIndex::compress(&text)?);
     drop(text);
     let descriptor = Descriptor::of(media_type::INDEX_V2, &index);
@@ -953,7 +955,7 @@ fn seal_packed(
         index_digest: descriptor.digest,
         index_size: descriptor.size,
         index_data: (index.len() <= MAX_EMBEDDED_INDEX_BYTES).then_some(&index[..]),
-        packs: &placement.packs,
+        packs: &chunk_map.packs,
         tree: prepared.plan.tree,
         origin: origin(prepared, created),
     })?;
@@ -978,13 +980,13 @@ impl PackedDocuments {
 }
 
 /// Spares the next command the reading of the index that the bundle `digest` has.
-fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, placement: &Placement, digest: &Digest) {
+fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, chunk_map: &ChunkMap, digest: &Digest) {
     let Some(project) = context.cache.filter(|_| carried(prepared).is_none()) else { return };
     let index = PlainIndex {
         version: version_of(prepared.layout),
         layout: prepared.layout,
         files: prepared.files(),
-        placement,
+        chunk_map,
         tree: prepared.plan.tree,
     };
     index_cache::write(project, &context.core.digest(), digest, index);
@@ -1003,7 +1005,7 @@ async fn send_manifest(context: Context<'_>, digest: Digest, manifest: Bytes) ->
 fn origin<'a>(prepared: &'a PreparedPush<'_>, created: &'a str) -> Origin<'a> {
     let Destination { version, tags, .. } = &prepared.destination;
     let mut named = version.iter().chain(tags.iter().map(|(tag, _)| tag));
-    let version = named.find(|tag| bundle_core::version::Version::of(tag).is_some());
+    let version = named.find(|tag| bundle_core::plan::version::Version::of(tag).is_some());
     let first = tags.first().and_then(|(_, named)| named.as_ref());
     let Lineage { parent, author, message } = &prepared.lineage;
     Origin {

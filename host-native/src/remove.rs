@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use bundle_core::path::BundlePath;
+use bundle_core::file::ByPath;
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::remove::{OnlyHere, lost_by_removal};
-use bundle_core::snapshot::ByPath;
 use thiserror::Error;
 
 use crate::progress::Progress;

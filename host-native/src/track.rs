@@ -1,7 +1,7 @@
 //! Tracks files, or no longer does: an operation as any other, which can be taken back.
 
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::ByPath;
+use bundle_core::file::ByPath;
+use bundle_core::name::path::BundlePath;
 use thiserror::Error;
 
 use crate::project::ProjectLock;

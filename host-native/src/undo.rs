@@ -8,11 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::keep::HadIn;
 use bundle_core::plan::pull::PullPlan;
 use bundle_core::plan::undo::{CannotUndo, Change, Fault, Operation, choose, together};
-use bundle_core::snapshot::{ByPath, File};
 use thiserror::Error;
 
 use crate::bundle::{Bundle, Context};

@@ -4,11 +4,11 @@ use std::path::Path;
 
 pub use bundle_core::diff::{GENERATED_GITIGNORE, GITIGNORE};
 use bundle_core::digest::Digest;
-use bundle_core::layout::Readers;
-use bundle_core::path::{BundlePath, MODEL_REGISTRY};
+use bundle_core::file::ByPath;
+use bundle_core::name::path::{BundlePath, MODEL_REGISTRY};
+use bundle_core::name::reference::{Reference, Tag};
+use bundle_core::plan::layout::Readers;
 use bundle_core::plan::standing::{Standing, StandingFacts};
-use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::ByPath;
 use thiserror::Error;
 
 use crate::bundle::Bundle;

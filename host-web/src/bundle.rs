@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::bundle::foreign::{Foreign, ForeignKind};
+use bundle_core::bundle::index::{BundleIndex, Entry, IndexError, check_layers};
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::manifest::{Manifest, ManifestError, annotation};
+use bundle_core::bundle::tree::tree_digest;
 use bundle_core::digest::{Digest, DigestError};
-use bundle_core::foreign::{Foreign, ForeignKind};
-use bundle_core::index::{BundleIndex, Entry, IndexError, check_layers};
-use bundle_core::layout::Layout;
-use bundle_core::manifest::{Manifest, ManifestError, annotation};
-use bundle_core::path::BundlePath;
-use bundle_core::tree::tree_digest;
+use bundle_core::name::path::BundlePath;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -339,9 +339,9 @@ impl OpenError {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use bundle_core::layout::Readers;
+    use bundle_core::file::{ByPath, File};
+    use bundle_core::plan::layout::Readers;
     use bundle_core::plan::seal::{EmptyBlob, Origin, SealRequest, Sealed, seal};
-    use bundle_core::snapshot::{ByPath, File};
 
     use super::*;
 

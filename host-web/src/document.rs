@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::index::MAX_INDEX_BYTES;
+use bundle_core::bundle::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
 use bundle_core::canonical::{self, JsonError};
-use bundle_core::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
-use bundle_core::index::MAX_INDEX_BYTES;
-use bundle_core::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use bundle_core::index::Entry;
+use bundle_core::bundle::index::Entry;
 
 use crate::bundle::{Bundle, layer};
 use crate::view::{Content, Query, Rows, SortKey};

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bundle_core::compression::{Compressor, decompress_up_to};
+use bundle_core::bundle::index::BundleIndex;
 use bundle_core::digest::Digest;
-use bundle_core::index::BundleIndex;
+use bundle_core::pack::zstd::{Compressor, decompress_up_to};
 use modelops_bundle_tests::{CommandOutput, Proxy, Registry, TestProject, can_connect_to_registry, noise};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use bundle_core::compression::decompress;
+use bundle_core::pack::zstd::decompress;
 use modelops_bundle_tests::{TestProject, noise, tools};
 use serde_json::Value;
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bundle_core::chunk::{Chunker, Rest};
-use bundle_core::index::BundleIndex;
-use bundle_core::layout::Layout;
-use bundle_core::manifest::Manifest;
+use bundle_core::bundle::index::BundleIndex;
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::manifest::Manifest;
+use bundle_core::pack::chunk::{Chunker, Rest};
 use modelops_bundle_tests::{
     Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry, noise, text,
 };

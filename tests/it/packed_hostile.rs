@@ -3,15 +3,17 @@
 use std::fs;
 use std::path::Path;
 
-use bundle_core::chunk::{ChunkHash, Chunker, MAX_CHUNK, Rest};
-use bundle_core::compression::{Compressor, decompress};
-use bundle_core::descriptor::media_type::{INDEX_V1, INDEX_V2, MANIFEST, PACK};
+use bundle_core::bundle::descriptor::media_type::{INDEX_V1, INDEX_V2, MANIFEST, PACK};
 use bundle_core::digest::Digest;
-use bundle_core::pack::{Effort, FrameWriter, PackWriter, Run};
-use bundle_core::placement::Placement;
+use bundle_core::file::{ByPath, File};
+use bundle_core::pack::chunk::{ChunkHash, Chunker, MAX_CHUNK, Rest};
+use bundle_core::pack::chunk_map::ChunkMap;
+use bundle_core::pack::effort::Effort;
+use bundle_core::pack::table::Run;
+use bundle_core::pack::write::{FrameWriter, PackWriter};
+use bundle_core::pack::zstd::{Compressor, decompress};
 use bundle_core::plan::fetch::{MAX_PROPORTION, PLAUSIBLE_BYTES};
 use bundle_core::plan::seal::packed_index;
-use bundle_core::snapshot::{ByPath, File};
 use modelops_bundle_tests::{TestProject, noise, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -60,9 +62,9 @@ impl Forgery {
         let finished = writer.finish().unwrap();
         let size = TABLE_HEAD + WIDTHS.iter().sum::<usize>() * finished.table.frames.len();
         let table = decompress(&finished.stored_table, size).unwrap();
-        let mut placement = Placement::new(vec![finished.pack]);
-        runs.iter().for_each(|run| placement.push(&[*run]));
-        let index = packed_index(&ByPath::new(files).unwrap(), &placement, None).unwrap();
+        let mut chunk_map = ChunkMap::new(vec![finished.pack]);
+        runs.iter().for_each(|run| chunk_map.push(&[*run]));
+        let index = packed_index(&ByPath::new(files).unwrap(), &chunk_map, None).unwrap();
         Self { frames, table, trailer: Vec::new(), index: serde_json::from_str(&index).unwrap() }
     }
 
@@ -478,10 +480,10 @@ fn claiming(times: u64, noise_chunks: u32) -> (Served, u64, u64) {
     if noise_chunks > 0 {
         files.insert(0, file("noise", sizes[1], &[Run { pack: 0, first: 1, count: noise_chunks }]));
     }
-    let mut placement = Placement::new(vec![finished.pack]);
-    files.iter().for_each(|(_, runs)| placement.push(runs));
+    let mut chunk_map = ChunkMap::new(vec![finished.pack]);
+    files.iter().for_each(|(_, runs)| chunk_map.push(runs));
     let files = ByPath::new(files.into_iter().map(|(file, _)| file).collect()).unwrap();
-    let mut index: Value = serde_json::from_str(&packed_index(&files, &placement, None).unwrap()).unwrap();
+    let mut index: Value = serde_json::from_str(&packed_index(&files, &chunk_map, None).unwrap()).unwrap();
     // An index that is nearly all the same would itself be out of proportion.
     index["note"] = json!(noise(1, 5000).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     let stored = index["packs"][0]["size"].as_u64().unwrap();

@@ -6,29 +6,31 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
+use bundle_core::bundle::index::BundleIndex;
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::manifest::{Manifest, ManifestError, annotation};
+use bundle_core::bundle::resolve::{ResolveError, resolve};
+use bundle_core::bundle::tree::tree_digest;
 use bundle_core::canonical;
-use bundle_core::descriptor::MAX_SAFE_INTEGER;
+use bundle_core::canonical::MAX_SAFE_INTEGER;
 use bundle_core::diff::{ConflictKind, PathChange, Row, Sides, diff};
-use bundle_core::digest::{Digest, ResolveError, resolve};
-use bundle_core::index::BundleIndex;
-use bundle_core::layout::{Layout, LayoutPolicy, Readers, Rewrite};
-use bundle_core::manifest::{Manifest, ManifestError, annotation};
-use bundle_core::pack::{Pack, Run, TableRef};
-use bundle_core::path::BundlePath;
-use bundle_core::placement::Placement;
+use bundle_core::digest::Digest;
+use bundle_core::file::{ByPath, File, HasPath, SyncedFile};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::{Place, Reference, Tag};
+use bundle_core::pack::chunk_map::ChunkMap;
+use bundle_core::pack::table::{Pack, Run, TableRef};
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit, decide_delete};
 use bundle_core::plan::drops::{DropGuard, MassDrop};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport, plan_ranges};
+use bundle_core::plan::layout::{LayoutPolicy, Readers, Rewrite};
 use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, plan_pull};
 use bundle_core::plan::push::{Builds, LeftBehind, PushFacts, plan_push};
 use bundle_core::plan::repack::{PackUse, plan_repack};
 use bundle_core::plan::seal::{Origin, PackedSealRequest, SealError, packed_index, seal_packed};
 use bundle_core::plan::standing::{Standing, StandingFacts, standing};
 use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts, decide_tag};
-use bundle_core::reference::{Place, Reference, Tag};
-use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile};
-use bundle_core::tree::tree_digest;
-use bundle_core::version::{
+use bundle_core::plan::version::{
     Bump, Difference, Version, VersionDecision, VersionError, VersionFacts, highest_version, next_version,
 };
 use modelops_bundle_tests::TestProject;
@@ -381,11 +383,11 @@ fn native_write_index(input: &Value) -> Answer {
     if !is_sorted || runs.iter().flatten().any(|run| run.pack as usize >= packs.len()) {
         return Err("other".to_owned());
     }
-    let mut placement = Placement::new(packs);
+    let mut chunk_map = ChunkMap::new(packs);
     for runs in runs {
-        placement.push(&runs.into_iter().map(Into::into).collect::<Vec<_>>());
+        chunk_map.push(&runs.into_iter().map(Into::into).collect::<Vec<_>>());
     }
-    let index = packed_index(&files, &placement, replaces.as_deref().map(str::as_bytes));
+    let index = packed_index(&files, &chunk_map, replaces.as_deref().map(str::as_bytes));
     Ok(json!({ "result": index.map_err(|error| seal_error(&error))? }))
 }
 
@@ -394,7 +396,7 @@ fn seal_error(error: &SealError) -> String {
         SealError::Created { .. } => "created",
         SealError::ManifestTooLarge { .. } => "manifest_too_large",
         SealError::Nested { .. } => "facts",
-        SealError::IndexData { .. } | SealError::Placement { .. } => "other",
+        SealError::IndexData { .. } | SealError::ChunkMap { .. } => "other",
         SealError::Replaces(_) => "replaces",
         SealError::TooManyLayers { .. } => "too_many_layers",
     };

@@ -1,6 +1,6 @@
 //! Paths for every system: POSIX in what travels, and names that some system cannot hold are told before they travel.
 //!
-//! That the other system's rules hold is tested where they are: `bundle_core::portable`, `project::disk_path`.
+//! That the other system's rules hold is tested where they are: `bundle_core::name::file_names`, `project::disk_path`.
 
 use serde_json::Value;
 

@@ -4,21 +4,25 @@
 
 use std::error::Error;
 
-use bundle_core::descriptor::{Descriptor, MAX_SAFE_INTEGER};
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::bundle::foreign::{Foreign, ForeignKind};
+use bundle_core::bundle::history::{Ancestor, History};
+use bundle_core::bundle::index::{BundleIndex, IndexError};
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::manifest::{Manifest, ManifestError, annotation};
+use bundle_core::bundle::resolve::{ResolveError, Resolved};
+use bundle_core::canonical::MAX_SAFE_INTEGER;
 use bundle_core::diff::{Change, ConflictKind, PathChange, Row, Sides};
-use bundle_core::digest::{Digest, ResolveError, Resolved};
-use bundle_core::foreign::{Foreign, ForeignKind};
-use bundle_core::history::{Ancestor, History};
-use bundle_core::index::{BundleIndex, IndexError};
-use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
-use bundle_core::manifest::{Manifest, ManifestError, annotation};
-use bundle_core::pack::{Pack, Run, TableRef};
-use bundle_core::packed::{Packed, PackedError, pack_placed, unpack_by_path, unpack_files, unpack_placed};
-use bundle_core::path::BundlePath;
-use bundle_core::placement::Placement;
+use bundle_core::digest::Digest;
+use bundle_core::file::{ByPath, File, HasPath, SyncedFile, total_size};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::{Place, Reference, Tag};
+use bundle_core::pack::chunk_map::ChunkMap;
+use bundle_core::pack::table::{Pack, Run, TableRef};
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit};
 use bundle_core::plan::drops::{DropGuard, MassDrop};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
+use bundle_core::plan::layout::{LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, PullPlan};
 use bundle_core::plan::push::{Builds, LeftBehind, PushDecision, PushFacts, PushPlan};
 use bundle_core::plan::repack::PackUse;
@@ -27,9 +31,8 @@ use bundle_core::plan::seal::{
 };
 use bundle_core::plan::standing::{Standing, StandingFacts};
 use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts};
-use bundle_core::reference::{Place, Reference, Tag};
-use bundle_core::snapshot::{ByPath, File, HasPath, SyncedFile, total_size};
-use bundle_core::version::{Bump, Difference, Version, VersionDecision, VersionError, VersionFacts};
+use bundle_core::plan::version::{Bump, Difference, Version, VersionDecision, VersionError, VersionFacts};
+use bundle_core::wire::{Wire, WireError, decode_by_path, decode_chunked, decode_files, encode_chunked};
 
 use crate::generated::exports::modelops::bundle::{bulk, bundle, diff, digest, plan, types};
 
@@ -74,13 +77,13 @@ impl Facts {
         })
     }
 
-    pub(crate) fn unpack(sides: &bulk::Sides) -> Result<Self, types::FactsError> {
-        let files = |bytes: &[u8]| unpack_files(bytes).map_err(packed_error);
+    pub(crate) fn decode(sides: &bulk::Sides) -> Result<Self, types::FactsError> {
+        let files = |bytes: &[u8]| decode_files(bytes).map_err(wire_error);
         Ok(Self {
             local: files(&sides.local)?,
             remote: files(&sides.remote)?,
-            base: unpack(&sides.base)?,
-            tracked: unpack(&sides.tracked)?,
+            base: decode(&sides.base)?,
+            tracked: decode(&sides.tracked)?,
         })
     }
 
@@ -111,21 +114,21 @@ fn not_nested(files: ByPath<File>) -> Result<ByPath<File>, types::FactsError> {
     Ok(files)
 }
 
-pub(crate) fn unpack<T: Packed + HasPath>(bytes: &[u8]) -> Result<ByPath<T>, types::FactsError> {
-    unpack_by_path(bytes).map_err(packed_error)
+pub(crate) fn decode<T: Wire + HasPath>(bytes: &[u8]) -> Result<ByPath<T>, types::FactsError> {
+    decode_by_path(bytes).map_err(wire_error)
 }
 
-pub(crate) fn packed_error(error: PackedError) -> types::FactsError {
+pub(crate) fn wire_error(error: WireError) -> types::FactsError {
     match error {
-        PackedError::Nested { folder, below } => types::FactsError::Nested((folder, below)),
-        PackedError::Path { text, fault } => types::FactsError::Path(self::fault(text, &fault)),
-        PackedError::Repeated { path } => types::FactsError::Repeated(path),
-        PackedError::Size { path } => types::FactsError::Size(path),
-        PackedError::Code
-        | PackedError::NotUtf8
-        | PackedError::Run { .. }
-        | PackedError::Truncated
-        | PackedError::Unsorted { .. } => types::FactsError::Other(text(&error)),
+        WireError::Nested { folder, below } => types::FactsError::Nested((folder, below)),
+        WireError::Path { text, fault } => types::FactsError::Path(self::fault(text, &fault)),
+        WireError::Repeated { path } => types::FactsError::Repeated(path),
+        WireError::Size { path } => types::FactsError::Size(path),
+        WireError::Code
+        | WireError::NotUtf8
+        | WireError::Run { .. }
+        | WireError::Truncated
+        | WireError::Unsorted { .. } => types::FactsError::Other(text(&error)),
     }
 }
 
@@ -309,11 +312,12 @@ fn digests(digests: Vec<String>) -> Result<Vec<Digest>, types::Fault> {
 
 pub(crate) fn index_view(index: &BundleIndex) -> bundle::IndexView {
     let files = index.files();
-    let runs = |entry: &bundle_core::index::Entry| entry.runs.iter().map(|run| (*run).into()).collect();
+    let runs =
+        |entry: &bundle_core::bundle::index::Entry| entry.runs.iter().map(|run| (*run).into()).collect();
     bundle::IndexView {
         version: index.version().to_owned(),
         layout: index.layout.into(),
-        tree: bundle_core::tree::tree_digest(&files).into(),
+        tree: bundle_core::bundle::tree::tree_digest(&files).into(),
         total_size: total_size(&files),
         blobs: blobs(index),
         packs: index.packs.iter().cloned().map(Into::into).collect(),
@@ -332,13 +336,13 @@ pub(crate) fn packed_index(index: &BundleIndex) -> bulk::PackedIndex {
     bulk::PackedIndex {
         version: index.version().to_owned(),
         layout: index.layout.into(),
-        tree: bundle_core::tree::tree_digest(&files).into(),
+        tree: bundle_core::bundle::tree::tree_digest(&files).into(),
         total_size: total_size(&files),
         packs: index.packs.iter().cloned().map(Into::into).collect(),
         layers: groups(index, "layers"),
         roles: groups(index, "roles"),
         is_plain: index.is_plain(),
-        files: pack_placed(index.entries.iter().map(|entry| (&entry.file, &*entry.runs))),
+        files: encode_chunked(index.entries.iter().map(|entry| (&entry.file, &*entry.runs))),
     }
 }
 
@@ -755,30 +759,30 @@ pub(crate) fn placed_files(
     files: Vec<types::File>,
     runs: &[Vec<types::Run>],
     packs: &[types::Pack],
-) -> Result<(ByPath<File>, Placement), plan::SealError> {
+) -> Result<(ByPath<File>, ChunkMap), plan::SealError> {
     let order: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
     let files = self::files(files).map_err(plan::SealError::Facts)?;
     let is_sorted = order.iter().zip(&files).all(|(given, file)| given == file.path.as_str());
-    let mut placement = Placement::new(self::packs(packs)?);
-    let is_known = |run: &types::Run| (run.pack as usize) < placement.packs.len();
+    let mut chunk_map = ChunkMap::new(self::packs(packs)?);
+    let is_known = |run: &types::Run| (run.pack as usize) < chunk_map.packs.len();
     if !is_sorted || !runs.iter().flatten().all(is_known) {
         let reason = "the files are out of order, or their chunks are in no pack";
         return Err(plan::SealError::Other(reason.to_owned()));
     }
     for runs in runs {
         let run = |run: &types::Run| Run { pack: run.pack, first: run.first, count: run.count };
-        placement.push(&runs.iter().map(run).collect::<Vec<_>>());
+        chunk_map.push(&runs.iter().map(run).collect::<Vec<_>>());
     }
-    Ok((files, placement))
+    Ok((files, chunk_map))
 }
 
 /// The same, packed.
-pub(crate) fn unpack_placed_files(
+pub(crate) fn decode_chunked_files(
     files: &[u8],
     packs: &[types::Pack],
-) -> Result<(ByPath<File>, Placement), plan::SealError> {
-    let error = |error| plan::SealError::Facts(packed_error(error));
-    unpack_placed(files, self::packs(packs)?).map_err(error)
+) -> Result<(ByPath<File>, ChunkMap), plan::SealError> {
+    let error = |error| plan::SealError::Facts(wire_error(error));
+    decode_chunked(files, self::packs(packs)?).map_err(error)
 }
 
 /// The bundle that a new one is made from, and the history of that.
@@ -880,11 +884,12 @@ impl From<SealError> for plan::SealError {
             SealError::Created { ref text } => {
                 Self::Created(types::Fault { text: text.clone(), reason: error.to_string() })
             }
-            SealError::ManifestTooLarge { size } => {
-                Self::ManifestTooLarge((size as u64, bundle_core::manifest::MAX_MANIFEST_BYTES as u64))
-            }
+            SealError::ManifestTooLarge { size } => Self::ManifestTooLarge((
+                size as u64,
+                bundle_core::bundle::manifest::MAX_MANIFEST_BYTES as u64,
+            )),
             SealError::Nested { folder, below } => Self::Facts(types::FactsError::Nested((folder, below))),
-            SealError::IndexData { .. } | SealError::Placement { .. } => Self::Other(error.to_string()),
+            SealError::IndexData { .. } | SealError::ChunkMap { .. } => Self::Other(error.to_string()),
             SealError::Replaces(error) => Self::Replaces(text(&error)),
             SealError::TooManyLayers { layers } => {
                 Self::TooManyLayers((layers as u64, seal::MAX_LAYERS as u64))

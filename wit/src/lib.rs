@@ -17,8 +17,8 @@ mod generated {
     export!(Component);
 }
 
-use bundle_core::index::{BundleIndex, check_layers};
-use bundle_core::manifest::Manifest;
+use bundle_core::bundle::index::{BundleIndex, check_layers};
+use bundle_core::bundle::manifest::Manifest;
 use convert::Facts;
 use generated::exports::modelops::bundle::{bulk, bundle, diff, digest, plan, types};
 
@@ -31,7 +31,7 @@ impl digest::Guest for Component {
     }
 
     fn tree(files: Vec<types::File>) -> Result<String, types::FactsError> {
-        Ok(bundle_core::tree::tree_digest(&convert::files(files)?).to_string())
+        Ok(bundle_core::bundle::tree::tree_digest(&convert::files(files)?).to_string())
     }
 
     fn resolve(
@@ -42,13 +42,13 @@ impl digest::Guest for Component {
         let actual = actual.parse().map_err(|_| digest::ResolveError::Actual(actual))?;
         let pinned =
             convert::optional_digest(pinned).map_err(|fault| digest::ResolveError::Pinned(fault.text))?;
-        Ok(bundle_core::digest::resolve(actual, declared.as_deref(), pinned)?.into())
+        Ok(bundle_core::bundle::resolve::resolve(actual, declared.as_deref(), pinned)?.into())
     }
 }
 
 impl bundle::Guest for Component {
     fn parse_reference(text: String) -> Result<bundle::Reference, types::Fault> {
-        text.parse::<bundle_core::reference::Reference>()
+        text.parse::<bundle_core::name::reference::Reference>()
             .map(Into::into)
             .map_err(|error| convert::fault(text, &error))
     }
@@ -130,7 +130,7 @@ impl plan::Guest for Component {
         total_size: u64,
         readers: Option<types::Readers>,
     ) -> plan::LayoutChoice {
-        let policy: bundle_core::layout::LayoutPolicy = policy.into();
+        let policy: bundle_core::plan::layout::LayoutPolicy = policy.into();
         let readers = readers.map(Into::into).unwrap_or_default();
         policy.choose_after(current.map(Into::into), readers, files, total_size).into()
     }
@@ -181,11 +181,11 @@ impl plan::Guest for Component {
     fn highest_version(tags: Vec<String>) -> Option<String> {
         // A text that is no tag is no version either.
         let tags: Vec<_> = tags.iter().filter_map(|tag| tag.parse().ok()).collect();
-        bundle_core::version::highest_version(&tags).map(|version| version.to_string())
+        bundle_core::plan::version::highest_version(&tags).map(|version| version.to_string())
     }
 
     fn next_version(facts: plan::VersionFacts) -> Result<plan::VersionDecision, plan::VersionError> {
-        Ok(bundle_core::version::next_version(&convert::version_facts(facts)?)?.into())
+        Ok(bundle_core::plan::version::next_version(&convert::version_facts(facts)?)?.into())
     }
 
     fn plan_pull(
@@ -229,8 +229,8 @@ impl bulk::Guest for Component {
         rewrite: plan::Rewrite,
         untracked: Vec<u8>,
     ) -> Result<bulk::PushDecision, types::FactsError> {
-        let facts = Facts::unpack(&sides)?;
-        let untracked = convert::unpack(&untracked)?;
+        let facts = Facts::decode(&sides)?;
+        let untracked = convert::decode(&untracked)?;
         let push = convert::push_facts(free, rewrite.into(), &untracked, settled);
         Ok(bundle_core::plan::push::decide_push(facts.sides(), push).into())
     }
@@ -247,7 +247,7 @@ impl bulk::Guest for Component {
         packs: Vec<types::Pack>,
         replaces: Option<String>,
     ) -> Result<String, plan::SealError> {
-        let (files, placement) = convert::unpack_placed_files(&files, &packs)?;
+        let (files, placement) = convert::decode_chunked_files(&files, &packs)?;
         let replaces = replaces.as_deref().map(str::as_bytes);
         Ok(bundle_core::plan::seal::packed_index(&files, &placement, replaces)?)
     }
@@ -260,11 +260,11 @@ impl bulk::Guest for Component {
         theirs: Vec<u8>,
         obstacles: Vec<u8>,
     ) -> Result<plan::PullPlan, types::FactsError> {
-        let facts = Facts::unpack(&sides)?;
+        let facts = Facts::decode(&sides)?;
         let paths = convert::PullPaths {
-            mine: convert::unpack(&mine)?,
-            theirs: convert::unpack(&theirs)?,
-            obstacles: convert::unpack(&obstacles)?,
+            mine: convert::decode(&mine)?,
+            theirs: convert::decode(&theirs)?,
+            obstacles: convert::decode(&obstacles)?,
         };
         Ok(bundle_core::plan::pull::plan_pull(facts.sides(), paths.options(options, settled)).into())
     }

@@ -1,7 +1,7 @@
 //! Whether a name or a bundle may be deleted, where a remote may be unable to take away one without the other.
 
 use super::tag::Occupant;
-use crate::reference::Tag;
+use crate::name::reference::Tag;
 
 /// What a remote deletes at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

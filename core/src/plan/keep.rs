@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::digest::Digest;
-use crate::path::BundlePath;
-use crate::snapshot::{ByPath, File, SyncedFile};
+use crate::file::{ByPath, File, SyncedFile};
+use crate::name::path::BundlePath;
 
 /// Whether the content of the last synced bundle can be had again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,7 +113,7 @@ mod tests {
         };
         let local = files(&[("edited", "mine"), ("moved", "same"), ("synced", "old")]);
         let new = files(&[("elsewhere", "same"), ("synced", "new")]);
-        let base = crate::snapshot::synced(&files(&[("edited", "old too"), ("synced", "old")]));
+        let base = crate::file::synced(&files(&[("edited", "old too"), ("synced", "old")]));
         let taken: Vec<BundlePath> =
             ["edited", "link", "moved", "synced"].map(|path| path.parse().unwrap()).to_vec();
         let had = |last_synced| -> Vec<(&str, HadIn)> {

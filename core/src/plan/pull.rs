@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diff::{Change, Compared, ConflictKind, PathChange, Sides, compare, vanished};
 use crate::digest::Digest;
-use crate::path::BundlePath;
-use crate::snapshot::{ByPath, File, known_mode};
+use crate::file::{ByPath, File, known_mode};
+use crate::name::path::BundlePath;
 
 use super::drops::{DropGuard, MassDrop};
 
@@ -378,10 +378,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bundle::tree::tests::any_tree;
     use crate::diff::Unsettled;
     use crate::diff::tests::paths;
-    use crate::snapshot::{SyncedFile, synced};
-    use crate::tree::tests::any_tree;
+    use crate::file::{SyncedFile, synced};
 
     /// What carrying out `plan` makes of `local`: the reference that hosts are held to.
     fn apply(plan: &PullPlan, local: &ByPath<File>, remote: &ByPath<File>) -> ByPath<File> {

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::bundle::tree::tree_digest;
 use crate::diff::{Change, PathChange, Sides, compare};
 use crate::digest::Digest;
-use crate::layout::Rewrite;
-use crate::path::BundlePath;
+use crate::file::{ByPath, File};
+use crate::name::path::BundlePath;
 use crate::plan::drops::MassDrop;
-use crate::snapshot::{ByPath, File};
-use crate::tree::tree_digest;
+use crate::plan::layout::Rewrite;
 
 /// A blob smaller than this costs less to send than to ask about, in bytes.
 const WORTH_ASKING: u64 = 64 * 1024;
@@ -211,10 +211,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bundle::tree::tests::any_tree;
     use crate::diff::Unsettled;
     use crate::diff::tests::paths;
-    use crate::snapshot::{ByPath, File, synced};
-    use crate::tree::tests::any_tree;
+    use crate::file::{ByPath, File, synced};
 
     fn tree(files: &[(&str, &str)]) -> ByPath<File> {
         let file = |(path, content): &(&str, &str)| File {

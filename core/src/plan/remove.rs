@@ -1,7 +1,7 @@
 //! What a removal of files from disk would lose.
 
-use crate::path::BundlePath;
-use crate::snapshot::{ByPath, File, SyncedFile};
+use crate::file::{ByPath, File, SyncedFile};
+use crate::name::path::BundlePath;
 
 /// Why a file is nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ mod tests {
         let local = ByPath::new(vec![file("edited", "b"), file("never", "c"), file("same", "a")]).unwrap();
         let base =
             ByPath::new(vec![file("edited", "a"), file("gone", "a"), file("pipe", "a"), file("same", "a")]);
-        let base = crate::snapshot::synced(&base.unwrap());
+        let base = crate::file::synced(&base.unwrap());
         let paths: Vec<BundlePath> =
             ["edited", "gone", "never", "pipe", "same"].map(|path| path.parse().unwrap()).to_vec();
         let lost = lost_by_removal(&paths, &local, &["pipe".parse().unwrap()], &base);

@@ -1,6 +1,6 @@
 //! Which packs a push writes anew, so that a bundle with a long history stays quick to read.
 
-use crate::pack::{MAX_PACKS, PACK_BYTES};
+use crate::pack::limits::{MAX_PACKS, PACK_BYTES};
 
 /// A pack below this size, in bytes, is a small one.
 pub const SMALL_PACK_BYTES: u64 = PACK_BYTES / 8;

@@ -2,16 +2,16 @@
 
 use thiserror::Error;
 
-use crate::descriptor::{Annotations, Descriptor, EMPTY_CONTENT, media_type};
+use crate::bundle::descriptor::{Annotations, Descriptor, EMPTY_CONTENT, media_type};
+use crate::bundle::history::{Ancestor, History};
+use crate::bundle::index::{BundleIndex, IndexError};
+use crate::bundle::manifest::{MAX_MANIFEST_BYTES, Manifest, PYTHON_READS, annotation};
+use crate::bundle::tree::tree_digest;
 use crate::digest::Digest;
-use crate::history::{Ancestor, History};
-use crate::index::{BundleIndex, IndexError};
-use crate::layout::Readers;
-use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, PYTHON_READS, annotation};
-use crate::pack::{Pack, Run};
-use crate::placement::Placement;
-use crate::snapshot::{ByPath, File};
-use crate::tree::tree_digest;
+use crate::file::{ByPath, File};
+use crate::pack::chunk_map::ChunkMap;
+use crate::pack::table::{Pack, Run};
+use crate::plan::layout::Readers;
 
 /// The most layers that are ever written; registries stop at 500.
 pub const MAX_LAYERS: usize = 400;
@@ -133,18 +133,18 @@ pub fn seal(request: &SealRequest<'_>) -> Result<Sealed, SealError> {
 /// The text is to be compressed ([`BundleIndex::compress`]), which a component cannot do.
 pub fn packed_index(
     files: &ByPath<File>,
-    placement: &Placement,
+    chunk_map: &ChunkMap,
     replaces: Option<&[u8]>,
 ) -> Result<String, SealError> {
     refuse_nested(files)?;
-    let unplaced = || SealError::Placement { files: files.len(), placed: placement.len() };
-    let placed = placement.of_files(files).ok_or_else(unplaced)?;
+    let unplaced = || SealError::ChunkMap { files: files.len(), placed: chunk_map.len() };
+    let placed = chunk_map.of_files(files).ok_or_else(unplaced)?;
     let is_whole = |(file, runs): &&(&File, &[Run])| (file.size == 0) == runs.is_empty();
     let placed = placed.iter().filter(is_whole).count();
     if placed != files.len() {
-        return Err(SealError::Placement { files: files.len(), placed });
+        return Err(SealError::ChunkMap { files: files.len(), placed });
     }
-    replaced(replaces)?.to_packed_json(files, placement).ok_or_else(unplaced)
+    replaced(replaces)?.to_packed_json(files, chunk_map).ok_or_else(unplaced)
 }
 
 /// Makes the manifest of a bundle in layout `packed`.
@@ -318,7 +318,7 @@ pub enum SealError {
     },
     /// Not every file has a place, or there are more places than files.
     #[error("{placed} of {files} files have a place")]
-    Placement {
+    ChunkMap {
         /// How many files there are.
         files: usize,
         /// How many places.
@@ -342,9 +342,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::index::check_layers;
-    use crate::pack::{Run, TableRef};
-    use crate::tree::tests::any_tree;
+    use crate::bundle::index::check_layers;
+    use crate::bundle::tree::tests::any_tree;
+    use crate::pack::table::{Run, TableRef};
 
     const ORIGIN: Origin<'_> = Origin {
         parent: None,
@@ -379,19 +379,19 @@ mod tests {
     }
 
     /// A pack in which every distinct file of a tree is one chunk.
-    fn placed(files: &ByPath<File>) -> Placement {
+    fn placed(files: &ByPath<File>) -> ChunkMap {
         let mut distinct: Vec<&File> = files.iter().collect();
         distinct.sort_by_key(|file| file.digest);
         distinct.dedup_by_key(|file| file.digest);
         let (digest, offset) = (Digest::of(b"pack"), distinct.len() as u64);
         let toc = TableRef { offset, size: 16 * offset, digest };
         let pack = Pack { digest, size: 17 * offset, chunks: distinct.len() as u32, raw: offset, toc };
-        let mut placement = Placement::new(if distinct.is_empty() { vec![] } else { vec![pack] });
+        let mut chunk_map = ChunkMap::new(if distinct.is_empty() { vec![] } else { vec![pack] });
         for file in files {
             let at = distinct.binary_search_by_key(&file.digest, |file| file.digest).unwrap();
-            placement.push(&[Run { pack: 0, first: at as u32, count: 1 }]);
+            chunk_map.push(&[Run { pack: 0, first: at as u32, count: 1 }]);
         }
-        placement
+        chunk_map
     }
 
     fn packed_request<'a>(index: &'a [u8], packs: &'a [Pack], tree: Digest) -> PackedSealRequest<'a> {
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn an_empty_packed_bundle_has_the_empty_layer() {
-        let index = packed_index(&ByPath::default(), &Placement::default(), None).unwrap();
+        let index = packed_index(&ByPath::default(), &ChunkMap::default(), None).unwrap();
         let stored = BundleIndex::compress(&index).unwrap();
         let tree = tree_digest(&ByPath::default());
         let sealed = seal_packed(&packed_request(&stored, &[], tree));
@@ -414,17 +414,17 @@ mod tests {
     #[test]
     fn every_file_must_have_a_place() {
         let files = ByPath::new(vec![file("a", b"x")]).unwrap();
-        let refused = packed_index(&files, &Placement::default(), None);
-        assert!(matches!(refused, Err(SealError::Placement { files: 1, placed: 0 })));
-        let mut without_chunks = Placement::default();
+        let refused = packed_index(&files, &ChunkMap::default(), None);
+        assert!(matches!(refused, Err(SealError::ChunkMap { files: 1, placed: 0 })));
+        let mut without_chunks = ChunkMap::default();
         without_chunks.push(&[]);
         let refused = packed_index(&files, &without_chunks, None);
-        assert!(matches!(refused, Err(SealError::Placement { files: 1, placed: 0 })));
+        assert!(matches!(refused, Err(SealError::ChunkMap { files: 1, placed: 0 })));
         let empty = ByPath::new(vec![file("a", b"")]).unwrap();
         assert!(packed_index(&empty, &without_chunks, None).is_ok());
         without_chunks.push(&[]);
         let refused = packed_index(&files, &without_chunks, None);
-        assert!(matches!(refused, Err(SealError::Placement { files: 1, placed: 2 })));
+        assert!(matches!(refused, Err(SealError::ChunkMap { files: 1, placed: 2 })));
     }
 
     fn file(path: &str, content: &[u8]) -> File {
@@ -520,18 +520,18 @@ mod tests {
 
         #[test]
         fn a_packed_bundle_opens(tree in any_tree()) {
-            let placement = placed(&tree);
-            let index = packed_index(&tree, &placement, None).unwrap();
+            let chunk_map = placed(&tree);
+            let index = packed_index(&tree, &chunk_map, None).unwrap();
             let stored = BundleIndex::compress(&index).unwrap();
             let tree_digest = tree_digest(&tree);
-            let sealed = seal_packed(&packed_request(&stored, &placement.packs, tree_digest));
+            let sealed = seal_packed(&packed_request(&stored, &chunk_map.packs, tree_digest));
             let manifest = Manifest::parse(sealed.unwrap().manifest.as_bytes()).unwrap();
             let embedded = manifest.embedded_index().unwrap().unwrap();
             prop_assert_eq!(&BundleIndex::decompress(&embedded).unwrap(), &index);
             let opened = BundleIndex::parse(index.as_bytes()).unwrap();
             prop_assert!(check_layers(&opened, &manifest.layers).is_ok());
             prop_assert_eq!(opened.files(), tree.clone());
-            prop_assert_eq!(opened.placement(), placement);
+            prop_assert_eq!(opened.chunk_map(), chunk_map);
             prop_assert_eq!(opened.to_json(), index.clone());
 
             // There and back again, the tree is the same.
@@ -539,7 +539,7 @@ mod tests {
             prop_assert_eq!(files.tree, tree_digest);
             let plain = seal(&request(&tree)).unwrap().index;
             prop_assert_eq!(&files.index, &plain, "nothing is left of the packs");
-            prop_assert_eq!(packed_index(&tree, &opened.placement(), Some(plain.as_bytes())).unwrap(), index);
+            prop_assert_eq!(packed_index(&tree, &opened.chunk_map(), Some(plain.as_bytes())).unwrap(), index);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Whether a tag may be moved: decided just before it is written, from what it named when the plan was made.
 
 use crate::digest::Digest;
-use crate::reference::Tag;
-use crate::version::Version;
+use crate::name::reference::Tag;
+use crate::plan::version::Version;
 
 /// What a tag names before it is moved or deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Occupant {
     /// A bundle, or something that says it is one.
     #[default]
     Bundle,
-    /// Something of another tool: see [`crate::foreign`].
+    /// Something of another tool: see [`crate::bundle::foreign`].
     Foreign,
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bundle_core::version::Bump;
+use bundle_core::plan::version::Bump;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bundle_core::path::BundlePath;
-use bundle_core::reference::{Place, Reference, Tag};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::{Place, Reference, Tag};
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::engine::{
     ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _, complete,

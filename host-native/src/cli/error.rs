@@ -10,15 +10,15 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use bundle_core::bundle::foreign::{Foreign, ForeignKind};
 use bundle_core::diff::{ConflictKind, PathChange};
 use bundle_core::digest::Digest;
-use bundle_core::foreign::{Foreign, ForeignKind};
-use bundle_core::path::{BundlePath, PathFault};
+use bundle_core::name::path::{BundlePath, PathFault};
+use bundle_core::name::reference::{Place, Reference, ReferenceError, Tag};
 use bundle_core::plan::fetch::Disproportion;
 use bundle_core::plan::pull::Blocked;
 use bundle_core::plan::push::LeftBehind;
 use bundle_core::plan::standing::Standing;
-use bundle_core::reference::{Place, Reference, ReferenceError, Tag};
 use serde::Serialize;
 
 use super::args::Command;

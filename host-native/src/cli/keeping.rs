@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bundle_core::path::BundlePath;
+use bundle_core::file::File;
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::keep::HadIn;
-use bundle_core::snapshot::File;
 
 use super::args::Execution;
 use super::error::{CliError, Exit};

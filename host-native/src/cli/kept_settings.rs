@@ -1,7 +1,7 @@
 //! Settings of the Python tool that this version keeps and does not follow: who sets one, or pushes past one, is told.
 
-use bundle_core::snapshot::File;
-use bundle_core::storage::Storage;
+use bundle_core::file::File;
+use bundle_core::plan::storage::Storage;
 use serde_json::Value;
 
 use super::session::Session;

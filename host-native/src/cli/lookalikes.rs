@@ -1,6 +1,6 @@
 //! Characters that cannot be seen, and make one name look like another: which of them a terminal is shown by number.
 
-use bundle_core::path::is_zero_width;
+use bundle_core::name::path::is_zero_width;
 
 use crate::remote::error::is_obeyed;
 

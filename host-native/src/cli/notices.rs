@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bundle_core::reference::{Place, Reference};
+use bundle_core::name::reference::{Place, Reference};
 
 use super::error::notice_words;
 use super::ui::Ui;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use bundle_core::reference::Tag;
+use bundle_core::name::reference::Tag;
 use clap::ValueEnum;
 
 use self::pace::Pace;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
-use bundle_core::reference::{Place, Reference, Tag};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::{Place, Reference, Tag};
 
 use super::args::GlobalArgs;
 use super::error::{CliError, Exit, in_one_line, settle_places, two_places};

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bundle_core::reference::Tag;
+use bundle_core::name::reference::Tag;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bundle_core::bundle::foreign::Foreign;
 use bundle_core::digest::Digest;
-use bundle_core::foreign::Foreign;
-use bundle_core::reference::{Place, Reference, Tag};
+use bundle_core::name::reference::{Place, Reference, Tag};
 
 use super::error::{CliError, Exit};
 use super::session::{DEFAULT_TAG, Session, absolute, wanted_bundle};

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use bundle_core::descriptor::{Annotations, Descriptor};
+use bundle_core::bundle::descriptor::{Annotations, Descriptor};
+use bundle_core::bundle::foreign::Foreign;
+use bundle_core::bundle::history::{Ancestor, History};
+use bundle_core::bundle::layout::Layout;
 use bundle_core::digest::Digest;
-use bundle_core::foreign::Foreign;
-use bundle_core::history::{Ancestor, History};
-use bundle_core::layout::{Layout, Readers};
-use bundle_core::placement::Placement;
-use bundle_core::snapshot::{ByPath, File};
+use bundle_core::file::{ByPath, File};
+use bundle_core::pack::chunk_map::ChunkMap;
+use bundle_core::plan::layout::Readers;
 use thiserror::Error;
 
 use super::CoreError;
@@ -47,7 +48,7 @@ pub struct IndexView {
     /// The files, by path.
     pub files: ByPath<File>,
     /// In layout `packed`, where the chunks of each of them are.
-    pub placement: Placement,
+    pub chunk_map: ChunkMap,
     /// Their tree digest.
     pub tree: Digest,
     /// Their sizes in all, in bytes.

@@ -4,28 +4,30 @@
 
 use std::collections::BTreeMap;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::bundle::foreign::{Foreign, ForeignKind};
+use bundle_core::bundle::history::{Ancestor, History};
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::manifest::annotation;
+use bundle_core::bundle::resolve::Resolved;
 use bundle_core::diff::{Change, ConflictKind, PathChange, Sides};
-use bundle_core::digest::{Digest, Resolved};
-use bundle_core::foreign::{Foreign, ForeignKind};
-use bundle_core::history::{Ancestor, History};
-use bundle_core::layout::{Layout, LayoutChoice, LayoutPolicy, Readers, Rewrite};
-use bundle_core::manifest::annotation;
-use bundle_core::pack::{Pack, TableRef};
-use bundle_core::packed::{pack, unpack_placed};
-use bundle_core::path::BundlePath;
+use bundle_core::digest::Digest;
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::Tag;
+use bundle_core::pack::table::{Pack, TableRef};
 use bundle_core::plan::delete::{DeleteDecision, DeleteUnit};
 use bundle_core::plan::drops::{DropGuard, MassDrop};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
+use bundle_core::plan::layout::{LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::plan::pull::{self, Blocked, DeletedHere, PullMode, PullOptions, PullPlan};
 use bundle_core::plan::push::{LeftBehind, PushDecision};
 use bundle_core::plan::repack::PackUse;
 use bundle_core::plan::seal::{self, Origin, Sealed, SealedManifest};
 use bundle_core::plan::standing::Standing;
 use bundle_core::plan::tag::{Mover, Occupant, TagDecision};
-use bundle_core::reference::Tag;
-use bundle_core::snapshot::{ByPath, File};
-use bundle_core::version::{Bump, Difference, Version, VersionDecision};
+use bundle_core::plan::version::{Bump, Difference, Version, VersionDecision};
+use bundle_core::wire::{decode_chunked, encode};
 
 use super::CoreError;
 use super::answers::{
@@ -74,10 +76,10 @@ pub(super) struct PackedSides {
 impl PackedSides {
     pub(super) fn of(sides: Sides<'_>) -> Self {
         Self {
-            local: pack(sides.local),
-            remote: pack(sides.remote),
-            base: pack(sides.base),
-            tracked: pack(sides.tracked),
+            local: encode(sides.local),
+            remote: encode(sides.remote),
+            base: encode(sides.base),
+            tracked: encode(sides.tracked),
         }
     }
 
@@ -590,7 +592,7 @@ pub(super) fn index_view(view: bulk::PackedIndex) -> Answer<IndexView> {
         list.into_iter().map(|group| (group.name, group.members)).collect()
     };
     let packs = view.packs.iter().map(pack_answer).collect::<Answer<_>>()?;
-    let (files, placement) = unpack_placed(&view.files, packs).map_err(|error| fault(&error))?;
+    let (files, placement) = decode_chunked(&view.files, packs).map_err(|error| fault(&error))?;
     Ok(IndexView {
         version: view.version,
         layout: view.layout.into(),

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use bundle_core::diff::{Sides, diff};
 use bundle_core::digest::Digest;
-use bundle_core::layout::Rewrite;
-use bundle_core::path::BundlePath;
+use bundle_core::file::{ByPath, File, synced};
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::drops::DropGuard;
+use bundle_core::plan::layout::Rewrite;
 use bundle_core::plan::pull::{DeletedHere, PullMode, PullOptions, plan_pull};
 use bundle_core::plan::push::{Builds, PushFacts, plan_push};
-use bundle_core::snapshot::{ByPath, File, synced};
 
 use super::Core;
 use super::answers::FactsError;

@@ -4,7 +4,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::ops::Range;
 
-use bundle_core::snapshot::File;
+use bundle_core::file::File;
 use imara_diff::{Algorithm, Diff, Hunk, InternedInput};
 
 use super::Pair;
@@ -203,7 +203,7 @@ impl Display for Numbers<'_> {
 #[cfg(test)]
 mod tests {
     use bundle_core::digest::Digest;
-    use bundle_core::path::BundlePath;
+    use bundle_core::name::path::BundlePath;
     use proptest::prelude::*;
 
     use super::*;

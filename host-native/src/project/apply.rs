@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use cap_std::fs::Dir;
 use thiserror::Error;
 

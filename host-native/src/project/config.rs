@@ -6,11 +6,11 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use bundle_core::layout::LayoutPolicy;
+use bundle_core::file::SymlinkPolicy;
+use bundle_core::name::reference::{Reference, ReferenceError, Tag};
+use bundle_core::plan::layout::LayoutPolicy;
 use bundle_core::plan::pull::PullMode;
-use bundle_core::reference::{Reference, ReferenceError, Tag};
-use bundle_core::snapshot::SymlinkPolicy;
-use bundle_core::storage::StoragePolicy;
+use bundle_core::plan::storage::StoragePolicy;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -408,7 +408,7 @@ pub enum SetError {
 
 #[cfg(test)]
 mod tests {
-    use bundle_core::storage::StorageMode;
+    use bundle_core::plan::storage::StorageMode;
 
     use super::*;
 

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
-use bundle_core::path::{BundlePath, PathFault};
-use bundle_core::portable::System;
+use bundle_core::name::file_names::System;
+use bundle_core::name::path::{BundlePath, PathFault};
 use thiserror::Error;
 
 /// The system that this program runs on.

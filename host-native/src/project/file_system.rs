@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bundle_core::portable::{FileSystem, Spelling, System};
+use bundle_core::name::file_names::{FileSystem, Spelling, System};
 
 use super::disk_path::HERE;
 use super::folder::Project;

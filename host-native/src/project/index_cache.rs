@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use bundle_core::bundle::layout::Layout;
 use bundle_core::digest::Digest;
-use bundle_core::layout::Layout;
-use bundle_core::pack::Pack;
-use bundle_core::packed::{pack_placed, unpack_placed};
-use bundle_core::placement::Placement;
-use bundle_core::snapshot::{ByPath, File, total_size};
+use bundle_core::file::{ByPath, File, total_size};
+use bundle_core::pack::chunk_map::ChunkMap;
+use bundle_core::pack::table::Pack;
+use bundle_core::wire::{decode_chunked, encode_chunked};
 use serde::{Deserialize, Serialize};
 
 use super::Project;
@@ -55,13 +55,13 @@ fn read_with(key: &CacheKey, project: &Project, core: &Digest, bundle: &Digest) 
     let length = u32::from_le_bytes(prefix[PREFIX - 4..].try_into().ok()?);
     let (header, files) = rest.split_at_checked(length as usize)?;
     let header: Header = serde_json::from_slice(header).ok()?;
-    let (files, placement) = unpack_placed(files, header.packs).ok()?;
+    let (files, chunk_map) = decode_chunked(files, header.packs).ok()?;
     Some(IndexView {
         version: header.version,
         layout: if header.packed { Layout::Packed } else { Layout::Files },
         total_size: total_size(&files),
         files,
-        placement,
+        chunk_map,
         tree: header.tree,
         layers: BTreeMap::new(),
         roles: BTreeMap::new(),
@@ -79,7 +79,7 @@ pub struct PlainIndex<'a> {
     /// The files.
     pub files: &'a ByPath<File>,
     /// In layout `packed`, where the chunks of each of them are.
-    pub placement: &'a Placement,
+    pub chunk_map: &'a ChunkMap,
     /// Their tree digest.
     pub tree: Digest,
 }
@@ -87,8 +87,8 @@ pub struct PlainIndex<'a> {
 /// Keeps what the core with the digest `core` said of the index of the bundle `bundle`, if that is all.
 pub fn keep(project: &Project, core: &Digest, bundle: &Digest, view: &IndexView) {
     if view.is_plain && view.layers.is_empty() && view.roles.is_empty() {
-        let IndexView { version, layout, files, placement, tree, .. } = view;
-        let index = PlainIndex { version, layout: *layout, files, placement, tree: *tree };
+        let IndexView { version, layout, files, chunk_map, tree, .. } = view;
+        let index = PlainIndex { version, layout: *layout, files, chunk_map, tree: *tree };
         write(project, core, bundle, index);
     }
 }
@@ -105,12 +105,12 @@ fn write_with(key: &CacheKey, project: &Project, core: &Digest, bundle: &Digest,
         version: index.version.to_owned(),
         packed: index.layout == Layout::Packed,
         tree: index.tree,
-        packs: index.placement.packs.clone(),
+        packs: index.chunk_map.packs.clone(),
     };
     let Ok(header) = serde_json::to_vec(&header) else { return };
     let Ok(length) = u32::try_from(header.len()) else { return };
-    let Some(placed) = index.placement.of_files(index.files) else { return };
-    let files = pack_placed(placed.into_iter());
+    let Some(placed) = index.chunk_map.of_files(index.files) else { return };
+    let files = encode_chunked(placed.into_iter());
     let length = length.to_le_bytes();
     let pieces: [&[u8]; 5] = [core.as_bytes(), bundle.as_bytes(), &length, &header, &files];
     let seal = key.seal(&pieces);
@@ -122,7 +122,7 @@ fn write_with(key: &CacheKey, project: &Project, core: &Digest, bundle: &Digest,
 
 #[cfg(test)]
 mod tests {
-    use bundle_core::tree::tree_digest;
+    use bundle_core::bundle::tree::tree_digest;
     use tempfile::TempDir;
 
     use super::*;
@@ -131,15 +131,15 @@ mod tests {
         let file =
             File { path: "a/b".parse().unwrap(), digest: Digest::of(b"1"), size: 1, executable: Some(true) };
         let files = ByPath::new(vec![file]).unwrap();
-        let mut placement = Placement::default();
-        placement.push(&[]);
+        let mut chunk_map = ChunkMap::default();
+        chunk_map.push(&[]);
         IndexView {
             version: "1.0".to_owned(),
             layout: Layout::Files,
             tree: tree_digest(&files),
             total_size: 1,
             files,
-            placement,
+            chunk_map,
             layers: BTreeMap::new(),
             roles: BTreeMap::new(),
             is_plain: true,
@@ -155,8 +155,8 @@ mod tests {
         let read = |core: &Digest, bundle: &Digest| read_with(&key, &project, core, bundle);
         assert_eq!(read(&core, &bundle), None);
         let kept = view();
-        let IndexView { version, layout, files, placement, tree, .. } = &kept;
-        let index = PlainIndex { version, layout: *layout, files, placement, tree: *tree };
+        let IndexView { version, layout, files, chunk_map, tree, .. } = &kept;
+        let index = PlainIndex { version, layout: *layout, files, chunk_map, tree: *tree };
         write_with(&key, &project, &core, &bundle, index);
         assert_eq!(read(&core, &bundle), Some(view()));
         assert_eq!(read(&bundle, &bundle), None);

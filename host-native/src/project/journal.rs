@@ -11,8 +11,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::ByPath;
+use bundle_core::file::ByPath;
+use bundle_core::name::path::BundlePath;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -40,7 +40,7 @@ use crate::whole_file::{FileFault, excerpt};
 const VERSION: u32 = 4;
 
 /// The longest journal that is read, in bytes. A file takes a few times what it takes in an index.
-const MAX_BYTES: u64 = 4 * bundle_core::index::MAX_INDEX_BYTES as u64;
+const MAX_BYTES: u64 = 4 * bundle_core::bundle::index::MAX_INDEX_BYTES as u64;
 
 /// What lay at a path when the project was scanned, itself and not what a link points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

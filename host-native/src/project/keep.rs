@@ -6,7 +6,7 @@
 
 use std::io::{self, ErrorKind};
 
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use cap_std::fs::Dir;
 
 use super::apply::BeforeStep;

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::keep::{Bound, TooMuch, make_room};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

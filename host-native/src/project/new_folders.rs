@@ -7,8 +7,8 @@ use std::io;
 use std::ops::Bound::{Included, Unbounded};
 use std::path::Path;
 
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::ByPath;
+use bundle_core::file::ByPath;
+use bundle_core::name::path::BundlePath;
 
 use super::parents::Parents;
 

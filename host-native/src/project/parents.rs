@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use bundle_core::path::{BundlePath, RESERVED_FOLDERS};
+use bundle_core::name::path::{BundlePath, RESERVED_FOLDERS};
 use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 use thiserror::Error;

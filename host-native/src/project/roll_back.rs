@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use cap_std::fs::Dir;
 use thiserror::Error;
 

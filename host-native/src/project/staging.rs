@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::ByPath;
+use bundle_core::file::ByPath;
+use bundle_core::name::path::BundlePath;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Project, STAGING};

@@ -6,10 +6,10 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
-use bundle_core::reference::{Reference, ReferenceError};
-use bundle_core::snapshot::{ByPath, SyncedFile};
-use bundle_core::view::View;
+use bundle_core::file::{ByPath, SyncedFile};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::{Reference, ReferenceError};
+use bundle_core::plan::view::View;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -28,7 +28,7 @@ use crate::whole_file::{self, Links};
 const WORTH_KEEPING: u64 = 256 << 10;
 
 /// The longest state that is read, in bytes. A file takes a third more in it than in an index.
-const MAX_BYTES: u64 = 2 * bundle_core::index::MAX_INDEX_BYTES as u64;
+const MAX_BYTES: u64 = 2 * bundle_core::bundle::index::MAX_INDEX_BYTES as u64;
 
 /// What was last synced, and when.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,8 +4,8 @@
 //! none, and that one cannot be written is no fault.
 
 use bundle_core::digest::Digest;
-use bundle_core::packed::{pack, unpack_by_path};
-use bundle_core::snapshot::ByPath;
+use bundle_core::file::ByPath;
+use bundle_core::wire::{decode_by_path, encode};
 
 use super::folder::{Project, STATE_CACHE};
 use super::own_folder::OwnFolder;
@@ -38,7 +38,7 @@ pub(super) fn read(project: &Project, stamp: &Stamp) -> Option<State> {
     let header = State::from_json(header).ok()?;
     let digest = prefix.get(stamp_at + Stamp::BYTES..PREFIX - 4)?.try_into().ok()?;
     let digest = Some(Digest::from_sha256(digest));
-    Some(State { last_synced: unpack_by_path(files).ok()?, digest, ..header })
+    Some(State { last_synced: decode_by_path(files).ok()?, digest, ..header })
 }
 
 /// A state that can be kept once its file has a stamp.
@@ -54,7 +54,7 @@ impl Packed {
     pub(super) fn of(state: &State, digest: Digest) -> Option<Self> {
         let header = State { last_synced: ByPath::default(), ..state.clone() }.to_json().ok()?;
         u32::try_from(header.len()).ok()?;
-        Some(Self { digest, header, files: pack(&state.last_synced) })
+        Some(Self { digest, header, files: encode(&state.last_synced) })
     }
 
     /// Keeps it as what the state file with this stamp holds.
@@ -74,7 +74,7 @@ impl Packed {
 
 #[cfg(test)]
 mod tests {
-    use bundle_core::snapshot::SyncedFile;
+    use bundle_core::file::SyncedFile;
     use tempfile::TempDir;
 
     use super::*;

@@ -6,9 +6,9 @@
 
 use std::io;
 
+use bundle_core::bundle::history::{Ancestor, History};
 use bundle_core::digest::Digest;
-use bundle_core::history::{Ancestor, History};
-use bundle_core::reference::{Reference, Tag};
+use bundle_core::name::reference::{Reference, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Project, SYNCED};
@@ -124,12 +124,12 @@ impl Synced {
 
 /// One text for each place, however it is spelled: folders without links, hosts as the core writes them.
 fn identity(reference: &Reference) -> String {
-    use bundle_core::reference::Place;
+    use bundle_core::name::reference::Place;
     match &reference.place {
         Place::Layout { directory } => format!("oci:{}", canonical(directory)),
         Place::Archive { file } => format!("oci-archive:{}", canonical(file)),
         Place::Repository { host, name } => {
-            format!("{}/{name}", bundle_core::reference::canonical_host(host))
+            format!("{}/{name}", bundle_core::name::reference::canonical_host(host))
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-use bundle_core::path::{BundlePath, PathFault};
-use bundle_core::snapshot::{ByPath, HasPath, RepeatedPath};
+use bundle_core::file::{ByPath, HasPath, RepeatedPath};
+use bundle_core::name::path::{BundlePath, PathFault};
 use thiserror::Error;
 
 use super::atomic::write_atomically;
@@ -21,7 +21,7 @@ pub(crate) const TRACKED_FILE: &str = "tracked.txt";
 pub(crate) const FORMER_FILE: &str = "tracked";
 
 /// The longest list that is read, in bytes: as much as the text of the largest index.
-const MAX_BYTES: u64 = bundle_core::index::MAX_INDEX_BYTES as u64;
+const MAX_BYTES: u64 = bundle_core::bundle::index::MAX_INDEX_BYTES as u64;
 
 /// The file that holds the project's list now.
 fn tracked_file(project: &Project) -> PathBuf {

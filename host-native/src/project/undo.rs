@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::keep::HadIn;
 use cap_std::fs::{Dir, DirBuilder};
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ const VERSION: u32 = 1;
 const MAX_ENTRY_BYTES: u64 = 64 << 10;
 
 /// The longest other file of an operation that is read, in bytes.
-pub(crate) const MAX_BYTES: u64 = 4 * bundle_core::index::MAX_INDEX_BYTES as u64;
+pub(crate) const MAX_BYTES: u64 = 4 * bundle_core::bundle::index::MAX_INDEX_BYTES as u64;
 
 /// More operations than these are none of ours.
 const MAX_ROWS: usize = 1000;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::layout::Layout;
 use bundle_core::digest::Digest;
-use bundle_core::layout::Layout;
-use bundle_core::pack::Table;
-use bundle_core::placement::KnownChunks;
+use bundle_core::file::{ByPath, File};
+use bundle_core::pack::chunk_map::KnownChunks;
+use bundle_core::pack::table::Table;
 use bundle_core::plan::push::{Upload, is_worth_asking};
-use bundle_core::snapshot::{ByPath, File};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::held::Held;

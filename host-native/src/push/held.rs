@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bundle_core::bundle::groups::Layers;
+use bundle_core::bundle::layout::Layout;
 use bundle_core::digest::Digest;
-use bundle_core::layers::Layers;
-use bundle_core::layout::Layout;
-use bundle_core::pack::{Pack, Run, Table};
-use bundle_core::placement::Placement;
+use bundle_core::file::{ByPath, File};
+use bundle_core::pack::chunk_map::ChunkMap;
+use bundle_core::pack::table::{Pack, Run, Table};
 use bundle_core::plan::repack::PackUse;
-use bundle_core::snapshot::{ByPath, File};
 
 use super::PushError;
 use crate::bundle::Bundle;
@@ -22,7 +22,7 @@ use crate::transfer::packing::ToPack;
 pub(super) struct Held {
     pub(super) layers: Layers,
     /// Every content that has a place, those of the bundle before first.
-    placed: Placement,
+    placed: ChunkMap,
     /// Which of those has which digest.
     numbers: HashMap<Digest, usize>,
     /// How many of the packs are of the bundle before.
@@ -34,7 +34,7 @@ impl Held {
     pub(super) fn after(before: Option<&Bundle>) -> Self {
         let packed = before.filter(|before| before.index_view.layout == Layout::Packed);
         let numbers = packed.map(|before| before.files().iter().map(|file| file.digest).zip(0..).collect());
-        let placed = packed.map(|before| before.index_view.placement.clone()).unwrap_or_default();
+        let placed = packed.map(|before| before.index_view.chunk_map.clone()).unwrap_or_default();
         Self {
             layers: before.map(|before| Layers::of(&before.index_view.layers)).unwrap_or_default(),
             kept: placed.packs.len(),
@@ -79,16 +79,16 @@ impl Held {
     /// # Errors
     ///
     /// A file that has content and no place: nothing may be written of it.
-    pub(super) fn placement(&self, files: &ByPath<File>) -> Result<Placement, PushError> {
-        let mut placement = Placement::new(self.placed.packs.clone());
+    pub(super) fn chunk_map(&self, files: &ByPath<File>) -> Result<ChunkMap, PushError> {
+        let mut chunk_map = ChunkMap::new(self.placed.packs.clone());
         for file in files {
             match self.runs(&file.digest) {
-                Some(runs) => placement.push(runs),
-                None if file.size == 0 => placement.push(&[]),
+                Some(runs) => chunk_map.push(runs),
+                None if file.size == 0 => chunk_map.push(&[]),
                 None => return Err(PushError::NoPlace { path: file.path.to_string() }),
             }
         }
-        Ok(placement)
+        Ok(chunk_map)
     }
 
     /// Those of `files` that have no place yet, each content once.
@@ -106,7 +106,7 @@ impl Held {
         carried: &ByPath<File>,
         tables: &[Table],
     ) -> Result<BTreeSet<u32>, PushError> {
-        let used = self.placement(files)?.used(tables);
+        let used = self.chunk_map(files)?.used(tables);
         let elsewhere: BTreeSet<u32> = carried
             .iter()
             .flat_map(|file| self.runs(&file.digest).unwrap_or_default())
@@ -167,11 +167,11 @@ mod tests {
         let mut held = Held::after(None);
         let runs = [Run { pack: 0, first: 0, count: 1 }];
         held.add(Digest::of(b"1"), &runs);
-        let refused = held.placement(&files);
+        let refused = held.chunk_map(&files);
         assert!(matches!(refused, Err(PushError::NoPlace { path }) if path == "b"));
         held.add(Digest::of(b"2"), &runs);
-        let placement = held.placement(&files).unwrap();
-        let placed: Vec<_> = (0..4).map(|at| placement.runs(at)).collect();
+        let chunk_map = held.chunk_map(&files).unwrap();
+        let placed: Vec<_> = (0..4).map(|at| chunk_map.runs(at)).collect();
         assert_eq!(placed, [Some(&runs[..]), Some(&runs[..]), Some(&[][..]), None]);
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bundle_core::pack::{Pack, Table};
-use bundle_core::placement::{KnownChunks, PackLimits, Placement};
-use bundle_core::snapshot::{ByPath, File};
+use bundle_core::file::{ByPath, File};
+use bundle_core::pack::chunk_map::{ChunkMap, KnownChunks};
+use bundle_core::pack::limits::PackLimits;
+use bundle_core::pack::table::{Pack, Table};
 
 use super::PushError;
 use super::held::Held;
@@ -160,8 +161,8 @@ impl<'a> Packs<'a> {
     }
 
     /// Where the chunks of `files` are now.
-    pub(super) fn placement(&self, files: &ByPath<File>) -> Result<Placement, PushError> {
-        Ok(self.held.placement(files)?.compact())
+    pub(super) fn chunk_map(&self, files: &ByPath<File>) -> Result<ChunkMap, PushError> {
+        Ok(self.held.chunk_map(files)?.compact())
     }
 
     /// Sends everything to its end and does `work` meanwhile; says what was sent. All packs but those in `needed` are

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::Place;
+use bundle_core::name::reference::Place;
 use serde::{Deserialize, Serialize};
 
 use crate::project::folder::UPLOAD_RECORD;

@@ -1,9 +1,9 @@
 //! Which version a push publishes: the facts are gathered here, the core decides.
 
 use bundle_core::diff::Sides;
-use bundle_core::reference::Tag;
-use bundle_core::snapshot::{ByPath, File};
-use bundle_core::version::{Bump, Difference, Version, VersionDecision, VersionFacts};
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::reference::Tag;
+use bundle_core::plan::version::{Bump, Difference, Version, VersionDecision, VersionFacts};
 use thiserror::Error;
 
 use crate::bundle::{Bundle, Context, OpenError, open};

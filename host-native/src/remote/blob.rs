@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::digest::Hasher;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::{Place, Tag};
+use bundle_core::name::reference::{Place, Tag};
 use thiserror::Error;
 
 use super::archive::ArchiveError;

@@ -23,10 +23,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bundle_core::descriptor::Descriptor;
-use bundle_core::digest::{Digest, ResolveError, resolve};
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::bundle::resolve::{ResolveError, resolve};
+use bundle_core::digest::Digest;
+use bundle_core::name::reference::{Place, Reference, Tag};
 use bundle_core::plan::fetch::RangeSupport;
-use bundle_core::reference::{Place, Reference, Tag};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;

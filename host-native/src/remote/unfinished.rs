@@ -6,7 +6,7 @@
 use std::fmt;
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::Place;
+use bundle_core::name::reference::Place;
 
 /// As many bytes at the start of a blob tell it from others where its digest is not known yet.
 pub const HEAD_BYTES: usize = 1 << 20;

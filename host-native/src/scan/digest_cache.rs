@@ -92,7 +92,7 @@ impl NewCache {
 
     /// Adds what is known of the file at `path`.
     pub fn add(&mut self, path: &str, stamp: &Stamp, digest: &Digest) {
-        // No path of a bundle is longer; see `bundle_core::path::MAX_PATH_BYTES`.
+        // No path of a bundle is longer; see `bundle_core::name::path::MAX_PATH_BYTES`.
         let Ok(length) = u16::try_from(path.len()) else {
             return;
         };

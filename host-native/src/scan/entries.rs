@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bundle_core::ignore::{Decision, EntryKind, Verdict};
-use bundle_core::path::{BundlePath, RESERVED_FOLDERS};
+use bundle_core::name::path::{BundlePath, RESERVED_FOLDERS};
 
 use super::links::{Chain, Target, follow};
 use super::walk::{

@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use bundle_core::path::RESERVED_FOLDERS;
-use bundle_core::snapshot::SymlinkPolicy;
+use bundle_core::file::SymlinkPolicy;
+use bundle_core::name::path::RESERVED_FOLDERS;
 
 use super::walk::RefusalReason;
 

@@ -6,9 +6,9 @@ mod arguments;
 use std::ffi::OsString;
 use std::path::Path;
 
+use bundle_core::file::{ByPath, SymlinkPolicy};
 use bundle_core::ignore::{EntryKind, IgnoreRules};
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::{ByPath, SymlinkPolicy};
+use bundle_core::name::path::BundlePath;
 use thiserror::Error;
 
 use self::arguments::{Arguments, Match};

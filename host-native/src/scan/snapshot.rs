@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::{ByPath, File, OddMode, RepeatedPath, SymlinkPolicy, SyncedFile, odd_modes};
+use bundle_core::file::{ByPath, File, OddMode, RepeatedPath, SymlinkPolicy, SyncedFile, odd_modes};
+use bundle_core::name::path::BundlePath;
 use rayon::prelude::*;
 use thiserror::Error;
 

@@ -9,9 +9,9 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bundle_core::file::SymlinkPolicy;
 use bundle_core::ignore::{EntryKind, IgnoreRules, WrittenRule};
-use bundle_core::path::{BundlePath, PathFault};
-use bundle_core::snapshot::SymlinkPolicy;
+use bundle_core::name::path::{BundlePath, PathFault};
 use thiserror::Error;
 
 use super::entries::Batch;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bundle_core::bundle::layout::Layout;
 use bundle_core::digest::Digest;
-use bundle_core::layout::Layout;
-use bundle_core::snapshot::File;
+use bundle_core::file::File;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -67,7 +67,7 @@ async fn read_chunks(
     bundle: &Bundle,
     wanted: &[&File],
 ) -> Result<BTreeMap<Digest, Bytes>, DownloadError> {
-    let packs = &bundle.index_view.placement.packs;
+    let packs = &bundle.index_view.chunk_map.packs;
     let files: Result<Vec<Assembled<'_>>, DownloadError> =
         wanted.iter().map(|file| Assembled::of(bundle, &file.path)).collect();
     let files = files?;

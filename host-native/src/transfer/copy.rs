@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
-use bundle_core::reference::Tag;
+use bundle_core::name::reference::Tag;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 

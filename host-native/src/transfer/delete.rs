@@ -1,9 +1,9 @@
 //! Deletes a tag or a bundle, and nothing that was not meant: looks, asks the core, deletes, and looks again.
 
+use bundle_core::bundle::foreign::Foreign;
 use bundle_core::digest::Digest;
-use bundle_core::foreign::Foreign;
+use bundle_core::name::reference::Tag;
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit};
-use bundle_core::reference::Tag;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 

@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::digest::Digest;
+use bundle_core::name::reference::{Place, Tag};
 use bundle_core::plan::tag::{Mover, Occupant, TagFacts};
-use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 

@@ -5,15 +5,15 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use bundle_core::chunk::MIN_CHUNK;
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::bundle::layout::Layout;
 use bundle_core::digest::{Digest, Hasher};
-use bundle_core::layout::Layout;
-use bundle_core::pack::FrameError;
-use bundle_core::path::BundlePath;
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::path::BundlePath;
+use bundle_core::pack::chunk::MIN_CHUNK;
+use bundle_core::pack::table::FrameError;
 use bundle_core::plan::fetch::Disproportion;
 use bundle_core::plan::pull::{PullPlan, Source};
-use bundle_core::snapshot::{ByPath, File};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rayon::prelude::*;
 use thiserror::Error;
@@ -260,16 +260,16 @@ async fn download_chunks(
     absent: &[Vec<Wanted<'_>>],
     staged: &mut [PathBuf],
 ) -> Result<Downloaded, DownloadError> {
-    let placement = &bundle.index_view.placement;
+    let chunk_map = &bundle.index_view.chunk_map;
     // All files of one content are put together as the first of them.
     let firsts = absent.iter().filter_map(|files| files.first());
     let files: Result<Vec<Assembled<'_>>, DownloadError> =
         firsts.map(|wanted| Assembled::of(bundle, &wanted.file.path)).collect();
     let files = files?;
-    let tables = load_tables(context, &placement.packs, &packs_of(&files)).await?;
+    let tables = load_tables(context, &chunk_map.packs, &packs_of(&files)).await?;
     let older = older(&files);
     let unpacked =
-        engine(|bridge| unpack(context, bridge, staging, &placement.packs, &tables, &files, &older))?;
+        engine(|bridge| unpack(context, bridge, staging, &chunk_map.packs, &tables, &files, &older))?;
     let mut downloaded = unpacked.downloaded;
     for (at, (files, plot)) in absent.iter().zip(unpacked.plots).enumerate() {
         place(staging, staged, files, plot.path)?;

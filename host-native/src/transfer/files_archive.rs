@@ -8,11 +8,11 @@ use std::fs;
 use std::io::{self, BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::bundle::layout::Layout;
 use bundle_core::digest::{Digest, Hasher};
-use bundle_core::layout::Layout;
-use bundle_core::placement::Placement;
-use bundle_core::snapshot::File;
+use bundle_core::file::File;
+use bundle_core::pack::chunk_map::ChunkMap;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
@@ -221,17 +221,17 @@ async fn write_chunks(
     bundle: &Bundle,
     site: &Entries<'_>,
 ) -> Result<(), DownloadError> {
-    let placement = &bundle.index_view.placement;
+    let chunk_map = &bundle.index_view.chunk_map;
     let files: Result<Vec<Assembled<'_>>, DownloadError> =
-        site.entries.iter().map(|entry| assembled(placement, entry)).collect();
+        site.entries.iter().map(|entry| assembled(chunk_map, entry)).collect();
     let files = files?;
-    let tables = load_tables(context, &placement.packs, &packs_of(&files)).await?;
-    engine(|bridge| unpack(context, bridge, site, &placement.packs, &tables, &files, &[]))?;
+    let tables = load_tables(context, &chunk_map.packs, &packs_of(&files)).await?;
+    engine(|bridge| unpack(context, bridge, site, &chunk_map.packs, &tables, &files, &[]))?;
     Ok(())
 }
 
-fn assembled<'a>(placement: &'a Placement, entry: &Entry<'a>) -> Result<Assembled<'a>, DownloadError> {
-    let runs = placement.runs(entry.at);
+fn assembled<'a>(chunk_map: &'a ChunkMap, entry: &Entry<'a>) -> Result<Assembled<'a>, DownloadError> {
+    let runs = chunk_map.runs(entry.at);
     let runs = runs.ok_or_else(|| DownloadError::NoPlace { path: entry.file.path.to_string() })?;
     Ok(Assembled { file: entry.file, runs })
 }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use bundle_core::chunk::{ChunkHash, Chunker, Rest};
+use bundle_core::bundle::layout::Layout;
 use bundle_core::digest::Digest;
-use bundle_core::layout::Layout;
-use bundle_core::pack::{Frame, SEGMENT_BYTES};
+use bundle_core::pack::chunk::{ChunkHash, Chunker, Rest};
+use bundle_core::pack::table::Frame;
+use bundle_core::pack::write::SEGMENT_BYTES;
 use bundle_core::plan::fetch::ByteRange;
 use bundle_core::plan::pull::PullPlan;
 use rayon::prelude::*;
@@ -64,7 +65,7 @@ async fn of_chunks(
     let files: Result<Vec<Assembled<'_>>, DownloadError> =
         firsts.map(|wanted| Assembled::of(bundle, &wanted.file.path)).collect();
     let files = files?;
-    let tables = look_at_tables(context, &bundle.index_view.placement.packs, &packs_of(&files)).await?;
+    let tables = look_at_tables(context, &bundle.index_view.chunk_map.packs, &packs_of(&files)).await?;
     let held = engine(|_| Ok::<_, DownloadError>(chunks_of(&older_files(project, plan, &files))))?;
     // By pack, in the order of the chunks in it.
     let mut lacking: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();

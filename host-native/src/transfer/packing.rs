@@ -15,10 +15,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bundle_core::compression::CompressionError;
-use bundle_core::descriptor::Descriptor;
-use bundle_core::pack::{Pack, Run, Table};
-use bundle_core::placement::{KnownChunks, PackLimits};
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::pack::chunk_map::KnownChunks;
+use bundle_core::pack::limits::PackLimits;
+use bundle_core::pack::table::{Pack, Run, Table};
+use bundle_core::pack::zstd::CompressionError;
 use bundle_core::plan::push::is_worth_asking;
 use futures_util::future::{self, BoxFuture};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};

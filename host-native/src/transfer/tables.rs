@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 
-use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
-use bundle_core::pack::{Pack, Table, TableError};
+use bundle_core::pack::table::{Pack, Table, TableError};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;

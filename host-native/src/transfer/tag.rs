@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bundle_core::descriptor::media_type;
+use bundle_core::bundle::descriptor::media_type;
+use bundle_core::bundle::foreign::Foreign;
 use bundle_core::digest::Digest;
-use bundle_core::foreign::Foreign;
+use bundle_core::name::reference::Tag;
 use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts};
-use bundle_core::reference::Tag;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use thiserror::Error;

@@ -15,11 +15,11 @@ mod wanted;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use bundle_core::descriptor::{Descriptor, media_type};
-use bundle_core::pack::{Pack, Place, Run, Table};
-use bundle_core::path::BundlePath;
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::file::File;
+use bundle_core::name::path::BundlePath;
+use bundle_core::pack::table::{ChunkPosition, Pack, Run, Table};
 use bundle_core::plan::fetch::ByteRange;
-use bundle_core::snapshot::File;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use self::arrivals::{Arrival, Arrivals, arrivals};
@@ -50,7 +50,7 @@ impl<'a> Assembled<'a> {
     pub(super) fn of(bundle: &'a Bundle, path: &BundlePath) -> Result<Self, DownloadError> {
         let placed = || {
             let at = bundle.files().binary_search_by(|file| file.path.cmp(path)).ok()?;
-            Some(Self { file: bundle.files().get(at)?, runs: bundle.index_view.placement.runs(at)? })
+            Some(Self { file: bundle.files().get(at)?, runs: bundle.index_view.chunk_map.runs(at)? })
         };
         placed().ok_or_else(|| DownloadError::NoPlace { path: path.to_string() })
     }
@@ -94,7 +94,8 @@ pub(super) fn unpack(
     let mut wanted = Wanted::of(files, &tables.tables)?;
     let targets = Targets::of(site, settling, files);
     local::take(older, &tables.tables, &mut wanted, &targets)?;
-    let stored = |chunk: Place| tables.tables[chunk.pack as usize].frames[chunk.chunk as usize].stored;
+    let stored =
+        |chunk: ChunkPosition| tables.tables[chunk.pack as usize].frames[chunk.chunk as usize].stored;
     context.progress.expect(Work::Download, wanted.chunks().map(|chunk| u64::from(stored(chunk))).sum());
     let (fetched, requests) = (wanted.files(), wanted.by_pack());
     let (senders, arrivals) = arrivals(requests.len());
@@ -119,7 +120,7 @@ pub(super) fn unpack(
 }
 
 /// Frames, each with its chunk.
-type NamedBatch<'a> = Batch<'a, Place>;
+type NamedBatch<'a> = Batch<'a, ChunkPosition>;
 
 fn write_all(
     bridge: &Bridge,
@@ -166,7 +167,7 @@ async fn fetch_pack<'a>(
     send: &Arrival<NamedBatch<'a>>,
 ) -> Result<u64, DownloadError> {
     let fault = |source| DownloadError::Pack { pack: pack.digest, source };
-    let named = |chunk: &u32| (&table.frames[*chunk as usize], Place { pack: number, chunk: *chunk });
+    let named = |chunk: &u32| (&table.frames[*chunk as usize], ChunkPosition { pack: number, chunk: *chunk });
     let frames = wanted.iter().map(named);
     let spans: Vec<ByteRange> =
         frames.clone().map(|(frame, _)| ByteRange { start: frame.offset, end: frame.end() }).collect();

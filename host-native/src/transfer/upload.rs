@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
 use bundle_core::plan::push::Upload;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};

@@ -9,11 +9,11 @@ mod packs;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::manifest::annotation;
 use bundle_core::digest::Digest;
-use bundle_core::layout::Layout;
-use bundle_core::manifest::annotation;
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::fetch::Disproportion;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -210,7 +210,7 @@ pub async fn verify_bundle(
     found.faults.extend(tree_fault(bundle));
     let blobs = manifest.layers.iter().chain([&manifest.index]);
     let mut blobs: BTreeMap<Digest, &Descriptor> = blobs.map(|blob| (blob.digest, blob)).collect();
-    let packs = &index.placement.packs;
+    let packs = &index.chunk_map.packs;
     packs.iter().for_each(|pack| _ = blobs.remove(&pack.digest));
     let sizes = blobs.values().map(|blob| blob.size).chain(packs.iter().map(|pack| pack.size));
     context.progress.expect(work, sizes.sum());

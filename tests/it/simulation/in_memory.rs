@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::{ByPath, File, SyncedFile};
+use bundle_core::file::{ByPath, File, SyncedFile};
+use bundle_core::name::path::BundlePath;
 use serde_json::{Value, json};
 
 use self::disk::Content;

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::ByPath;
+use bundle_core::file::ByPath;
+use bundle_core::name::path::BundlePath;
 use clap::Args;
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::{Reference, Tag};
+use bundle_core::name::reference::{Reference, Tag};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;

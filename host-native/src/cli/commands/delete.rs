@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::{Place, Reference, Tag};
+use bundle_core::name::reference::{Place, Reference, Tag};
 use clap::Args;
 use serde::Serialize;
 

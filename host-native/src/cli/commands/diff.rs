@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use bundle_core::diff::{Change, PathChange, Sides};
-use bundle_core::path::BundlePath;
-use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::{ByPath, File, SyncedFile, synced};
-use bundle_core::view::{Viewed, Views};
+use bundle_core::file::{ByPath, File, SyncedFile, synced};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::{Reference, Tag};
+use bundle_core::plan::view::{Viewed, Views};
 use clap::Args;
 use serde::Serialize;
 

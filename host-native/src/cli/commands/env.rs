@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use bundle_core::reference::Reference;
+use bundle_core::name::reference::Reference;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 

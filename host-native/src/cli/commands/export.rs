@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::Tag;
+use bundle_core::name::reference::Tag;
 use clap::Args;
 use serde::Serialize;
 

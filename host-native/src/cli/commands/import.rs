@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::{Place, Reference, Tag, refuse_user};
+use bundle_core::name::reference::{Place, Reference, Tag, refuse_user};
 use clap::Args;
 use serde::Serialize;
 

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::{Place, Reference, Tag};
-use bundle_core::registry::{Namespace, Registry};
-use bundle_core::snapshot::{ByPath, File};
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::reference::{Place, Reference, Tag};
+use bundle_core::name::relocate::{Namespace, Registry};
 use clap::Args;
 use serde::Serialize;
 

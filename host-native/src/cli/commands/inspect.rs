@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use bundle_core::bundle::index::BundleIndex;
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::manifest::annotation;
 use bundle_core::digest::Digest;
-use bundle_core::index::BundleIndex;
-use bundle_core::layout::Layout;
-use bundle_core::manifest::annotation;
-use bundle_core::reference::{Place, Reference, Tag};
+use bundle_core::name::reference::{Place, Reference, Tag};
 use clap::Args;
 use serde::Serialize;
 
@@ -558,7 +558,7 @@ fn ratio(stored: u64, size: u64) -> Option<f64> {
 fn files(bundle: &Bundle) -> Result<Vec<FileReport>, CliError> {
     let Some(text) = &bundle.carried else {
         // An index that says nothing beyond files names no layers either.
-        let report = |file: &bundle_core::snapshot::File| FileReport {
+        let report = |file: &bundle_core::file::File| FileReport {
             path: file.path.to_string(),
             size: file.size,
             executable: file.executable,
@@ -567,7 +567,7 @@ fn files(bundle: &Bundle) -> Result<Vec<FileReport>, CliError> {
         return Ok(bundle.files().iter().map(report).collect());
     };
     let index = BundleIndex::parse(text.as_bytes()).map_err(OpenError::from)?;
-    let report = |entry: &bundle_core::index::Entry| FileReport {
+    let report = |entry: &bundle_core::bundle::index::Entry| FileReport {
         path: entry.file.path.to_string(),
         size: entry.file.size,
         executable: entry.file.executable,

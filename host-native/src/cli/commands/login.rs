@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Write};
 
-use bundle_core::reference::{Place, Reference, refuse_user};
+use bundle_core::name::reference::{Place, Reference, refuse_user};
 use clap::Args;
 use serde::Serialize;
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use bundle_core::descriptor::media_type;
+use bundle_core::bundle::descriptor::media_type;
+use bundle_core::bundle::foreign::attachments_of;
+use bundle_core::bundle::manifest::annotation;
 use bundle_core::digest::Digest;
-use bundle_core::foreign::attachments_of;
-use bundle_core::manifest::annotation;
-use bundle_core::reference::{Reference, Tag};
+use bundle_core::name::reference::{Reference, Tag};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;

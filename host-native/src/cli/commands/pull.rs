@@ -6,13 +6,13 @@ use std::path::Path;
 
 use bundle_core::diff::{Change, PathChange};
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::{Reference, Tag};
 use bundle_core::plan::drops::DropGuard;
 use bundle_core::plan::keep::{LastSynced, had_elsewhere};
 use bundle_core::plan::pull::{DeletedHere, PullMode};
-use bundle_core::reference::{Reference, Tag};
-use bundle_core::snapshot::{ByPath, File};
-use bundle_core::view::View;
+use bundle_core::plan::view::View;
 use clap::Args;
 use serde::Serialize;
 

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use bundle_core::bundle::layout::Layout;
 use bundle_core::digest::Digest;
-use bundle_core::layout::{Layout, MAX_FILES_FOR_PYTHON};
-use bundle_core::path::BundlePath;
-use bundle_core::portable::{FileSystem, Unfit, unfit};
-use bundle_core::reference::Tag;
-use bundle_core::snapshot::File;
-use bundle_core::version::{Bump, Version};
+use bundle_core::file::File;
+use bundle_core::name::file_names::{FileSystem, Unfit, unfit};
+use bundle_core::name::path::BundlePath;
+use bundle_core::name::reference::Tag;
+use bundle_core::plan::layout::MAX_FILES_FOR_PYTHON;
+use bundle_core::plan::version::{Bump, Version};
 use clap::Args;
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bundle_core::reference::{Place, Reference};
+use bundle_core::name::reference::{Place, Reference};
 use clap::Args;
 use serde::Serialize;
 

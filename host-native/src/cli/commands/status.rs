@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use bundle_core::diff::{Change, PathChange, Sides};
 use bundle_core::digest::Digest;
-use bundle_core::layout::Rewrite;
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::reference::Reference;
+use bundle_core::plan::layout::Rewrite;
 use bundle_core::plan::push::{Builds, PushFacts};
 use bundle_core::plan::standing::Standing;
-use bundle_core::reference::Reference;
-use bundle_core::snapshot::{ByPath, File};
-use bundle_core::view::{View, Viewed, Views};
+use bundle_core::plan::view::{View, Viewed, Views};
 use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
+use bundle_core::name::reference::{Reference, Tag};
 use bundle_core::plan::tag::{Mover, Occupant, TagFacts};
-use bundle_core::reference::{Reference, Tag};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;

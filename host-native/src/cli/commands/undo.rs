@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
+use bundle_core::name::reference::Reference;
 use bundle_core::plan::undo::Fault;
-use bundle_core::reference::Reference;
 use clap::Args;
 use serde::Serialize;
 

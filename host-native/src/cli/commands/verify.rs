@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
-use bundle_core::reference::Reference;
+use bundle_core::name::reference::Reference;
 use clap::Args;
 use serde::Serialize;
 

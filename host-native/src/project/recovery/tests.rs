@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use tempfile::TempDir;
 
 use super::*;

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use bundle_core::descriptor::media_type;
+use bundle_core::bundle::descriptor::media_type;
 use futures_util::{StreamExt as _, stream};
 use tempfile::TempDir;
 

@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::digest::Digest;
-use bundle_core::reference::Tag;
+use bundle_core::name::reference::Tag;
 use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 

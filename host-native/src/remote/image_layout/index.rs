@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
-use bundle_core::reference::{Reference, Tag};
+use bundle_core::name::reference::{Reference, Tag};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
 

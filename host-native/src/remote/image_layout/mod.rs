@@ -10,9 +10,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::digest::{Digest, Hasher};
-use bundle_core::reference::{Place, Tag};
+use bundle_core::name::reference::{Place, Tag};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;

@@ -6,9 +6,9 @@ use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::digest::{Digest, Hasher};
-use bundle_core::reference::Place;
+use bundle_core::name::reference::Place;
 
 use super::PIECE_BYTES;
 use crate::file_lock::{self, Held};

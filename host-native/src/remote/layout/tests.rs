@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bundle_core::descriptor::media_type;
+use bundle_core::bundle::descriptor::media_type;
 use tempfile::TempDir;
 
 use super::*;

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use bytes::{Buf as _, Bytes};
 use futures_util::{StreamExt as _, stream};
 use reqwest::header::{CONTENT_RANGE, RANGE};

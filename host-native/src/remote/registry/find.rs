@@ -3,7 +3,7 @@
 //! `HEAD` is asked first. What that cannot tell, because it is refused where blobs really lie or answered without a length, is
 //! asked with a `GET` of one byte; what that cannot tell either counts as not there, and is sent.
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, Url};
 

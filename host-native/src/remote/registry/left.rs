@@ -7,9 +7,9 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::digest::Digest;
-use bundle_core::reference::Place;
+use bundle_core::name::reference::Place;
 
 use super::address::{self, Repository};
 use super::client::Client;

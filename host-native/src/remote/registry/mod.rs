@@ -33,10 +33,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bundle_core::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
 use bundle_core::digest::Digest;
+use bundle_core::name::reference::{Place, Tag};
 use bundle_core::plan::fetch::RangeSupport;
-use bundle_core::reference::{Place, Tag};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;

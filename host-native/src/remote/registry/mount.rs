@@ -2,8 +2,8 @@
 //!
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#mounting-a-blob-from-another-repository>
 
-use bundle_core::descriptor::Descriptor;
-use bundle_core::reference::Place;
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::name::reference::Place;
 use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::digest::Hasher;
 use bytes::{Buf as _, Bytes};
 use futures_util::stream::BoxStream;

@@ -3,7 +3,7 @@
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#post-then-put>; what is left of a broken
 //! upload, and what is too large for one request, goes in chunks (`#pushing-a-blob-in-chunks`).
 
-use bundle_core::descriptor::Descriptor;
+use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::digest::Digest;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, Response, Url};

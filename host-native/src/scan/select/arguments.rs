@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use fast_glob::ErrorKind;
 
 use super::SelectError;

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 
-use bundle_core::chunk::ChunkHash;
-use bundle_core::descriptor::{Descriptor, media_type};
-use bundle_core::pack::{Pack, PackWriter, Place, Run, StoredChunk, Table, extend_runs};
-use bundle_core::placement::ChunkPlaces;
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::pack::chunk::ChunkHash;
+use bundle_core::pack::chunk_map::ChunkPositions;
+use bundle_core::pack::table::{ChunkPosition, Pack, Run, Table, extend_runs};
+use bundle_core::pack::write::{PackWriter, StoredChunk};
 
 use super::read::Chunk;
 use super::{PackBase, PackingError};
@@ -31,7 +32,7 @@ pub(super) struct Assembly<'a, F> {
     progress: &'a dyn Progress,
     staging: &'a Staging,
     base: &'a PackBase<'a>,
-    places: ChunkPlaces,
+    places: ChunkPositions,
     finished: Vec<(Pack, Table)>,
     /// The layer of what was added last.
     layer: usize,
@@ -58,7 +59,7 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
         keep_table: &'a dyn Fn(&Pack, &[u8]),
         hand_over: F,
     ) -> Self {
-        let places = ChunkPlaces::default();
+        let places = ChunkPositions::default();
         Self {
             progress,
             staging,
@@ -97,8 +98,8 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
     }
 
     /// Where this push has put a chunk already.
-    fn find(&self, hash: &ChunkHash) -> Option<Place> {
-        self.places.find(hash, |Place { pack, chunk }| {
+    fn find(&self, hash: &ChunkHash) -> Option<ChunkPosition> {
+        self.places.find(hash, |ChunkPosition { pack, chunk }| {
             let of_push = (pack - self.base.next_pack) as usize;
             match self.finished.get(of_push) {
                 Some((_, table)) => table.hash(chunk),
@@ -107,7 +108,7 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
         })
     }
 
-    fn store(&mut self, chunk: &StoredChunk) -> Result<Place, PackingError> {
+    fn store(&mut self, chunk: &StoredChunk) -> Result<ChunkPosition, PackingError> {
         let has_room = |pack: &OpenPack| {
             let (bytes, chunks) = (pack.writer.stored(), pack.writer.chunks());
             self.base.limits.have_room(bytes, chunks, chunk.bytes.len() as u64)
@@ -127,7 +128,7 @@ impl<'a, F: Fn(Spooled) -> Result<(), PackingError>> Assembly<'a, F> {
         };
         self.progress.expect(Work::Upload, chunk.bytes.len() as u64);
         open.write(&chunk.bytes).map_err(fault(self.staging))?;
-        let place = Place { pack: number, chunk: open.writer.add(chunk) };
+        let place = ChunkPosition { pack: number, chunk: open.writer.add(chunk) };
         self.places.add(&chunk.hash, place);
         Ok(place)
     }

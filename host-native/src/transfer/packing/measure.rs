@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use bundle_core::chunk::ChunkHash;
-use bundle_core::compression::CompressionError;
-use bundle_core::descriptor::{Descriptor, media_type};
-use bundle_core::pack::{PackWriter, Run, StoredChunk, extend_runs};
-use bundle_core::placement::PackLimits;
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::pack::chunk::ChunkHash;
+use bundle_core::pack::limits::PackLimits;
+use bundle_core::pack::table::{Run, extend_runs};
+use bundle_core::pack::write::{PackWriter, StoredChunk};
+use bundle_core::pack::zstd::CompressionError;
 
 use super::read::{self, Chunk};
 use super::{PackBase, PackingError, ToPack};

@@ -8,10 +8,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use bundle_core::chunk::{ChunkHash, Chunker, MIN_CHUNK, Rest};
 use bundle_core::digest::{Digest, Hasher};
-use bundle_core::pack::{Effort, FrameWriter, Patience, Place, SEGMENT_BYTES, StoredChunk};
-use bundle_core::placement::KnownChunks;
+use bundle_core::pack::chunk::{ChunkHash, Chunker, MIN_CHUNK, Rest};
+use bundle_core::pack::chunk_map::KnownChunks;
+use bundle_core::pack::effort::{Effort, Patience};
+use bundle_core::pack::table::ChunkPosition;
+use bundle_core::pack::write::{FrameWriter, SEGMENT_BYTES, StoredChunk};
 use rayon::prelude::*;
 
 use super::PackingError;
@@ -42,7 +44,7 @@ pub(crate) struct ToPack {
 #[derive(Debug)]
 pub(super) enum Chunk {
     /// A pack has it already.
-    Known(Place),
+    Known(ChunkPosition),
     /// Ready to be put into a pack, if no earlier one of this push was the same.
     New(StoredChunk),
 }

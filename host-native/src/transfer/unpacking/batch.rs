@@ -6,7 +6,7 @@ use std::mem;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bundle_core::pack::{Frame, FrameError};
+use bundle_core::pack::table::{Frame, FrameError};
 use rayon::prelude::*;
 
 use crate::transfer::DownloadError;

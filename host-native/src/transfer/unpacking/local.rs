@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 
-use bundle_core::chunk::{ChunkHash, Chunker, Rest};
-use bundle_core::pack::{Place, SEGMENT_BYTES, Table};
+use bundle_core::pack::chunk::{ChunkHash, Chunker, Rest};
+use bundle_core::pack::table::{ChunkPosition, Table};
+use bundle_core::pack::write::SEGMENT_BYTES;
 use rayon::prelude::*;
 
 use super::Older;
@@ -27,8 +28,9 @@ pub(super) fn take(
     if older.is_empty() || wanted.is_empty() {
         return Ok(());
     }
-    let hash = |place: Place| tables[place.pack as usize].frames[place.chunk as usize].hash;
-    let mut places: Vec<(ChunkHash, Place)> = wanted.chunks().map(|place| (hash(place), place)).collect();
+    let hash = |place: ChunkPosition| tables[place.pack as usize].frames[place.chunk as usize].hash;
+    let mut places: Vec<(ChunkHash, ChunkPosition)> =
+        wanted.chunks().map(|place| (hash(place), place)).collect();
     places.sort_unstable();
     let mut given = BTreeSet::new();
     for file in older {
@@ -48,9 +50,9 @@ pub(super) fn take(
 /// it gave.
 fn take_from(
     file: &Older,
-    places: &[(ChunkHash, Place)],
+    places: &[(ChunkHash, ChunkPosition)],
     wanted: &Wanted,
-    given: &mut BTreeSet<Place>,
+    given: &mut BTreeSet<ChunkPosition>,
     targets: &Targets<'_>,
 ) -> Result<io::Result<()>, DownloadError> {
     let mut input = match open_found(&file.disk) {
@@ -72,7 +74,7 @@ fn take_from(
             end += length;
         }
         let hashes: Vec<ChunkHash> = pieces.par_iter().map(|piece| ChunkHash::of(piece)).collect();
-        let mut found: Vec<(Cow<'_, [u8]>, Place)> = Vec::new();
+        let mut found: Vec<(Cow<'_, [u8]>, ChunkPosition)> = Vec::new();
         for (piece, hash) in pieces.into_iter().zip(hashes) {
             let start = places.partition_point(|(wanted, _)| *wanted < hash);
             let same = places.iter().skip(start).take_while(|(wanted, _)| *wanted == hash);

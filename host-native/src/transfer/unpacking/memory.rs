@@ -1,7 +1,7 @@
 //! Files that are put together in memory, for whoever wants to look at some small ones.
 
 use bundle_core::digest::Digest;
-use bundle_core::pack::{Pack, Table};
+use bundle_core::pack::table::{Pack, Table};
 use bytes::Bytes;
 
 use super::arrivals::{Arrivals, arrivals};

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle_core::chunk::MAX_CHUNK;
-use bundle_core::snapshot::File;
+use bundle_core::file::File;
+use bundle_core::pack::chunk::MAX_CHUNK;
 
 use crate::project::staging::{Mode, Staging};
 

@@ -6,10 +6,10 @@ use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bundle_core::chunk::MAX_CHUNK;
 use bundle_core::digest::{Digest, Hasher};
-use bundle_core::pack::Place;
-use bundle_core::snapshot::File;
+use bundle_core::file::File;
+use bundle_core::pack::chunk::MAX_CHUNK;
+use bundle_core::pack::table::ChunkPosition;
 use rayon::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -68,7 +68,11 @@ impl<'a> Targets<'a> {
     }
 
     /// Writes chunks to all the places where they go, on all processors.
-    pub(super) fn write(&self, chunks: &Chunks<'_, Place>, wanted: &Wanted) -> Result<(), DownloadError> {
+    pub(super) fn write(
+        &self,
+        chunks: &Chunks<'_, ChunkPosition>,
+        wanted: &Wanted,
+    ) -> Result<(), DownloadError> {
         let mut by_file: BTreeMap<usize, Vec<Piece<'_>>> = BTreeMap::new();
         let mut count = 0;
         for (content, chunk) in &chunks.chunks {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use bundle_core::pack::{Place, Table};
+use bundle_core::pack::table::{ChunkPosition, Table};
 
 use super::Assembled;
 use crate::transfer::DownloadError;
@@ -25,7 +25,7 @@ pub(super) struct Destination {
 /// Consecutive chunks of a pack that are a part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Part {
-    first: Place,
+    first: ChunkPosition,
     count: u32,
     /// Which of the files.
     file: u32,
@@ -35,8 +35,8 @@ struct Part {
 
 impl Part {
     /// The place after its last chunk.
-    fn end(&self) -> Place {
-        Place { pack: self.first.pack, chunk: self.first.chunk + self.count }
+    fn end(&self) -> ChunkPosition {
+        ChunkPosition { pack: self.first.pack, chunk: self.first.chunk + self.count }
     }
 }
 
@@ -46,11 +46,11 @@ pub(super) struct Wanted {
     /// In the order of their first chunks.
     parts: Vec<Part>,
     /// The furthest end in each group of parts, then of groups, and so on.
-    reach: Vec<Vec<Place>>,
+    reach: Vec<Vec<ChunkPosition>>,
     /// For each pack, the sum of the sizes of all chunks before each of its chunks.
     starts: Vec<Vec<u64>>,
     /// Chunks that are here already.
-    given: BTreeSet<Place>,
+    given: BTreeSet<ChunkPosition>,
 }
 
 impl Wanted {
@@ -66,7 +66,7 @@ impl Wanted {
             let wrong = || DownloadError::content(file);
             let mut offset = 0_u64;
             for run in *runs {
-                let first = Place { pack: run.pack, chunk: run.first };
+                let first = ChunkPosition { pack: run.pack, chunk: run.first };
                 let part = Part { first, count: run.count, file: at, offset };
                 // The core has checked the runs against the index's packs, and those against their tables.
                 let length = length(&starts, &part).ok_or_else(wrong)?;
@@ -92,12 +92,12 @@ impl Wanted {
     }
 
     /// Each chunk that is wanted, once, in the order of the packs.
-    pub(super) fn chunks(&self) -> impl Iterator<Item = Place> {
-        let mut next = Place { pack: 0, chunk: 0 };
+    pub(super) fn chunks(&self) -> impl Iterator<Item = ChunkPosition> {
+        let mut next = ChunkPosition { pack: 0, chunk: 0 };
         let new = move |part: &Part| {
             let (from, end) = (next.max(part.first), part.end());
             next = next.max(end);
-            (from.chunk..end.chunk).map(move |chunk| Place { pack: from.pack, chunk })
+            (from.chunk..end.chunk).map(move |chunk| ChunkPosition { pack: from.pack, chunk })
         };
         self.parts.iter().flat_map(new).filter(|chunk| !self.given.contains(chunk))
     }
@@ -105,7 +105,7 @@ impl Wanted {
     /// Tells `take` every place where the bytes of a chunk go; there may be any number of them.
     pub(super) fn for_destinations<E>(
         &self,
-        chunk: Place,
+        chunk: ChunkPosition,
         mut take: impl FnMut(Destination) -> Result<(), E>,
     ) -> Result<(), E> {
         let until = self.parts.partition_point(|part| part.first <= chunk);
@@ -125,7 +125,7 @@ impl Wanted {
         level: usize,
         node: usize,
         until: usize,
-        chunk: Place,
+        chunk: ChunkPosition,
         take: &mut dyn FnMut(&Part) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(below) = level.checked_sub(1) else {
@@ -146,19 +146,19 @@ impl Wanted {
     }
 
     /// The sum of the sizes of all chunks of the pack before this one.
-    fn start(&self, chunk: Place) -> Option<u64> {
+    fn start(&self, chunk: ChunkPosition) -> Option<u64> {
         self.starts.get(chunk.pack as usize)?.get(chunk.chunk as usize).copied()
     }
 
     /// Takes chunks off the list.
-    pub(super) fn remove(&mut self, chunks: BTreeSet<Place>) {
+    pub(super) fn remove(&mut self, chunks: BTreeSet<ChunkPosition>) {
         self.given.extend(chunks);
     }
 
     /// The chunks that are wanted of each pack, with its number.
     pub(super) fn by_pack(&self) -> Vec<(u32, Vec<u32>)> {
         let mut packs: Vec<(u32, Vec<u32>)> = Vec::new();
-        for Place { pack, chunk } in self.chunks() {
+        for ChunkPosition { pack, chunk } in self.chunks() {
             match packs.last_mut() {
                 Some((last, chunks)) if *last == pack => chunks.push(chunk),
                 _ => packs.push((pack, vec![chunk])),
@@ -185,9 +185,9 @@ fn length(starts: &[Vec<u64>], part: &Part) -> Option<u64> {
 }
 
 /// The furthest ends, from the smallest groups to the one of all.
-fn reach(parts: &[Part]) -> Vec<Vec<Place>> {
-    let furthest = |ends: &mut dyn Iterator<Item = Place>| ends.max();
-    let mut levels: Vec<Vec<Place>> =
+fn reach(parts: &[Part]) -> Vec<Vec<ChunkPosition>> {
+    let furthest = |ends: &mut dyn Iterator<Item = ChunkPosition>| ends.max();
+    let mut levels: Vec<Vec<ChunkPosition>> =
         vec![parts.chunks(GROUP).filter_map(|group| furthest(&mut group.iter().map(Part::end))).collect()];
     while let Some(last) = levels.last().filter(|last| last.len() > 1) {
         levels.push(last.chunks(GROUP).filter_map(|group| furthest(&mut group.iter().copied())).collect());
@@ -197,10 +197,10 @@ fn reach(parts: &[Part]) -> Vec<Vec<Place>> {
 
 #[cfg(test)]
 mod tests {
-    use bundle_core::chunk::ChunkHash;
     use bundle_core::digest::Digest;
-    use bundle_core::pack::{Encoding, Frame, Run};
-    use bundle_core::snapshot::File;
+    use bundle_core::file::File;
+    use bundle_core::pack::chunk::ChunkHash;
+    use bundle_core::pack::table::{Encoding, Frame, Run};
 
     use super::*;
 
@@ -219,7 +219,7 @@ mod tests {
         File { path: "x".parse().unwrap(), digest: Digest::EMPTY, size, executable: Some(false) }
     }
 
-    fn destinations(wanted: &Wanted, chunk: Place) -> Vec<(usize, u64)> {
+    fn destinations(wanted: &Wanted, chunk: ChunkPosition) -> Vec<(usize, u64)> {
         let mut found = Vec::new();
         let take = |Destination { file, offset }| {
             found.push((file, offset));
@@ -239,7 +239,7 @@ mod tests {
         let files =
             [Assembled { file: &two, runs: &runs_of_two }, Assembled { file: &one, runs: &runs_of_one }];
         let mut wanted = Wanted::of(&files, &tables).unwrap();
-        let place = |pack, chunk| Place { pack, chunk };
+        let place = |pack, chunk| ChunkPosition { pack, chunk };
         let first = place(1, 0);
         assert_eq!(destinations(&wanted, first), [(0, 0), (0, 10), (1, 0)]);
         assert_eq!(destinations(&wanted, place(1, 1)), [(0, 3)]);
@@ -274,10 +274,10 @@ mod tests {
                     offset += u64::from(at + 1);
                 }
             }
-            assert_eq!(destinations(&wanted, Place { pack: 1, chunk }), expected, "{chunk}");
+            assert_eq!(destinations(&wanted, ChunkPosition { pack: 1, chunk }), expected, "{chunk}");
         }
-        assert!(destinations(&wanted, Place { pack: 0, chunk: 0 }).is_empty());
-        assert!(destinations(&wanted, Place { pack: 2, chunk: 0 }).is_empty());
+        assert!(destinations(&wanted, ChunkPosition { pack: 0, chunk: 0 }).is_empty());
+        assert!(destinations(&wanted, ChunkPosition { pack: 2, chunk: 0 }).is_empty());
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_core::digest::Hasher;
-use bundle_core::pack::{Place, Run};
-use bundle_core::path::BundlePath;
-use bundle_core::placement::Placement;
-use bundle_core::snapshot::{ByPath, File};
+use bundle_core::file::{ByPath, File};
+use bundle_core::name::path::BundlePath;
+use bundle_core::pack::chunk_map::ChunkMap;
+use bundle_core::pack::table::{ChunkPosition, Run};
 use rayon::prelude::*;
 
 use super::{Fault, FaultKind};
@@ -21,11 +21,11 @@ pub(super) type Chunk<'a> = (u32, Option<Cow<'a, [u8]>>);
 /// All files of a bundle in layout `packed`.
 pub(super) struct Contents<'a> {
     files: &'a ByPath<File>,
-    placement: &'a Placement,
+    chunk_map: &'a ChunkMap,
     /// Those that are not hashed to their end, by the chunk that each needs next.
-    waiting: BTreeMap<Place, Vec<Partial>>,
+    waiting: BTreeMap<ChunkPosition, Vec<Partial>>,
     /// Chunks that are not what they should be, or did not come.
-    bad: BTreeSet<Place>,
+    bad: BTreeSet<ChunkPosition>,
     /// How many chunks have come of each pack, from its first one on.
     seen: Vec<u32>,
     faults: Vec<Fault>,
@@ -52,13 +52,13 @@ struct Fed {
 
 impl<'a> Contents<'a> {
     /// The files, of which those are left out that need a pack which is not `readable`.
-    pub(super) fn of(files: &'a ByPath<File>, placement: &'a Placement, readable: &[bool]) -> Self {
+    pub(super) fn of(files: &'a ByPath<File>, chunk_map: &'a ChunkMap, readable: &[bool]) -> Self {
         let mut contents = Self {
             files,
-            placement,
+            chunk_map,
             waiting: BTreeMap::new(),
             bad: BTreeSet::new(),
-            seen: vec![0; placement.packs.len()],
+            seen: vec![0; chunk_map.packs.len()],
             faults: Vec::new(),
             finished: 0,
         };
@@ -67,7 +67,7 @@ impl<'a> Contents<'a> {
             let packs = |runs: &[Run]| {
                 runs.iter().map(|run| readable.get(run.pack as usize).copied()).collect::<Option<Vec<bool>>>()
             };
-            match placement.runs(at).and_then(packs) {
+            match chunk_map.runs(at).and_then(packs) {
                 Some(readable) if readable.iter().all(|is_readable| *is_readable) => {
                     contents.go_on(Partial { file: at, run: 0, chunk: 0, hasher: None });
                 }
@@ -85,7 +85,7 @@ impl<'a> Contents<'a> {
         // Files that need a later chunk of these too.
         let mut following: BTreeMap<u32, Vec<Fed>> = BTreeMap::new();
         for (at, (chunk, content)) in chunks.iter().enumerate() {
-            let place = Place { pack, chunk: *chunk };
+            let place = ChunkPosition { pack, chunk: *chunk };
             self.come(place);
             let new = self.waiting.remove(&place).unwrap_or_default().into_iter();
             let takers = new.map(|partial| Fed { partial, chunks: Vec::new() });
@@ -97,11 +97,11 @@ impl<'a> Contents<'a> {
                 continue;
             }
             for mut taker in takers {
-                while taker.partial.next(self.placement) == Some(place) {
+                while taker.partial.next(self.chunk_map) == Some(place) {
                     taker.chunks.push(at);
-                    taker.partial.advance(self.placement);
+                    taker.partial.advance(self.chunk_map);
                 }
-                match taker.partial.next(self.placement) {
+                match taker.partial.next(self.chunk_map) {
                     Some(next) if next.pack == pack && next.chunk > *chunk => {
                         following.entry(next.chunk).or_default().push(taker);
                     }
@@ -114,7 +114,7 @@ impl<'a> Contents<'a> {
         partials.into_iter().for_each(|partial| self.go_on(partial));
     }
 
-    fn come(&mut self, place: Place) {
+    fn come(&mut self, place: ChunkPosition) {
         if let Some(seen) = self.seen.get_mut(place.pack as usize) {
             *seen = (*seen).max(place.chunk + 1);
         }
@@ -122,7 +122,7 @@ impl<'a> Contents<'a> {
 
     /// Has a file wait for its next chunk, or ends it.
     fn go_on(&mut self, partial: Partial) {
-        match partial.next(self.placement) {
+        match partial.next(self.chunk_map) {
             Some(next) if self.bad.contains(&next) => {}
             Some(next) => self.waiting.entry(next).or_default().push(partial),
             None => self.finish(partial),
@@ -151,7 +151,7 @@ impl<'a> Contents<'a> {
     /// Puts down that nothing more of a pack comes, which should have had `chunks`; says how many came.
     pub(super) fn end_pack(&mut self, pack: u32, chunks: u32) -> u32 {
         let seen = self.seen.get(pack as usize).copied().unwrap_or_default();
-        self.bad.extend((seen..chunks).map(|chunk| Place { pack, chunk }));
+        self.bad.extend((seen..chunks).map(|chunk| ChunkPosition { pack, chunk }));
         seen
     }
 
@@ -163,7 +163,7 @@ impl<'a> Contents<'a> {
         for (place, partials) in &self.waiting {
             let chunks = wanted.entry(place.pack).or_default();
             for partial in partials {
-                partial.ahead(self.placement, |chunk| _ = chunks.insert(chunk));
+                partial.ahead(self.chunk_map, |chunk| _ = chunks.insert(chunk));
             }
         }
         wanted
@@ -171,18 +171,18 @@ impl<'a> Contents<'a> {
 
     /// The chunks of a pack that are not what they should be.
     pub(super) fn bad_chunks(&self, pack: u32) -> Vec<u32> {
-        let range = Place { pack, chunk: 0 }..=Place { pack, chunk: u32::MAX };
+        let range = ChunkPosition { pack, chunk: 0 }..=ChunkPosition { pack, chunk: u32::MAX };
         self.bad.range(range).map(|place| place.chunk).collect()
     }
 
     /// The files that need a chunk of a pack that is not what it should be.
     pub(super) fn spoilt(&self, pack: u32) -> Vec<BundlePath> {
         let is_bad = |run: &Run| {
-            let place = |chunk| Place { pack, chunk };
+            let place = |chunk| ChunkPosition { pack, chunk };
             run.pack == pack
                 && self.bad.range(place(run.first)..place(run.first + run.count)).next().is_some()
         };
-        paths(self.files, self.placement, is_bad)
+        paths(self.files, self.chunk_map, is_bad)
     }
 
     /// The files that were hashed to their end and are wrong, and how many were.
@@ -195,32 +195,32 @@ impl<'a> Contents<'a> {
 /// The files of which one run at least is `meant`, in their order.
 pub(super) fn paths(
     files: &ByPath<File>,
-    placement: &Placement,
+    chunk_map: &ChunkMap,
     meant: impl Fn(&Run) -> bool,
 ) -> Vec<BundlePath> {
-    let is_meant = |at: &usize| placement.runs(*at).is_some_and(|runs| runs.iter().any(&meant));
+    let is_meant = |at: &usize| chunk_map.runs(*at).is_some_and(|runs| runs.iter().any(&meant));
     (0..files.len()).filter(is_meant).map(|at| files[at].path.clone()).collect()
 }
 
 impl Partial {
     /// The next chunk.
-    fn next(&self, placement: &Placement) -> Option<Place> {
-        let run = placement.runs(self.file)?.get(self.run)?;
-        Some(Place { pack: run.pack, chunk: run.first + self.chunk })
+    fn next(&self, chunk_map: &ChunkMap) -> Option<ChunkPosition> {
+        let run = chunk_map.runs(self.file)?.get(self.run)?;
+        Some(ChunkPosition { pack: run.pack, chunk: run.first + self.chunk })
     }
 
-    fn advance(&mut self, placement: &Placement) {
+    fn advance(&mut self, chunk_map: &ChunkMap) {
         self.chunk += 1;
-        let run = placement.runs(self.file).and_then(|runs| runs.get(self.run));
+        let run = chunk_map.runs(self.file).and_then(|runs| runs.get(self.run));
         if run.is_some_and(|run| self.chunk == run.count) {
             (self.run, self.chunk) = (self.run + 1, 0);
         }
     }
 
     /// Names the next chunks that one reading of their pack gives in the right order.
-    fn ahead(&self, placement: &Placement, mut name: impl FnMut(u32)) {
+    fn ahead(&self, chunk_map: &ChunkMap, mut name: impl FnMut(u32)) {
         let (mut skipped, mut last) = (self.chunk, None);
-        let runs = placement.runs(self.file).and_then(|runs| runs.get(self.run..));
+        let runs = chunk_map.runs(self.file).and_then(|runs| runs.get(self.run..));
         for run in runs.into_iter().flatten() {
             let (pack, end) = last.unwrap_or((run.pack, 0));
             if run.pack != pack || run.first < end {
@@ -247,7 +247,7 @@ impl Fed {
 #[cfg(test)]
 mod tests {
     use bundle_core::digest::Digest;
-    use bundle_core::pack::{Pack, TableRef};
+    use bundle_core::pack::table::{Pack, TableRef};
 
     use super::*;
 
@@ -260,25 +260,25 @@ mod tests {
         (File { path: path.parse().unwrap(), digest, size, executable: Some(false) }, runs)
     }
 
-    fn placed(files: Vec<(File, Vec<Run>)>) -> (ByPath<File>, Placement) {
+    fn placed(files: Vec<(File, Vec<Run>)>) -> (ByPath<File>, ChunkMap) {
         let toc = TableRef { offset: 1, size: 1, digest: Digest::EMPTY };
         let pack = Pack { digest: Digest::EMPTY, size: 2, chunks: 5, raw: 5, toc };
-        let mut placement = Placement::new(vec![pack; 3]);
+        let mut chunk_map = ChunkMap::new(vec![pack; 3]);
         let files = files.into_iter().map(|(file, runs)| {
-            placement.push(&runs);
+            chunk_map.push(&runs);
             file
         });
-        (ByPath::new(files.collect()).unwrap(), placement)
+        (ByPath::new(files.collect()).unwrap(), chunk_map)
     }
 
-    fn chunks<'a>(pack: u32, which: impl IntoIterator<Item = u32>, bad: &[Place]) -> Vec<Chunk<'a>> {
+    fn chunks<'a>(pack: u32, which: impl IntoIterator<Item = u32>, bad: &[ChunkPosition]) -> Vec<Chunk<'a>> {
         let content = |chunk| Some(Cow::Owned(format!("{pack}.{chunk};").into_bytes()));
-        let chunk = |chunk| (chunk, content(chunk).filter(|_| !bad.contains(&Place { pack, chunk })));
+        let chunk = |chunk| (chunk, content(chunk).filter(|_| !bad.contains(&ChunkPosition { pack, chunk })));
         which.into_iter().map(chunk).collect()
     }
 
     /// Passes every pack by, in batches of two chunks, then what is still wanted; says how often that was.
-    fn pass_all(contents: &mut Contents<'_>, bad: &[Place]) -> usize {
+    fn pass_all(contents: &mut Contents<'_>, bad: &[ChunkPosition]) -> usize {
         for pack in 0..3 {
             for batch in chunks(pack, 0..5, bad).chunks(2) {
                 contents.take(pack, batch);
@@ -309,8 +309,8 @@ mod tests {
             (&[[2, 4, 1], [1, 1, 2], [1, 4, 1], [0, 0, 5]], 2),
             (&[[0, 4, 1], [0, 3, 1], [0, 2, 1]], 2),
         ] {
-            let (files, placement) = placed(vec![file("a", runs), file("b", &[[1, 3, 1]])]);
-            let mut contents = Contents::of(&files, &placement, &[true; 3]);
+            let (files, chunk_map) = placed(vec![file("a", runs), file("b", &[[1, 3, 1]])]);
+            let mut contents = Contents::of(&files, &chunk_map, &[true; 3]);
             assert_eq!(pass_all(&mut contents, &[]), rounds, "{runs:?}");
             assert_eq!(contents.finished(), (Vec::new(), 2), "{runs:?}");
         }
@@ -320,15 +320,15 @@ mod tests {
     fn what_is_wrong_names_its_files() {
         let (mut wrong, runs) = file("wrong", &[[0, 0, 1]]);
         wrong.digest = Digest::of(b"other");
-        let (files, placement) = placed(vec![
+        let (files, chunk_map) = placed(vec![
             file("back", &[[1, 0, 1], [0, 3, 2]]),
             file("far", &[[2, 0, 1]]),
             file("good", &[[0, 0, 2]]),
             file("through", &[[0, 1, 3]]),
             (wrong, runs),
         ]);
-        let mut contents = Contents::of(&files, &placement, &[true, true, false]);
-        pass_all(&mut contents, &[Place { pack: 0, chunk: 3 }]);
+        let mut contents = Contents::of(&files, &chunk_map, &[true, true, false]);
+        pass_all(&mut contents, &[ChunkPosition { pack: 0, chunk: 3 }]);
         assert_eq!(contents.bad_chunks(0), [3]);
         assert!(contents.bad_chunks(1).is_empty());
         let names = |paths: Vec<BundlePath>| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -340,22 +340,22 @@ mod tests {
 
     #[test]
     fn a_file_without_a_location_is_not_passed_over() {
-        let (files, mut placement) = placed(vec![file("a", &[[0, 0, 1]]), file("nowhere", &[[7, 0, 1]])]);
-        let faults = |placement: &Placement| {
-            let mut contents = Contents::of(&files, placement, &[true; 3]);
+        let (files, mut chunk_map) = placed(vec![file("a", &[[0, 0, 1]]), file("nowhere", &[[7, 0, 1]])]);
+        let faults = |chunk_map: &ChunkMap| {
+            let mut contents = Contents::of(&files, chunk_map, &[true; 3]);
             pass_all(&mut contents, &[]);
             let (faults, _) = contents.finished();
             faults.iter().map(|fault| fault.what.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(faults(&placement), ["file nowhere"]);
-        placement = Placement::new(placement.packs);
-        assert_eq!(faults(&placement), ["file a", "file nowhere"]);
+        assert_eq!(faults(&chunk_map), ["file nowhere"]);
+        chunk_map = ChunkMap::new(chunk_map.packs);
+        assert_eq!(faults(&chunk_map), ["file a", "file nowhere"]);
     }
 
     #[test]
     fn chunks_that_did_not_come_are_bad() {
-        let (files, placement) = placed(vec![file("a", &[[0, 0, 2]]), file("b", &[[0, 2, 2]])]);
-        let mut contents = Contents::of(&files, &placement, &[true; 3]);
+        let (files, chunk_map) = placed(vec![file("a", &[[0, 0, 2]]), file("b", &[[0, 2, 2]])]);
+        let mut contents = Contents::of(&files, &chunk_map, &[true; 3]);
         contents.take(0, &chunks(0, 0..3, &[]));
         assert_eq!(contents.end_pack(0, 5), 3);
         assert!(contents.wanted().is_empty());

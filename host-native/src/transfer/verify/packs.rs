@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bundle_core::chunk::ChunkHash;
-use bundle_core::descriptor::{Descriptor, media_type};
-use bundle_core::pack::{Pack, Table};
-use bundle_core::placement::Placement;
+use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::pack::chunk::ChunkHash;
+use bundle_core::pack::chunk_map::ChunkMap;
+use bundle_core::pack::table::{Pack, Table};
 use bundle_core::plan::fetch::ByteRange;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
@@ -43,18 +43,18 @@ pub(super) async fn verify_packs(
     work: Work,
     bundle: &Bundle,
 ) -> Result<Findings, VerifyError> {
-    let placement = &bundle.index_view.placement;
-    let tables = read_tables(context, &placement.packs).await?;
+    let chunk_map = &bundle.index_view.chunk_map;
+    let tables = read_tables(context, &chunk_map.packs).await?;
     let readable: Vec<bool> = tables.iter().map(Result::is_ok).collect();
-    let mut contents = Contents::of(bundle.files(), placement, &readable);
-    let reads = pass_by(&mut contents, |send| read_all(context, work, placement, &tables, send))?;
+    let mut contents = Contents::of(bundle.files(), chunk_map, &readable);
+    let reads = pass_by(&mut contents, |send| read_all(context, work, chunk_map, &tables, send))?;
     let mut found = Findings::default();
-    for (number, (pack, table)) in (0..).zip(placement.packs.iter().zip(&tables)) {
+    for (number, (pack, table)) in (0..).zip(chunk_map.packs.iter().zip(&tables)) {
         if table.is_ok() {
             found.checked.chunks += u64::from(contents.end_pack(number, pack.chunks));
         }
     }
-    read_what_is_left(context, placement, &tables, &mut contents).await?;
+    read_what_is_left(context, chunk_map, &tables, &mut contents).await?;
     for (number, (table, read)) in (0..).zip(tables.into_iter().zip(reads)) {
         // What is not there was not checked.
         let is_there = u64::from(!read.fault.as_ref().is_some_and(is_missing));
@@ -114,16 +114,16 @@ fn pass_by<'a, T, F: Future<Output = Result<T, VerifyError>>>(
 async fn read_all<'a>(
     context: Context<'_>,
     work: Work,
-    placement: &Placement,
+    chunk_map: &ChunkMap,
     tables: &'a [Result<Table, TablesError>],
     send: mpsc::Sender<Passage<'a>>,
 ) -> Result<Vec<BlobRead>, VerifyError> {
     let (send, buffers) = (&send, &Buffers::default());
-    let reads: BTreeMap<u32, BlobRead> = stream::iter(chains(placement))
+    let reads: BTreeMap<u32, BlobRead> = stream::iter(chains(chunk_map))
         .map(async |chain| {
             let mut reads = Vec::with_capacity(chain.len());
             for number in chain {
-                let (pack, table) = (&placement.packs[number as usize], &tables[number as usize]);
+                let (pack, table) = (&chunk_map.packs[number as usize], &tables[number as usize]);
                 let table = table.as_ref().ok();
                 let read = read_whole(context, work, (number, pack), table, buffers, send).await?;
                 context.progress.skip(work, pack.size.saturating_sub(read.bytes));
@@ -141,7 +141,7 @@ async fn read_all<'a>(
 }
 
 /// The packs, those together that a file has chunks in.
-fn chains(placement: &Placement) -> Vec<Vec<u32>> {
+fn chains(chunk_map: &ChunkMap) -> Vec<Vec<u32>> {
     /// The pack with the least number of a chain, given for each pack another one of it that is not greater.
     fn first(links: &[u32], mut pack: u32) -> u32 {
         while links[pack as usize] != pack {
@@ -149,8 +149,8 @@ fn chains(placement: &Placement) -> Vec<Vec<u32>> {
         }
         pack
     }
-    let mut links: Vec<u32> = (0..placement.packs.len() as u32).collect();
-    for runs in (0..placement.len()).filter_map(|at| placement.runs(at)) {
+    let mut links: Vec<u32> = (0..chunk_map.packs.len() as u32).collect();
+    for runs in (0..chunk_map.len()).filter_map(|at| chunk_map.runs(at)) {
         for pair in runs.windows(2).filter(|pair| pair[0].pack != pair[1].pack) {
             let (one, other) = (first(&links, pair[0].pack), first(&links, pair[1].pack));
             links[one.max(other) as usize] = one.min(other);
@@ -216,7 +216,7 @@ async fn pass<'a>(
 /// Reads parts of packs once more until every file is hashed to its end.
 async fn read_what_is_left(
     context: Context<'_>,
-    placement: &Placement,
+    chunk_map: &ChunkMap,
     tables: &[Result<Table, TablesError>],
     contents: &mut Contents<'_>,
 ) -> Result<(), VerifyError> {
@@ -226,13 +226,13 @@ async fn read_what_is_left(
         if wanted.is_empty() {
             return Ok(());
         }
-        pass_by(contents, |send| read_parts(context, placement, tables, wanted, send))?;
+        pass_by(contents, |send| read_parts(context, chunk_map, tables, wanted, send))?;
     }
 }
 
 async fn read_parts<'a>(
     context: Context<'_>,
-    placement: &Placement,
+    chunk_map: &ChunkMap,
     tables: &'a [Result<Table, TablesError>],
     wanted: BTreeMap<u32, BTreeSet<u32>>,
     send: mpsc::Sender<Passage<'a>>,
@@ -241,7 +241,7 @@ async fn read_parts<'a>(
     stream::iter(wanted)
         .map(async |(number, chunks)| match &tables[number as usize] {
             Ok(table) => {
-                read_part(context, number, &placement.packs[number as usize], table, &chunks, send).await
+                read_part(context, number, &chunk_map.packs[number as usize], table, &chunks, send).await
             }
             // No file waits for a pack without a table.
             Err(_) => Err(VerifyError::Stopped),
@@ -290,10 +290,10 @@ fn pack_faults(
     table: Option<TablesError>,
     whole: Option<&RemoteError>,
 ) -> Vec<Fault> {
-    let placement = &bundle.index_view.placement;
-    let pack = &placement.packs[number as usize];
+    let chunk_map = &bundle.index_view.chunk_map;
+    let pack = &chunk_map.packs[number as usize];
     let spoilt = match &table {
-        Some(_) => paths(bundle.files(), placement, |run| run.pack == number),
+        Some(_) => paths(bundle.files(), chunk_map, |run| run.pack == number),
         None => contents.spoilt(number),
     };
     let mut faults = Vec::new();
@@ -348,7 +348,7 @@ fn stretches(chunks: &[u32]) -> String {
 #[cfg(test)]
 mod tests {
     use bundle_core::digest::Digest;
-    use bundle_core::pack::{Run, TableRef};
+    use bundle_core::pack::table::{Run, TableRef};
 
     use super::*;
 
@@ -356,12 +356,12 @@ mod tests {
     fn packs_that_share_a_file_are_read_in_order() {
         let toc = TableRef { offset: 1, size: 1, digest: Digest::EMPTY };
         let pack = Pack { digest: Digest::EMPTY, size: 2, chunks: 1, raw: 1, toc };
-        let mut placement = Placement::new(vec![pack; 6]);
+        let mut chunk_map = ChunkMap::new(vec![pack; 6]);
         let run = |pack| Run { pack, first: 0, count: 1 };
         for packs in [&[0][..], &[5, 2], &[1, 4], &[], &[4, 5]] {
-            placement.push(&packs.iter().copied().map(run).collect::<Vec<_>>());
+            chunk_map.push(&packs.iter().copied().map(run).collect::<Vec<_>>());
         }
-        assert_eq!(chains(&placement), [vec![0], vec![1, 2, 4, 5], vec![3]]);
+        assert_eq!(chains(&chunk_map), [vec![0], vec![1, 2, 4, 5], vec![3]]);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
-use bundle_core::snapshot::{ByPath, File, HasPath as _};
+use bundle_core::file::{ByPath, File, HasPath as _};
+use bundle_core::name::path::BundlePath;
 
 /// A file, wherever it lies. Nobody looks at its content but by the digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

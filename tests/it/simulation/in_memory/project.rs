@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bundle_core::bundle::history::{Ancestor, History};
 use bundle_core::digest::Digest;
-use bundle_core::history::{Ancestor, History};
-use bundle_core::path::BundlePath;
+use bundle_core::file::{ByPath, SyncedFile};
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::keep::{Bound, HadIn, make_room};
 use bundle_core::plan::standing::{Standing, StandingFacts, standing};
-use bundle_core::snapshot::{ByPath, SyncedFile};
 
 use super::disk::{Content, Disk};
 use super::registry::Bundle;

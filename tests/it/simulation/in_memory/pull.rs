@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use bundle_core::diff::{Change, ConflictKind, PathChange, Sides};
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
+use bundle_core::file::{ByPath, File, SyncedFile, synced_here};
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::drops::DropGuard;
 use bundle_core::plan::keep::{HadIn, LastSynced, had_elsewhere};
 use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, PullPlan, plan_pull};
-use bundle_core::snapshot::{ByPath, File, SyncedFile, synced_here};
 use serde_json::{Value, json};
 
 use super::disk::{Content, Scan, paths, select};

@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use bundle_core::descriptor::Annotations;
+use bundle_core::bundle::descriptor::Annotations;
+use bundle_core::bundle::history::{Ancestor, History};
+use bundle_core::bundle::layout::Layout;
+use bundle_core::bundle::manifest::annotation;
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::digest::Digest;
-use bundle_core::history::{Ancestor, History};
-use bundle_core::layout::{Layout, LayoutPolicy, Readers, Rewrite};
-use bundle_core::manifest::annotation;
-use bundle_core::path::BundlePath;
+use bundle_core::file::{ByPath, File, synced, total_size};
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::drops::MassDrop;
+use bundle_core::plan::layout::{LayoutPolicy, Readers, Rewrite};
 use bundle_core::plan::push::{Builds, PushFacts, PushPlan, plan_push};
 use bundle_core::plan::seal::{EmptyBlob, Origin, SealRequest, seal};
 use bundle_core::plan::standing::Standing;
 use bundle_core::plan::tag::Mover;
-use bundle_core::snapshot::{ByPath, File, synced, total_size};
 use serde_json::{Value, json};
 
 use super::project::{Project, StateFile, SyncedBundle, SyncedDocument};

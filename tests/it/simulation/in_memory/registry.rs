@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use bundle_core::descriptor::Annotations;
+use bundle_core::bundle::descriptor::Annotations;
+use bundle_core::bundle::history::{Ancestor, History};
+use bundle_core::bundle::index::BundleIndex;
+use bundle_core::bundle::manifest::Manifest;
 use bundle_core::digest::Digest;
-use bundle_core::history::{Ancestor, History};
-use bundle_core::index::BundleIndex;
-use bundle_core::layout::Readers;
-use bundle_core::manifest::Manifest;
+use bundle_core::file::{ByPath, File};
+use bundle_core::plan::layout::Readers;
 use bundle_core::plan::seal::Sealed;
-use bundle_core::snapshot::{ByPath, File};
 
 /// A bundle, read from its documents.
 #[derive(Debug)]

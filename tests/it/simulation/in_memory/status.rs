@@ -1,10 +1,10 @@
 //! `status`.
 
 use bundle_core::diff::{Change, PathChange, Sides, diff};
-use bundle_core::layout::Rewrite;
+use bundle_core::file::{ByPath, File};
+use bundle_core::plan::layout::Rewrite;
 use bundle_core::plan::push::{Builds, PushFacts, plan_push};
 use bundle_core::plan::standing::Standing;
-use bundle_core::snapshot::{ByPath, File};
 use serde_json::{Value, json};
 
 use super::project::Project;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use bundle_core::path::BundlePath;
+use bundle_core::file::ByPath;
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::remove::lost_by_removal;
-use bundle_core::snapshot::ByPath;
 use serde_json::json;
 
 use super::disk::select;

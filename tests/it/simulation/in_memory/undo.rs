@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_core::digest::Digest;
-use bundle_core::path::BundlePath;
+use bundle_core::name::path::BundlePath;
 use bundle_core::plan::keep::HadIn;
 use bundle_core::plan::undo::{CannotUndo, Change, Fault, Operation as Facts, choose, together};
 use serde_json::{Value, json};

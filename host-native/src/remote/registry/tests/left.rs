@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use bundle_core::reference::Place;
+use bundle_core::name::reference::Place;
 
 use super::*;
 use crate::remote::unfinished::{Content, Unfinished};

@@ -1,6 +1,6 @@
 //! What goes beyond one repository: siblings, the list of repositories, and the registry itself.
 
-use bundle_core::reference::Place;
+use bundle_core::name::reference::Place;
 
 use super::*;
 use crate::remote::Stored;

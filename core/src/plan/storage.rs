@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::path::BundlePath;
+use crate::name::path::BundlePath;
 
 /// The size from which a file goes to the external store, in bytes, where the configuration names none.
 pub const DEFAULT_THRESHOLD_BYTES: u64 = 50 * 1024 * 1024;

@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::diff::{Change, PathChange};
-use crate::reference::Tag;
+use crate::name::reference::Tag;
 
 /// A tag that is a version in full (<https://semver.org>), with or without a `v` in front.
 ///

@@ -1,8 +1,9 @@
-//! In which form a bundle's files lie in its repository, and which form suits which tree.
+//! Which layout suits which tree, and what a new layout means for the content of the bundle before.
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::seal::MAX_LAYERS;
+use super::seal::MAX_LAYERS;
+use crate::bundle::layout::Layout;
 
 /// The most files that layout `auto` keeps one blob each for.
 pub const MAX_FILES_AS_BLOBS: u64 = 100;
@@ -29,26 +30,6 @@ impl Readers {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         if self == Self::Python { self } else { other }
-    }
-}
-
-/// In which form a bundle's files lie in its repository.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// One blob a file: other tools can read it.
-    #[default]
-    Files,
-    /// Files cut into chunks, and chunks gathered in packs: many small files and large ones that change a little.
-    Packed,
-}
-
-impl Layout {
-    /// The name that settings and JSON documents use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Files => "files",
-            Self::Packed => "packed",
-        }
     }
 }
 

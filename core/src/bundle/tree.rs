@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::digest::{Digest, Hasher};
-use crate::snapshot::{ByPath, File};
+use crate::file::{ByPath, File};
 
 /// Hashes the records `path NUL mode NUL size NUL digest LF` of `files` in the order of their paths' bytes.
 ///
@@ -26,7 +26,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::path::BundlePath;
+    use crate::name::path::BundlePath;
 
     /// A tree of a few files under a few names, so that two of them often meet.
     pub(crate) fn any_tree() -> impl Strategy<Value = ByPath<File>> {

@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::bundle::descriptor::{Annotations, Descriptor, media_type};
+use crate::bundle::foreign::{self, Foreign, ForeignKind};
+use crate::canonical::MAX_SAFE_INTEGER;
 use crate::canonical::{self, JsonError};
-use crate::descriptor::{Annotations, Descriptor, MAX_SAFE_INTEGER, media_type};
 use crate::digest::Digest;
-use crate::foreign::{self, Foreign, ForeignKind};
-use crate::layout::Readers;
+use crate::plan::layout::Readers;
 
 /// The largest manifest that is read or written, in bytes; registries stop there.
 pub const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
@@ -30,11 +31,11 @@ pub mod annotation {
     pub const CREATED: &str = "org.opencontainers.image.created";
     /// The message that the bundle was made with.
     pub const DESCRIPTION: &str = "org.opencontainers.image.description";
-    /// The bundle's ancestors, a JSON list, the nearest first; see [`History`](crate::history::History).
+    /// The bundle's ancestors, a JSON list, the nearest first; see [`History`](crate::bundle::history::History).
     pub const HISTORY: &str = "org.modelops.bundle.history";
     /// The digest of the bundle that it was made from; of several, with commas between them.
     pub const PARENT: &str = "org.modelops.bundle.parent";
-    /// Which tools beside this one read the bundles of its place; see [`Readers`](crate::layout::Readers).
+    /// Which tools beside this one read the bundles of its place; see [`Readers`](crate::plan::layout::Readers).
     pub const READERS: &str = "org.modelops.bundle.readers";
     /// The digest of what the tag named before, where that is not the parent.
     pub const REPLACES: &str = "org.modelops.bundle.replaces";
@@ -248,7 +249,7 @@ pub enum ManifestError {
 mod tests {
     use super::*;
 
-    const PYTHON: &str = include_str!("../../tests/fixtures/python-bundle/manifest.json");
+    const PYTHON: &str = include_str!("../../../tests/fixtures/python-bundle/manifest.json");
 
     fn manifest() -> Manifest {
         Manifest {

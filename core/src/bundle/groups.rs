@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::path::BundlePath;
+use crate::name::path::BundlePath;
 
 /// The layers of a bundle: each with the globs of its files, in the order of their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::chunk::{AVG_CHUNK, ChunkHash};
-use crate::pack::{MAX_PACKS, PACK_BYTES, PACK_CHUNKS, Pack, Place, Run, Table};
-use crate::snapshot::{ByPath, File};
+use crate::file::{ByPath, File};
+use crate::pack::chunk::ChunkHash;
+use crate::pack::table::{ChunkPosition, Pack, Run, Table};
 
 /// The packs of a bundle, and which of their chunks each of its files is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Placement {
+pub struct ChunkMap {
     /// The packs.
     pub packs: Vec<Pack>,
     runs: Vec<Run>,
@@ -16,7 +16,7 @@ pub struct Placement {
     ends: Vec<u32>,
 }
 
-impl Placement {
+impl ChunkMap {
     /// No files yet, in these packs.
     pub fn new(packs: Vec<Pack>) -> Self {
         Self { packs, runs: Vec::new(), ends: Vec::new() }
@@ -107,7 +107,7 @@ impl Placement {
 /// Every chunk of some packs, by its hash.
 #[derive(Clone, Debug, Default)]
 pub struct KnownChunks {
-    sorted: Vec<(ChunkHash, Place)>,
+    sorted: Vec<(ChunkHash, ChunkPosition)>,
 }
 
 impl KnownChunks {
@@ -115,9 +115,9 @@ impl KnownChunks {
     pub fn of<'a>(packs: impl IntoIterator<Item = (u32, &'a Table)>) -> Self {
         let mut sorted = Vec::new();
         for (pack, table) in packs {
-            let place = |(at, frame): (usize, &crate::pack::Frame)| {
+            let place = |(at, frame): (usize, &crate::pack::table::Frame)| {
                 // A table has at most `MAX_PACK_CHUNKS`.
-                (frame.hash, Place { pack, chunk: at as u32 })
+                (frame.hash, ChunkPosition { pack, chunk: at as u32 })
             };
             sorted.extend(table.frames.iter().enumerate().map(place));
         }
@@ -128,7 +128,7 @@ impl KnownChunks {
     }
 
     /// Where a chunk is.
-    pub fn find(&self, hash: &ChunkHash) -> Option<Place> {
+    pub fn find(&self, hash: &ChunkHash) -> Option<ChunkPosition> {
         let at = self.sorted.binary_search_by(|(known, _)| known.cmp(hash)).ok()?;
         self.sorted.get(at).map(|(_, place)| *place)
     }
@@ -139,18 +139,22 @@ impl KnownChunks {
 /// A file may have millions of chunks, so of each only the start of its hash is kept; the rest is in the tables of the
 /// packs.
 #[derive(Debug, Default)]
-pub struct ChunkPlaces(BTreeMap<u64, Place>);
+pub struct ChunkPositions(BTreeMap<u64, ChunkPosition>);
 
-impl ChunkPlaces {
+impl ChunkPositions {
     /// Where a chunk is; `hash_at` knows the hash of the chunk at a place.
-    pub fn find(&self, hash: &ChunkHash, hash_at: impl Fn(Place) -> Option<ChunkHash>) -> Option<Place> {
+    pub fn find(
+        &self,
+        hash: &ChunkHash,
+        hash_at: impl Fn(ChunkPosition) -> Option<ChunkHash>,
+    ) -> Option<ChunkPosition> {
         let place = *self.0.get(&start(hash))?;
         (hash_at(place)? == *hash).then_some(place)
     }
 
     /// Remembers where a new chunk was put. One whose hash starts as that of another one is not found again, which
     /// is not wrong.
-    pub fn add(&mut self, hash: &ChunkHash, place: Place) {
+    pub fn add(&mut self, hash: &ChunkHash, place: ChunkPosition) {
         self.0.entry(start(hash)).or_insert(place);
     }
 }
@@ -160,37 +164,11 @@ fn start(hash: &ChunkHash) -> u64 {
     u64::from_be_bytes(*start)
 }
 
-/// How large packs become: as large as [`PACK_BYTES`] and [`PACK_CHUNKS`] say, or larger where [`MAX_PACKS`] of those
-/// would not hold the bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PackLimits {
-    bytes: u64,
-    chunks: u64,
-}
-
-impl PackLimits {
-    /// The limits for a bundle of so many files with so many bytes in all.
-    pub fn of(files: u64, bytes: u64) -> Self {
-        // Every file has one chunk at least, and on average one for each `AVG_CHUNK` bytes of it.
-        let chunks = files.saturating_add(bytes / AVG_CHUNK as u64);
-        Self {
-            bytes: PACK_BYTES.max(bytes.div_ceil(MAX_PACKS)),
-            chunks: PACK_CHUNKS.max(chunks.div_ceil(MAX_PACKS)),
-        }
-    }
-
-    /// Whether a pack of so many bytes and chunks has room for a chunk of `next` bytes; an empty one always has.
-    pub fn have_room(self, bytes: u64, chunks: u32, next: u64) -> bool {
-        chunks == 0 || (bytes.saturating_add(next) <= self.bytes && u64::from(chunks) < self.chunks)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::MAX_CHUNK;
     use crate::digest::Digest;
-    use crate::pack::{Encoding, Frame, TableRef};
+    use crate::pack::table::{Encoding, Frame, TableRef};
 
     fn hash(name: u8) -> ChunkHash {
         ChunkHash::from_bytes([name; 32])
@@ -214,12 +192,12 @@ mod tests {
 
     #[test]
     fn packs_that_nobody_needs_are_left_out() {
-        let mut placement = Placement::new(vec![pack("a"), pack("b"), pack("c")]);
+        let mut chunk_map = ChunkMap::new(vec![pack("a"), pack("b"), pack("c")]);
         let run = |pack, first| Run { pack, first, count: 1 };
-        placement.push(&[run(2, 0), run(0, 3)]);
-        placement.push(&[]);
-        placement.push(&[run(2, 5)]);
-        let compact = placement.compact();
+        chunk_map.push(&[run(2, 0), run(0, 3)]);
+        chunk_map.push(&[]);
+        chunk_map.push(&[run(2, 5)]);
+        let compact = chunk_map.compact();
         assert_eq!(compact.packs, [pack("a"), pack("c")]);
         let runs: Vec<_> = (0..3).map(|at| compact.runs(at).unwrap().to_vec()).collect();
         assert_eq!(runs, [vec![run(1, 0), run(0, 3)], vec![], vec![run(1, 5)]]);
@@ -235,35 +213,35 @@ mod tests {
             executable: Some(false),
         };
         let files = ByPath::new(vec![file("a"), file("b")]).unwrap();
-        let mut placement = Placement::new(vec![pack("a")]);
-        assert_eq!((placement.runs(0), placement.of_files(&files)), (None, None));
+        let mut chunk_map = ChunkMap::new(vec![pack("a")]);
+        assert_eq!((chunk_map.runs(0), chunk_map.of_files(&files)), (None, None));
         let runs = [Run { pack: 0, first: 0, count: 1 }];
-        placement.push(&runs);
+        chunk_map.push(&runs);
         assert_eq!(
-            (placement.runs(0), placement.runs(1), placement.of_files(&files)),
+            (chunk_map.runs(0), chunk_map.runs(1), chunk_map.of_files(&files)),
             (Some(&runs[..]), None, None)
         );
-        placement.push(&[]);
-        let placed = placement.of_files(&files).unwrap();
+        chunk_map.push(&[]);
+        let placed = chunk_map.of_files(&files).unwrap();
         assert_eq!(placed.iter().map(|(_, runs)| runs.len()).collect::<Vec<_>>(), [1, 0]);
-        placement.push(&runs);
-        assert_eq!(placement.of_files(&files), None);
+        chunk_map.push(&runs);
+        assert_eq!(chunk_map.of_files(&files), None);
     }
 
     #[test]
     fn what_is_used_is_counted_once() {
         let tables = [table(&[(1, 10), (2, 20), (3, 30)]), table(&[(4, 5)])];
-        let mut placement = Placement::new(vec![pack("a"), pack("b")]);
-        placement.push(&[Run { pack: 0, first: 0, count: 2 }]);
-        placement.push(&[Run { pack: 0, first: 1, count: 1 }]);
-        assert_eq!(placement.used(&tables), [30, 0]);
+        let mut chunk_map = ChunkMap::new(vec![pack("a"), pack("b")]);
+        chunk_map.push(&[Run { pack: 0, first: 0, count: 2 }]);
+        chunk_map.push(&[Run { pack: 0, first: 1, count: 1 }]);
+        assert_eq!(chunk_map.used(&tables), [30, 0]);
     }
 
     #[test]
     fn a_chunk_is_found_where_it_is_first() {
         let (one, other) = (table(&[(1, 1), (2, 1), (1, 1)]), table(&[(2, 1), (3, 1)]));
         let known = KnownChunks::of([(0, &one), (1, &other)]);
-        let place = |pack, chunk| Some(Place { pack, chunk });
+        let place = |pack, chunk| Some(ChunkPosition { pack, chunk });
         assert_eq!(
             [1, 2, 3, 4].map(|name| known.find(&hash(name))),
             [place(0, 0), place(0, 1), place(1, 1), None]
@@ -278,24 +256,12 @@ mod tests {
             ChunkHash::from_bytes(bytes)
         };
         let hashes = [hash(1), twin(1), twin(2)];
-        let mut places = ChunkPlaces::default();
+        let mut places = ChunkPositions::default();
         for (chunk, hash) in (0..).zip(&hashes) {
-            places.add(hash, Place { pack: 5, chunk });
+            places.add(hash, ChunkPosition { pack: 5, chunk });
         }
         let find = |hash| places.find(&hash, |place| hashes.get(place.chunk as usize).copied());
-        let place = |chunk| Some(Place { pack: 5, chunk });
+        let place = |chunk| Some(ChunkPosition { pack: 5, chunk });
         assert_eq!([hash(1), hash(2), twin(1), twin(2)].map(find), [place(0), None, place(1), None]);
-    }
-
-    #[test]
-    fn packs_grow_only_where_there_would_be_too_many() {
-        let usual = PackLimits::of(10_000, 40 << 20);
-        assert!(usual.have_room(0, 0, u64::MAX));
-        assert!(usual.have_room(PACK_BYTES - 10, 1, 10));
-        assert!(!usual.have_room(PACK_BYTES - 9, 1, 10));
-        assert!(!usual.have_room(1, PACK_CHUNKS as u32, 1));
-        let huge = PackLimits::of(1, 600 * PACK_BYTES);
-        assert!(huge.have_room(PACK_BYTES, 1, MAX_CHUNK as u64));
-        assert!(PackLimits::of(40_000_000, 0).have_room(1, PACK_CHUNKS as u32, 1));
     }
 }

@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::descriptor::Annotations;
+use crate::bundle::descriptor::Annotations;
+use crate::bundle::manifest::annotation;
 use crate::digest::Digest;
-use crate::manifest::annotation;
-use crate::reference::Tag;
-use crate::version::Version;
+use crate::name::reference::Tag;
+use crate::plan::version::Version;
 
 /// As many ancestors are recorded.
 pub const MAX_ANCESTORS: usize = 20;

@@ -1,12 +1,12 @@
-//! Bytes that look like noise: content that is compressed or encrypted already, and not worth another try.
+//! How much is done to make chunks smaller: bytes that look like noise, and large files that do not shrink, are given up on.
 
-use crate::chunk::MIN_CHUNK;
+use crate::pack::chunk::MIN_CHUNK;
 
 /// Below this many bytes there is too little to tell by, and a try costs little.
 const FEWEST: usize = 1 << 10;
 
 /// Above this many bytes there may be repetitions that are worth finding; large files are given up on by
-/// [`Patience`](crate::pack::Patience).
+/// [`Patience`].
 const MOST: usize = MIN_CHUNK;
 
 /// What Pearson's chi-squared statistic of noise lies between: with 255 degrees of freedom its mean is 255 and its
@@ -49,10 +49,62 @@ fn counts(bytes: &[u8]) -> [u32; 256] {
     std::array::from_fn(|value| tables.iter().map(|table| table[value]).sum())
 }
 
+/// How much is done to make chunks smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Each is compressed, and stored so where that pays; but not what looks like noise.
+    Try,
+    /// Each is stored as it is.
+    None,
+}
+
+/// Reading what is compressed costs time too: a sixteenth must be won.
+pub(crate) fn pays(raw: usize, stored: usize) -> bool {
+    stored < raw && stored <= raw - raw / 16
+}
+
+/// Gives up, for longer and longer, on compressing a large file that does not become smaller.
+///
+/// What it says depends on the file's segments and on nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Patience {
+    /// How many segments are stored as they are before the next try.
+    pause: u32,
+    /// How many were, before the last try.
+    last_pause: u32,
+}
+
+impl Patience {
+    /// The longest pause between two tries, in segments.
+    const LONGEST_PAUSE: u32 = 15;
+
+    /// What to do with the next segment.
+    pub fn next_effort(&mut self) -> Effort {
+        if self.pause == 0 {
+            return Effort::Try;
+        }
+        self.pause -= 1;
+        Effort::None
+    }
+
+    /// Learns what became of the new chunks of a segment that was tried: their bytes raw, and as stored.
+    pub fn learn(&mut self, raw: usize, stored: usize) {
+        if raw == 0 || pays(raw, stored) {
+            *self = Self::default();
+            return;
+        }
+        self.last_pause = (2 * self.last_pause + 1).min(Self::LONGEST_PAUSE);
+        self.pause = self.last_pause;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::tests::noise;
+    use crate::pack::chunk::ChunkHash;
+    use crate::pack::chunk::tests::noise;
+    use crate::pack::table::Encoding;
+    use crate::pack::write::FrameWriter;
 
     #[test]
     fn noise_is_known_from_what_can_be_compressed() {
@@ -82,5 +134,28 @@ mod tests {
         for length in [0, 1, FEWEST - 1, MOST + 1, 1 << 20] {
             assert!(!is_noise(&noise(3, length)), "{length}");
         }
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_tried_less_and_less() {
+        let mut patience = Patience::default();
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            assert_eq!(patience.next_effort(), Effort::Try);
+            patience.learn(100, 99);
+            pauses.push(patience.pause);
+            for _ in 0..patience.pause {
+                assert_eq!(patience.next_effort(), Effort::None);
+            }
+        }
+        assert_eq!(pauses, [1, 3, 7, 15, 15, 15, 15]);
+        patience.learn(100, 50);
+        assert_eq!(patience.next_effort(), Effort::Try);
+        let random = noise(9, 20_000);
+        let mut writer = FrameWriter::new().unwrap();
+        let hash = ChunkHash::of(&random);
+        assert_eq!(writer.encode(hash, &random, Effort::Try).unwrap().encoding, Encoding::Raw);
+        assert_eq!(writer.encode(hash, &[0; 20_000], Effort::Try).unwrap().encoding, Encoding::Zstd);
+        assert_eq!(writer.encode(hash, &[0; 20_000], Effort::None).unwrap().encoding, Encoding::Raw);
     }
 }

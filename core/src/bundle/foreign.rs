@@ -7,10 +7,10 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::bundle::descriptor::media_type;
 use crate::canonical;
-use crate::descriptor::media_type;
 use crate::digest::Digest;
-use crate::reference::Tag;
+use crate::name::reference::Tag;
 
 /// What the media type and artifact type of everything of ours start with.
 const OURS: &str = "application/vnd.modelops.bundle.";

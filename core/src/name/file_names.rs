@@ -6,7 +6,7 @@
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::path::BundlePath;
+use crate::name::path::BundlePath;
 
 /// Whose rules for names apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::reference::{Place, Reference, ReferenceError, check_repository};
+use crate::name::reference::{Place, Reference, ReferenceError, check_repository};
 
 /// What a project is called whose folder's name has no letter or digit that a repository may have.
 const NAMELESS: &str = "project";

@@ -31,9 +31,6 @@ pub mod media_type {
 /// The two bytes that the OCI empty descriptor names.
 pub const EMPTY_CONTENT: &[u8] = b"{}";
 
-/// The greatest integer that every JSON reader holds exactly (RFC 8259, section 6): the greatest size of a blob.
-pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
-
 /// Annotations: sorted by key, because they are written in that order.
 pub type Annotations = BTreeMap<String, String>;
 

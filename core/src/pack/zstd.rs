@@ -200,7 +200,7 @@ impl CompressionError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::tests::noise;
+    use crate::pack::chunk::tests::noise;
 
     #[test]
     fn what_is_compressed_comes_back() {

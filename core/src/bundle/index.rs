@@ -13,16 +13,17 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+use crate::bundle::descriptor::{Descriptor, media_type};
+use crate::bundle::layout::Layout;
+use crate::canonical::MAX_SAFE_INTEGER;
 use crate::canonical::{self, JsonError, ObjectWriter, StrictValue, insert_once, key_order, repeated_key};
-use crate::chunk::{AVG_CHUNK, CHUNKER, MAX_CHUNK, MIN_CHUNK};
-use crate::compression::{self, CompressionError};
-use crate::descriptor::{Descriptor, MAX_SAFE_INTEGER, media_type};
 use crate::digest::{Digest, DigestError};
-use crate::layout::Layout;
-use crate::pack::{Pack, PackError, Run};
-use crate::path::{BundlePath, PathFault};
-use crate::placement::Placement;
-use crate::snapshot::{ByPath, File, HasPath};
+use crate::file::{ByPath, File, HasPath};
+use crate::name::path::{BundlePath, PathFault};
+use crate::pack::chunk::{AVG_CHUNK, CHUNKER, MAX_CHUNK, MIN_CHUNK};
+use crate::pack::chunk_map::ChunkMap;
+use crate::pack::table::{Pack, PackError, Run};
+use crate::pack::zstd::{self, CompressionError};
 
 /// The largest index that is read, in bytes.
 pub const MAX_INDEX_BYTES: usize = 256 * 1024 * 1024;
@@ -87,16 +88,16 @@ impl BundleIndex {
         Self { layout: Layout::Files, entries, packs: Vec::new(), other: self.other.clone() }
     }
 
-    /// The text of the same index with other files, in layout `packed`; `placement` says of each of them where its chunks
+    /// The text of the same index with other files, in layout `packed`; `chunk_map` says of each of them where its chunks
     /// are, and there is no text where it is about other files.
-    pub fn to_packed_json(&self, files: &ByPath<File>, placement: &Placement) -> Option<String> {
+    pub fn to_packed_json(&self, files: &ByPath<File>, chunk_map: &ChunkMap) -> Option<String> {
         let nothing = Map::new();
-        let lines = placement.of_files(files)?.into_iter().map(|(file, runs)| Line {
+        let lines = chunk_map.of_files(files)?.into_iter().map(|(file, runs)| Line {
             file,
             runs,
             other: self.known(file).map_or(&nothing, |entry| &entry.other),
         });
-        Some(write_json(Layout::Packed, &placement.packs, &self.other, lines.collect()))
+        Some(write_json(Layout::Packed, &chunk_map.packs, &self.other, lines.collect()))
     }
 
     /// The entry for `file`, if its digest still matches: extra fields of other content do not carry over.
@@ -105,10 +106,10 @@ impl BundleIndex {
     }
 
     /// Where the chunks of its files are.
-    pub fn placement(&self) -> Placement {
-        let mut placement = Placement::new(self.packs.clone());
-        self.entries.iter().for_each(|entry| placement.push(&entry.runs));
-        placement
+    pub fn chunk_map(&self) -> ChunkMap {
+        let mut chunk_map = ChunkMap::new(self.packs.clone());
+        self.entries.iter().for_each(|entry| chunk_map.push(&entry.runs));
+        chunk_map
     }
 
     /// Whether it says nothing beyond files that the next index would have to carry over.
@@ -142,17 +143,17 @@ impl BundleIndex {
     /// The text of an index of layout `packed` from its bytes in the repository.
     pub fn decompress(stored: &[u8]) -> Result<String, IndexError> {
         let limit = stored.len().saturating_mul(MAX_RATIO).min(MAX_INDEX_BYTES);
-        let text = compression::decompress_up_to(stored, limit)?;
+        let text = zstd::decompress_up_to(stored, limit)?;
         String::from_utf8(text).map_err(|_| IndexError::NotText)
     }
 
     /// The bytes in which the text of an index of layout `packed` lies in the repository.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn compress(text: &str) -> Result<Vec<u8>, CompressionError> {
-        let stored = compression::Compressor::new()?.compress(text.as_bytes())?;
+        let stored = zstd::Compressor::new()?.compress(text.as_bytes())?;
         // What is nearly all repetition, as the runs of a disk image full of zeros are, is not to look like a bomb.
         let is_bomb = text.len() > stored.len().saturating_mul(MAX_RATIO);
-        Ok(if is_bomb { compression::store(text.as_bytes()) } else { stored })
+        Ok(if is_bomb { zstd::store(text.as_bytes()) } else { stored })
     }
 
     /// Its files.
@@ -770,12 +771,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bundle::tree::tests::any_tree;
+    use crate::bundle::tree::tree_digest;
     use crate::canonical::tests::any_json;
-    use crate::tree::tests::any_tree;
-    use crate::tree::tree_digest;
 
     /// An index as the Python tool writes it.
-    const PYTHON: &str = include_str!("../../tests/fixtures/python-bundle/config.json");
+    const PYTHON: &str = include_str!("../../../tests/fixtures/python-bundle/config.json");
 
     fn index_of(files: &str) -> Result<BundleIndex, IndexError> {
         BundleIndex::parse(format!(r#"{{"version":"1.0","files":{{{files}}}}}"#).as_bytes())
@@ -948,7 +949,7 @@ mod tests {
         let stored = BundleIndex::compress(&text).unwrap();
         assert_eq!(BundleIndex::decompress(&stored).unwrap(), text);
         let spaces = " ".repeat(10_000_000);
-        let bomb = compression::Compressor::new().unwrap().compress(spaces.as_bytes()).unwrap();
+        let bomb = zstd::Compressor::new().unwrap().compress(spaces.as_bytes()).unwrap();
         assert!(matches!(BundleIndex::decompress(&bomb), Err(IndexError::Compression(_))));
         assert!(matches!(BundleIndex::decompress(b"{}"), Err(IndexError::Compression(_))));
         assert_eq!(BundleIndex::decompress(&BundleIndex::compress(&spaces).unwrap()).unwrap(), spaces);

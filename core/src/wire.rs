@@ -5,125 +5,125 @@
 
 use thiserror::Error;
 
-use crate::descriptor::MAX_SAFE_INTEGER;
+use crate::canonical::MAX_SAFE_INTEGER;
 use crate::digest::Digest;
-use crate::pack::{Pack, Run};
-use crate::path::{BundlePath, PathFault};
-use crate::placement::Placement;
-use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
+use crate::file::{ByPath, File, HasPath, SyncedFile};
+use crate::name::path::{BundlePath, PathFault};
+use crate::pack::chunk_map::ChunkMap;
+use crate::pack::table::{Pack, Run};
 
-/// Something that has a packed form.
-pub trait Packed: Sized {
+/// What has a wire form.
+pub trait Wire: Sized {
     /// The fewest bytes that one takes.
     const LEAST_BYTES: usize;
 
     /// Appends it to `bytes`.
-    fn pack(&self, bytes: &mut Vec<u8>);
+    fn encode(&self, bytes: &mut Vec<u8>);
 
     /// Takes it from the front of `bytes`.
-    fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError>;
+    fn decode(bytes: &mut &[u8]) -> Result<Self, WireError>;
 }
 
-/// Packs a list, one after the other.
-pub fn pack<'a, T: Packed + 'a>(items: impl IntoIterator<Item = &'a T>) -> Vec<u8> {
+/// Encodes a list, one item after the other.
+pub fn encode<'a, T: Wire + 'a>(items: impl IntoIterator<Item = &'a T>) -> Vec<u8> {
     let items = items.into_iter();
     // Room for what most items take, so that the bytes move seldom.
     let mut bytes = Vec::with_capacity(items.size_hint().0 * 80);
     for item in items {
-        item.pack(&mut bytes);
+        item.encode(&mut bytes);
     }
     bytes
 }
 
-/// Unpacks a list up to its end.
-pub fn unpack<T: Packed>(mut bytes: &[u8]) -> Result<Vec<T>, PackedError> {
+/// Decodes a list up to its end.
+pub fn decode<T: Wire>(mut bytes: &[u8]) -> Result<Vec<T>, WireError> {
     // More than there are, and none of it is touched in vain.
     let mut items = Vec::with_capacity(bytes.len() / T::LEAST_BYTES);
     while !bytes.is_empty() {
-        items.push(T::unpack(&mut bytes)?);
+        items.push(T::decode(&mut bytes)?);
     }
     Ok(items)
 }
 
-/// Unpacks a list of facts by path.
-pub fn unpack_by_path<T: Packed + HasPath>(bytes: &[u8]) -> Result<ByPath<T>, PackedError> {
-    ByPath::new(unpack(bytes)?).map_err(|repeated| PackedError::Repeated { path: repeated.path.into() })
+/// Decodes a list of facts by path.
+pub fn decode_by_path<T: Wire + HasPath>(bytes: &[u8]) -> Result<ByPath<T>, WireError> {
+    ByPath::new(decode(bytes)?).map_err(|repeated| WireError::Repeated { path: repeated.path.into() })
 }
 
 /// Path: its length as a u32, its UTF-8.
-impl Packed for BundlePath {
+impl Wire for BundlePath {
     const LEAST_BYTES: usize = 4;
 
-    fn pack(&self, bytes: &mut Vec<u8>) {
+    fn encode(&self, bytes: &mut Vec<u8>) {
         let text = self.as_str().as_bytes();
         // A path has at most 4,096 bytes.
         bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
         bytes.extend_from_slice(text);
     }
 
-    fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError> {
-        let text = std::str::from_utf8(take_bytes(bytes)?).map_err(|_| PackedError::NotUtf8)?;
-        text.parse().map_err(|fault| PackedError::Path { text: text.to_owned(), fault })
+    fn decode(bytes: &mut &[u8]) -> Result<Self, WireError> {
+        let text = std::str::from_utf8(take_bytes(bytes)?).map_err(|_| WireError::NotUtf8)?;
+        text.parse().map_err(|fault| WireError::Path { text: text.to_owned(), fault })
     }
 }
 
 /// File: its path, the 32 bytes of its digest, its size as a u64, its mode.
-impl Packed for File {
+impl Wire for File {
     const LEAST_BYTES: usize = BundlePath::LEAST_BYTES + 32 + 8 + 1;
 
-    fn pack(&self, bytes: &mut Vec<u8>) {
-        self.path.pack(bytes);
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.path.encode(bytes);
         bytes.extend_from_slice(self.digest.as_bytes());
         bytes.extend_from_slice(&self.size.to_le_bytes());
-        pack_mode(self.executable, bytes);
+        encode_mode(self.executable, bytes);
     }
 
-    fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError> {
-        let path = BundlePath::unpack(bytes)?;
+    fn decode(bytes: &mut &[u8]) -> Result<Self, WireError> {
+        let path = BundlePath::decode(bytes)?;
         let digest = Digest::from_sha256(take_array(bytes)?);
         let size = u64::from_le_bytes(take_array(bytes)?);
         check_size(size, path.as_str().as_bytes())?;
-        Ok(Self { path, digest, size, executable: unpack_mode(bytes)? })
+        Ok(Self { path, digest, size, executable: decode_mode(bytes)? })
     }
 }
 
 /// Synced file: its path, the 32 bytes of its digest, its mode.
-impl Packed for SyncedFile {
+impl Wire for SyncedFile {
     const LEAST_BYTES: usize = BundlePath::LEAST_BYTES + 32 + 1;
 
-    fn pack(&self, bytes: &mut Vec<u8>) {
-        self.path.pack(bytes);
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.path.encode(bytes);
         bytes.extend_from_slice(self.digest.as_bytes());
-        pack_mode(self.executable, bytes);
+        encode_mode(self.executable, bytes);
     }
 
-    fn unpack(bytes: &mut &[u8]) -> Result<Self, PackedError> {
-        let path = BundlePath::unpack(bytes)?;
+    fn decode(bytes: &mut &[u8]) -> Result<Self, WireError> {
+        let path = BundlePath::decode(bytes)?;
         let digest = Digest::from_sha256(take_array(bytes)?);
-        Ok(Self { path, digest, executable: unpack_mode(bytes)? })
+        Ok(Self { path, digest, executable: decode_mode(bytes)? })
     }
 }
 
 /// A mode is one byte: 0 for a plain file, 1 for an executable one, 2 where it is unknown.
-fn pack_mode(executable: Option<bool>, bytes: &mut Vec<u8>) {
+fn encode_mode(executable: Option<bool>, bytes: &mut Vec<u8>) {
     bytes.push(executable.map_or(2, u8::from));
 }
 
-fn unpack_mode(bytes: &mut &[u8]) -> Result<Option<bool>, PackedError> {
+fn decode_mode(bytes: &mut &[u8]) -> Result<Option<bool>, WireError> {
     match take_array(bytes)? {
         [0] => Ok(Some(false)),
         [1] => Ok(Some(true)),
         [2] => Ok(None),
-        _ => Err(PackedError::Code),
+        _ => Err(WireError::Code),
     }
 }
 
-/// Packs files with their chunks: each file, the number of its runs, and of each run its pack, first chunk and count;
+/// Encodes files with their chunks: each file, the number of its runs, and of each run its pack, first chunk and count;
 /// all of those are u32.
-pub fn pack_placed<'a>(files: impl ExactSizeIterator<Item = (&'a File, &'a [Run])>) -> Vec<u8> {
+pub fn encode_chunked<'a>(files: impl ExactSizeIterator<Item = (&'a File, &'a [Run])>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(files.len() * 96);
     for (file, runs) in files {
-        file.pack(&mut bytes);
+        file.encode(&mut bytes);
         // As many runs fit into no index that is read.
         bytes.extend_from_slice(&(runs.len() as u32).to_le_bytes());
         for run in runs {
@@ -135,14 +135,14 @@ pub fn pack_placed<'a>(files: impl ExactSizeIterator<Item = (&'a File, &'a [Run]
     bytes
 }
 
-/// Unpacks files with their chunks, which lie in `packs`.
-pub fn unpack_placed(mut bytes: &[u8], packs: Vec<Pack>) -> Result<(ByPath<File>, Placement), PackedError> {
-    let (mut files, mut placement, mut runs) = (Vec::new(), Placement::new(packs), Vec::new());
+/// Decodes files with their chunks, which lie in `packs`.
+pub fn decode_chunked(mut bytes: &[u8], packs: Vec<Pack>) -> Result<(ByPath<File>, ChunkMap), WireError> {
+    let (mut files, mut chunk_map, mut runs) = (Vec::new(), ChunkMap::new(packs), Vec::new());
     while !bytes.is_empty() {
-        let file = File::unpack(&mut bytes)?;
+        let file = File::decode(&mut bytes)?;
         // What comes sorted stays as it is, so that the runs stay beside their files.
         if files.last().is_some_and(|last: &File| last.path >= file.path) {
-            return Err(PackedError::Unsorted { path: file.path.into() });
+            return Err(WireError::Unsorted { path: file.path.into() });
         }
         runs.clear();
         for _ in 0..u32::from_le_bytes(take_array(&mut bytes)?) {
@@ -151,51 +151,50 @@ pub fn unpack_placed(mut bytes: &[u8], packs: Vec<Pack>) -> Result<(ByPath<File>
                 u32::from_le_bytes(take_array(&mut bytes)?),
                 u32::from_le_bytes(take_array(&mut bytes)?),
             ];
-            if pack as usize >= placement.packs.len() {
-                return Err(PackedError::Run { path: file.path.into() });
+            if pack as usize >= chunk_map.packs.len() {
+                return Err(WireError::Run { path: file.path.into() });
             }
             runs.push(Run { pack, first, count });
         }
-        placement.push(&runs);
+        chunk_map.push(&runs);
         files.push(file);
     }
-    let files =
-        ByPath::new(files).map_err(|repeated| PackedError::Repeated { path: repeated.path.into() })?;
-    Ok((files, placement))
+    let files = ByPath::new(files).map_err(|repeated| WireError::Repeated { path: repeated.path.into() })?;
+    Ok((files, chunk_map))
 }
 
-/// Unpacks files, of which none is the folder of another.
-pub fn unpack_files(bytes: &[u8]) -> Result<ByPath<File>, PackedError> {
-    let files: ByPath<File> = unpack_by_path(bytes)?;
+/// Decodes files, of which none is the folder of another.
+pub fn decode_files(bytes: &[u8]) -> Result<ByPath<File>, WireError> {
+    let files: ByPath<File> = decode_by_path(bytes)?;
     if let Some((folder, below)) = files.nested().next() {
-        return Err(PackedError::Nested { folder: folder.to_string(), below: below.to_string() });
+        return Err(WireError::Nested { folder: folder.to_string(), below: below.to_string() });
     }
     Ok(files)
 }
 
-fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], PackedError> {
+fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
     let length = u32::from_le_bytes(take_array(bytes)?) as usize;
-    let (text, rest) = bytes.split_at_checked(length).ok_or(PackedError::Truncated)?;
+    let (text, rest) = bytes.split_at_checked(length).ok_or(WireError::Truncated)?;
     *bytes = rest;
     Ok(text)
 }
 
-fn check_size(size: u64, path: &[u8]) -> Result<(), PackedError> {
+fn check_size(size: u64, path: &[u8]) -> Result<(), WireError> {
     if size <= MAX_SAFE_INTEGER {
         return Ok(());
     }
-    Err(PackedError::Size { path: String::from_utf8_lossy(path).into_owned() })
+    Err(WireError::Size { path: String::from_utf8_lossy(path).into_owned() })
 }
 
-fn take_array<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], PackedError> {
-    let (array, rest) = bytes.split_first_chunk().ok_or(PackedError::Truncated)?;
+fn take_array<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], WireError> {
+    let (array, rest) = bytes.split_first_chunk().ok_or(WireError::Truncated)?;
     *bytes = rest;
     Ok(*array)
 }
 
-/// Why bytes are no packed facts.
+/// Why bytes are no wire form of facts.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum PackedError {
+pub enum WireError {
     /// A mode is none of those that there are.
     #[error("a mode has a number that means nothing")]
     Code,
@@ -238,7 +237,7 @@ pub enum PackedError {
         path: String,
     },
     /// The bytes end in the middle of something.
-    #[error("the packed facts end too early")]
+    #[error("the encoded facts end too early")]
     Truncated,
     /// A path comes after one that sorts behind it.
     #[error("the path `{}` is out of order", path.escape_default())]
@@ -253,9 +252,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pack::TableRef;
-    use crate::snapshot::synced;
-    use crate::tree::tests::any_tree;
+    use crate::bundle::tree::tests::any_tree;
+    use crate::file::synced;
+    use crate::pack::table::TableRef;
 
     #[test]
     fn the_layout_is_fixed() {
@@ -264,7 +263,7 @@ mod tests {
         let mut expected = b"\x03\0\0\0a/b".to_vec();
         expected.extend_from_slice(Digest::of(b"").as_bytes());
         expected.extend_from_slice(b"\x02\x01\0\0\0\0\0\0\x01");
-        assert_eq!(pack([&file]), expected);
+        assert_eq!(encode([&file]), expected);
     }
 
     #[test]
@@ -276,7 +275,7 @@ mod tests {
                 size: 0,
                 executable: None,
             };
-            pack(&paths.iter().map(file).collect::<Vec<_>>())
+            encode(&paths.iter().map(file).collect::<Vec<_>>())
         };
         for (paths, is_nested) in [
             (&["a", "a-b", "a/b"][..], true),
@@ -285,8 +284,8 @@ mod tests {
             (&["a", "ab/c", "b"], false),
             (&["a-b/c", "a/b", "a/bc"], false),
         ] {
-            let refused = unpack_files(&files(paths));
-            assert_eq!(matches!(refused, Err(PackedError::Nested { .. })), is_nested, "{paths:?}");
+            let refused = decode_files(&files(paths));
+            assert_eq!(matches!(refused, Err(WireError::Nested { .. })), is_nested, "{paths:?}");
         }
     }
 
@@ -295,49 +294,49 @@ mod tests {
         let digest = [7; 32];
         let file = |path: &[u8], rest: &[u8]| {
             let length = (path.len() as u32).to_le_bytes();
-            unpack::<File>(&[&length, path, &digest, rest].concat()).unwrap_err()
+            decode::<File>(&[&length, path, &digest, rest].concat()).unwrap_err()
         };
         let plain = [0; 9];
         assert_eq!(
             file(b"../x", &plain),
-            PackedError::Path { text: "../x".to_owned(), fault: PathFault::DotDotPart }
+            WireError::Path { text: "../x".to_owned(), fault: PathFault::DotDotPart }
         );
-        assert_eq!(file(b"\xff", &plain), PackedError::NotUtf8);
-        assert_eq!(file(b"a", &[0, 0, 0, 0, 0, 0, 0, 0, 9]), PackedError::Code);
-        assert_eq!(file(b"a", &[0, 0, 0, 0, 0, 0, 0, 0, 3]), PackedError::Code);
-        assert!(matches!(file(b"a", &[0xff; 9]), PackedError::Size { .. }));
-        assert_eq!(file(b"a", &[0; 8]), PackedError::Truncated);
-        assert_eq!(unpack::<BundlePath>(b"\xff\xff\xff\xffa").unwrap_err(), PackedError::Truncated);
-        let twice = pack(["a", "a"].map(|path| path.parse::<BundlePath>().unwrap()).iter());
-        assert!(matches!(unpack_by_path::<BundlePath>(&twice), Err(PackedError::Repeated { .. })));
+        assert_eq!(file(b"\xff", &plain), WireError::NotUtf8);
+        assert_eq!(file(b"a", &[0, 0, 0, 0, 0, 0, 0, 0, 9]), WireError::Code);
+        assert_eq!(file(b"a", &[0, 0, 0, 0, 0, 0, 0, 0, 3]), WireError::Code);
+        assert!(matches!(file(b"a", &[0xff; 9]), WireError::Size { .. }));
+        assert_eq!(file(b"a", &[0; 8]), WireError::Truncated);
+        assert_eq!(decode::<BundlePath>(b"\xff\xff\xff\xffa").unwrap_err(), WireError::Truncated);
+        let twice = encode(["a", "a"].map(|path| path.parse::<BundlePath>().unwrap()).iter());
+        assert!(matches!(decode_by_path::<BundlePath>(&twice), Err(WireError::Repeated { .. })));
     }
 
     proptest! {
         #[test]
         fn comes_back_as_it_was(tree in any_tree()) {
-            prop_assert_eq!(unpack_by_path(&pack(&tree)), Ok(tree.clone()));
+            prop_assert_eq!(decode_by_path(&encode(&tree)), Ok(tree.clone()));
             let base = synced(&tree);
-            prop_assert_eq!(unpack_by_path(&pack(&base)), Ok(base));
+            prop_assert_eq!(decode_by_path(&encode(&base)), Ok(base));
         }
 
         #[test]
         fn placed_files_come_back(tree in any_tree()) {
             let toc = TableRef { offset: 1, size: 1, digest: Digest::EMPTY };
             let pack = Pack { digest: Digest::EMPTY, size: 2, chunks: 1, raw: 1, toc };
-            let mut placement = Placement::new(vec![pack]);
+            let mut chunk_map = ChunkMap::new(vec![pack]);
             for at in 0..tree.len() as u32 {
                 let run = |first| Run { pack: 0, first, count: at };
-                placement.push(&(0..at % 3).map(run).collect::<Vec<_>>());
+                chunk_map.push(&(0..at % 3).map(run).collect::<Vec<_>>());
             }
-            let bytes = pack_placed(placement.of_files(&tree).unwrap().into_iter());
-            prop_assert_eq!(unpack_placed(&bytes, placement.packs.clone()), Ok((tree, placement)));
+            let bytes = encode_chunked(chunk_map.of_files(&tree).unwrap().into_iter());
+            prop_assert_eq!(decode_chunked(&bytes, chunk_map.packs.clone()), Ok((tree, chunk_map)));
         }
 
         #[test]
         fn any_bytes_are_taken_or_refused(bytes: Vec<u8>) {
-            let _ = unpack_placed(&bytes, Vec::new());
-            let _ = unpack::<File>(&bytes);
-            let _ = unpack::<SyncedFile>(&bytes);
+            let _ = decode_chunked(&bytes, Vec::new());
+            let _ = decode::<File>(&bytes);
+            let _ = decode::<SyncedFile>(&bytes);
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::diff::{Change, PathChange, Sides};
-use crate::path::BundlePath;
-use crate::snapshot::{ByPath, File, HasPath, SyncedFile};
+use crate::file::{ByPath, File, HasPath, SyncedFile};
+use crate::name::path::BundlePath;
 
 /// Which paths of a bundle a project takes part in. The default is all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,9 +149,9 @@ impl<T: HasPath + Clone> ByPath<T> {
 mod tests {
     use super::*;
     use crate::digest::Digest;
+    use crate::file::synced;
     use crate::plan::drops::DropGuard;
     use crate::plan::pull::{DeletedHere, PullMode, PullOptions, plan_pull};
-    use crate::snapshot::synced;
 
     fn view(include: &[&str], exclude: &[&str]) -> View {
         let texts = |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect();

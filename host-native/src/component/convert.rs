@@ -592,12 +592,12 @@ pub(super) fn index_view(view: bulk::PackedIndex) -> Answer<IndexView> {
         list.into_iter().map(|group| (group.name, group.members)).collect()
     };
     let packs = view.packs.iter().map(pack_answer).collect::<Answer<_>>()?;
-    let (files, placement) = decode_chunked(&view.files, packs).map_err(|error| fault(&error))?;
+    let (files, chunk_map) = decode_chunked(&view.files, packs).map_err(|error| fault(&error))?;
     Ok(IndexView {
         version: view.version,
         layout: view.layout.into(),
         files,
-        placement,
+        chunk_map,
         tree: digest(&view.tree)?,
         total_size: view.total_size,
         layers: groups(view.layers),

@@ -168,11 +168,7 @@ async fn read_index(
 }
 
 /// The digest of a manifest that came, when it may be believed.
-pub(crate) fn resolve(
-    core: &Core,
-    version: &Version,
-    fetched: &FetchedManifest,
-) -> Result<Digest, OpenError> {
+pub fn resolve(core: &Core, version: &Version, fetched: &FetchedManifest) -> Result<Digest, OpenError> {
     let pinned = match version {
         Version::Digest(digest) => Some(*digest),
         Version::Tag(_) => None,
@@ -186,7 +182,7 @@ pub(crate) fn resolve(
 }
 
 /// What a manifest says. One that is no text is no bundle's.
-pub(crate) fn read_view(core: &Core, manifest: &[u8]) -> Result<ManifestView, ManifestError> {
+pub fn read_view(core: &Core, manifest: &[u8]) -> Result<ManifestView, ManifestError> {
     match std::str::from_utf8(manifest) {
         Ok(text) => core.read_manifest(text),
         Err(_) => Err(ManifestError::NotABundle(foreign::describe(manifest))),
@@ -202,7 +198,7 @@ pub(crate) fn under(version: &Version, foreign: Foreign) -> Foreign {
 }
 
 /// Whether the place lists what `version` names, whatever became of its manifest.
-pub(crate) async fn is_listed(remote: &dyn Remote, version: &Version) -> Result<bool, RemoteError> {
+pub async fn is_listed(remote: &dyn Remote, version: &Version) -> Result<bool, RemoteError> {
     match version {
         Version::Tag(tag) => Ok(remote.tags().await?.contains(tag)),
         Version::Digest(digest) => Ok(remote.listed().await?.iter().any(|(listed, _)| listed == digest)),

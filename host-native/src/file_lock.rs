@@ -15,7 +15,7 @@ use crate::whole_file::{self, Links};
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(25);
 
 /// How long a process waits before it says so: most locks are given back sooner.
-pub(crate) const SILENT_FOR: Duration = Duration::from_millis(100);
+pub const SILENT_FOR: Duration = Duration::from_millis(100);
 
 /// How long [`lock`] waits. What is done under such a lock takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -25,7 +25,7 @@ const TRIES: usize = 16;
 
 /// Where a temporary file lies, which decides what its name begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Among {
+pub enum Among {
     /// Files of the program's own folders.
     OwnFiles,
     /// Files of the user, or of other programs.
@@ -139,7 +139,7 @@ impl Write for NewFile {
 
 /// A folder that goes when it is dropped.
 #[derive(Debug)]
-pub(crate) struct NewFolder {
+pub struct NewFolder {
     folder: TempDir,
     /// Holds its lock.
     _handle: Option<File>,
@@ -147,7 +147,7 @@ pub(crate) struct NewFolder {
 
 impl NewFolder {
     /// Makes one in `parent`, as [`new_file`] makes a file.
-    pub(crate) fn make(parent: &Path, among: Among) -> io::Result<Self> {
+    pub fn make(parent: &Path, among: Among) -> io::Result<Self> {
         begin_in(parent, among);
         let prefix = own_prefix(among);
         let _folders = folders();
@@ -161,7 +161,7 @@ impl NewFolder {
     }
 
     /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 }
@@ -318,7 +318,7 @@ fn lock(_: &Path, _: bool) -> Lock {
 
 /// Takes away what this process has begun and not finished. Nothing new can be begun from here on: the caller ends the
 /// process.
-pub(crate) fn take_away() {
+pub fn take_away() {
     let folders = folders();
     for (folder, prefixes) in folders.iter() {
         let Ok(entries) = std::fs::read_dir(folder) else { continue };
@@ -359,13 +359,13 @@ fn works() -> MutexGuard<'static, Works> {
 /// [kept](Self::keep).
 #[derive(Debug)]
 #[must_use = "dropped at once, it takes away at once"]
-pub(crate) struct Unfinished {
+pub struct Unfinished {
     number: u64,
 }
 
 impl Unfinished {
     /// Registers `take_away`.
-    pub(crate) fn new(take_away: impl FnOnce() + Send + 'static) -> Self {
+    pub fn new(take_away: impl FnOnce() + Send + 'static) -> Self {
         let mut works = works();
         let number = works.last_key_value().map_or(0, |(last, _)| last + 1);
         works.insert(number, Box::new(take_away));
@@ -373,7 +373,7 @@ impl Unfinished {
     }
 
     /// It is finished: nothing is taken away.
-    pub(crate) fn keep(self) {
+    pub fn keep(self) {
         works().remove(&self.number);
     }
 }

@@ -1,8 +1,8 @@
 //! modelops-bundle as a library: the native host of a core that decides.
 //!
 //! A project's files and a remote's bundle come in as facts ([`scan`], [`bundle`]), the core ([`component`]) says what
-//! is to be done, and this crate does it: [`push`], [`pull`]. The program of the same name is [`cli`], a thin layer
-//! over the rest.
+//! is to be done, and this crate does it: [`push`], [`pull`]. The program of the same name is a crate of its own, a thin layer over
+//! this one.
 //!
 //! What is in a bundle, without a project:
 //!
@@ -66,15 +66,14 @@
 pub mod address_space;
 pub mod author;
 pub mod bundle;
-pub mod cli;
 pub mod clock;
 pub mod component;
 pub mod credentials;
 pub mod environment;
-mod file_lock;
+pub mod file_lock;
 pub mod health;
 pub mod inspect;
-mod leftovers;
+pub mod leftovers;
 pub mod output_file;
 pub mod patch;
 pub mod progress;
@@ -89,6 +88,6 @@ pub mod threads;
 pub mod track;
 pub mod transfer;
 pub mod undo;
-mod user_folders;
-mod whole_file;
+pub mod user_folders;
+pub mod whole_file;
 pub mod workspace;

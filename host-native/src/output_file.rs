@@ -97,7 +97,7 @@ impl OutputFile {
     }
 
     /// Whether there is a file, which stays by `existing`.
-    pub(crate) fn is_kept(&self, existing: Existing) -> bool {
+    pub fn is_kept(&self, existing: Existing) -> bool {
         (self.found, existing) == (Found::File, Existing::Stays)
     }
 }

@@ -106,7 +106,7 @@ pub(crate) async fn on_disk<T: Send + 'static>(
 }
 
 /// The same, begun at once, whether or not somebody waits for it.
-pub(crate) fn begin_on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+pub fn begin_on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     spawn_blocking(work)
 }
 
@@ -180,7 +180,7 @@ impl Bridge {
 /// # Errors
 ///
 /// The system starts no more; `work` is dropped then, and with it the ends of channels that others wait at.
-pub(crate) fn start<'scope, T: Send + 'scope>(
+pub fn start<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: &str,
     work: impl FnOnce() -> T + Send + 'scope,
@@ -195,7 +195,7 @@ pub(crate) fn start<'scope, T: Send + 'scope>(
 
 /// A thread of the engine. Its scope waits for it, whether or not anybody else does.
 #[derive(Debug)]
-pub(crate) struct Started<T>(Receiver<std::thread::Result<T>>);
+pub struct Started<T>(Receiver<std::thread::Result<T>>);
 
 impl<T> Started<T> {
     /// Waits for what the work comes to. That the thread gives its memory back to the system is not waited for: after a
@@ -204,7 +204,7 @@ impl<T> Started<T> {
     /// # Errors
     ///
     /// What it panicked with.
-    pub(crate) fn join(self) -> std::thread::Result<T> {
+    pub fn join(self) -> std::thread::Result<T> {
         self.0.recv().unwrap_or_else(|gone| Err(Box::new(gone)))
     }
 }

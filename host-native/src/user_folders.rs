@@ -6,22 +6,22 @@ use std::path::PathBuf;
 
 /// Where a user keeps what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UserFolders {
+pub struct UserFolders {
     /// The user's own folder.
-    pub(crate) home: PathBuf,
+    pub home: PathBuf,
     /// Settings.
-    pub(crate) config: PathBuf,
+    pub config: PathBuf,
     /// Data.
-    pub(crate) data: PathBuf,
+    pub data: PathBuf,
     /// What can be made anew.
-    pub(crate) cache: PathBuf,
+    pub cache: PathBuf,
 }
 
 impl UserFolders {
     /// Those that the environment names, or the system for this user. A variable with a relative path counts as not set:
     /// it would be another folder from each place.
     #[cfg(unix)]
-    pub(crate) fn of_process() -> Option<Self> {
+    pub fn of_process() -> Option<Self> {
         let absolute =
             |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let home = absolute("HOME").or_else(home_of_user)?;
@@ -36,7 +36,7 @@ impl UserFolders {
 
     /// Those that the system names for this user.
     #[cfg(not(unix))]
-    pub(crate) fn of_process() -> Option<Self> {
+    pub fn of_process() -> Option<Self> {
         use etcetera::BaseStrategy as _;
         let folders = etcetera::choose_base_strategy().ok()?;
         let home = folders.home_dir().to_owned();

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 /// What to do about a link under the name of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Links {
+pub enum Links {
     /// The user named the file, or keeps it elsewhere, as those who manage their settings with git do.
     Follow,
     /// The file is ours, and we make no links.
@@ -59,7 +59,7 @@ impl From<FileFault> for io::Error {
 /// # Errors
 ///
 /// A [`FileFault`] where it is not such a file, and whatever the system says.
-pub(crate) fn read(path: &Path, limit: u64, links: Links) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path, limit: u64, links: Links) -> io::Result<Vec<u8>> {
     read_open(&open(path, links)?, limit)
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn text(bytes: Vec<u8>) -> io::Result<String> {
 /// # Errors
 ///
 /// As [`read`].
-pub(crate) fn append(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn append(path: &Path, content: &[u8]) -> io::Result<()> {
     open_to_append(path)?.write_all(content)
 }
 

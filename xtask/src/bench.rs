@@ -78,7 +78,7 @@ const WORKLOADS: &[Workload] = &[
 pub(crate) fn run(options: &[&str]) -> Result {
     let (scale, workloads) = understand(options)?;
     tools::add_wasm_target()?;
-    run_command(cargo().args(["build", "--release", "--locked", "--package", "modelops-bundle"]))?;
+    run_command(cargo().args(["build", "--release", "--locked", "--package", "modelops-bundle-cli"]))?;
     let arena = Arena::new(scale)?;
     let mut report = Report::new(scale);
     let mut failed = Vec::new();

@@ -61,7 +61,7 @@ pub(crate) fn run(options: &[&str]) -> Result {
     let started = Instant::now();
     println!("Building modelops-bundle; the first time takes some minutes.");
     tools::add_wasm_target()?;
-    run_command(cargo().args(["build", "--release", "--locked", "--package", "modelops-bundle"]))?;
+    run_command(cargo().args(["build", "--release", "--locked", "--package", "modelops-bundle-cli"]))?;
 
     let scratch = Scratch::new("modelops-bundle-demo")?;
     let tour = Tour::new(scratch.path())?;

@@ -77,7 +77,7 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Makes `folder` and whatever is missing above it, with names that survive a power cut. Says which were made, the outermost
 /// first; where one cannot be made, none stays.
-pub(crate) fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut made = Vec::new();
     let result = make_missing(folder, &mut made);
     if result.is_err() {
@@ -108,7 +108,7 @@ fn make_missing(folder: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 /// Removes folders that [`make_folders`] made, unless something lies in them by now.
-pub(crate) fn remove_folders(made: &[PathBuf]) {
+pub fn remove_folders(made: &[PathBuf]) {
     for folder in made.iter().rev() {
         let _ = std::fs::remove_dir(folder);
     }

@@ -76,7 +76,7 @@ impl CacheKey {
 }
 
 /// Makes the user a key where there is none, so that it is there before anything is cached.
-pub(crate) fn make_cache_key() {
+pub fn make_cache_key() {
     // Without one nothing is cached that needs it.
     let _ = CacheKey::read_or_make();
 }

@@ -107,7 +107,7 @@ pub enum LockError {
 }
 
 /// A holder, as messages name it.
-pub(crate) fn name(holder: Option<&Holder>) -> String {
+pub fn name(holder: Option<&Holder>) -> String {
     match holder {
         Some(Holder { pid, command }) => format!("`{}` (process {pid})", excerpt(command)),
         None => "another process".to_owned(),

@@ -4,8 +4,8 @@
 //! decided in `bundle_core`. Nothing here talks to a registry.
 
 mod apply;
-pub(crate) mod atomic;
-pub(crate) mod cache_key;
+pub mod atomic;
+pub mod cache_key;
 pub mod config;
 
 pub mod disk_path;

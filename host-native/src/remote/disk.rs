@@ -26,7 +26,7 @@ pub(crate) fn new_file(folder: &Path) -> Result<NewFile, RemoteError> {
 }
 
 /// Refuses a folder in which no file could be made, and makes none.
-pub(crate) fn check_folder(folder: &Path) -> Result<(), RemoteError> {
+pub fn check_folder(folder: &Path) -> Result<(), RemoteError> {
     rights::check_folder(folder).map_err(cannot("write", folder))
 }
 

@@ -447,7 +447,7 @@ fn waits(asked: Option<Duration>) -> String {
 }
 
 /// A time for people, in a unit that suits it.
-pub(crate) fn spoken(time: Duration) -> String {
+pub fn spoken(time: Duration) -> String {
     let seconds = time.as_secs();
     for (unit, size) in [("days", 86_400), ("hours", 3_600), ("minutes", 60)] {
         if seconds >= 2 * size {
@@ -463,7 +463,7 @@ fn said(message: &str) -> String {
 
 /// Whether a terminal does what a character says instead of showing it: control characters, and those that set the
 /// direction of text or break its lines (Unicode UAX #9, UAX #14).
-pub(crate) fn is_obeyed(c: char) -> bool {
+pub fn is_obeyed(c: char) -> bool {
     let is_direction =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || is_direction || matches!(c, '\u{2028}' | '\u{2029}')

@@ -7,7 +7,7 @@
 
 pub mod archive;
 pub mod blob;
-pub(crate) mod disk;
+pub mod disk;
 pub mod error;
 pub mod growing;
 mod image_layout;

@@ -1,6 +1,6 @@
 //! What a user should know of although nothing failed.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,24 @@ pub enum Notice {
         /// The process, where the system says so.
         process: Option<u32>,
     },
+}
+
+/// Without help and without regard to a terminal: for a log.
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous { host, .. } => {
+                write!(f, "{host} is asked without credentials: none can be found out")
+            }
+            Self::CredentialsForAnyone { host, variable } => {
+                write!(f, "{variable} and its password go to {host}, which nobody named")
+            }
+            Self::TryingAgain { why, wait } => {
+                write!(f, "{why}; it is tried again in {:.1} s", wait.as_secs_f64())
+            }
+            Self::Waiting { lock, .. } => write!(f, "waiting for the lock {}", lock.display()),
+        }
+    }
 }
 
 /// Whoever hears of it.

@@ -38,5 +38,5 @@ pub use self::tag::{
     move_tags, tag_digest,
 };
 pub use self::upload::{Sent, UploadError, upload};
-pub(crate) use self::verify::tells_damage;
+pub use self::verify::tells_damage;
 pub use self::verify::{Checked, Fault, FaultKind, Verification, VerifyError, verify, verify_bundle};

@@ -582,7 +582,8 @@ fn listed<'a>(tags: impl Iterator<Item = &'a Tag>) -> String {
 }
 
 impl TagError {
-    pub(crate) fn unexpected(tag: Tag, expected: Expected, found: Option<Digest>) -> Self {
+    /// Another bundle than the one that was expected is tagged.
+    pub fn unexpected(tag: Tag, expected: Expected, found: Option<Digest>) -> Self {
         Self::Unexpected { tag, expected: expected.digest(), found }
     }
 

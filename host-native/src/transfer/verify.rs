@@ -310,7 +310,7 @@ fn is_missing(error: &RemoteError) -> bool {
 }
 
 /// Whether a bundle could not be opened because some of its documents are lost or damaged.
-pub(crate) fn tells_damage(error: &OpenError) -> bool {
+pub fn tells_damage(error: &OpenError) -> bool {
     match error {
         OpenError::Remote(error) => {
             is_missing(error) || matches!(error, RemoteError::Digest { .. } | RemoteError::Size { .. })

@@ -1,0 +1,185 @@
+//! `health`: whether a place can be used, and how well.
+
+use std::io::{self, Write};
+
+use bundle_core::name::reference::{Place, Reference};
+use clap::Args;
+use serde::Serialize;
+
+use crate::error::{CliError, Exit};
+use crate::session::{Needs, Session, configured_or_named, version_of};
+use crate::ui::{Report, shown};
+use modelops_bundle::health::{
+    Aspect, Check, Depth, Finding, Trial, Verdict, check_archive, check_layout, check_registry,
+};
+use modelops_bundle::remote::Remote as _;
+use modelops_bundle::remote::archive::Archive;
+use modelops_bundle::remote::layout::Layout;
+use modelops_bundle::remote::registry::Registry;
+use modelops_bundle::workspace::Workspace;
+
+/// Check whether a registry, layout or archive can be used
+///
+/// Asks a registry whether it is reachable, encrypts, lets you in, and lets you read and write the repository (an upload is
+/// opened and cancelled); and about what makes some things faster or possible at all. Leaves nothing behind, unless --write is
+/// given. Ends with the exit code of the first thing that fails and is needed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle health registry.example/team/seir")]
+pub(crate) struct HealthArgs {
+    /// The place: a reference, without it the project's own remote
+    #[arg(value_name = "REF")]
+    reference: Option<String>,
+    /// Do not ask for the right to write or delete
+    #[arg(long, conflicts_with = "write")]
+    read_only: bool,
+    /// Write a small blob and a tag `health-check-…`, and delete the tag again; the blob stays until the registry collects it
+    #[arg(long)]
+    write: bool,
+}
+
+/// The document of `health`.
+#[derive(Serialize)]
+struct HealthReport {
+    /// The place.
+    #[serde(rename = "ref")]
+    reference: String,
+    /// Whether all that is needed works.
+    ok: bool,
+    /// What was asked about, in this order.
+    checks: Vec<CheckReport>,
+    /// HTTP requests made.
+    requests: u64,
+}
+
+/// What was found out about one aspect.
+#[derive(Serialize)]
+struct CheckReport {
+    /// `reachable`, `tls`, `auth`, `pull`, `push`, `ranges`, `referrers`, `delete`, `latency` or `clock`.
+    check: &'static str,
+    /// `ok`, `warn`, `fail` or `skipped`.
+    verdict: &'static str,
+    /// Why.
+    reason: String,
+    /// What can be done about it.
+    hint: Option<String>,
+    /// The exit code, where it failed.
+    code: Option<u8>,
+    /// A measured value: milliseconds for `latency`, seconds for `clock`.
+    value: Option<f64>,
+}
+
+impl Report for HealthReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        // What a folder does not have is not worth a line.
+        let checks = self.checks.iter().filter(|check| self.requests > 0 || check.verdict != "skipped");
+        for CheckReport { check, verdict, reason, hint, .. } in checks {
+            writeln!(out, "{verdict:<7}  {check:<9}  {}", shown(reason))?;
+            if let Some(hint) = hint {
+                writeln!(out, "{:20}{}", "", shown(hint))?;
+            }
+        }
+        // Where it cannot, the error says so.
+        if self.ok { writeln!(out, "{} can be used", self.reference) } else { Ok(()) }
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &HealthArgs) -> Result<(), CliError> {
+    let reference = match &args.reference {
+        Some(text) => {
+            let workspace = session.workspace_for(text, Needs::Place)?;
+            let default = workspace.as_ref().and_then(Workspace::default_reference);
+            session.reference(text, default.as_ref())?
+        }
+        None => configured_or_named(&session.workspace()?)?,
+    };
+    let depth = match (args.read_only, args.write) {
+        (true, _) => Depth::ReadOnly,
+        (false, true) => Depth::Write,
+        (false, false) => Depth::Rights,
+    };
+    let named = match &args.reference {
+        Some(_) if reference.tag.is_some() || reference.digest.is_some() => Some(version_of(&reference)?),
+        _ => None,
+    };
+    let trial = named.as_ref().map_or(Trial::Any(reference.tag.as_ref()), Trial::Named);
+    let runtime = session.runtime()?;
+    let (checks, requests) = match &reference.place {
+        Place::Repository { host, name } => {
+            let registry = Registry::new(host, name, &session.remote_options()?)?;
+            let checks = runtime.block_on(check_registry(&registry, trial, depth));
+            (checks, registry.requests())
+        }
+        Place::Layout { directory } => {
+            (runtime.block_on(check_layout(&Layout::new(directory), trial, depth)), 0)
+        }
+        Place::Archive { file } => (runtime.block_on(check_archive(&Archive::new(file), trial)), 0),
+    };
+    report(session, &reference, checks, requests)
+}
+
+fn report(
+    session: &Session<'_>,
+    reference: &Reference,
+    checks: Vec<Check>,
+    requests: u64,
+) -> Result<(), CliError> {
+    let mut failed: Option<Exit> = None;
+    let mut reports = Vec::new();
+    for check in checks {
+        let (aspect, verdict) = (check.aspect, check.verdict());
+        let value = value(&check.finding);
+        let words = CliError::of_finding(check.finding);
+        if verdict == Verdict::Fail {
+            failed = failed.or(Some(words.exit));
+        }
+        reports.push(CheckReport {
+            check: name(aspect),
+            verdict: verdict_name(verdict),
+            reason: words.message().to_owned(),
+            code: (verdict == Verdict::Fail).then_some(words.exit as u8),
+            hint: words.into_hint().filter(|_| verdict != Verdict::Ok),
+            value,
+        });
+    }
+    let place = reference.without_version().to_string();
+    let ok = failed.is_none();
+    let report = HealthReport { reference: place.clone(), ok, checks: reports, requests };
+    match failed {
+        None => session.ui.report(&report),
+        Some(exit) => Err(session.ui.report_failed(&report, CliError::unhealthy(exit, &place))),
+    }
+}
+
+fn value(finding: &Finding) -> Option<f64> {
+    match finding {
+        // Thousandths of a millisecond mean nothing here.
+        Finding::Latency(took) => Some((took.as_secs_f64() * 1e4).round() / 10.0),
+        Finding::Skew(seconds) => Some(*seconds as f64),
+        _ => None,
+    }
+}
+
+fn name(aspect: Aspect) -> &'static str {
+    match aspect {
+        Aspect::Reachable => "reachable",
+        Aspect::Tls => "tls",
+        Aspect::Auth => "auth",
+        Aspect::Pull => "pull",
+        Aspect::Push => "push",
+        Aspect::Ranges => "ranges",
+        Aspect::Referrers => "referrers",
+        Aspect::Delete => "delete",
+        Aspect::Latency => "latency",
+        Aspect::Clock => "clock",
+    }
+}
+
+fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "fail",
+        Verdict::Skipped => "skipped",
+    }
+}

@@ -1,0 +1,254 @@
+//! `import`: takes a bundle from an archive to a remote, or into a folder.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bundle_core::digest::Digest;
+use bundle_core::name::reference::{Place, Reference, Tag, refuse_user};
+use clap::Args;
+use serde::Serialize;
+
+use super::diff::find;
+use super::init::{Entered, make_project};
+use super::pull::{ChoiceArgs, Incoming, PullReport, foresee, pull_into};
+use crate::args::Execution;
+use crate::error::{CliError, Exit};
+use crate::session::{DEFAULT_TAG, Needs, Session, absolute, configured_or_named, refuse_archive};
+use crate::subject::one_bundle;
+use crate::traffic::{BlobsReport, traffic};
+use crate::ui::{Report, shown};
+use modelops_bundle::bundle::{Bundle, Context};
+use modelops_bundle::leftovers::{Among, NewFolder};
+use modelops_bundle::progress::Work;
+use modelops_bundle::project::Project;
+use modelops_bundle::project::folder::is_project;
+use modelops_bundle::project::new_project::NewProject;
+use modelops_bundle::project::undo::Kind;
+use modelops_bundle::push::Force;
+use modelops_bundle::remote::archive::Archive;
+use modelops_bundle::remote::{Intent, Remote};
+use modelops_bundle::transfer::{Carried, claim, deliver, find_lost, foresee_deliveries, verify_bundle};
+use modelops_bundle::workspace::Workspace;
+
+/// Take a bundle from an archive to a remote, or into a folder
+///
+/// Checks every byte of the bundle before it changes anything. Without --to the bundle goes to the project's own remote;
+/// the tag there is the one that --to names, else the archive's. It stays as it is where it names another bundle.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+\x20 modelops-bundle import seir.tar --to registry.example/team/seir\n\
+\x20 modelops-bundle import seir.tar --dest seir")]
+pub(crate) struct ImportArgs {
+    /// The archive; as `oci-archive:FILE:TAG` where it holds several bundles
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// Copy to this place: a reference, or a tag of the project's own remote
+    #[arg(long, value_name = "REF")]
+    to: Option<String>,
+    /// Pull the files into this folder instead, which becomes a project if it is none
+    #[arg(long, value_name = "DIR", conflicts_with = "to")]
+    pub(crate) dest: Option<PathBuf>,
+    /// Move the tag whatever it names
+    #[arg(short, long, conflicts_with = "dest")]
+    force: bool,
+    /// Check the archive and show what would be done, and change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    #[command(flatten, next_help_heading = "With --dest, as `pull` has them")]
+    choices: ChoiceArgs,
+}
+
+/// The document of `import`; with `--dest` it is that of `pull`.
+#[derive(Serialize)]
+struct ImportReport {
+    /// What names the bundle at its new place.
+    #[serde(rename = "ref")]
+    reference: String,
+    /// The bundle's digest.
+    digest: Digest,
+    /// The tree digest of its files.
+    tree: Digest,
+    /// The archive.
+    file: String,
+    /// Whether anything was, or would be, written.
+    changed: bool,
+    /// What was, or would be, sent.
+    uploaded: BlobsReport,
+    /// What the registry took, or would take, from another repository of its own.
+    mounted: BlobsReport,
+    /// HTTP requests made.
+    requests: u64,
+    /// Whether it was only looked at.
+    dry_run: bool,
+}
+
+impl Report for ImportReport {
+    fn is_account(&self) -> bool {
+        !self.dry_run
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.changed {
+            let verb = if self.dry_run { "Would import" } else { "Imported" };
+            let sent = (self.uploaded.blobs > 0).then(|| self.uploaded.to_string());
+            let traffic = traffic(sent, self.mounted);
+            writeln!(out, "{verb} {} to {}: {traffic}", shown(&self.file), self.reference)?;
+        } else {
+            writeln!(out, "Nothing to import: {} is this bundle already", self.reference)?;
+        }
+        writeln!(out, "  bundle {}", self.digest)?;
+        writeln!(out, "  tree   {}", self.tree)
+    }
+}
+
+pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliError> {
+    if let Some(option) = args.choices.first().filter(|_| args.dest.is_none()) {
+        let message = format_args!("{option} is for files that come into a folder, and none is named");
+        return Err(CliError::new(Exit::Usage, message).hint("name the folder with --dest DIR"));
+    }
+    let place = archive_place(session, &args.file)?;
+    let Place::Archive { file } = &place.place else {
+        return Err(CliError::new(Exit::Usage, format_args!("`{}` is no archive", args.file))
+            .hint("copy from other places with `modelops-bundle pull` and `modelops-bundle push`"));
+    };
+    let archive = Archive::new(file);
+    let core = session.core()?;
+    let context = session.context(&core, &archive);
+    let runtime = session.runtime()?;
+    let source = runtime.block_on(one_bundle(context, &place))?;
+    let bundle = runtime.block_on(find(context, &source))?;
+    let target = match args.dest {
+        Some(_) => None,
+        None => Some(target(session, args.to.as_deref(), source.tag.as_ref())?),
+    };
+    let found = runtime.block_on(verify_bundle(context, Work::Hash, &bundle))?;
+    if !found.is_good() {
+        return Err(CliError::damaged(&source.to_string(), &found.faults));
+    }
+    let Some((target, tag)) = target else {
+        let folder = session.cwd.join(args.dest.as_deref().unwrap_or(Path::new(".")));
+        let report = into_folder(session, context, &folder, args, source, bundle);
+        return session.ui.report(&runtime.block_on(report)?);
+    };
+    let remote = session.remote_for(&target, Intent::Write)?;
+    let to = session.context(&core, remote.as_ref());
+    let force = if args.force { Force::Yes } else { Force::No };
+    let mut delivery = runtime.block_on(claim(to, &bundle, std::slice::from_ref(&tag), force, None))?;
+    runtime.block_on(find_lost(std::slice::from_mut(&mut delivery), to, force))?;
+    session.tell_mended(&target, &delivery.lost);
+    let changed = delivery.changes();
+    let carried = match (changed, Execution::of(args.dry_run)) {
+        (false, _) => Carried::default(),
+        (true, Execution::DryRun) => {
+            runtime.block_on(remote.foresee_writing())?;
+            runtime.block_on(foresee_deliveries(std::slice::from_ref(&delivery), to))?
+        }
+        (true, Execution::Apply) => {
+            let source: Arc<dyn Remote> = Arc::new(archive.clone());
+            let delivered = runtime.block_on(deliver(std::slice::from_ref(&delivery), &source, to))?;
+            session.warn_of_unconfirmed(&delivered.unconfirmed);
+            delivered.carried
+        }
+    };
+    session.ui.report(&ImportReport {
+        reference: target.with_tag(tag).to_string(),
+        digest: bundle.digest,
+        tree: bundle.index_view.tree,
+        file: file.clone(),
+        changed,
+        uploaded: carried.sent.into(),
+        mounted: carried.mounted.into(),
+        requests: remote.requests(),
+        dry_run: args.dry_run,
+    })
+}
+
+/// The archive that is meant, and the version in it if one is named.
+fn archive_place(session: &Session<'_>, text: &str) -> Result<Reference, CliError> {
+    let reference = if text.starts_with("oci-archive:") || text.starts_with("oci:") {
+        text.parse()?
+    } else {
+        // What is no file was meant to be on a registry.
+        if !session.cwd.join(text).exists() {
+            refuse_user(text)?;
+        }
+        Reference { place: Place::Archive { file: text.to_owned() }, tag: None, digest: None }
+    };
+    absolute(reference, &session.cwd)
+}
+
+/// The place to copy to, and the tag that is to name the bundle there.
+fn target(
+    session: &Session<'_>,
+    text: Option<&str>,
+    archive_tag: Option<&Tag>,
+) -> Result<(Reference, Tag), CliError> {
+    let (reference, default_tag) = match text {
+        Some(text) => {
+            let needs = if archive_tag.is_some() { Needs::Place } else { Needs::Bundle };
+            let workspace = session.workspace_for(text, needs)?;
+            let default = workspace.as_ref().and_then(Workspace::default_reference);
+            let reference = session.reference(text, default.as_ref())?;
+            (reference, workspace.map(|workspace| workspace.config.default_tag))
+        }
+        None => {
+            let workspace = session.workspace()?;
+            (configured_or_named(&workspace)?.without_version(), Some(workspace.config.default_tag))
+        }
+    };
+    refuse_archive(&reference)?;
+    if reference.digest.is_some() {
+        return Err(CliError::new(Exit::Usage, "a bundle has its digest wherever it goes")
+            .hint("leave out the part from `@` on"));
+    }
+    let tag = match reference.tag.clone().or_else(|| archive_tag.cloned()).or(default_tag) {
+        Some(tag) => tag,
+        None => DEFAULT_TAG.parse()?,
+    };
+    Ok((reference, tag))
+}
+
+/// Pulls the bundle into `folder`, as `pull` would.
+async fn into_folder(
+    session: &Session<'_>,
+    context: Context<'_>,
+    folder: &Path,
+    args: &ImportArgs,
+    source: Reference,
+    bundle: Bundle,
+) -> Result<PullReport, CliError> {
+    let reference = match &source.tag {
+        Some(tag) => source.with_tag(tag.clone()),
+        None => source,
+    };
+    let entered = if is_project(folder) { Some(enter(session, folder)?) } else { None };
+    let setting = entered.as_ref().map(|entered| entered.workspace.config.pull).unwrap_or_default();
+    let (choices, settled) = (args.choices.choices(setting)?, args.choices.settled());
+    let command = format!("import {}", args.file);
+    let operation = (reference.clone(), Kind::Import, command, args.choices.keep());
+    let incoming = Incoming { reference, bundle, choices, settled, operation };
+    match (entered, Execution::of(args.dry_run)) {
+        (Some(entered), Execution::Apply) => pull_into(session, context, entered, incoming).await,
+        (None, Execution::Apply) => {
+            let entered = make_project(session, folder, &incoming.reference, incoming.bundle.files())?;
+            pull_into(session, context, entered, incoming).await
+        }
+        (Some(entered), Execution::DryRun) => {
+            foresee(session, context, &entered.workspace, folder, incoming).await
+        }
+        (None, Execution::DryRun) => {
+            NewProject::foresee(folder)?;
+            // An empty one stands for a folder that is not there, and goes when the command ends.
+            let stand_in = NewFolder::make(&std::env::temp_dir(), Among::OtherFiles)?;
+            let disk = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
+            let folder = if folder.exists() { folder } else { stand_in.path() };
+            let workspace = Workspace::load(Project::imagine(folder)?)?;
+            foresee(session, context, &workspace, disk, incoming).await
+        }
+    }
+}
+
+fn enter(session: &Session<'_>, folder: &Path) -> Result<Entered, CliError> {
+    session.lock(&Project::find(folder)?, "import").map(Entered::existing)
+}

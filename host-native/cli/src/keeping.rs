@@ -1,0 +1,129 @@
+//! What a command keeps for `undo`, as its arguments, the environment and the settings have it.
+
+use std::collections::BTreeMap;
+
+use bundle_core::file::File;
+use bundle_core::name::path::BundlePath;
+use bundle_core::plan::keep::HadIn;
+
+use super::args::Execution;
+use super::error::{CliError, Exit};
+use super::session::Session;
+use super::ui::counted;
+use modelops_bundle::project::journal::Before;
+use modelops_bundle::project::keeping::{KeepError, Keeping, NewOperation, Policy, Purpose};
+use modelops_bundle::project::settings::parse_size;
+use modelops_bundle::project::undo::{Elsewhere, Kind};
+use modelops_bundle::project::{Config, Project};
+use modelops_bundle::workspace::Workspace;
+
+/// Says how much is kept, in place of the setting.
+const VARIABLE: &str = "MODELOPS_BUNDLE_UNDO_LIMIT";
+
+/// Whether a command keeps what it takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// As much as is set.
+    AsSet,
+    /// Nothing.
+    No,
+}
+
+impl Keep {
+    /// What `--no-keep` asks for.
+    pub(crate) fn of(no_keep: bool) -> Self {
+        if no_keep { Self::No } else { Self::AsSet }
+    }
+}
+
+/// How much is kept.
+pub(crate) fn policy(config: &Config, keep: Keep) -> Result<Policy, CliError> {
+    let limit = match std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()) {
+        Some(text) => parse_size(&text).map_err(|fault| {
+            CliError::new(Exit::Usage, format_args!("{VARIABLE} is `{text}`: {fault}"))
+                .hint("it is a size such as 512M or 2GiB; 0 keeps nothing")
+        })?,
+        None => config.undo_limit,
+    };
+    Ok(match (limit, keep) {
+        (0, _) => Policy::Off,
+        (_, Keep::No) => Policy::Nothing,
+        (limit, Keep::AsSet) => Policy::Keep { limit },
+    })
+}
+
+/// An operation of a command.
+pub(crate) fn operation(
+    workspace: &Workspace,
+    kind: Kind,
+    command: String,
+    keep: Keep,
+) -> Result<NewOperation, CliError> {
+    Ok(NewOperation {
+        kind,
+        command,
+        policy: policy(&workspace.config, keep)?,
+        last_push: workspace.state.last_push_digest,
+        synced: workspace.synced_with(),
+        brought: None,
+        elsewhere: BTreeMap::new(),
+        takes_back: Vec::new(),
+    })
+}
+
+/// Decides what is kept of `operation`, which takes away what is at the paths `taken`. One that takes nothing away goes on
+/// where nothing can be kept.
+pub(crate) fn plan<'b>(
+    session: &Session<'_>,
+    project: &Project,
+    operation: NewOperation,
+    taken: impl Iterator<Item = (&'b BundlePath, Before)> + Clone,
+    execution: Execution,
+) -> Result<Keeping, CliError> {
+    let takes_nothing = taken.clone().all(|(_, before)| before == Before::Absent);
+    match Keeping::plan(project, operation, taken, purpose(execution)) {
+        Err(error @ KeepError::Store { .. }) if takes_nothing => {
+            let error = CliError::from(error);
+            session.ui.warning(format_args!("this cannot be taken back with `undo`: {}", error.message()));
+            Ok(Keeping::default())
+        }
+        planned => {
+            let keeping = planned?;
+            tell_expired(session, keeping.expired());
+            Ok(keeping)
+        }
+    }
+}
+
+/// Says that older operations can no longer be taken back.
+pub(crate) fn tell_expired(session: &Session<'_>, expired: &[String]) {
+    if !expired.is_empty() {
+        let files = counted(expired.len(), "file");
+        session.ui.note(format_args!(
+            "what older operations took away makes room, and can no longer be brought back: {files}"
+        ));
+    }
+}
+
+/// A file of which the content is not kept, since a bundle has it.
+pub(crate) fn elsewhere(file: &File, had_in: HadIn) -> (BundlePath, Elsewhere) {
+    let File { path, digest, size, executable } = file.clone();
+    (path, Elsewhere { digest, size, executable, had_in })
+}
+
+/// What a plan is made for where a command does what it plans, or not.
+pub(crate) fn purpose(execution: Execution) -> Purpose {
+    match execution {
+        Execution::Apply => Purpose::Apply,
+        Execution::DryRun => Purpose::Foresee,
+    }
+}
+
+/// A command and the paths that it is about, in one line.
+pub(crate) fn about(command: &str, paths: &[impl AsRef<str>]) -> String {
+    match paths {
+        [] => command.to_owned(),
+        [one] => format!("{command} {}", one.as_ref()),
+        [first, others @ ..] => format!("{command} {} and {} more", first.as_ref(), others.len()),
+    }
+}

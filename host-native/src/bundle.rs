@@ -7,7 +7,7 @@ use bundle_core::bundle::foreign::{self, Foreign};
 use bundle_core::bundle::index::BundleIndex;
 use bundle_core::digest::Digest;
 use bundle_core::file::{ByPath, File};
-use bundle_core::name::reference::Reference;
+use bundle_core::name::reference::{Reference, Tag};
 use bundle_core::plan::fetch::{Disproportion, check_proportion};
 use bytes::Bytes;
 use thiserror::Error;
@@ -88,6 +88,15 @@ impl Bundle {
     /// Its files.
     pub fn files(&self) -> &ByPath<File> {
         &self.index_view.files
+    }
+}
+
+/// The version that `reference` names: a digest, a tag, or else the tag `latest`.
+pub fn version_of(reference: &Reference) -> Version {
+    match (&reference.digest, &reference.tag) {
+        (Some(digest), _) => Version::Digest(*digest),
+        (None, Some(tag)) => Version::Tag(tag.clone()),
+        (None, None) => Version::Tag(Tag::latest()),
     }
 }
 

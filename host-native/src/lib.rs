@@ -66,6 +66,7 @@
 pub mod address_space;
 pub mod author;
 pub mod bundle;
+pub mod client;
 pub mod clock;
 pub mod component;
 pub mod credentials;
@@ -74,6 +75,7 @@ pub mod file_lock;
 pub mod health;
 pub mod inspect;
 pub mod leftovers;
+pub mod ops;
 pub mod output_file;
 pub mod patch;
 pub mod progress;

@@ -32,6 +32,7 @@ mod ignore;
 mod interop;
 mod interrupted_pulls;
 mod json_documents;
+mod library;
 mod limits;
 mod lost_manifests;
 mod odd_file_systems;

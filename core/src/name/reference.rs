@@ -17,6 +17,11 @@ use crate::digest::{Digest, DigestError};
 pub struct Tag(Box<str>);
 
 impl Tag {
+    /// The tag that counts where none is named: `latest`.
+    pub fn latest() -> Self {
+        Self("latest".into())
+    }
+
     /// The tag as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -28,6 +28,7 @@ use super::scarcity::{Scarcity, causes};
 use super::ui::{bytes, counted, shown};
 use modelops_bundle::address_space::{self, Shortage};
 use modelops_bundle::bundle::OpenError;
+use modelops_bundle::client::Cancelled;
 use modelops_bundle::component::answers::{
     FactsError, IndexError, ManifestError, ResolveError, SealError, VersionError,
 };
@@ -37,6 +38,7 @@ use modelops_bundle::credentials::server::Server;
 use modelops_bundle::credentials::{CredentialsError, Origin};
 use modelops_bundle::environment::{EnvironmentError, Pinned};
 use modelops_bundle::health::Finding;
+use modelops_bundle::ops;
 use modelops_bundle::output_file::OutputError;
 use modelops_bundle::patch::PatchError;
 use modelops_bundle::project::config::{ConfigError, SetError};
@@ -1486,6 +1488,58 @@ impl CliError {
         Self::new(Exit::Integrity, message)
             .paths(paths.into_iter().map(ToString::to_string))
             .hint(again(reference))
+    }
+}
+
+impl From<Cancelled> for CliError {
+    fn from(error: Cancelled) -> Self {
+        Self::of(Exit::Interrupted, &error)
+    }
+}
+
+impl From<ops::verify::VerifyError> for CliError {
+    fn from(error: ops::verify::VerifyError) -> Self {
+        use ops::verify::VerifyError;
+        match error {
+            VerifyError::Cancelled(error) => error.into(),
+            VerifyError::Core(error) => error.into(),
+            VerifyError::Load(error) => error.into(),
+            VerifyError::NoBundle { reference } => Self::no_bundle(&reference),
+            VerifyError::Open(error) => error.into(),
+            VerifyError::Remote(error) => error.into(),
+            VerifyError::Verify(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<ops::tag::TaggingError> for CliError {
+    fn from(error: ops::tag::TaggingError) -> Self {
+        use ops::tag::TaggingError;
+        match error {
+            TaggingError::Cancelled(error) => error.into(),
+            TaggingError::Load(error) => error.into(),
+            TaggingError::NoBundle { reference } => Self::no_bundle(&reference),
+            TaggingError::Open(error) => error.into(),
+            TaggingError::Partly(error) => error.into(),
+            TaggingError::Remote(error) => error.into(),
+            TaggingError::Tag(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<ops::delete::DeletionError> for CliError {
+    fn from(error: ops::delete::DeletionError) -> Self {
+        use ops::delete::DeletionError;
+        match error {
+            DeletionError::Cancelled(error) => error.into(),
+            DeletionError::Delete(error) => error.into(),
+            DeletionError::Load(error) => error.into(),
+            DeletionError::Nothing { reference } => Self::no_bundle(&reference),
+            DeletionError::Remote(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
     }
 }
 

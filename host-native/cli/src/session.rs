@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::signals::Run;
 use super::subject::{only_bundle, place_on_disk};
 use super::ui::{Ui, counted};
 use modelops_bundle::bundle::{Claims, Context};
+use modelops_bundle::client::Client;
 use modelops_bundle::component::{Core, MAX_FILE_BYTES};
 use modelops_bundle::credentials::{Environment, Store};
 use modelops_bundle::environment::Pinned;
@@ -30,8 +32,7 @@ use modelops_bundle::project::recovery::{
 };
 use modelops_bundle::project::{Config, Project, ProjectLock};
 use modelops_bundle::remote::{
-    Intent, Login, Notices, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, Version,
-    open,
+    Intent, Login, Notices, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, open,
 };
 use modelops_bundle::scan::{Scan, ScanError, ScanOptions, Untracked, scan, scan_readable};
 use modelops_bundle::transfer::{Doubt, Unconfirmed};
@@ -40,9 +41,6 @@ use modelops_bundle::workspace::Workspace;
 
 /// How long a command waits for another one that is changing the project.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The tag that counts where neither the user nor the project names one.
-pub(crate) const DEFAULT_TAG: &str = "latest";
 
 /// Waits for another command, and says so.
 struct Waiting<'a> {
@@ -426,10 +424,28 @@ impl<'a> Session<'a> {
             core,
             remote,
             concurrency: usize::from(self.global.concurrency),
-            claims: if self.global.any_size { Claims::Any } else { Claims::Plausible },
+            claims: self.claims(),
             cache: None,
             progress: self.ui.progress(),
         }
+    }
+
+    /// The library's client, as the global options want it.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        let builder = Client::builder()
+            .remote(self.remote_options()?)
+            .concurrency(NonZeroUsize::new(self.global.concurrency.into()).unwrap_or(NonZeroUsize::MIN))
+            .claims(self.claims())
+            .progress(Arc::clone(self.ui.progress()))
+            .cancellation(self.run.cancellation());
+        Ok(match &self.global.core_file {
+            Some(file) => builder.core_file(self.cwd.join(file)).build(),
+            None => builder.build(),
+        })
+    }
+
+    fn claims(&self) -> Claims {
+        if self.global.any_size { Claims::Any } else { Claims::Plausible }
     }
 
     /// What transfers run on.
@@ -501,7 +517,7 @@ pub(crate) fn wanted_bundle(
         return Ok(reference);
     }
     let tag = workspace.map(|workspace| workspace.config.default_tag.clone());
-    let tag = tag.map_or_else(|| DEFAULT_TAG.parse(), Ok)?;
+    let tag = tag.unwrap_or_else(Tag::latest);
     match text {
         Some(_) => only_bundle(session, &reference, &tag),
         None => Ok(reference.with_tag(tag)),
@@ -537,15 +553,6 @@ fn tidied(path: &Path) -> PathBuf {
         }
     }
     tidied
-}
-
-/// A reference's version, its tag `latest` where it names none.
-pub(crate) fn version_of(reference: &Reference) -> Result<Version, CliError> {
-    match (&reference.digest, &reference.tag) {
-        (Some(digest), _) => Ok(Version::Digest(*digest)),
-        (None, Some(tag)) => Ok(Version::Tag(tag.clone())),
-        (None, None) => Ok(Version::Tag(DEFAULT_TAG.parse()?)),
-    }
 }
 
 /// Refuses a place that nothing can be written to, before anything else is done.

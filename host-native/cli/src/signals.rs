@@ -87,6 +87,11 @@ impl Run {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Cancelled once the command is to stop.
+    pub(crate) fn cancellation(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
     /// Whether the command is to stop.
     pub(crate) fn is_to_stop(&self) -> bool {
         self.token.is_cancelled()

@@ -8,7 +8,7 @@ use bundle_core::digest::Digest;
 use bundle_core::name::reference::{Place, Reference, Tag};
 
 use super::error::{CliError, Exit};
-use super::session::{DEFAULT_TAG, Session, absolute, wanted_bundle};
+use super::session::{Session, absolute, wanted_bundle};
 use modelops_bundle::bundle::{Context, OpenError, open_manifest};
 use modelops_bundle::remote::{Listed, Version};
 use modelops_bundle::workspace::Workspace;
@@ -36,9 +36,7 @@ pub(crate) fn subject(
             let context = session.context(&core, remote.as_ref());
             session.runtime()?.block_on(one_bundle(context, &reference))
         }
-        Place::Layout { .. } | Place::Repository { .. } => {
-            only_bundle(session, &reference, &DEFAULT_TAG.parse()?)
-        }
+        Place::Layout { .. } | Place::Repository { .. } => only_bundle(session, &reference, &Tag::latest()),
     }
 }
 

@@ -375,6 +375,12 @@ pub enum CheckedLogin {
     NotAsked,
 }
 
+impl fmt::Debug for dyn Remote + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("place", &self.place()).finish_non_exhaustive()
+    }
+}
+
 /// How to reach a remote; the defaults suit a person at a terminal.
 #[derive(Clone, Debug)]
 pub struct RemoteOptions {

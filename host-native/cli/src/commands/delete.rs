@@ -3,17 +3,16 @@
 use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
-use bundle_core::name::reference::{Place, Reference, Tag};
+use bundle_core::name::reference::{Place, Reference};
 use clap::Args;
 use serde::Serialize;
 
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
-use crate::session::{Needs, Session, refuse_archive, version_of};
+use crate::session::{Needs, Session, refuse_archive};
 use crate::ui::Report;
-use modelops_bundle::push::Force;
-use modelops_bundle::remote::Intent;
-use modelops_bundle::transfer::{NamedKind, delete, find_doomed, plan_delete};
+use modelops_bundle::ops::delete::{self, DeleteOptions, Done, Planned};
+use modelops_bundle::transfer::{Deleted, NamedKind};
 use modelops_bundle::workspace::Workspace;
 
 /// Delete a tag, or a bundle with its tags
@@ -94,41 +93,49 @@ pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliErr
     let default = workspace.as_ref().and_then(Workspace::default_reference);
     let reference = session.reference(&args.reference, default.as_ref())?;
     refuse_unclear(&reference)?;
-    let core = session.core()?;
-    let remote = session.remote_for(&reference, Intent::Delete)?;
-    let context = session.context(&core, remote.as_ref());
-    let force = if args.force { Force::Yes } else { Force::No };
-    let execution = Execution::of(args.dry_run);
-    let version = version_of(&reference)?;
-    let (doomed, deleted) = session.runtime()?.block_on(async {
-        let doomed = find_doomed(context, version).await?;
-        let doomed = doomed.ok_or_else(|| CliError::no_bundle(&reference))?;
-        let deleted = match execution {
-            Execution::Apply => delete(context, &doomed, force).await?,
-            Execution::DryRun => {
-                let deleted = plan_delete(context, &doomed, force).await?;
-                remote.foresee_writing().await?;
-                deleted
+    let options = if args.force { DeleteOptions::forced() } else { DeleteOptions::default() };
+    let (client, execution) = (session.client()?, Execution::of(args.dry_run));
+    let report = session.runtime()?.block_on(async {
+        let planned = delete::plan(&client, &reference, options).await?;
+        let mut report = report(&reference, &planned);
+        match execution {
+            Execution::DryRun => report.take(planned.foresee().await?, planned.requests()),
+            Execution::Apply => {
+                let Done { deleted, requests, .. } = planned.apply().await?;
+                report.take(deleted, requests);
+                report.dry_run = false;
             }
-        };
-        Ok::<_, CliError>((doomed, deleted))
+        }
+        Ok::<_, CliError>(report)
     })?;
-    let names = |tags: Vec<Tag>| tags.iter().map(ToString::to_string).collect();
-    let is_left = |tag: &Tag| !deleted.tags.contains(tag);
-    session.ui.report(&DeleteReport {
+    session.ui.report(&report)
+}
+
+impl DeleteReport {
+    /// Takes in what goes, or went.
+    fn take(&mut self, deleted: Deleted, requests: u64) {
+        self.tags = deleted.tags.iter().map(ToString::to_string).collect();
+        self.others.retain(|tag| !self.tags.contains(tag));
+        self.manifest = deleted.manifest;
+        self.requests = requests;
+    }
+}
+
+fn report(reference: &Reference, planned: &Planned) -> DeleteReport {
+    DeleteReport {
         reference: reference.to_string(),
-        digest: doomed.digest,
-        others: names(doomed.tags.into_iter().filter(is_left).collect()),
-        tags: names(deleted.tags.clone()),
-        manifest: deleted.manifest,
-        requests: remote.requests(),
-        dry_run: execution == Execution::DryRun,
-        place: reference.place,
-        noun: match doomed.kind {
+        digest: planned.digest(),
+        tags: Vec::new(),
+        others: planned.tags().iter().map(ToString::to_string).collect(),
+        manifest: false,
+        requests: planned.requests(),
+        dry_run: true,
+        place: reference.place.clone(),
+        noun: match planned.kind() {
             NamedKind::Bundle => "bundle",
             NamedKind::Foreign(_) | NamedKind::Unreadable => "manifest",
         },
-    })
+    }
 }
 
 fn refuse_unclear(reference: &Reference) -> Result<(), CliError> {

@@ -14,12 +14,10 @@ use super::status::{
     ChangeReport, FileReport, Sizes, UnreadableReport, change_reports, leave_out_unreadable,
 };
 use crate::error::CliError;
-use crate::session::{
-    DEFAULT_TAG, Needs, Session, at_tag, configured_or_named, look_at_readable, version_of,
-};
+use crate::session::{Needs, Session, at_tag, configured_or_named, look_at_readable};
 use crate::subject::only_bundle;
 use crate::ui::{Report, Surface, bytes, counted, shown, shown_text};
-use modelops_bundle::bundle::{Bundle, Context, OpenError, open};
+use modelops_bundle::bundle::{Bundle, Context, OpenError, open, version_of};
 use modelops_bundle::component::answers::ManifestError;
 use modelops_bundle::patch::{Side, patches};
 use modelops_bundle::scan::Untracked;
@@ -268,14 +266,14 @@ fn differing(changes: &[PathChange]) -> Vec<&BundlePath> {
 /// A reference that names its bundle.
 fn whole(session: &Session<'_>, reference: Reference) -> Result<Reference, CliError> {
     match (&reference.tag, &reference.digest) {
-        (None, None) => only_bundle(session, &reference, &DEFAULT_TAG.parse()?),
+        (None, None) => only_bundle(session, &reference, &Tag::latest()),
         _ => Ok(reference),
     }
 }
 
 /// Opens a bundle that must be there.
 pub(crate) async fn find(context: Context<'_>, reference: &Reference) -> Result<Bundle, CliError> {
-    match open(context, &version_of(reference)?).await {
+    match open(context, &version_of(reference)).await {
         Ok(bundle) => bundle.ok_or_else(|| CliError::no_bundle(reference)),
         Err(error @ OpenError::Manifest(ManifestError::NotABundle(_))) => {
             Err(CliError::from(error).about(reference))

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::diff::find;
 use crate::args::Execution;
 use crate::error::CliError;
-use crate::session::{DEFAULT_TAG, Needs, Session, wanted_bundle};
+use crate::session::{Needs, Session, wanted_bundle};
 use crate::ui::{Report, bytes, counted, shown};
 use modelops_bundle::bundle::Bundle;
 use modelops_bundle::output_file::{Existing, OutputFile};
@@ -121,7 +121,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliErr
         None => Some(session.workspace()?),
     };
     let reference = wanted_bundle(session, args.reference.as_deref(), workspace.as_ref())?;
-    let tag = reference.tag.clone().map_or_else(|| DEFAULT_TAG.parse(), Ok)?;
+    let tag = reference.tag.clone().unwrap_or_else(Tag::latest);
     let file = session.cwd.join(&args.file);
     let target = OutputFile::at(&file)?;
     let core = session.core()?;

@@ -7,8 +7,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::error::{CliError, Exit};
-use crate::session::{Needs, Session, configured_or_named, version_of};
+use crate::session::{Needs, Session, configured_or_named};
 use crate::ui::{Report, shown};
+use modelops_bundle::bundle::version_of;
 use modelops_bundle::health::{
     Aspect, Check, Depth, Finding, Trial, Verdict, check_archive, check_layout, check_registry,
 };
@@ -99,7 +100,7 @@ pub(crate) fn run(session: &Session<'_>, args: &HealthArgs) -> Result<(), CliErr
         (false, false) => Depth::Rights,
     };
     let named = match &args.reference {
-        Some(_) if reference.tag.is_some() || reference.digest.is_some() => Some(version_of(&reference)?),
+        Some(_) if reference.tag.is_some() || reference.digest.is_some() => Some(version_of(&reference)),
         _ => None,
     };
     let trial = named.as_ref().map_or(Trial::Any(reference.tag.as_ref()), Trial::Named);

@@ -14,7 +14,7 @@ use super::init::{Entered, make_project};
 use super::pull::{ChoiceArgs, Incoming, PullReport, foresee, pull_into};
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
-use crate::session::{DEFAULT_TAG, Needs, Session, absolute, configured_or_named, refuse_archive};
+use crate::session::{Needs, Session, absolute, configured_or_named, refuse_archive};
 use crate::subject::one_bundle;
 use crate::traffic::{BlobsReport, traffic};
 use crate::ui::{Report, shown};
@@ -204,7 +204,7 @@ fn target(
     }
     let tag = match reference.tag.clone().or_else(|| archive_tag.cloned()).or(default_tag) {
         Some(tag) => tag,
-        None => DEFAULT_TAG.parse()?,
+        None => Tag::latest(),
     };
     Ok((reference, tag))
 }

@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::verify::{VerifyReport, verdict};
 use crate::error::{CliError, Exit};
-use crate::session::{Needs, Session, look, version_of};
+use crate::session::{Needs, Session, look};
 use crate::subject::subject;
 use crate::ui::{Report, bytes, counted, shown};
-use modelops_bundle::bundle::{Bundle, Context, OpenError, open};
+use modelops_bundle::bundle::{Bundle, Context, OpenError, open, version_of};
 use modelops_bundle::inspect::{Other, Sharing, UsedPack, sharing, used_packs};
 use modelops_bundle::progress::Work;
 use modelops_bundle::push::{Estimate, PushOptions, estimate, open_destination, prepare};
@@ -387,7 +387,7 @@ pub(crate) fn run(session: &Session<'_>, args: &InspectArgs) -> Result<(), CliEr
                 let (push, bundle) = push.estimate(context, &reference).await?;
                 (Some(push), Ok(bundle))
             }
-            None => (None, open(context, &version_of(&reference)?).await),
+            None => (None, open(context, &version_of(&reference)).await),
         };
         gather(context, args, workspace.as_ref(), &reference, push, bundle).await
     })?;
@@ -481,7 +481,7 @@ async fn gather(
         (_, false) => None,
         (Some(bundle), true) => Some(verify_bundle(context, Work::Download, bundle).await?),
         (None, true) => {
-            let found = verify(context, &version_of(reference)?).await?;
+            let found = verify(context, &version_of(reference)).await?;
             Some(found.ok_or_else(|| CliError::no_bundle(reference))?)
         }
     };

@@ -22,9 +22,9 @@ use self::ignored::{IgnoredReport, explain};
 use super::pull::SeenChange;
 use crate::error::{CliError, Exit, settle_places, two_places};
 use crate::program::as_typed;
-use crate::session::{Session, configured, look_at_readable, version_of};
+use crate::session::{Session, configured, look_at_readable};
 use crate::ui::{Report, counted, shown};
-use modelops_bundle::bundle::{Bundle, Context, OpenError, open};
+use modelops_bundle::bundle::{Bundle, Context, OpenError, open, version_of};
 use modelops_bundle::environment::Pinned;
 use modelops_bundle::project::State;
 use modelops_bundle::remote::{RemoteError, RemoteErrorKind};
@@ -550,7 +550,7 @@ fn ask(
     context: Context<'_>,
     reference: &Reference,
 ) -> Result<Result<Option<Bundle>, OpenError>, CliError> {
-    let version = version_of(reference)?;
+    let version = version_of(reference);
     Ok(session.runtime()?.block_on(open(context, &version)))
 }
 

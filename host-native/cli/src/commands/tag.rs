@@ -4,18 +4,14 @@ use std::io::{self, Write};
 
 use bundle_core::digest::Digest;
 use bundle_core::name::reference::{Reference, Tag};
-use bundle_core::plan::tag::{Mover, Occupant, TagFacts};
 use clap::Args;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use crate::args::{Execution, ExpectedArg};
 use crate::error::CliError;
-use crate::session::{Needs, Session, refuse_archive, version_of, wanted_bundle};
+use crate::session::{Needs, Session, refuse_archive, wanted_bundle};
 use crate::ui::Report;
-use modelops_bundle::bundle::{Context, OpenedManifest, open_manifest};
-use modelops_bundle::remote::Intent;
-use modelops_bundle::transfer::{TagError, check_tag, move_tags, tag_digest};
+use modelops_bundle::ops::tag::{self, Done, Moves, Planned, PlannedTag, TagOptions};
 
 /// Give a bundle further tags
 ///
@@ -102,68 +98,44 @@ pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError>
             names.push(name);
         }
     }
-    let core = session.core()?;
-    let remote = session.remote_for(&reference, Intent::Tag)?;
-    let context = session.context(&core, remote.as_ref());
-    let execution = Execution::of(args.dry_run);
-    let (manifest, planned) = session.runtime()?.block_on(async {
-        let manifest = open_manifest(context, &version_of(&reference)?).await?;
-        let manifest = manifest.ok_or_else(|| CliError::no_bundle(&reference))?;
-        let planned = plan(context, &manifest, names, args).await?;
-        if execution == Execution::Apply {
-            session.warn_of_unconfirmed(&move_tags(context, &planned, &manifest.bytes).await?);
-        } else if planned.iter().any(|facts| facts.planned != Some(manifest.digest)) {
-            remote.foresee_writing().await?;
-        }
-        Ok::<_, CliError>((manifest, planned))
-    })?;
-    session.ui.report(&report(&reference, &manifest, &planned, execution, remote.requests()))
-}
-
-/// What each tag names now, once it is known that all of them may be written.
-async fn plan(
-    context: Context<'_>,
-    manifest: &OpenedManifest,
-    names: Vec<Tag>,
-    args: &TagArgs,
-) -> Result<Vec<TagFacts>, TagError> {
-    let (force, expected) = (args.force, args.expect.map(|ExpectedArg(expected)| expected));
-    stream::iter(names)
-        .map(async |tag| {
-            let planned = tag_digest(context, &tag).await?;
-            if let Some(expected) = expected.filter(|expected| expected.digest() != planned) {
-                return Err(TagError::unexpected(tag, expected, planned));
-            }
-            let mover = if expected.is_some() { Mover::Push } else { Mover::Naming };
-            let (target, occupant) = (manifest.digest, Occupant::default());
-            let facts = TagFacts { tag, planned, current: None, occupant, target, force, mover };
-            check_tag(context, facts.clone()).await?;
-            Ok(facts)
-        })
-        .buffered(context.concurrency)
-        .try_collect()
-        .await
-}
-
-fn report(
-    reference: &Reference,
-    manifest: &OpenedManifest,
-    planned: &[TagFacts],
-    execution: Execution,
-    requests: u64,
-) -> TagReport {
-    let named = |facts: &TagFacts| NamedReport {
-        tag: facts.tag.to_string(),
-        before: facts.planned,
-        changed: facts.planned != Some(manifest.digest),
+    let moves = match (args.force, args.expect) {
+        (true, _) => Moves::Forced,
+        (false, Some(ExpectedArg(expected))) => Moves::Expected(expected),
+        (false, None) => Moves::Free,
     };
-    let tags: Vec<NamedReport> = planned.iter().map(named).collect();
+    let (client, execution) = (session.client()?, Execution::of(args.dry_run));
+    let report = session.runtime()?.block_on(async {
+        let planned = tag::plan(&client, &reference, names, TagOptions::moving(moves)).await?;
+        let mut report = report(&reference, &planned);
+        match execution {
+            Execution::DryRun => {
+                planned.foresee().await?;
+                report.requests = planned.requests();
+            }
+            Execution::Apply => {
+                let Done { unconfirmed, requests, .. } = planned.apply().await?;
+                session.warn_of_unconfirmed(&unconfirmed);
+                (report.requests, report.dry_run) = (requests, false);
+            }
+        }
+        Ok::<_, CliError>(report)
+    })?;
+    session.ui.report(&report)
+}
+
+fn report(reference: &Reference, planned: &Planned) -> TagReport {
+    let named = |tag: PlannedTag| NamedReport {
+        tag: tag.tag.to_string(),
+        changed: tag.before != Some(planned.digest()),
+        before: tag.before,
+    };
+    let tags: Vec<NamedReport> = planned.tags().map(named).collect();
     TagReport {
         reference: reference.to_string(),
-        digest: manifest.digest,
+        digest: planned.digest(),
         changed: tags.iter().any(|tag| tag.changed),
         tags,
-        requests,
-        dry_run: execution == Execution::DryRun,
+        requests: planned.requests(),
+        dry_run: true,
     }
 }

@@ -8,10 +8,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::error::CliError;
-use crate::session::{Needs, Session, version_of};
+use crate::session::{Needs, Session};
 use crate::subject::subject;
 use crate::ui::{Report, bytes, counted, shown};
-use modelops_bundle::transfer::{Checked, Fault, Verification, verify};
+use modelops_bundle::ops::verify::{self, Done, VerifyOptions};
+use modelops_bundle::transfer::{Checked, Fault, Verification};
 
 /// So many files of one fault are named where people read.
 const NAMED_PATHS: usize = 20;
@@ -152,13 +153,9 @@ pub(crate) fn run(session: &Session<'_>, args: &VerifyArgs) -> Result<(), CliErr
         None => Some(session.workspace()?),
     };
     let reference = subject(session, args.reference.as_deref(), workspace.as_ref())?;
-    let core = session.core()?;
-    let remote = session.remote(&reference)?;
-    let context = session.context(&core, remote.as_ref());
-    let version = version_of(&reference)?;
-    let found = session.runtime()?.block_on(verify(context, &version))?;
-    let found = found.ok_or_else(|| CliError::no_bundle(&reference))?;
-    let report = VerifyReport::of(reference.to_string(), &found, remote.requests());
+    let planned = verify::plan(&session.client()?, &reference, VerifyOptions::default())?;
+    let Done { verification: found, requests, .. } = session.runtime()?.block_on(planned.apply())?;
+    let report = VerifyReport::of(reference.to_string(), &found, requests);
     match verdict(&reference, &found) {
         None => session.ui.report(&report),
         Some(failure) => Err(session.ui.report_failed(&report, failure)),

@@ -70,6 +70,7 @@ pub mod client;
 pub mod clock;
 pub mod component;
 pub mod credentials;
+pub mod entry;
 pub mod environment;
 pub mod file_lock;
 pub mod health;

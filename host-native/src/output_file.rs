@@ -30,11 +30,12 @@ pub enum Found {
 }
 
 /// What becomes of a file that lies where another one is to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
     /// It is replaced.
     Goes,
     /// It stays, unless it has the content that would be written.
+    #[default]
     Stays,
 }
 

@@ -15,12 +15,12 @@ use crate::transfer::{self, Deleted, Doomed, NamedKind, find_doomed, plan_delete
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct DeleteOptions {
-    /// Whether published versions, and what is no bundle, may go too.
+    /// Whether tags that nobody named, and what is no bundle, may go too.
     pub force: Force,
 }
 
 impl DeleteOptions {
-    /// Lets published versions, and what is no bundle, go too.
+    /// Lets tags that nobody named, and what is no bundle, go too.
     pub fn forced() -> Self {
         Self { force: Force::Yes }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bundle_core::name::reference::Reference;
+use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -207,10 +208,14 @@ impl Client {
     }
 
     /// What comes of `work`, which is dropped where it waits once the client is cancelled.
+    ///
+    /// It is put into a box of a named type here, so that operations can be given to other threads: of what is in an async
+    /// function the compiler does not find that out for every lifetime.
     pub(crate) async fn unless_cancelled<T, E: From<Cancelled>>(
         &self,
-        work: impl Future<Output = Result<T, E>>,
+        work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
+        let work: BoxFuture<'_, Result<T, E>> = Box::pin(work);
         self.0.cancellation.run_until_cancelled(work).await.unwrap_or_else(|| Err(Cancelled.into()))
     }
 }

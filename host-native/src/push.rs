@@ -113,7 +113,7 @@ impl PushOptions {
 /// A push that has been decided and not yet carried out.
 #[derive(Debug)]
 #[must_use = "nothing is sent before the push is applied"]
-pub struct PreparedPush<'a> {
+pub struct PreparedPush {
     /// What to do.
     pub plan: PushPlan,
     /// What it would undo, by the tags that name it.
@@ -132,10 +132,9 @@ pub struct PreparedPush<'a> {
     pub lineage: Lineage,
     /// The files of the new bundle, where they are not just those of the scan.
     joined: Option<ByPath<File>>,
-    sent: Option<Packs<'a>>,
 }
 
-impl PreparedPush<'_> {
+impl PreparedPush {
     /// The files of the new bundle.
     pub fn files(&self) -> &ByPath<File> {
         self.joined.as_ref().unwrap_or(&self.scan.files)
@@ -211,6 +210,8 @@ pub struct Destination {
     /// What the place has lost or damaged of the bundle that the first tag names, its manifest among it, as far as that was
     /// looked at: then nothing of that bundle serves again.
     pub lost: BTreeSet<Digest>,
+    /// What the user says of the push.
+    pub options: PushOptions,
 }
 
 /// A bundle that a further tag of a push names.
@@ -267,8 +268,11 @@ pub async fn open_destination(
         None => find_stock(context, workspace, reference).await,
         Some(_) => None,
     };
-    let others: Vec<(Tag, Option<Named>)> = stream::iter(others)
-        .map(async |tag| Ok::<_, OpenError>((tag.clone(), look_up(context, tag).await?)))
+    let others: Vec<(Tag, Option<Named>)> = stream::iter(others.to_vec())
+        .map(async |tag: Tag| {
+            let named = look_up(context, &tag).await?;
+            Ok::<_, OpenError>((tag, named))
+        })
         .buffered(context.concurrency)
         .try_collect()
         .await?;
@@ -305,7 +309,7 @@ pub async fn open_destination(
     if force == Force::No && context.remote.hides_tags() && is_known(workspace, reference) {
         return Err(PushError::Hidden { place: context.remote.place() });
     }
-    Ok(Destination { replaces, stock, tags, standing, further, version: None, lost })
+    Ok(Destination { replaces, stock, tags, standing, further, version: None, lost, options })
 }
 
 /// The bundle that a tag names, as far as it can be read.
@@ -393,7 +397,7 @@ pub async fn look_and_pack<'a>(
     reference: &Reference,
     tags: &[Tag],
     options: PushOptions,
-) -> Result<(Destination, Looked<'a>), PushError> {
+) -> Result<(Destination, Looked, SentAhead<'a>), PushError> {
     let scanning = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
     let (project, tracked) = (&workspace.project, &workspace.tracked);
     let progress = context.progress.as_ref();
@@ -428,39 +432,43 @@ pub async fn look_and_pack<'a>(
         })
     })?;
     let destination = opened.ok_or(ScanError::Unread)?;
-    Ok((destination, Looked { scan, choice, sent: packs }))
+    Ok((destination, Looked { scan, choice }, SentAhead(packs)))
 }
 
-/// What a project holds, and what of it has been packed and sent already.
+/// What a project holds.
 #[derive(Debug)]
-pub struct Looked<'a> {
+pub struct Looked {
     scan: Scan,
     /// The layout of the new bundle, where that is chosen: it stays so, whatever sizes files turn out to have.
     choice: Option<LayoutChoice>,
-    sent: Option<Packs<'a>>,
 }
 
-impl Looked<'_> {
-    /// Whether something new is on its way already, so that there will be a bundle.
-    pub fn has_begun(&self) -> bool {
-        self.sent.as_ref().is_some_and(Packs::has_new)
+impl From<Scan> for Looked {
+    fn from(scan: Scan) -> Self {
+        Self { scan, choice: None }
     }
 }
 
-impl From<Scan> for Looked<'_> {
-    fn from(scan: Scan) -> Self {
-        Self { scan, choice: None, sent: None }
+/// Packs that went ahead of the decision: what is in them is needed whatever is decided, and nothing refers to them yet.
+#[derive(Debug, Default)]
+#[must_use = "packs that are on their way are not finished by themselves"]
+pub struct SentAhead<'a>(Option<Packs<'a>>);
+
+impl SentAhead<'_> {
+    /// Whether something new is on its way already, so that there will be a bundle.
+    pub fn has_begun(&self) -> bool {
+        self.0.as_ref().is_some_and(Packs::has_new)
     }
 }
 
 /// Finds out what a push of what was found to `destination`, at the place of `reference`, would do.
-pub fn prepare<'a>(
+pub fn prepare(
     context: Context<'_>,
     workspace: &Workspace,
     destination: Destination,
-    looked: Looked<'a>,
-) -> Result<PreparedPush<'a>, PushError> {
-    let Looked { mut scan, choice, sent } = looked;
+    looked: Looked,
+) -> Result<PreparedPush, PushError> {
+    let Looked { mut scan, choice } = looked;
     let replaces = destination.replaces.as_ref();
     let nothing = ByPath::default();
     let remote = replaces.map_or(&nothing, Bundle::files);
@@ -533,7 +541,7 @@ pub fn prepare<'a>(
     }
     let lineage = Lineage::of(workspace);
     let layout = choice.layout;
-    Ok(PreparedPush { plan, unseen, joined, carried, layout, readers, destination, scan, lineage, sent })
+    Ok(PreparedPush { plan, unseen, joined, carried, layout, readers, destination, scan, lineage })
 }
 
 /// The files outside the project's view, which the new bundle has as the one before; where the tag names none, as the last
@@ -634,12 +642,8 @@ fn limits(files: &ByPath<File>) -> PackLimits {
 ///
 /// [`PushError::Unseen`], [`PushError::MassDrop`], [`PushError::LeftBehind`] and [`PushError::Tag`], and what asking the
 /// core may end with.
-pub fn check(
-    context: Context<'_>,
-    prepared: &PreparedPush<'_>,
-    options: PushOptions,
-) -> Result<(), PushError> {
-    let decision = &prepared.plan.decision;
+pub fn check(context: Context<'_>, prepared: &PreparedPush) -> Result<(), PushError> {
+    let (decision, options) = (&prepared.plan.decision, prepared.destination.options);
     if let Some(unseen) = prepared.unseen.first().filter(|_| !options.overrules_others()) {
         let here = prepared.lineage.parent.as_ref().map(|parent| Box::new(parent.described.clone()));
         let is_unedited = here.as_ref().and_then(|here| here.tree) == Some(prepared.plan.tree);
@@ -668,14 +672,14 @@ pub async fn apply(
     lock: &ProjectLock,
     workspace: &mut Workspace,
     reference: &Reference,
-    mut prepared: PreparedPush<'_>,
+    prepared: PreparedPush,
+    ahead: SentAhead<'_>,
     created: &str,
-    options: PushOptions,
 ) -> Result<Pushed, PushError> {
     // First of all: where this is refused, nothing is to have been sent.
     let bridge = Bridge::here()?;
-    check(context, &prepared, options)?;
-    let force = options.force;
+    check(context, &prepared)?;
+    let force = prepared.destination.options.force;
     let plan = &prepared.plan;
     let mut sent = None;
     let (documents, uploaded) = match (&prepared.destination.replaces, prepared.layout) {
@@ -691,8 +695,7 @@ pub async fn apply(
             (documents, uploaded.sum)
         }
         (_, Layout::Packed) => {
-            let sent = prepared.sent.take();
-            bridge.enter(|| push_packs(context, &bridge, lock, &prepared, sent, created))?
+            bridge.enter(|| push_packs(context, &bridge, lock, &prepared, ahead, created))?
         }
     };
     let (digest, files, scan_files) = (documents.digest, prepared.files(), &prepared.scan.files);
@@ -895,16 +898,16 @@ fn refuse_tags(
     Ok(())
 }
 
-/// Packs and sends what the remote lacks and is not on its way yet, in `sent`, and then the documents.
+/// Packs and sends what the remote lacks and is not on its way yet, in `ahead`, and then the documents.
 fn push_packs<'a>(
     context: Context<'a>,
     bridge: &Bridge,
     lock: &'a ProjectLock,
-    prepared: &PreparedPush<'_>,
-    sent: Option<Packs<'a>>,
+    prepared: &PreparedPush,
+    ahead: SentAhead<'a>,
     created: &str,
 ) -> Result<(Documents, Carried), PushError> {
-    let packs = pack_rest(context, bridge, lock, prepared, sent)?;
+    let packs = pack_rest(context, bridge, lock, prepared, ahead)?;
     let chunk_map = packs.chunk_map(prepared.files())?;
     let write_index = || {
         let sealed = seal_packed(context, prepared, &chunk_map, created)?;
@@ -923,12 +926,12 @@ fn pack_rest<'a>(
     context: Context<'a>,
     bridge: &Bridge,
     lock: &'a ProjectLock,
-    prepared: &PreparedPush<'_>,
-    sent: Option<Packs<'a>>,
+    prepared: &PreparedPush,
+    ahead: SentAhead<'a>,
 ) -> Result<Packs<'a>, PushError> {
     let files = prepared.files();
     let before = prepared.destination.with_packs();
-    let mut packs = sent.unwrap_or_else(|| Packs::after(context, bridge, lock, before));
+    let mut packs = ahead.0.unwrap_or_else(|| Packs::after(context, bridge, lock, before));
     packs.add(files, &prepared.scan)?;
     packs.tidy(files, &prepared.carried, &prepared.scan)?;
     Ok(packs)
@@ -943,7 +946,7 @@ struct PackedDocuments {
 
 fn seal_packed(
     context: Context<'_>,
-    prepared: &PreparedPush<'_>,
+    prepared: &PreparedPush,
     chunk_map: &ChunkMap,
     created: &str,
 ) -> Result<PackedDocuments, PushError> {
@@ -980,7 +983,7 @@ impl PackedDocuments {
 }
 
 /// Spares the next command the reading of the index that the bundle `digest` has.
-fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, chunk_map: &ChunkMap, digest: &Digest) {
+fn keep_index(context: Context<'_>, prepared: &PreparedPush, chunk_map: &ChunkMap, digest: &Digest) {
     let Some(project) = context.cache.filter(|_| carried(prepared).is_none()) else { return };
     let index = PlainIndex {
         version: version_of(prepared.layout),
@@ -993,7 +996,7 @@ fn keep_index(context: Context<'_>, prepared: &PreparedPush<'_>, chunk_map: &Chu
 }
 
 /// The index of the bundle before, where it says something beyond files.
-fn carried<'a>(prepared: &'a PreparedPush<'_>) -> Option<&'a str> {
+fn carried<'a>(prepared: &'a PreparedPush) -> Option<&'a str> {
     prepared.destination.replaces.as_ref()?.carried.as_deref()
 }
 
@@ -1002,7 +1005,7 @@ async fn send_manifest(context: Context<'_>, digest: Digest, manifest: Bytes) ->
     context.remote.push_manifest(&version, media_type::MANIFEST, manifest, Condition::Any).await
 }
 
-fn origin<'a>(prepared: &'a PreparedPush<'_>, created: &'a str) -> Origin<'a> {
+fn origin<'a>(prepared: &'a PreparedPush, created: &'a str) -> Origin<'a> {
     let Destination { version, tags, .. } = &prepared.destination;
     let mut named = version.iter().chain(tags.iter().map(|(tag, _)| tag));
     let version = named.find(|tag| bundle_core::plan::version::Version::of(tag).is_some());
@@ -1021,7 +1024,7 @@ fn origin<'a>(prepared: &'a PreparedPush<'_>, created: &'a str) -> Origin<'a> {
 }
 
 /// The new bundle `digest`, as its manifest describes it: that need not be read again.
-fn made(prepared: &PreparedPush<'_>, created: &str, digest: Digest) -> SyncedBundle {
+fn made(prepared: &PreparedPush, created: &str, digest: Digest) -> SyncedBundle {
     let origin = origin(prepared, created);
     let tree = prepared.plan.tree.to_string();
     let said = [
@@ -1039,7 +1042,7 @@ fn made(prepared: &PreparedPush<'_>, created: &str, digest: Digest) -> SyncedBun
 
 async fn write_documents(
     context: Context<'_>,
-    prepared: &PreparedPush<'_>,
+    prepared: &PreparedPush,
     created: &str,
     mut sealed: Sealed,
 ) -> Result<Documents, PushError> {
@@ -1055,7 +1058,7 @@ async fn write_documents(
 
 fn seal(
     context: Context<'_>,
-    prepared: &PreparedPush<'_>,
+    prepared: &PreparedPush,
     created: &str,
     empty_blob: EmptyBlob,
 ) -> Result<Sealed, SealError> {

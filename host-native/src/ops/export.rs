@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bundle_core::name::reference::{Reference, Tag};
+use futures_util::future::BoxFuture;
 use thiserror::Error;
 
 use crate::bundle::{Bundle, OpenError, open, version_of};
@@ -171,7 +172,9 @@ impl Planned {
             match options.format {
                 Format::OciArchive => {
                     let (concurrency, progress) = (context.concurrency, context.progress);
-                    copy_to_archive(context.remote, target, tag, parts, concurrency, progress).await?;
+                    let copying: BoxFuture<'_, _> =
+                        Box::pin(copy_to_archive(context.remote, target, tag, parts, concurrency, progress));
+                    copying.await?;
                 }
                 Format::Tar => export_files(context, bundle, target, options.existing).await?,
             }

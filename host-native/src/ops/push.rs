@@ -10,7 +10,9 @@ use crate::client::{Cancelled, Client};
 use crate::clock::creation_time;
 use crate::component::LoadError;
 use crate::entry::Entered;
-use crate::push::{self, PreparedPush, PushError, PushOptions, Pushed, UploadRecord, open_destination};
+use crate::push::{
+    self, PreparedPush, PushError, PushOptions, Pushed, SentAhead, UploadRecord, open_destination,
+};
 use crate::remote::{Intent, Remote, RemoteError, RemoteOptions};
 use crate::scan::{ScanError, ScanOptions, Untracked, scan};
 use crate::threads::on_disk;
@@ -23,8 +25,7 @@ pub struct Planned {
     remote: Box<dyn Remote>,
     entered: Entered,
     reference: Reference,
-    prepared: PreparedPush<'static>,
-    options: PushOptions,
+    prepared: PreparedPush,
 }
 
 /// What a push came to.
@@ -67,16 +68,16 @@ pub async fn plan(
         let scanning = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
         let found = scan(&workspace.project, &workspace.tracked, &[], scanning, context.progress.as_ref())?;
         let prepared = push::prepare(context, workspace, destination, found.into())?;
-        push::check(context, &prepared, options)?;
+        push::check(context, &prepared)?;
         prepared
     };
     let (client, reference) = (client.clone(), reference.clone());
-    Ok(Planned { client, remote, entered, reference, prepared, options })
+    Ok(Planned { client, remote, entered, reference, prepared })
 }
 
 impl Planned {
     /// What was decided.
-    pub fn prepared(&self) -> &PreparedPush<'static> {
+    pub fn prepared(&self) -> &PreparedPush {
         &self.prepared
     }
 
@@ -99,7 +100,7 @@ impl Planned {
     /// The project or a tag has changed meanwhile, the remote fails, or the client was cancelled. What was sent by then serves
     /// the next push.
     pub async fn apply(self) -> Result<Done, PushingError> {
-        let Self { client, remote, mut entered, reference, mut prepared, options } = self;
+        let Self { client, remote, mut entered, reference, mut prepared } = self;
         let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
         let created = creation_time(epoch.as_deref()).map_err(|source| PushingError::Clock { source })?;
         // A bundle that can be made again carries no name either.
@@ -111,7 +112,8 @@ impl Planned {
         let project = workspace.project.clone();
         let context = client.context(remote.as_ref())?.with_cache(&project);
         let pushing = async {
-            let pushed = push::apply(context, lock, workspace, &reference, prepared, &created, options);
+            let pushed =
+                push::apply(context, lock, workspace, &reference, prepared, SentAhead::default(), &created);
             Ok::<_, PushingError>(pushed.await?)
         };
         let pushed = client.unless_cancelled(pushing).await?;

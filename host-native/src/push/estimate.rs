@@ -48,7 +48,7 @@ pub struct Estimate {
 pub async fn estimate(
     context: Context<'_>,
     project: &Project,
-    prepared: &PreparedPush<'_>,
+    prepared: &PreparedPush,
 ) -> Result<Estimate, PushError> {
     let (plan, local) = (&prepared.plan, prepared.files());
     let nothing = ByPath::default();
@@ -143,7 +143,7 @@ fn compare(local: &ByPath<File>, remote: &ByPath<File>) -> Estimate {
 fn new_chunks(
     context: Context<'_>,
     project: &Project,
-    prepared: &PreparedPush<'_>,
+    prepared: &PreparedPush,
     mut held: Held,
     tables: &[Table],
 ) -> Result<NewChunks, PushError> {

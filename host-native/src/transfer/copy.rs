@@ -121,8 +121,9 @@ impl Carried {
 
 /// What bringing `parts` to the remote `target` would come to.
 pub async fn foresee(target: &dyn Remote, parts: &Parts, concurrency: usize) -> Result<Carried, RemoteError> {
-    stream::iter(parts.blobs.values())
-        .map(async |blob| Ok(Carried::foreseen(blob, target.foresee_blob(blob).await?)))
+    let blobs: Vec<Descriptor> = parts.blobs.values().cloned().collect();
+    stream::iter(blobs)
+        .map(async |blob: Descriptor| Ok(Carried::foreseen(&blob, target.foresee_blob(&blob).await?)))
         .buffer_unordered(concurrency)
         .try_fold(Carried::default(), async |sum, one| Ok(sum.and(one)))
         .await
@@ -141,8 +142,9 @@ pub async fn copy_to_remote(
     progress: &Arc<dyn Progress>,
 ) -> Result<Carried, RemoteError> {
     progress.expect(Work::Upload, parts.blobs.values().map(|blob| blob.size).sum());
-    let carried = stream::iter(parts.blobs.values())
-        .map(|blob| copy_blob(source, target, blob, progress))
+    let blobs: Vec<Descriptor> = parts.blobs.values().cloned().collect();
+    let carried = stream::iter(blobs)
+        .map(async |blob: Descriptor| copy_blob(source, target, &blob, progress).await)
         .buffer_unordered(concurrency)
         .try_fold(Carried::default(), async |sum, one| Ok(sum.and(one)))
         .await?;
@@ -188,15 +190,17 @@ pub async fn copy_to_archive(
     progress.expect(Work::Download, parts.blobs.values().map(|blob| blob.size).sum());
     let Parts { manifest, content, blobs } = parts;
     let mut archive = ArchiveWriter::create(target.path(), tag, manifest, content).await?;
-    let in_order: BTreeMap<_, _> = blobs.iter().chain([(&manifest.digest, manifest)]).collect();
+    let in_order = blobs.iter().chain([(&manifest.digest, manifest)]);
+    let in_order: BTreeMap<Digest, Descriptor> =
+        in_order.map(|(digest, blob)| (*digest, blob.clone())).collect();
     // An archive is written from its start to its end; what is small is fetched while others are written.
     let mut ahead = stream::iter(in_order.into_values())
-        .map(async |blob| {
+        .map(async |blob: Descriptor| {
             let pieces = match blob.size {
                 _ if blob.digest == manifest.digest => Some(whole(content.clone())),
                 0 => None,
                 1..=READ_AHEAD_BYTES => {
-                    let content = read_small_blob(source, blob, READ_AHEAD_BYTES).await?;
+                    let content = read_small_blob(source, &blob, READ_AHEAD_BYTES).await?;
                     progress.advance(Work::Download, blob.size);
                     Some(whole(content))
                 }
@@ -208,9 +212,9 @@ pub async fn copy_to_archive(
     while let Some((blob, pieces)) = ahead.try_next().await? {
         let pieces = match pieces {
             Some(pieces) => pieces,
-            None => counted(read(source, blob).await?, progress),
+            None => counted(read(source, &blob).await?, progress),
         };
-        archive.blob(blob, pieces).await?;
+        archive.blob(&blob, pieces).await?;
     }
     archive.finish().await
 }

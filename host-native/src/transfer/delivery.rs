@@ -56,10 +56,10 @@ pub async fn claim(
     force: Force,
     expected: Option<Expected>,
 ) -> Result<Delivery, TagError> {
-    let named: Vec<_> = stream::iter(tags)
-        .map(async |tag| {
-            let named = claim_tag(to, tag, bundle.digest, force, expected).await?;
-            Ok::<_, TagError>((tag.clone(), named))
+    let named: Vec<_> = stream::iter(tags.to_vec())
+        .map(async |tag: Tag| {
+            let named = claim_tag(to, &tag, bundle.digest, force, expected).await?;
+            Ok::<_, TagError>((tag, named))
         })
         .buffered(to.concurrency)
         .try_collect()
@@ -111,11 +111,12 @@ pub(crate) async fn lost_of(
     blobs: impl Iterator<Item = &Descriptor>,
     force: Force,
 ) -> Result<BTreeSet<Digest>, RemoteError> {
+    let blobs: Vec<Descriptor> = blobs.cloned().collect();
     stream::iter(blobs)
-        .map(async |blob| {
+        .map(async |blob: Descriptor| {
             let is_whole = match force {
-                Force::Yes => context.remote.examine_blob(blob).await? == BlobState::Whole,
-                Force::No => context.remote.has_blob(blob).await?,
+                Force::Yes => context.remote.examine_blob(&blob).await? == BlobState::Whole,
+                Force::No => context.remote.has_blob(&blob).await?,
             };
             Ok((!is_whole).then_some(blob.digest))
         })

@@ -205,8 +205,9 @@ async fn download_blobs(
     let layers = layers_of(bundle);
     let sizes = absent.iter().filter_map(|files| files.first()).map(|first| first.file.size);
     context.progress.expect(Work::Download, sizes.sum());
-    let mut paths = stream::iter(absent)
-        .map(async |files| {
+    let mut paths = stream::iter(0..absent.len())
+        .map(async |at| {
+            let files: &[Wanted<'_>] = absent.get(at).map_or(&[], Vec::as_slice);
             let path = match files.first() {
                 Some(first) => stage_blob(context, staging, first.file, &layers).await?,
                 None => PathBuf::new(),

@@ -182,8 +182,12 @@ async fn write_blobs(
     }
     let sizes = by_digest.values().filter_map(|copies| copies.first()).map(|first| first.file.size);
     context.progress.expect(Work::Download, sizes.sum());
-    stream::iter(by_digest.into_values())
-        .map(|copies| write_blob(context, &layers, copies, archive, target))
+    let copies: Vec<Vec<&Entry<'_>>> = by_digest.into_values().collect();
+    stream::iter(0..copies.len())
+        .map(async |at| {
+            let copies = copies.get(at).map_or(&[][..], Vec::as_slice);
+            write_blob(context, &layers, copies, archive, target).await
+        })
         .buffer_unordered(context.concurrency)
         .try_collect()
         .await
@@ -192,7 +196,7 @@ async fn write_blobs(
 async fn write_blob(
     context: Context<'_>,
     layers: &BTreeMap<Digest, &Descriptor>,
-    copies: Vec<&Entry<'_>>,
+    copies: &[&Entry<'_>],
     archive: &fs::File,
     target: &Path,
 ) -> Result<(), DownloadError> {

@@ -40,10 +40,12 @@ pub async fn load_tables(
     packs: &[Pack],
     needed: &BTreeSet<u32>,
 ) -> Result<Tables, TablesError> {
-    stream::iter((0..).zip(packs))
-        .map(async |(number, pack)| match needed.contains(&number) {
-            true => load_table(context, pack).await,
-            false => Ok((Table::default(), 0)),
+    let wanted: Vec<Option<Pack>> =
+        (0..).zip(packs).map(|(number, pack)| needed.contains(&number).then(|| pack.clone())).collect();
+    stream::iter(wanted)
+        .map(async |pack: Option<Pack>| match pack {
+            Some(pack) => load_table(context, &pack).await,
+            None => Ok((Table::default(), 0)),
         })
         .buffered(context.concurrency)
         .try_fold(Tables::default(), async |mut tables, (table, fetched)| {

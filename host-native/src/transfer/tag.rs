@@ -378,8 +378,8 @@ pub async fn move_tags(
     facts: &[TagFacts],
     manifest: &Bytes,
 ) -> Result<Vec<Unconfirmed>, PartlyTagged> {
-    let moved: Vec<_> = stream::iter(facts)
-        .map(async |facts| move_tag(context, facts.clone(), manifest.clone()).await)
+    let moved: Vec<_> = stream::iter(facts.to_vec())
+        .map(async |facts: TagFacts| move_tag(context, facts, manifest.clone()).await)
         .buffered(context.concurrency)
         .collect()
         .await;

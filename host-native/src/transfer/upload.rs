@@ -32,8 +32,8 @@ pub struct Sent {
 /// The first one ends it. What was sent by then stays on the remote, where nothing refers to it yet.
 pub async fn upload(context: Context<'_>, project: &Project, blobs: &[Upload]) -> Result<Sent, UploadError> {
     context.progress.expect(Work::Upload, blobs.iter().map(|blob| blob.size).sum());
-    stream::iter(blobs)
-        .map(async |blob| Ok((blob.digest, upload_one(context, project, blob).await?)))
+    stream::iter(blobs.to_vec())
+        .map(async |blob: Upload| Ok((blob.digest, upload_one(context, project, &blob).await?)))
         .buffer_unordered(context.concurrency)
         .try_fold(Sent::default(), async |mut sent, (digest, one)| {
             sent.sum = sent.sum.and(one);

@@ -15,6 +15,7 @@ use bundle_core::bundle::manifest::annotation;
 use bundle_core::digest::Digest;
 use bundle_core::name::path::BundlePath;
 use bundle_core::plan::fetch::Disproportion;
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
 
@@ -165,7 +166,10 @@ pub async fn verify(context: Context<'_>, version: &Version) -> Result<Option<Ve
     };
     let (digest, view) = (manifest.digest, manifest.view.clone());
     match open_index(context, manifest).await {
-        Ok(bundle) => verify_bundle(context, Work::Download, &bundle).await.map(Some),
+        Ok(bundle) => {
+            let verifying: BoxFuture<'_, _> = Box::pin(verify_bundle(context, Work::Download, &bundle));
+            verifying.await.map(Some)
+        }
         Err(error) => {
             let fault = Fault::of_document(FaultKind::Index, format!("index {}", view.index.digest), error)?;
             let mut found = Verification { digest: Some(digest), ..Verification::default() };
@@ -242,9 +246,10 @@ async fn read_blobs(
     blobs: BTreeMap<Digest, &Descriptor>,
     bundle: Option<&Bundle>,
 ) -> Result<Findings, VerifyError> {
-    let read: Vec<(&Descriptor, BlobRead)> = stream::iter(blobs.into_values())
-        .map(async |blob| {
-            let read = read_to_end(context, work, blob).await?;
+    let blobs: Vec<Descriptor> = blobs.into_values().cloned().collect();
+    let read: Vec<(Descriptor, BlobRead)> = stream::iter(blobs)
+        .map(async |blob: Descriptor| {
+            let read = read_to_end(context, work, &blob).await?;
             context.progress.skip(work, blob.size.saturating_sub(read.bytes));
             Ok::<_, VerifyError>((blob, read))
         })

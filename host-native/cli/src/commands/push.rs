@@ -26,8 +26,8 @@ use modelops_bundle::author::author;
 use modelops_bundle::bundle::Bundle;
 use modelops_bundle::clock::creation_time;
 use modelops_bundle::push::{
-    Destination, Estimate, Force, Further, PlannedVersion, PreparedPush, PushOptions, Pushed, Unbuilt,
-    UnseenBundle, UploadRecord, apply, check, estimate, find_highest, look_and_pack, next_files,
+    Destination, Estimate, Force, Further, PlannedVersion, PreparedPush, PushOptions, Pushed, SentAhead,
+    Unbuilt, UnseenBundle, UploadRecord, apply, check, estimate, find_highest, look_and_pack, next_files,
     open_destination, plan_version, prepare, sent_paths,
 };
 use modelops_bundle::scan::Untracked;
@@ -203,7 +203,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let is_named = execution == Execution::Apply && source_date_epoch.is_none();
     let report = session.runtime()?.block_on(async {
         let look_here = || look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref());
-        let (destination, found) = match (execution, bump) {
+        let (destination, found, ahead) = match (execution, bump) {
             (_, Some(bump)) => {
                 let mut destination =
                     open_destination(context, &workspace, &reference, &tags, options).await?;
@@ -221,11 +221,11 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
                         return Ok(published(place, &tag, &bundle, execution, remote.requests()));
                     }
                 }
-                (destination, found.into())
+                (destination, found.into(), SentAhead::default())
             }
             (Execution::DryRun, None) => {
                 let destination = open_destination(context, &workspace, &reference, &tags, options).await?;
-                (destination, look_here()?.into())
+                (destination, look_here()?.into(), SentAhead::default())
             }
             (Execution::Apply, None) => {
                 look_and_pack(context, &lock, &workspace, &reference, &tags, options).await?
@@ -236,9 +236,9 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
             begin_on_disk(move || author(&root, &config))
         };
         // It may have to be asked of git, beside what is left to decide where it is known that it will be needed.
-        let asked = (is_named && found.has_begun()).then(ask_for_author);
+        let asked = (is_named && ahead.has_begun()).then(ask_for_author);
         let mut prepared = prepare(context, &workspace, destination, found)?;
-        check(context, &prepared, options)?;
+        check(context, &prepared)?;
         if is_named && prepared.plan.decision.changed {
             prepared.lineage.author = asked.unwrap_or_else(ask_for_author).await.unwrap_or_default();
         }
@@ -268,8 +268,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
             report.mounted = mounted.into();
         }
         if execution == Execution::Apply {
-            let pushed =
-                apply(context, &lock, &mut workspace, &reference, prepared, &created, options).await?;
+            let pushed = apply(context, &lock, &mut workspace, &reference, prepared, ahead, &created).await?;
             session.warn_of_unconfirmed(&pushed.unconfirmed);
             done(&mut report, &pushed);
         }
@@ -328,7 +327,7 @@ fn published(
 }
 
 /// Warns of changes by others that this push undoes, bundle by bundle.
-fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>) {
+fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush) {
     for UnseenBundle { tag, named, changes, .. } in &prepared.unseen {
         session.ui.warning(format_args!(
             "this undoes {} of {tag} that this project is not built on; the bundle before may be dropped by this registry: \
@@ -340,7 +339,7 @@ fn warn_of_what_is_undone(session: &Session<'_>, prepared: &PreparedPush<'_>) {
 }
 
 /// Says that the place has lost or damaged some of the bundle, which is sent again.
-fn tell_lost(session: &Session<'_>, prepared: &PreparedPush<'_>) {
+fn tell_lost(session: &Session<'_>, prepared: &PreparedPush) {
     let lost = &prepared.destination.lost;
     if let Some(first) = lost.first() {
         session.ui.warning(format_args!(
@@ -352,7 +351,7 @@ fn tell_lost(session: &Session<'_>, prepared: &PreparedPush<'_>) {
 }
 
 /// Some systems could not pull what is pushed here.
-fn warn_of_names(session: &Session<'_>, prepared: &PreparedPush<'_>) {
+fn warn_of_names(session: &Session<'_>, prepared: &PreparedPush) {
     if !prepared.plan.decision.changed {
         return;
     }
@@ -366,7 +365,7 @@ fn warn_of_names(session: &Session<'_>, prepared: &PreparedPush<'_>) {
 }
 
 /// Another layout is another matter for whoever reads the bundle, or pushes to it next.
-fn warn_of_layout(session: &Session<'_>, prepared: &PreparedPush<'_>) {
+fn warn_of_layout(session: &Session<'_>, prepared: &PreparedPush) {
     let before = prepared.destination.replaces.as_ref().map(|bundle| bundle.index_view.layout);
     if !prepared.plan.decision.changed || before.is_none_or(|before| before == prepared.layout) {
         return;
@@ -388,7 +387,7 @@ fn warn_of_layout(session: &Session<'_>, prepared: &PreparedPush<'_>) {
     }
 }
 
-fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
+fn planned(reference: &str, prepared: &PreparedPush) -> PushReport {
     let plan = &prepared.plan;
     let replaces = prepared.destination.replaces.as_ref();
     let decision = &plan.decision;
@@ -426,17 +425,17 @@ fn planned(reference: &str, prepared: &PreparedPush<'_>) -> PushReport {
 }
 
 /// The paths of the bundle before that the new one does not have.
-fn dropped(prepared: &PreparedPush<'_>) -> Vec<String> {
+fn dropped(prepared: &PreparedPush) -> Vec<String> {
     named_of(prepared, |_, now| now.is_none())
 }
 
 /// The paths of the bundle before that have other content in the new one.
-fn replaced(prepared: &PreparedPush<'_>) -> Vec<String> {
+fn replaced(prepared: &PreparedPush) -> Vec<String> {
     named_of(prepared, |file, now| now.is_some_and(|now| now.digest != file.digest))
 }
 
 /// Those files of the bundles before that are meant, beside what the new one has at their paths.
-fn named_of(prepared: &PreparedPush<'_>, is_meant: impl Fn(&File, Option<&File>) -> bool) -> Vec<String> {
+fn named_of(prepared: &PreparedPush, is_meant: impl Fn(&File, Option<&File>) -> bool) -> Vec<String> {
     let Destination { replaces, further, .. } = &prepared.destination;
     let bundles = replaces.iter().chain(further.iter().map(Further::bundle));
     let files = bundles.flat_map(|bundle| bundle.files().beside(prepared.files()));
@@ -446,7 +445,7 @@ fn named_of(prepared: &PreparedPush<'_>, is_meant: impl Fn(&File, Option<&File>)
 }
 
 /// The paths at which the push undoes what others did.
-fn undone(prepared: &PreparedPush<'_>) -> Vec<String> {
+fn undone(prepared: &PreparedPush) -> Vec<String> {
     let changes = prepared.unseen.iter().flat_map(|unseen| &unseen.changes);
     let paths: BTreeSet<&BundlePath> = changes.map(|each| &each.path).collect();
     paths.into_iter().map(ToString::to_string).collect()

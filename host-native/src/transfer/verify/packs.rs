@@ -74,8 +74,8 @@ async fn read_tables(
     context: Context<'_>,
     packs: &[Pack],
 ) -> Result<Vec<Result<Table, TablesError>>, VerifyError> {
-    stream::iter(packs)
-        .map(async |pack| match load_table(context, pack).await {
+    stream::iter(packs.to_vec())
+        .map(async |pack: Pack| match load_table(context, &pack).await {
             Ok((table, _)) => Ok(Ok(table)),
             Err(TablesError::Fetch { pack, source }) => {
                 Ok(Err(TablesError::Fetch { pack, source: damage(source)? }))

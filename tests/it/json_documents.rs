@@ -2,16 +2,92 @@
 //!
 //! What is meant to change is written anew with `BLESS=1`; the difference then is for whoever reads the change. Paths of
 //! this machine, digests of manifests (which name the version) and measured times are replaced by words.
+//!
+//! The types of `modelops-bundle-report` read each of them back, and write the same bytes again.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use modelops_bundle_report::{
+    AddReport, CompletionsReport, ComponentReport, CopyReport, DeleteReport, DiffReport, EnvironmentsReport,
+    ErrorDocument, ExplainReport, ExportReport, ExtractReport, FailedReport, HealthReport, ImportReport,
+    InitReport, InspectReport, LoginReport, LogoutReport, ManReport, ManifestsReport, MeasureReport,
+    OperationsReport, PullReport, PushReport, RemoveReport, ReposReport, SetReport, SettingReport,
+    SettingsReport, StatusReport, SwitchReport, TagReport, TagsReport, UndoReport, VerifyReport,
+};
 use modelops_bundle_tests::{TestProject, WebServer};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/json");
+
+/// Reads a document into its type, and writes it again.
+type Reader = fn(&str) -> serde_json::Result<String>;
+
+macro_rules! reader {
+    ($type:ty) => {
+        |text| serde_json::from_str::<$type>(text).and_then(|document| written(&document))
+    };
+}
+
+/// The type of each document, by how the name of its file begins; the first that fits is the one.
+const READERS: &[(&str, Reader)] = &[
+    ("add", reader!(AddReport)),
+    ("completions", reader!(CompletionsReport)),
+    ("config-get", reader!(SettingReport)),
+    ("config-list", reader!(SettingsReport)),
+    ("config-set", reader!(SetReport)),
+    ("copy", reader!(CopyReport)),
+    ("core-extract", reader!(ExtractReport)),
+    ("core-info", reader!(ComponentReport)),
+    ("core-measure", reader!(MeasureReport)),
+    ("delete", reader!(DeleteReport)),
+    ("diff", reader!(DiffReport<'_>)),
+    ("env-list", reader!(EnvironmentsReport)),
+    ("env-switch", reader!(SwitchReport)),
+    ("error-", reader!(ErrorDocument<'_>)),
+    ("export", reader!(ExportReport)),
+    ("health-failed", reader!(FailedReport<'_, HealthReport>)),
+    ("health", reader!(HealthReport)),
+    ("import-folder", reader!(PullReport)),
+    ("import", reader!(ImportReport)),
+    ("init", reader!(InitReport)),
+    ("inspect-failed", reader!(FailedReport<'_, InspectReport>)),
+    ("inspect", reader!(InspectReport)),
+    ("login", reader!(LoginReport)),
+    ("logout", reader!(LogoutReport)),
+    ("manifest-tags", reader!(TagsReport)),
+    ("manifest", reader!(ManifestsReport)),
+    ("man", reader!(ManReport)),
+    ("pull", reader!(PullReport)),
+    ("push", reader!(PushReport)),
+    ("remove", reader!(RemoveReport)),
+    ("repos", reader!(ReposReport)),
+    ("status-explain", reader!(ExplainReport)),
+    ("status", reader!(StatusReport<'_>)),
+    ("tag", reader!(TagReport)),
+    ("undo-list", reader!(OperationsReport)),
+    ("undo", reader!(UndoReport)),
+    ("verify-damaged", reader!(FailedReport<'_, VerifyReport>)),
+    ("verify", reader!(VerifyReport)),
+];
+
+/// The text of a document, as the program prints it.
+fn written(document: &impl Serialize) -> serde_json::Result<String> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(document)?))
+}
+
+/// What its type makes of the document `text` of the file `name`.
+#[track_caller]
+fn read_back(name: &str, text: &str) -> String {
+    let (_, reader) = READERS
+        .iter()
+        .find(|(begin, _)| name.starts_with(begin))
+        .unwrap_or_else(|| panic!("no type is known of {name}"));
+    reader(text).unwrap_or_else(|error| panic!("{name} cannot be read: {error}\n{text}"))
+}
 
 /// A project, and what is not the same everywhere.
 struct Documents {
@@ -36,7 +112,9 @@ impl Documents {
     #[track_caller]
     fn expect_changed(&self, name: &str, code: i32, arguments: &[&str], change: impl FnOnce(&mut Value)) {
         let command = self.project.command(arguments).arg("--json").env("SOURCE_DATE_EPOCH", "0");
-        let mut document = command.run().code(code).json();
+        let run = command.run().code(code);
+        let mut document = run.json();
+        assert_eq!(read_back(name, run.stdout()), run.stdout(), "{name} is not what its type makes of it");
         if let (Some("push"), Some(digest)) = (arguments.first().copied(), document["digest"].as_str()) {
             let mut bundles = self.bundles.borrow_mut();
             if !bundles.iter().any(|known| known == digest) {
@@ -231,6 +309,48 @@ fn every_document_is_what_it_was() {
     documents.settings();
     documents.plumbing();
     documents.finish();
+}
+
+#[test]
+fn every_document_reads_back_what_it_wrote() {
+    for entry in fs::read_dir(FOLDER).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        // The files have their keys in order.
+        let again: Value = serde_json::from_str(&read_back(name, &text)).unwrap();
+        assert_eq!(again, serde_json::from_str::<Value>(&text).unwrap(), "{name}");
+    }
+}
+
+/// What the commands of this file do not come by: other documents, and other values in the same ones.
+#[test]
+fn rare_values_are_read_back_too() {
+    let kept = json!({"kind": "helper", "program": "docker-credential-pass"});
+    let file = json!({"kind": "file", "path": "/home/u/.docker/config.json"});
+    let change = json!({"path": "a", "change": "modified_local"});
+    let blocked = json!({"path": "b", "change": "added_both", "kind": null});
+    let error = json!({"code": 3, "kind": "conflict", "message": "\u{1b}", "hint": null, "paths": ["a", "b"],
+        "blocked": [blocked], "unseen": [change], "tags_written": ["v1"], "tags_not_written": ["latest"]});
+    let values = json!({"none": null, "switch": true, "count": u64::MAX, "negative": -1, "fraction": 0.5,
+        "list": ["*.csv", ["b"]], "object": {"a": {}}});
+    let setting = json!({"key": "a", "value": values, "source": "file", "known": false});
+    let inspected = json!({"ref": "r.example/a:v1", "requests": 1, "error": error});
+    let login = json!({"host": "r.example", "user": "u", "checked": true, "token_server": "t.example",
+        "stored": kept, "dry_run": false});
+    let logout = json!({"host": "r.example", "removed": [kept, file], "left": ["the environment"],
+        "dry_run": true});
+    for (name, document) in [
+        ("completions", json!({"shell": "elvish", "script": "use builtin;\n"})),
+        ("config-get", setting),
+        ("error-", json!({"error": error})),
+        ("inspect-failed", inspected),
+        ("login", login),
+        ("logout", logout),
+    ] {
+        let again: Value = serde_json::from_str(&read_back(name, &document.to_string())).unwrap();
+        assert_eq!(again, document, "{name}");
+    }
 }
 
 /// What only layout `packed` has.

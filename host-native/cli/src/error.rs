@@ -19,10 +19,10 @@ use bundle_core::plan::fetch::Disproportion;
 use bundle_core::plan::pull::Blocked;
 use bundle_core::plan::push::LeftBehind;
 use bundle_core::plan::standing::Standing;
-use serde::Serialize;
+use modelops_bundle_report::{BlockedReport, ErrorDocument, ErrorReport, SeenChange};
 
 use super::args::Command;
-use super::commands::pull::SeenChange;
+use super::documents::seen;
 use super::program::as_typed;
 use super::scarcity::{Scarcity, causes};
 use super::ui::{bytes, counted, shown};
@@ -129,7 +129,7 @@ pub(crate) struct CliError {
     scarcity: Option<Scarcity>,
     paths: Vec<String>,
     /// What stops a pull, path by path.
-    blocked: Vec<BlockedFields>,
+    blocked: Vec<BlockedPath>,
     /// What a push would undo.
     unseen: Vec<SeenChange>,
     /// The tags that were written before it failed.
@@ -140,30 +140,23 @@ pub(crate) struct CliError {
     pub(crate) is_reported: bool,
 }
 
-/// The document that `--json` prints of a failure.
-#[derive(Serialize)]
-pub(crate) struct ErrorDocument<'a> {
-    error: ErrorFields<'a>,
-}
-
-/// A path that stops a pull.
-#[derive(Debug, Serialize)]
-struct BlockedFields {
-    /// The path.
-    path: String,
-    /// What became of it.
-    change: &'static str,
-    /// The kind of conflict; null where the kind of pull stops at a change that is none.
-    #[serde(serialize_with = "kind_name")]
+/// A path that stops a pull, as a document and as a kind.
+#[derive(Debug)]
+struct BlockedPath {
+    report: BlockedReport,
     kind: Option<ConflictKind>,
 }
 
-#[expect(clippy::ref_option, reason = "serde hands a field over so")]
-fn kind_name<S: serde::Serializer>(kind: &Option<ConflictKind>, serializer: S) -> Result<S::Ok, S::Error> {
-    kind.map(ConflictKind::name).serialize(serializer)
-}
+impl BlockedPath {
+    fn of(one: &Blocked) -> Self {
+        let report = BlockedReport {
+            path: one.path.to_string(),
+            change: one.change.name().into(),
+            kind: one.kind.map(|kind| kind.name().into()),
+        };
+        Self { report, kind: one.kind }
+    }
 
-impl BlockedFields {
     /// What is said behind the path.
     fn words(&self) -> &'static str {
         match self.kind {
@@ -177,32 +170,6 @@ impl BlockedFields {
             None => "",
         }
     }
-}
-
-#[derive(Serialize)]
-struct ErrorFields<'a> {
-    /// The exit code.
-    code: u8,
-    /// What it stands for, as a name.
-    kind: &'static str,
-    /// What failed, and why.
-    message: &'a str,
-    /// What to do next.
-    hint: Option<&'a str>,
-    /// The paths that it is about.
-    paths: &'a [String],
-    /// What stops a pull, path by path; absent where nothing does.
-    #[serde(skip_serializing_if = "<[BlockedFields]>::is_empty")]
-    blocked: &'a [BlockedFields],
-    /// What a push would undo; absent where there is nothing.
-    #[serde(skip_serializing_if = "<[SeenChange]>::is_empty")]
-    unseen: &'a [SeenChange],
-    /// The tags that name their bundle although the command failed; absent where there are none.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    tags_written: &'a [String],
-    /// The tags that do not, as far as that is known; absent likewise.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    tags_not_written: &'a [String],
 }
 
 /// A wait that a registry asks for and nobody sits through.
@@ -316,19 +283,13 @@ impl CliError {
     }
 
     fn blocked(self, blocked: &[Blocked]) -> Self {
-        let fields = |one: &Blocked| BlockedFields {
-            path: one.path.to_string(),
-            change: one.change.name(),
-            kind: one.kind,
-        };
-        let blocked = blocked.iter().map(fields).collect();
-        let paths = |blocked: &Vec<BlockedFields>| blocked.iter().map(|one| one.path.clone()).collect();
-        Self { paths: paths(&blocked), blocked, ..self }
+        let paths = blocked.iter().map(|one| one.path.to_string()).collect();
+        Self { paths, blocked: blocked.iter().map(BlockedPath::of).collect(), ..self }
     }
 
     fn unseen(self, changes: &[PathChange]) -> Self {
         let paths = changes.iter().map(|each| each.path.to_string()).collect();
-        Self { paths, unseen: changes.iter().map(SeenChange::from).collect(), ..self }
+        Self { paths, unseen: changes.iter().map(seen).collect(), ..self }
     }
 
     /// Content was on its way to a remote: where the network is at fault, the next push goes on from there.
@@ -355,16 +316,16 @@ impl CliError {
     pub(crate) fn document(&self) -> ErrorDocument<'_> {
         let Self { exit, message, hint, paths, blocked, unseen, written, left, .. } = self;
         ErrorDocument {
-            error: ErrorFields {
+            error: ErrorReport {
                 code: *exit as u8,
-                kind: exit.name(),
-                message,
-                hint: hint.as_deref(),
-                paths,
-                blocked,
-                unseen,
-                tags_written: written,
-                tags_not_written: left,
+                kind: exit.name().into(),
+                message: message.into(),
+                hint: hint.as_deref().map(Into::into),
+                paths: paths.into(),
+                blocked: blocked.iter().map(|one| one.report.clone()).collect(),
+                unseen: unseen.into(),
+                tags_written: written.into(),
+                tags_not_written: left.into(),
             },
         }
     }
@@ -386,7 +347,7 @@ fn without_system_numbers(message: &str) -> String {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "error: {}", shown(&self.message))?;
-        let words = self.blocked.iter().map(BlockedFields::words).chain(std::iter::repeat(""));
+        let words = self.blocked.iter().map(BlockedPath::words).chain(std::iter::repeat(""));
         for (path, words) in self.paths.iter().zip(words).take(LISTED_PATHS) {
             writeln!(f, "  {}{words}", shown(path))?;
         }

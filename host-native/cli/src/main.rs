@@ -4,6 +4,7 @@ mod allocator;
 mod args;
 mod commands;
 mod completion;
+mod documents;
 mod echo;
 mod error;
 mod keeping;

@@ -4,10 +4,11 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
+use modelops_bundle_report::FailedReport;
 use serde::Serialize;
 
 use super::echo::shown_again_after_a_signal;
-use super::error::{CliError, ErrorDocument, Exit};
+use super::error::{CliError, Exit};
 use super::lookalikes::is_to_be_numbered;
 use super::program::as_typed;
 use super::progress::{Board, Cleared, Watched, columns};
@@ -62,16 +63,7 @@ pub(crate) trait Report: Serialize {
     }
 }
 
-/// The result of a command that failed.
-#[derive(Serialize)]
-struct FailedReport<'a, R> {
-    #[serde(flatten)]
-    report: &'a R,
-    #[serde(flatten)]
-    failure: ErrorDocument<'a>,
-}
-
-impl<R: Report> Report for FailedReport<'_, R> {
+impl<R: Report> Report for FailedReport<'_, &R> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         self.report.write_text(out)
     }

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use bundle_core::file::ByPath;
 use bundle_core::name::path::BundlePath;
 use clap::Args;
-use serde::Serialize;
 
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
@@ -16,6 +15,7 @@ use crate::ui::{Report, counted, list, shown};
 use modelops_bundle::project::undo::Kind;
 use modelops_bundle::scan::{Force, Selection, select_on_disk};
 use modelops_bundle::track::track;
+use modelops_bundle_report::AddReport;
 
 /// Track files
 ///
@@ -38,21 +38,6 @@ pub(crate) struct AddArgs {
     strict: bool,
     /// Show what would be tracked, and change nothing
     #[arg(short = 'n', long)]
-    dry_run: bool,
-}
-
-/// The document of `add`.
-#[derive(Serialize)]
-struct AddReport {
-    /// Paths that were not tracked before.
-    added: Vec<String>,
-    /// How many of the files named were tracked already.
-    already_tracked: usize,
-    /// How many were skipped because of an ignore rule.
-    ignored: u64,
-    /// How many were left out because no bundle can hold them, or they cannot be read.
-    left_out: usize,
-    /// Whether it was only looked at.
     dry_run: bool,
 }
 

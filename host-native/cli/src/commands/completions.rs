@@ -4,12 +4,12 @@ use std::path::Path;
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
-use serde::Serialize;
 
 use crate::args::Cli;
 use crate::error::CliError;
 use crate::program;
 use crate::ui::{Report, Ui};
+use modelops_bundle_report::CompletionsReport;
 
 /// Print the completion script of a shell
 ///
@@ -24,15 +24,6 @@ use crate::ui::{Report, Ui};
 pub(crate) struct CompletionsArgs {
     /// The shell
     shell: Shell,
-}
-
-/// The document of `completions`.
-#[derive(Serialize)]
-struct CompletionsReport {
-    /// The shell.
-    shell: String,
-    /// What it has to run.
-    script: String,
 }
 
 impl Report for CompletionsReport {

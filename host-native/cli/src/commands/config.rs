@@ -1,10 +1,8 @@
 //! `config`: the project's settings, shown and changed.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 use serde_json::Value;
 
 use super::init::parse_remote;
@@ -15,6 +13,7 @@ use crate::session::Session;
 use crate::ui::{Report, shown};
 use modelops_bundle::project::Config;
 use modelops_bundle::project::settings::{SETTINGS, Setting};
+use modelops_bundle_report::{SetReport, SettingReport, SettingSource, SettingValue, SettingsReport};
 
 /// Show or change the project's settings
 ///
@@ -54,62 +53,13 @@ enum ConfigCommand {
     List,
 }
 
-/// The document of `config list`.
-#[derive(Serialize)]
-struct SettingsReport {
-    /// The project's settings file, whether or not it is there.
-    file: PathBuf,
-    /// Every known setting, by key; then what else the file holds.
-    settings: Vec<SettingReport>,
-}
-
-/// One setting; the document of `config get`.
-#[derive(Serialize)]
-struct SettingReport {
-    /// Its key, in which dots lead into nested ones.
-    key: String,
-    /// What counts: a text, a number, a list or an object; `null` where nothing does.
-    value: Value,
-    /// Where that comes from.
-    source: Source,
-    /// Whether this program knows the setting; what it does not know it keeps.
-    known: bool,
-}
-
-/// Where a value comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Source {
-    /// Nothing is set.
-    Default,
-    /// The settings file.
-    File,
-}
-
-/// The document of `config set`.
-#[derive(Serialize)]
-struct SetReport {
-    /// The setting.
-    key: String,
-    /// What it is now, or on a dry run would be.
-    value: Value,
-    /// What it was.
-    former: Value,
-    /// Whether the file was, or would be, written.
-    changed: bool,
-    /// The project's settings file.
-    file: PathBuf,
-    /// Whether it was only looked at.
-    dry_run: bool,
-}
-
 impl Report for SettingsReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         for setting in &self.settings {
             let source = match (setting.source, setting.known) {
-                (Source::Default, _) => "default",
-                (Source::File, true) => "file",
-                (Source::File, false) => "file, not known here",
+                (SettingSource::Default, _) => "default",
+                (SettingSource::File, true) => "file",
+                (SettingSource::File, false) => "file, not known here",
             };
             let value = match in_words(&setting.value) {
                 value if value.is_empty() => "-".to_owned(),
@@ -150,11 +100,29 @@ fn or_nothing(value: &str) -> String {
 }
 
 /// A value as one types it.
-fn in_words(value: &Value) -> String {
+fn in_words(value: &SettingValue) -> String {
     match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
+        SettingValue::Unset => String::new(),
+        SettingValue::Text(text) => text.clone(),
+        value => serde_json::to_string(value).unwrap_or_default(),
+    }
+}
+
+/// The value of a setting, in the form of the documents.
+fn reported(value: Value) -> SettingValue {
+    match value {
+        Value::Null => SettingValue::Unset,
+        Value::Bool(value) => SettingValue::Bool(value),
+        Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(number), ..) => SettingValue::Count(number),
+            (_, Some(number), _) => SettingValue::Negative(number),
+            (_, _, number) => number.map_or(SettingValue::Unset, SettingValue::Fraction),
+        },
+        Value::String(text) => SettingValue::Text(text),
+        Value::Array(values) => SettingValue::List(values.into_iter().map(reported).collect()),
+        Value::Object(fields) => {
+            SettingValue::Object(fields.into_iter().map(|(key, value)| (key, reported(value))).collect())
+        }
     }
 }
 
@@ -185,15 +153,15 @@ fn settings(config: &Config) -> Vec<SettingReport> {
 fn known_setting(config: &Config, setting: Setting) -> SettingReport {
     SettingReport {
         key: setting.key.to_owned(),
-        value: setting.value(config),
-        source: if config.is_set(setting.key) { Source::File } else { Source::Default },
+        value: reported(setting.value(config)),
+        source: if config.is_set(setting.key) { SettingSource::File } else { SettingSource::Default },
         known: true,
     }
 }
 
 fn other_setting(key: String, value: &Value) -> SettingReport {
     let known = Setting::find(&key).is_some();
-    SettingReport { key, value: value.clone(), source: Source::File, known }
+    SettingReport { key, value: reported(value.clone()), source: SettingSource::File, known }
 }
 
 /// What a setting is: one that is known, or one that is in the file.

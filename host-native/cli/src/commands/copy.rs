@@ -8,20 +8,20 @@ use bundle_core::digest::Digest;
 use bundle_core::name::reference::{Reference, Tag};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::Serialize;
 
 use super::diff::find;
 use crate::args::{Execution, ExpectedArg};
 use crate::error::{CliError, Exit};
 use crate::session::{Needs, Session, refuse_archive};
 use crate::subject::subject;
-use crate::traffic::{BlobsReport, traffic};
+use crate::traffic::{blobs, sent_in_words, traffic};
 use crate::ui::Report;
 use modelops_bundle::bundle::{Bundle, Context, OpenError, open};
 use modelops_bundle::push::Force;
 use modelops_bundle::remote::{Remote, Version};
 use modelops_bundle::transfer::{Delivery, claim, deliver, find_lost, foresee_deliveries, tag_digest};
 use modelops_bundle::workspace::Workspace;
+use modelops_bundle_report::{CopiedReport, CopyReport};
 
 /// Copy a bundle between registries, layouts and archives
 ///
@@ -53,45 +53,6 @@ pub(crate) struct CopyArgs {
     dry_run: bool,
 }
 
-/// The document of `copy`.
-#[derive(Serialize)]
-struct CopyReport {
-    /// Where the bundles are from.
-    source: String,
-    /// Where they are, or would be, now.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// The bundles.
-    bundles: Vec<CopiedReport>,
-    /// Tags of `source` that name no bundle, and were left out.
-    skipped: Vec<String>,
-    /// Whether anything was, or would be, written.
-    changed: bool,
-    /// Blobs that DST had lost or damaged of what its tags name, and that are, or would be, sent again.
-    mended: Vec<Digest>,
-    /// What was, or would be, sent.
-    uploaded: BlobsReport,
-    /// What the registry took, or would take, from another repository of its own.
-    mounted: BlobsReport,
-    /// HTTP requests made, to both places.
-    requests: u64,
-    /// Whether nothing was written.
-    dry_run: bool,
-}
-
-/// One bundle.
-#[derive(Serialize)]
-struct CopiedReport {
-    /// Its digest.
-    digest: Digest,
-    /// The tree digest of its files.
-    tree: Digest,
-    /// The tags that name it at its new place.
-    tags: Vec<String>,
-    /// Whether one of those was, or would be, written.
-    changed: bool,
-}
-
 impl Report for CopyReport {
     fn is_account(&self) -> bool {
         !self.dry_run
@@ -99,7 +60,7 @@ impl Report for CopyReport {
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { source, reference, uploaded, mounted, .. } = self;
-        let traffic = traffic((uploaded.blobs > 0).then(|| uploaded.to_string()), *mounted);
+        let traffic = traffic(sent_in_words(*uploaded), *mounted);
         match (self.changed, self.dry_run) {
             (false, _) => writeln!(out, "Nothing to copy: {reference} has it already")?,
             (true, true) => writeln!(out, "Would copy {source} to {reference}: {traffic}")?,
@@ -174,9 +135,9 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
             changed: bundles.iter().any(|bundle| bundle.changed),
             bundles,
             skipped: skipped.iter().map(|(tag, _)| tag.to_string()).collect(),
-            mended: mended.into_iter().collect(),
-            uploaded: carried.sent.into(),
-            mounted: carried.mounted.into(),
+            mended: mended.iter().map(ToString::to_string).collect(),
+            uploaded: blobs(carried.sent),
+            mounted: blobs(carried.mounted),
             requests: 0,
             dry_run: execution == Execution::DryRun,
         })
@@ -263,8 +224,8 @@ async fn tagged(context: Context<'_>) -> Result<Tagged, CliError> {
 
 fn copied(bundle: &Bundle, delivery: &Delivery) -> CopiedReport {
     CopiedReport {
-        digest: bundle.digest,
-        tree: bundle.index_view.tree,
+        digest: bundle.digest.to_string(),
+        tree: bundle.index_view.tree.to_string(),
         tags: delivery.tags.iter().map(|(tag, _)| tag.to_string()).collect(),
         changed: delivery.changes(),
     }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use bundle_core::digest::Digest;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Execution;
@@ -16,6 +15,7 @@ use modelops_bundle::component::measure::Cost;
 use modelops_bundle::component::{Core, FunctionInfo};
 use modelops_bundle::output_file::{Existing, Found, OutputFile};
 use modelops_bundle::whole_file::{self, Links};
+use modelops_bundle_report::{ComponentReport, CostReport, ExtractReport, FunctionReport, MeasureReport};
 
 /// The longest document that `core call` reads, in bytes: as long as the text of an index may be. Its values take several
 /// times as much.
@@ -60,26 +60,6 @@ enum CoreCommand {
     },
 }
 
-/// The document of `core measure`.
-#[derive(Serialize)]
-struct MeasureReport {
-    /// How many files there were on each side.
-    files: usize,
-    /// What each decision takes.
-    costs: Vec<CostReport>,
-}
-
-/// What one decision takes, in microseconds.
-#[derive(Serialize)]
-struct CostReport {
-    /// The decision.
-    function: &'static str,
-    /// In the component.
-    component_us: u64,
-    /// By the same code called natively.
-    native_us: u64,
-}
-
 impl Report for MeasureReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{} on each side", counted(self.files, "file"))?;
@@ -94,31 +74,7 @@ impl Report for MeasureReport {
     }
 }
 
-/// The document of `core info`.
-#[derive(Serialize)]
-struct InfoReport {
-    /// The component's digest; that of the file where --core names one.
-    digest: Digest,
-    /// Its size in bytes.
-    size: u64,
-    /// The contract that this program speaks.
-    contract: String,
-    /// What can be called.
-    functions: Vec<FunctionReport>,
-}
-
-/// One function of the component.
-#[derive(Serialize)]
-struct FunctionReport {
-    /// The interface that it is in.
-    interface: String,
-    /// Its name there.
-    name: String,
-    /// What it takes and gives, in WIT.
-    signature: String,
-}
-
-impl Report for InfoReport {
+impl Report for ComponentReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "component {} ({} bytes)", self.digest, self.size)?;
         writeln!(out, "contract  {}", self.contract)?;
@@ -133,19 +89,6 @@ impl Report for InfoReport {
         }
         Ok(())
     }
-}
-
-/// The document of `core extract`.
-#[derive(Serialize)]
-struct ExtractReport {
-    /// The file that was, or would be, written, as it was named.
-    file: PathBuf,
-    /// The component's digest.
-    digest: Digest,
-    /// Its size in bytes.
-    size: u64,
-    /// Whether nothing was written.
-    dry_run: bool,
 }
 
 impl Report for ExtractReport {
@@ -176,7 +119,7 @@ fn measure(session: &Session<'_>, files: usize) -> Result<(), CliError> {
     let us = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let costs = modelops_bundle::component::measure::measure(&session.core()?, files)?.into_iter();
     let report = |cost: Cost| CostReport {
-        function: cost.function,
+        function: cost.function.into(),
         component_us: us(cost.component),
         native_us: us(cost.native),
     };
@@ -187,8 +130,8 @@ fn info(session: &Session<'_>) -> Result<(), CliError> {
     let component = session.component_bytes()?;
     let core = session.core()?;
     let functions = core.functions().into_iter();
-    session.ui.report(&InfoReport {
-        digest: core.digest(),
+    session.ui.report(&ComponentReport {
+        digest: core.digest().to_string(),
         size: component.len() as u64,
         contract: core.contract(),
         functions: functions
@@ -219,7 +162,7 @@ fn extract(
     }
     session.ui.report(&ExtractReport {
         file: file.clone(),
-        digest: Digest::of(&component),
+        digest: Digest::of(&component).to_string(),
         size: component.len() as u64,
         dry_run: execution == Execution::DryRun,
     })

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use bundle_core::digest::Digest;
 use bundle_core::name::reference::{Place, Reference};
 use clap::Args;
 use serde::Serialize;
@@ -14,6 +13,7 @@ use crate::ui::Report;
 use modelops_bundle::ops::delete::{self, DeleteOptions, Done, Planned};
 use modelops_bundle::transfer::{Deleted, NamedKind};
 use modelops_bundle::workspace::Workspace;
+use modelops_bundle_report::DeleteReport;
 
 /// Delete a tag, or a bundle with its tags
 ///
@@ -36,47 +36,35 @@ pub(crate) struct DeleteArgs {
     dry_run: bool,
 }
 
-/// The document of `delete`.
+/// The document, and what only people read.
 #[derive(Serialize)]
-struct DeleteReport {
-    /// What was named.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// The bundle that it is, or was the name of; absent where a registry has lost its manifest.
-    digest: Option<Digest>,
-    /// The tags that are, or would be, gone.
-    tags: Vec<String>,
-    /// The tags that name the bundle still.
-    others: Vec<String>,
-    /// Whether the bundle itself is, or would be, gone.
-    manifest: bool,
-    /// HTTP requests made.
-    requests: u64,
-    /// Whether nothing was deleted.
-    dry_run: bool,
+#[serde(transparent)]
+struct DeleteOutcome {
+    report: DeleteReport,
     #[serde(skip)]
     place: Place,
-    /// What `digest` is of.
+    /// What the digest is of.
     #[serde(skip)]
     noun: &'static str,
 }
 
-impl Report for DeleteReport {
+impl Report for DeleteOutcome {
     fn is_account(&self) -> bool {
-        !self.dry_run
+        !self.report.dry_run
     }
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let verb = if self.dry_run { "Would delete" } else { "Deleted" };
-        writeln!(out, "{verb} {}", self.reference)?;
-        if let Some(digest) = self.digest {
+        let DeleteReport { reference, digest, tags, others, dry_run, .. } = &self.report;
+        let verb = if *dry_run { "Would delete" } else { "Deleted" };
+        writeln!(out, "{verb} {reference}")?;
+        if let Some(digest) = digest {
             writeln!(out, "  {} {digest}", self.noun)?;
         }
-        for tag in &self.tags {
+        for tag in tags {
             writeln!(out, "  tag    {tag}")?;
         }
-        match (&self.place, self.others.is_empty()) {
-            (_, false) => writeln!(out, "{} still: it stays", counted_names(&self.others)),
+        match (&self.place, others.is_empty()) {
+            (_, false) => writeln!(out, "{} still: it stays", counted_names(others)),
             (Place::Layout { .. }, true) => writeln!(out, "Its blobs stay in the layout"),
             (_, true) => writeln!(out, "Its blobs stay until the registry collects them"),
         }
@@ -95,47 +83,48 @@ pub(crate) fn run(session: &Session<'_>, args: &DeleteArgs) -> Result<(), CliErr
     refuse_unclear(&reference)?;
     let options = if args.force { DeleteOptions::forced() } else { DeleteOptions::default() };
     let (client, execution) = (session.client()?, Execution::of(args.dry_run));
-    let report = session.runtime()?.block_on(async {
+    let outcome = session.runtime()?.block_on(async {
         let planned = delete::plan(&client, &reference, options).await?;
-        let mut report = report(&reference, &planned);
+        let mut outcome = outcome(&reference, &planned);
         match execution {
-            Execution::DryRun => report.take(planned.foresee().await?, planned.requests()),
+            Execution::DryRun => outcome.take(&planned.foresee().await?, planned.requests()),
             Execution::Apply => {
                 let Done { deleted, requests, .. } = planned.apply().await?;
-                report.take(deleted, requests);
-                report.dry_run = false;
+                outcome.take(&deleted, requests);
+                outcome.report.dry_run = false;
             }
         }
-        Ok::<_, CliError>(report)
+        Ok::<_, CliError>(outcome)
     })?;
-    session.ui.report(&report)
+    session.ui.report(&outcome)
 }
 
-impl DeleteReport {
+impl DeleteOutcome {
     /// Takes in what goes, or went.
-    fn take(&mut self, deleted: Deleted, requests: u64) {
-        self.tags = deleted.tags.iter().map(ToString::to_string).collect();
-        self.others.retain(|tag| !self.tags.contains(tag));
-        self.manifest = deleted.manifest;
-        self.requests = requests;
+    fn take(&mut self, deleted: &Deleted, requests: u64) {
+        let report = &mut self.report;
+        report.tags = deleted.tags.iter().map(ToString::to_string).collect();
+        report.others.retain(|tag| !report.tags.contains(tag));
+        report.manifest = deleted.manifest;
+        report.requests = requests;
     }
 }
 
-fn report(reference: &Reference, planned: &Planned) -> DeleteReport {
-    DeleteReport {
+fn outcome(reference: &Reference, planned: &Planned) -> DeleteOutcome {
+    let report = DeleteReport {
         reference: reference.to_string(),
-        digest: planned.digest(),
+        digest: planned.digest().map(|digest| digest.to_string()),
         tags: Vec::new(),
         others: planned.tags().iter().map(ToString::to_string).collect(),
         manifest: false,
         requests: planned.requests(),
         dry_run: true,
-        place: reference.place.clone(),
-        noun: match planned.kind() {
-            NamedKind::Bundle => "bundle",
-            NamedKind::Foreign(_) | NamedKind::Unreadable => "manifest",
-        },
-    }
+    };
+    let noun = match planned.kind() {
+        NamedKind::Bundle => "bundle",
+        NamedKind::Foreign(_) | NamedKind::Unreadable => "manifest",
+    };
+    DeleteOutcome { report, place: reference.place.clone(), noun }
 }
 
 fn refuse_unclear(reference: &Reference) -> Result<(), CliError> {

@@ -10,9 +10,8 @@ use bundle_core::plan::view::{Viewed, Views};
 use clap::Args;
 use serde::Serialize;
 
-use super::status::{
-    ChangeReport, FileReport, Sizes, UnreadableReport, change_reports, leave_out_unreadable,
-};
+use super::status::{Sizes, change_reports, leave_out_unreadable};
+use crate::documents::unreadable;
 use crate::error::CliError;
 use crate::session::{Needs, Session, at_tag, configured_or_named, look_at_readable};
 use crate::subject::only_bundle;
@@ -22,6 +21,7 @@ use modelops_bundle::component::answers::ManifestError;
 use modelops_bundle::patch::{Side, patches};
 use modelops_bundle::scan::Untracked;
 use modelops_bundle::workspace::Workspace;
+use modelops_bundle_report::{DiffChange, DiffReport, FileReport, UnreadableReport};
 
 /// Show which files differ
 ///
@@ -50,32 +50,13 @@ pub(crate) struct DiffArgs {
     patch: bool,
 }
 
-/// The document of `diff`.
+/// The document, and what a person asked to see of it.
 #[derive(Serialize)]
-struct DiffReport<'a> {
-    /// What is compared with: the old side.
-    from: String,
-    /// What is compared: the new side; `project` where it is the files on disk.
-    to: String,
-    /// Every path that differs. `local` is the new side, `remote` the old one.
-    changes: Vec<DiffChange<'a>>,
-    /// Tracked paths that cannot be read, and so are not compared; with `--patch` also those that differ and cannot be
-    /// read, which have no patch.
-    unreadable: Vec<UnreadableReport>,
-    /// HTTP requests made, to both places.
-    requests: u64,
+#[serde(transparent)]
+struct Differences<'a> {
+    report: DiffReport<'a>,
     #[serde(skip)]
     shows: Shows,
-}
-
-/// One path that differs.
-#[derive(Serialize)]
-struct DiffChange<'a> {
-    #[serde(flatten)]
-    change: ChangeReport<'a>,
-    /// What makes the old file the new one, where that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
 }
 
 /// What a person asked to see, and where.
@@ -94,42 +75,45 @@ enum Kind {
     ModeChanged,
 }
 
-impl DiffChange<'_> {
-    fn kind(&self) -> Kind {
-        match (&self.change.local, &self.change.remote) {
-            (Some(_), None) => Kind::Added,
-            (None, Some(_)) => Kind::Deleted,
-            (Some(new), Some(old)) if new.digest == old.digest => Kind::ModeChanged,
-            _ => Kind::Changed,
+impl Kind {
+    fn of(DiffChange { change, .. }: &DiffChange<'_>) -> Self {
+        match (&change.local, &change.remote) {
+            (Some(_), None) => Self::Added,
+            (None, Some(_)) => Self::Deleted,
+            (Some(new), Some(old)) if new.digest == old.digest => Self::ModeChanged,
+            _ => Self::Changed,
         }
     }
 
-    fn write_text(&self, out: &mut dyn Write, shows: &Shows) -> io::Result<()> {
-        let letter = match self.kind() {
-            Kind::Added => 'A',
-            Kind::Deleted => 'D',
-            Kind::Changed => 'M',
-            Kind::ModeChanged => 'X',
-        };
-        write!(out, "{letter} {}", shown(self.change.path))?;
-        if shows.stat {
-            let size = |file: &Option<FileReport>| size_of(file).map_or_else(|| "-".to_owned(), bytes);
-            write!(out, "  {} -> {}", size(&self.change.remote), size(&self.change.local))?;
+    fn letter(self) -> char {
+        match self {
+            Self::Added => 'A',
+            Self::Deleted => 'D',
+            Self::Changed => 'M',
+            Self::ModeChanged => 'X',
         }
-        writeln!(out)
     }
+}
+
+fn write_change(one: &DiffChange<'_>, out: &mut dyn Write, shows: &Shows) -> io::Result<()> {
+    write!(out, "{} {}", Kind::of(one).letter(), shown(&one.change.path))?;
+    if shows.stat {
+        let size = |file: &Option<FileReport>| size_of(file).map_or_else(|| "-".to_owned(), bytes);
+        write!(out, "  {} -> {}", size(&one.change.remote), size(&one.change.local))?;
+    }
+    writeln!(out)
 }
 
 fn size_of(file: &Option<FileReport>) -> Option<u64> {
     file.as_ref().and_then(|file| file.size)
 }
 
-impl Report for DiffReport<'_> {
+impl Report for Differences<'_> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.shows.stat || !self.shows.patch {
             self.write_list(out)?;
         }
-        let patches = || self.changes.iter().filter_map(|change| change.patch.as_deref());
+        let patches = || self.report.changes.iter().filter_map(|change| change.patch.as_deref());
         if self.shows.stat && patches().next().is_some() {
             writeln!(out)?;
         }
@@ -140,20 +124,21 @@ impl Report for DiffReport<'_> {
     }
 }
 
-impl DiffReport<'_> {
+impl Differences<'_> {
     fn write_list(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.changes.iter().try_for_each(|change| change.write_text(out, &self.shows))?;
-        let count = self.changes.len();
+        let changes = &self.report.changes;
+        changes.iter().try_for_each(|change| write_change(change, out, &self.shows))?;
+        let count = changes.len();
         if count == 0 {
             return writeln!(out, "No differences");
         }
         write!(out, "{} differ{}", counted(count, "file"), if count == 1 { "s" } else { "" })?;
         if self.shows.stat {
-            let of = |kinds: &[Kind]| self.changes.iter().filter(|one| kinds.contains(&one.kind())).count();
+            let of = |kinds: &[Kind]| changes.iter().filter(|one| kinds.contains(&Kind::of(one))).count();
             let (added, deleted) = (of(&[Kind::Added]), of(&[Kind::Deleted]));
             let changed = of(&[Kind::Changed, Kind::ModeChanged]);
-            let old: u64 = self.changes.iter().filter_map(|one| size_of(&one.change.remote)).sum();
-            let new: u64 = self.changes.iter().filter_map(|one| size_of(&one.change.local)).sum();
+            let old: u64 = changes.iter().filter_map(|one| size_of(&one.change.remote)).sum();
+            let new: u64 = changes.iter().filter_map(|one| size_of(&one.change.local)).sum();
             let (old, new) = (bytes(old), bytes(new));
             write!(out, ": {added} added, {deleted} deleted, {changed} changed, {old} -> {new}")?;
         }
@@ -169,7 +154,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
         let patches = patches(old, new, &paths).await?;
         let reports = change_reports(changes, new.files(), old.files(), Sizes::Known);
         let mut unreadable = match new {
-            Side::Project { scan, .. } => UnreadableReport::of(&scan.unreadable),
+            Side::Project { scan, .. } => unreadable(&scan.unreadable),
             Side::Bundle { .. } => Vec::new(),
         };
         // One for each that differs, or none at all.
@@ -178,8 +163,8 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
             let patch = patch.and_then(|patch| match patch {
                 Ok(patch) => Some(patch),
                 Err(fault) => {
-                    unreadable
-                        .push(UnreadableReport { path: change.path.to_owned(), reason: fault.to_string() });
+                    let (path, reason) = (change.path.to_string(), fault.to_string());
+                    unreadable.push(UnreadableReport { path, reason });
                     None
                 }
             });
@@ -193,10 +178,11 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
             changes,
             unreadable,
             requests: requests(old, new),
-            shows: Shows { stat: args.stat, patch: args.patch, surface: session.ui.surface() },
         };
-        session.ui.report(&report)?;
-        let reasons = report.unreadable.iter().map(|one| (one.path.as_str(), one.reason.as_str()));
+        let shows = Shows { stat: args.stat, patch: args.patch, surface: session.ui.surface() };
+        let found = Differences { report, shows };
+        session.ui.report(&found)?;
+        let reasons = found.report.unreadable.iter().map(|one| (one.path.as_str(), one.reason.as_str()));
         if reasons.len() == 0 { Ok(()) } else { Err(CliError::not_compared(reasons)) }
     };
     if let [old, new] = args.references.as_slice() {
@@ -298,27 +284,31 @@ fn paths(one: &ByPath<File>, other: &ByPath<File>) -> ByPath<BundlePath> {
 
 #[cfg(test)]
 mod tests {
+    use modelops_bundle_report::ChangeReport;
+
     use super::*;
 
     #[test]
     fn a_terminal_is_not_told_what_to_do_by_a_file() {
         let patch = "--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+\ta\u{1b}[2Jb\r\n";
-        let change = ChangeReport { path: "x", change: "added_local", local: None, remote: None };
-        let mut report = DiffReport {
+        let change =
+            ChangeReport { path: "x".into(), change: "added_local".into(), local: None, remote: None };
+        let report = DiffReport {
             from: String::new(),
             to: String::new(),
             changes: vec![DiffChange { change, patch: Some(patch.to_owned()) }],
             unreadable: Vec::new(),
             requests: 0,
-            shows: Shows { stat: false, patch: true, surface: Surface::Terminal },
         };
-        let text = |report: &DiffReport<'_>| {
+        let shows = Shows { stat: false, patch: true, surface: Surface::Terminal };
+        let mut found = Differences { report, shows };
+        let text = |found: &Differences<'_>| {
             let mut out = Vec::new();
-            report.write_text(&mut out).unwrap();
+            found.write_text(&mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(text(&report), "--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+\ta\\u{1b}[2Jb\\u{d}\n");
-        report.shows.surface = Surface::Other;
-        assert_eq!(text(&report), patch);
+        assert_eq!(text(&found), "--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+\ta\\u{1b}[2Jb\\u{d}\n");
+        found.shows.surface = Surface::Other;
+        assert_eq!(text(&found), patch);
     }
 }

@@ -1,7 +1,6 @@
 //! `env`: named environments, and which of them the project is pinned to.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use bundle_core::name::reference::Reference;
 use clap::{Args, Subcommand};
@@ -18,6 +17,7 @@ use modelops_bundle::environment::{
 };
 use modelops_bundle::project::folder::FindError;
 use modelops_bundle::project::{Config, Project};
+use modelops_bundle_report::{EnvironmentReport, EnvironmentsReport, StoreReport, SwitchReport};
 
 /// List environments, or switch the project to one
 ///
@@ -70,57 +70,6 @@ enum DevCommand {
     },
 }
 
-/// The document of `env list`.
-#[derive(Serialize)]
-struct EnvironmentsReport {
-    /// The environment that the project is pinned to; absent where there is none, or no project.
-    pinned: Option<String>,
-    /// The environment that `init` pins a new project to.
-    default: Option<String>,
-    /// The namespace that `init` gives to a new project.
-    namespace: Option<String>,
-    /// Each environment, by name.
-    environments: Vec<EnvironmentReport>,
-}
-
-/// One environment.
-#[derive(Serialize)]
-struct EnvironmentReport {
-    /// Its name.
-    name: String,
-    /// Whether the project is pinned to it.
-    pinned: bool,
-    /// Where its projects are.
-    registry: Option<String>,
-    /// Where large files are.
-    storage: Option<ExternalStore>,
-    /// The file that defines it.
-    file: PathBuf,
-}
-
-/// The document of `env switch`.
-#[derive(Serialize)]
-struct SwitchReport {
-    /// The environment that the project is pinned to now, or on a dry run would be; absent with `--none`.
-    environment: Option<String>,
-    /// The one that it was pinned to.
-    former_environment: Option<String>,
-    /// The project's remote, without its tag.
-    #[serde(rename = "ref")]
-    reference: Option<String>,
-    /// What that was.
-    former_ref: Option<String>,
-    /// Where the environment takes the Python tool, if that is another place: then pushes are refused until it is settled.
-    python_ref: Option<String>,
-    /// The project's external store; its fields are empty where there is none.
-    storage: ExternalStore,
-    /// Whether it was only looked at.
-    dry_run: bool,
-    /// What is left to be done before a push, in words.
-    #[serde(skip)]
-    left_to_do: Option<String>,
-}
-
 impl Report for EnvironmentsReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.environments.is_empty() {
@@ -144,31 +93,48 @@ impl Report for EnvironmentsReport {
     }
 }
 
-impl Report for SwitchReport {
+/// The document, and what only people read.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Switched {
+    report: SwitchReport,
+    /// What is left to be done before a push.
+    #[serde(skip)]
+    left_to_do: Option<String>,
+}
+
+impl Report for Switched {
     fn is_account(&self) -> bool {
-        !self.dry_run
+        !self.report.dry_run
     }
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let verb = if self.dry_run { "Would switch" } else { "Switched" };
-        writeln!(out, "{verb} to {}", self.environment.as_deref().unwrap_or("no environment"))?;
-        if let Some(reference) = &self.reference {
+        let SwitchReport { environment, reference, former_ref, storage, dry_run, .. } = &self.report;
+        let verb = if *dry_run { "Would switch" } else { "Switched" };
+        writeln!(out, "{verb} to {}", environment.as_deref().unwrap_or("no environment"))?;
+        if let Some(reference) = reference {
             write!(out, "Remote {reference}")?;
-            match &self.former_ref {
+            match former_ref {
                 Some(former) if former != reference => writeln!(out, ", was {former}")?,
                 _ => writeln!(out)?,
             }
         }
-        if !self.storage.provider.is_empty() {
-            writeln!(out, "Store {}", shown(&in_words(&self.storage)))?;
+        if !storage.provider.is_empty() {
+            writeln!(out, "Store {}", shown(&in_words(storage)))?;
         }
         self.left_to_do.iter().try_for_each(|words| writeln!(out, "Before the next push, {}", shown(words)))
     }
 }
 
-fn in_words(store: &ExternalStore) -> String {
+fn in_words(store: &StoreReport) -> String {
     let parts = [&store.container, &store.prefix].into_iter().filter(|part| !part.is_empty());
     parts.fold(store.provider.clone(), |words, part| format!("{words}/{part}"))
+}
+
+/// An external store, for a document.
+fn store(ExternalStore { provider, container, prefix }: &ExternalStore) -> StoreReport {
+    let (provider, container, prefix) = (provider.clone(), container.clone(), prefix.clone());
+    StoreReport { provider, container, prefix }
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &EnvArgs) -> Result<(), CliError> {
@@ -210,7 +176,7 @@ fn list(session: &Session<'_>, known: &Environments) -> Result<(), CliError> {
         name: name.as_str().to_owned(),
         pinned: pinned.as_ref() == Some(name),
         registry: environment.registry.as_ref().map(ToString::to_string),
-        storage: environment.storage.clone(),
+        storage: environment.storage.as_ref().map(store),
         file: environment.file.clone(),
     };
     session.ui.report(&EnvironmentsReport {
@@ -257,18 +223,19 @@ fn switch_to(
     }
     let remote =
         |config: &Config| Some(Reference::without_version(config.registry_ref.as_ref()?).to_string());
-    session.ui.report(&SwitchReport {
+    let report = SwitchReport {
         environment: name.map(|name| name.as_str().to_owned()),
         former_environment: former.map(|former| former.as_str().to_owned()),
         reference: remote(&config),
         former_ref: remote(&workspace.config),
         python_ref: elsewhere.as_ref().map(|pinned| pinned.place.to_string()),
-        storage: ExternalStore {
+        storage: StoreReport {
             provider: config.storage.provider,
             container: config.storage.container,
             prefix: config.storage.prefix,
         },
         dry_run: execution == Execution::DryRun,
-        left_to_do: elsewhere.as_ref().map(|pinned| as_typed(&settle_places(pinned)).into_owned()),
-    })
+    };
+    let left_to_do = elsewhere.as_ref().map(|pinned| as_typed(&settle_places(pinned)).into_owned());
+    session.ui.report(&Switched { report, left_to_do })
 }

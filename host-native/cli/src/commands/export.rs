@@ -3,10 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use bundle_core::digest::Digest;
 use bundle_core::name::reference::Tag;
 use clap::Args;
-use serde::Serialize;
 
 use super::diff::find;
 use crate::args::Execution;
@@ -19,6 +17,7 @@ use modelops_bundle::remote::archive::Archive;
 use modelops_bundle::remote::disk::check_folder;
 use modelops_bundle::remote::{Remote as _, Version};
 use modelops_bundle::transfer::{Parts, copy_to_archive, export_files, foresee_export};
+use modelops_bundle_report::{ExportFormat, ExportReport};
 
 /// Write a bundle to one file
 ///
@@ -49,42 +48,6 @@ pub(crate) struct ExportArgs {
     /// Show what would be written, and write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-}
-
-/// The document of `export`.
-#[derive(Serialize)]
-struct ExportReport {
-    /// The bundle, as it was named.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// Its digest.
-    digest: Digest,
-    /// The tree digest of its files.
-    tree: Digest,
-    /// The file that was, or would be, written.
-    file: PathBuf,
-    /// What that is.
-    format: Format,
-    /// The bundle's files.
-    files: usize,
-    /// Blobs in the archive, where it has any; the manifest is not counted.
-    blobs: Option<u64>,
-    /// The bytes of the blobs, or in a plain tar those of the files.
-    bytes: u64,
-    /// HTTP requests made.
-    requests: u64,
-    /// Whether nothing was written.
-    dry_run: bool,
-}
-
-/// What is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Format {
-    /// A tar of an OCI image layout.
-    OciArchive,
-    /// A plain tar of the files.
-    Tar,
 }
 
 impl Report for ExportReport {
@@ -128,36 +91,38 @@ pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliErr
     let remote = session.remote(&reference)?;
     let context = session.context(&core, remote.as_ref());
     let execution = Execution::of(args.dry_run);
-    let format = if args.files { Format::Tar } else { Format::OciArchive };
+    let format = if args.files { ExportFormat::Tar } else { ExportFormat::OciArchive };
     let existing = if args.force { Existing::Goes } else { Existing::Stays };
     let report = session.runtime()?.block_on(async {
         let bundle = find(context, &reference).await?;
         if target.is_kept(existing)
-            && format == Format::OciArchive
+            && format == ExportFormat::OciArchive
             && !is_archive_of(&target, &tag, &bundle).await
         {
             return Err(CliError::exists(&file));
         }
         let parts = Parts::of(&bundle);
         match (execution, format) {
-            (Execution::DryRun, Format::OciArchive) => check_folder(target.folder())?,
-            (Execution::DryRun, Format::Tar) => {
+            (Execution::DryRun, ExportFormat::OciArchive) => check_folder(target.folder())?,
+            (Execution::DryRun, ExportFormat::Tar) => {
                 foresee_export(context, &bundle, &target, existing)?;
             }
-            (Execution::Apply, Format::OciArchive) => {
+            (Execution::Apply, ExportFormat::OciArchive) => {
                 copy_to_archive(context.remote, &target, &tag, &parts, context.concurrency, context.progress)
                     .await?;
             }
-            (Execution::Apply, Format::Tar) => export_files(context, &bundle, &target, existing).await?,
+            (Execution::Apply, ExportFormat::Tar) => {
+                export_files(context, &bundle, &target, existing).await?;
+            }
         }
         let (blobs, bytes) = match format {
-            Format::OciArchive => (Some(parts.sum().blobs), parts.sum().bytes),
-            Format::Tar => (None, bundle.index_view.total_size),
+            ExportFormat::OciArchive => (Some(parts.sum().blobs), parts.sum().bytes),
+            ExportFormat::Tar => (None, bundle.index_view.total_size),
         };
         Ok::<_, CliError>(ExportReport {
             reference: reference.to_string(),
-            digest: bundle.digest,
-            tree: bundle.index_view.tree,
+            digest: bundle.digest.to_string(),
+            tree: bundle.index_view.tree.to_string(),
             file,
             format,
             files: bundle.files().len(),

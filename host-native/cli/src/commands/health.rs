@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use bundle_core::name::reference::{Place, Reference};
 use clap::Args;
-use serde::Serialize;
 
 use crate::error::{CliError, Exit};
 use crate::session::{Needs, Session, configured_or_named};
@@ -18,6 +17,7 @@ use modelops_bundle::remote::archive::Archive;
 use modelops_bundle::remote::layout::Layout;
 use modelops_bundle::remote::registry::Registry;
 use modelops_bundle::workspace::Workspace;
+use modelops_bundle_report::{CheckReport, HealthReport};
 
 /// Check whether a registry, layout or archive can be used
 ///
@@ -37,37 +37,6 @@ pub(crate) struct HealthArgs {
     /// Write a small blob and a tag `health-check-…`, and delete the tag again; the blob stays until the registry collects it
     #[arg(long)]
     write: bool,
-}
-
-/// The document of `health`.
-#[derive(Serialize)]
-struct HealthReport {
-    /// The place.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// Whether all that is needed works.
-    ok: bool,
-    /// What was asked about, in this order.
-    checks: Vec<CheckReport>,
-    /// HTTP requests made.
-    requests: u64,
-}
-
-/// What was found out about one aspect.
-#[derive(Serialize)]
-struct CheckReport {
-    /// `reachable`, `tls`, `auth`, `pull`, `push`, `ranges`, `referrers`, `delete`, `latency` or `clock`.
-    check: &'static str,
-    /// `ok`, `warn`, `fail` or `skipped`.
-    verdict: &'static str,
-    /// Why.
-    reason: String,
-    /// What can be done about it.
-    hint: Option<String>,
-    /// The exit code, where it failed.
-    code: Option<u8>,
-    /// A measured value: milliseconds for `latency`, seconds for `clock`.
-    value: Option<f64>,
 }
 
 impl Report for HealthReport {
@@ -135,8 +104,8 @@ fn report(
             failed = failed.or(Some(words.exit));
         }
         reports.push(CheckReport {
-            check: name(aspect),
-            verdict: verdict_name(verdict),
+            check: name(aspect).into(),
+            verdict: verdict_name(verdict).into(),
             reason: words.message().to_owned(),
             code: (verdict == Verdict::Fail).then_some(words.exit as u8),
             hint: words.into_hint().filter(|_| verdict != Verdict::Ok),

@@ -4,19 +4,17 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bundle_core::digest::Digest;
 use bundle_core::name::reference::{Place, Reference, Tag, refuse_user};
 use clap::Args;
-use serde::Serialize;
 
 use super::diff::find;
 use super::init::{Entered, make_project};
-use super::pull::{ChoiceArgs, Incoming, PullReport, foresee, pull_into};
+use super::pull::{ChoiceArgs, Incoming, foresee, pull_into};
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
 use crate::session::{Needs, Session, absolute, configured_or_named, refuse_archive};
 use crate::subject::one_bundle;
-use crate::traffic::{BlobsReport, traffic};
+use crate::traffic::{blobs, sent_in_words, traffic};
 use crate::ui::{Report, shown};
 use modelops_bundle::bundle::{Bundle, Context};
 use modelops_bundle::leftovers::{Among, NewFolder};
@@ -30,6 +28,7 @@ use modelops_bundle::remote::archive::Archive;
 use modelops_bundle::remote::{Intent, Remote};
 use modelops_bundle::transfer::{Carried, claim, deliver, find_lost, foresee_deliveries, verify_bundle};
 use modelops_bundle::workspace::Workspace;
+use modelops_bundle_report::{ImportReport, PullReport};
 
 /// Take a bundle from an archive to a remote, or into a folder
 ///
@@ -59,30 +58,6 @@ pub(crate) struct ImportArgs {
     choices: ChoiceArgs,
 }
 
-/// The document of `import`; with `--dest` it is that of `pull`.
-#[derive(Serialize)]
-struct ImportReport {
-    /// What names the bundle at its new place.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// The bundle's digest.
-    digest: Digest,
-    /// The tree digest of its files.
-    tree: Digest,
-    /// The archive.
-    file: String,
-    /// Whether anything was, or would be, written.
-    changed: bool,
-    /// What was, or would be, sent.
-    uploaded: BlobsReport,
-    /// What the registry took, or would take, from another repository of its own.
-    mounted: BlobsReport,
-    /// HTTP requests made.
-    requests: u64,
-    /// Whether it was only looked at.
-    dry_run: bool,
-}
-
 impl Report for ImportReport {
     fn is_account(&self) -> bool {
         !self.dry_run
@@ -91,8 +66,7 @@ impl Report for ImportReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.changed {
             let verb = if self.dry_run { "Would import" } else { "Imported" };
-            let sent = (self.uploaded.blobs > 0).then(|| self.uploaded.to_string());
-            let traffic = traffic(sent, self.mounted);
+            let traffic = traffic(sent_in_words(self.uploaded), self.mounted);
             writeln!(out, "{verb} {} to {}: {traffic}", shown(&self.file), self.reference)?;
         } else {
             writeln!(out, "Nothing to import: {} is this bundle already", self.reference)?;
@@ -153,12 +127,12 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
     };
     session.ui.report(&ImportReport {
         reference: target.with_tag(tag).to_string(),
-        digest: bundle.digest,
-        tree: bundle.index_view.tree,
+        digest: bundle.digest.to_string(),
+        tree: bundle.index_view.tree.to_string(),
         file: file.clone(),
         changed,
-        uploaded: carried.sent.into(),
-        mounted: carried.mounted.into(),
+        uploaded: blobs(carried.sent),
+        mounted: blobs(carried.mounted),
         requests: remote.requests(),
         dry_run: args.dry_run,
     })

@@ -8,7 +8,6 @@ use bundle_core::file::{ByPath, File};
 use bundle_core::name::reference::{Place, Reference, Tag};
 use bundle_core::name::relocate::{Namespace, Registry};
 use clap::Args;
-use serde::Serialize;
 
 use crate::args::{Execution, LayoutArg};
 use crate::error::{CliError, Exit};
@@ -27,6 +26,7 @@ use modelops_bundle::project::{Config, NewProject, Project, ProjectLock};
 use modelops_bundle::user_folders::UserFolders;
 use modelops_bundle::whole_file::{self, FileFault, Links};
 use modelops_bundle::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
+use modelops_bundle_report::InitReport;
 
 /// Make a folder a project
 ///
@@ -88,24 +88,6 @@ fn parse_threshold(text: &str) -> Result<Threshold, SizeFault> {
     }
     let bytes = size.checked_mul(1 << 20).ok_or(SizeFault::TooLarge)?;
     Ok(Threshold { bytes, unit: Unit::Megabytes })
-}
-
-/// The document of `init`.
-#[derive(Serialize)]
-struct InitReport {
-    /// The project's top folder.
-    root: PathBuf,
-    /// Its remote, without a tag.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// The tag that counts where none is named.
-    tag: String,
-    /// Whether the folder was a project before.
-    existed: bool,
-    /// Whether `.gitignore` was, or would be, created or changed.
-    gitignore_changed: bool,
-    /// Whether nothing was made or changed.
-    dry_run: bool,
 }
 
 impl Report for InitReport {

@@ -4,7 +4,6 @@ use std::io::{self, Read as _, Write};
 
 use bundle_core::name::reference::{Place, Reference, refuse_user};
 use clap::Args;
-use serde::Serialize;
 
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
@@ -14,6 +13,7 @@ use modelops_bundle::credentials::server::Server;
 use modelops_bundle::credentials::{Credentials, Kept};
 use modelops_bundle::remote::registry::check_login;
 use modelops_bundle::remote::{CheckedLogin, Login, RemoteOptions};
+use modelops_bundle_report::{LoginReport, StoredReport};
 
 /// The longest password that is read.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
@@ -41,45 +41,19 @@ pub(crate) struct LoginArgs {
     dry_run: bool,
 }
 
-#[derive(Serialize)]
-struct LoginReport {
-    host: String,
-    user: String,
-    /// Whether the registry took the credentials; not where it does not ask for any.
-    checked: bool,
-    /// The other host that was told the credentials, where the registry names one.
-    token_server: Option<String>,
-    /// Where they are, or would be, kept.
-    stored: Stored,
-    /// Whether nothing was kept.
-    dry_run: bool,
-}
-
-/// Where credentials are.
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub(crate) enum Stored {
-    /// With a helper.
-    Helper { program: String },
-    /// In a file.
-    File { path: String },
-}
-
-impl From<Kept> for Stored {
-    fn from(kept: Kept) -> Self {
-        match kept {
-            Kept::Helper(program) => Self::Helper { program },
-            Kept::File(path) => Self::File { path: path.display().to_string() },
-        }
+/// Where credentials are, for a document.
+pub(super) fn stored(kept: Kept) -> StoredReport {
+    match kept {
+        Kept::Helper(program) => StoredReport::Helper { program },
+        Kept::File(path) => StoredReport::File { path: path.display().to_string() },
     }
 }
 
-impl std::fmt::Display for Stored {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Helper { program } => write!(f, "with {program}"),
-            Self::File { path } => write!(f, "in {}", shown(path)),
-        }
+/// The same in words.
+pub(super) fn stored_in_words(stored: &StoredReport) -> String {
+    match stored {
+        StoredReport::Helper { program } => format!("with {program}"),
+        StoredReport::File { path } => format!("in {}", shown(path)),
     }
 }
 
@@ -95,7 +69,7 @@ impl Report for LoginReport {
             writeln!(out, "  checked by its token server, {token_server}")?;
         }
         let verb = if self.dry_run { "would be kept" } else { "kept" };
-        writeln!(out, "  {verb} {}", self.stored)
+        writeln!(out, "  {verb} {}", stored_in_words(&self.stored))
     }
 }
 
@@ -147,7 +121,7 @@ pub(crate) fn run(session: &Session<'_>, args: &LoginArgs) -> Result<(), CliErro
         user,
         checked: is_checked,
         token_server,
-        stored: kept.into(),
+        stored: stored(kept),
         dry_run: args.dry_run,
     })
 }

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use serde::Serialize;
 
 use crate::args::Execution;
-use crate::commands::login::{Stored, named_registry};
+use crate::commands::login::{named_registry, stored, stored_in_words};
 use crate::error::CliError;
 use crate::session::Session;
 use crate::ui::Report;
 use modelops_bundle::credentials::server::Server;
+use modelops_bundle_report::LogoutReport;
 
 /// Log out of a registry
 ///
@@ -22,17 +22,6 @@ pub(crate) struct LogoutArgs {
     host: String,
     /// Show what would be forgotten, and forget nothing
     #[arg(short = 'n', long)]
-    dry_run: bool,
-}
-
-#[derive(Serialize)]
-struct LogoutReport {
-    host: String,
-    /// Where credentials were.
-    removed: Vec<Stored>,
-    /// Where there still are some, which are not ours to remove.
-    left: Vec<String>,
-    /// Whether nothing was forgotten.
     dry_run: bool,
 }
 
@@ -48,7 +37,7 @@ impl Report for LogoutReport {
         let (verb, kept) =
             if self.dry_run { ("Would log out", "is kept") } else { ("Logged out", "was kept") };
         writeln!(out, "{verb} of {}", self.host)?;
-        self.removed.iter().try_for_each(|place| writeln!(out, "  {kept} {place}"))
+        self.removed.iter().try_for_each(|place| writeln!(out, "  {kept} {}", stored_in_words(place)))
     }
 }
 
@@ -68,6 +57,6 @@ pub(crate) fn run(session: &Session<'_>, args: &LogoutArgs) -> Result<(), CliErr
     for place in &left {
         session.ui.warning(format_args!("{place} still has credentials for {host}"));
     }
-    let removed = forgotten.removed.into_iter().map(Stored::from).collect();
+    let removed = forgotten.removed.into_iter().map(stored).collect();
     session.ui.report(&LogoutReport { host: host.to_owned(), removed, left, dry_run: args.dry_run })
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
-use serde::Serialize;
 
 use crate::args::{Cli, Execution};
 use crate::error::{CliError, Exit};
@@ -14,6 +13,7 @@ use crate::ui::{Report, counted, shown};
 use modelops_bundle::leftovers::Unfinished;
 use modelops_bundle::output_file::OutputFile;
 use modelops_bundle::project::atomic::{make_folders, remove_folders};
+use modelops_bundle_report::ManReport;
 
 /// Write the manual pages, one a command
 ///
@@ -25,17 +25,6 @@ pub(crate) struct ManArgs {
     folder: PathBuf,
     /// Show what would be written, and write nothing
     #[arg(short = 'n', long)]
-    dry_run: bool,
-}
-
-/// The document of `man`.
-#[derive(Serialize)]
-struct ManReport {
-    /// The folder.
-    folder: PathBuf,
-    /// How many pages were, or would be, written.
-    pages: usize,
-    /// Whether nothing was written.
     dry_run: bool,
 }
 

@@ -12,14 +12,17 @@ use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
+use crate::documents::short;
 use crate::error::CliError;
 use crate::session::{Needs, Session, configured_or_named};
 use crate::ui::{Report, bytes, counted, shown};
 use modelops_bundle::bundle::{
     Context, OpenError, OpenedManifest, is_listed, open_index, read_view, resolve,
 };
+use modelops_bundle::component::answers::ManifestView;
 use modelops_bundle::remote::{RemoteError, RemoteErrorKind, Version};
 use modelops_bundle::workspace::Workspace;
+use modelops_bundle_report::{ManifestReport, ManifestsReport, TagsReport};
 
 /// As many bundles are listed where nothing else is said.
 const LISTED: usize = 20;
@@ -49,75 +52,44 @@ pub(crate) struct ManifestArgs {
     limit: usize,
 }
 
-/// The document of `manifest`.
-#[derive(Serialize)]
-struct ManifestsReport {
-    /// The place.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// Its bundles, the newest first.
-    manifests: Vec<ManifestReport>,
-    /// How many bundles there are beyond those that are listed.
-    more: usize,
-    /// HTTP requests made.
-    requests: u64,
-    #[serde(skip)]
-    full: bool,
-}
-
-/// One bundle.
-#[derive(Serialize)]
-struct ManifestReport {
-    /// The digest of its manifest; absent where a registry lists a tag whose manifest it has lost.
-    digest: Option<Digest>,
-    /// The tags that name it.
-    tags: Vec<String>,
-    /// When it was made, as it says itself.
-    created: Option<String>,
-    /// How many files it has; absent where it is no bundle.
-    files: Option<usize>,
-    /// Their bytes in all.
-    size: Option<u64>,
-    /// Its tree digest, as it says itself.
-    tree: Option<String>,
-    /// Why it cannot be read, where it is no bundle.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<String>,
-    #[serde(skip)]
-    annotations: Vec<(String, String)>,
-    /// Whether the manifest is not there.
-    #[serde(skip)]
-    is_lost: bool,
-}
-
-/// The document of `manifest --tags-only`.
-#[derive(Serialize)]
-struct TagsReport {
-    /// The place.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// Its tags.
-    tags: Vec<String>,
-    /// HTTP requests made.
-    requests: u64,
-}
-
 impl Report for TagsReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         self.tags.iter().try_for_each(|tag| writeln!(out, "{tag}"))
     }
 }
 
-impl Report for ManifestsReport {
+/// The document, and what only people read.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Listing {
+    report: ManifestsReport,
+    /// With `--full`, the annotations of each bundle that is listed.
+    #[serde(skip)]
+    annotations: Option<Vec<ManifestAnnotations>>,
+}
+
+/// The annotations of a manifest, by key.
+type ManifestAnnotations = Vec<(String, String)>;
+
+/// A bundle that was read, and what else is known of it.
+struct ListedManifest {
+    report: ManifestReport,
+    digest: Option<Digest>,
+    annotations: ManifestAnnotations,
+    /// Whether the manifest is not there.
+    is_lost: bool,
+}
+
+impl Report for Listing {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        if self.manifests.is_empty() {
-            return writeln!(out, "{} has no bundles", self.reference);
+        let ManifestsReport { reference, manifests, more, .. } = &self.report;
+        if manifests.is_empty() {
+            return writeln!(out, "{reference} has no bundles");
         }
-        for manifest in &self.manifests {
-            let digest = manifest.digest.map_or_else(
-                || "(unknown)".to_owned(),
-                |digest| if self.full { digest.to_string() } else { digest.short() },
-            );
+        for (at, manifest) in manifests.iter().enumerate() {
+            let digest = manifest.digest.as_deref().map_or("(unknown)", |digest| {
+                if self.annotations.is_some() { digest } else { short(digest) }
+            });
             let tags =
                 if manifest.tags.is_empty() { "(no tag)".to_owned() } else { manifest.tags.join(", ") };
             write!(out, "{digest}  {tags}")?;
@@ -129,14 +101,12 @@ impl Report for ManifestsReport {
                     writeln!(out, "  {}  {files}, {}", shown(created), bytes(size.unwrap_or_default()))?;
                 }
             }
-            if self.full {
-                for (key, value) in &manifest.annotations {
-                    writeln!(out, "    {}: {}", shown(key), shown(value))?;
-                }
+            for (key, value) in self.annotations.iter().filter_map(|all| all.get(at)).flatten() {
+                writeln!(out, "    {}: {}", shown(key), shown(value))?;
             }
         }
-        if self.more > 0 {
-            writeln!(out, "and {} more: see --all or -n", self.more)?;
+        if *more > 0 {
+            writeln!(out, "and {more} more: see --all or -n")?;
         }
         Ok(())
     }
@@ -176,7 +146,10 @@ pub(crate) fn run(session: &Session<'_>, args: &ManifestArgs) -> Result<(), CliE
         let more = manifests.len().saturating_sub(limit);
         manifests.truncate(limit);
         let requests = remote.requests();
-        session.ui.report(&ManifestsReport { reference: name, manifests, more, requests, full: args.full })
+        let (manifests, annotations): (Vec<_>, Vec<_>) =
+            manifests.into_iter().map(|listed| (listed.report, listed.annotations)).unzip();
+        let report = ManifestsReport { reference: name, manifests, more, requests };
+        session.ui.report(&Listing { report, annotations: args.full.then_some(annotations) })
     })
 }
 
@@ -197,80 +170,98 @@ fn place(session: &Session<'_>, text: Option<&str>) -> Result<(Reference, Option
 }
 
 /// Reads the manifests of `versions`, one request each, and groups them; newest first.
-async fn list(context: Context<'_>, versions: Vec<Version>) -> Result<Vec<ManifestReport>, CliError> {
-    let read: Vec<(Version, ManifestReport)> = stream::iter(versions)
+async fn list(context: Context<'_>, versions: Vec<Version>) -> Result<Vec<ListedManifest>, CliError> {
+    let read: Vec<(Version, ListedManifest)> = stream::iter(versions)
         .map(async |version| {
-            let report = read(context, &version).await?;
-            Ok::<_, CliError>((version, report))
+            let listed = read(context, &version).await?;
+            Ok::<_, CliError>((version, listed))
         })
         .buffered(context.concurrency)
         .try_collect()
         .await?;
     // Tags of unknown manifests may be of different ones.
-    let mut grouped: BTreeMap<(Option<Digest>, Option<String>), ManifestReport> = BTreeMap::new();
-    for (version, report) in read {
-        let unknown = report.digest.is_none().then(|| version.to_string());
-        let manifest = grouped.entry((report.digest, unknown)).or_insert(report);
+    let mut grouped: BTreeMap<(Option<Digest>, Option<String>), ListedManifest> = BTreeMap::new();
+    for (version, listed) in read {
+        let unknown = listed.digest.is_none().then(|| version.to_string());
+        let manifest = grouped.entry((listed.digest, unknown)).or_insert(listed);
         if let Version::Tag(tag) = version {
-            manifest.tags.push(Tag::to_string(&tag));
+            manifest.report.tags.push(Tag::to_string(&tag));
         }
     }
     let mut manifests: Vec<_> = grouped.into_values().collect();
-    manifests.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.tags.cmp(&b.tags)));
+    manifests.sort_by(|ListedManifest { report: a, .. }, ListedManifest { report: b, .. }| {
+        b.created.cmp(&a.created).then_with(|| a.tags.cmp(&b.tags))
+    });
     Ok(manifests)
 }
 
 /// Reads one manifest that the place lists. One that is lost or damaged is listed as that: it must not hide the others.
-async fn read(context: Context<'_>, version: &Version) -> Result<ManifestReport, CliError> {
-    let mut report = ManifestReport {
-        digest: None,
-        tags: Vec::new(),
-        created: None,
-        files: None,
-        size: None,
-        tree: None,
-        fault: None,
-        annotations: Vec::new(),
-        is_lost: false,
-    };
+async fn read(context: Context<'_>, version: &Version) -> Result<ListedManifest, CliError> {
     let fetched = match context.remote.manifest(version).await {
         Ok(Some(fetched)) => fetched,
         Ok(None) | Err(RemoteError::LostManifest { .. }) => {
-            report.digest = listed_digest(context, version).await?;
-            report.fault = Some("manifest missing".to_owned());
-            report.is_lost = true;
-            return Ok(report);
+            let digest = listed_digest(context, version).await?;
+            let fault = "manifest missing".to_owned();
+            return Ok(ListedManifest { is_lost: true, ..ListedManifest::faulty(digest, fault) });
         }
         Err(error) if error.kind() == RemoteErrorKind::Integrity => {
-            report.digest = listed_digest(context, version).await?;
-            report.fault = Some(CliError::from(error).message().to_owned());
-            return Ok(report);
+            let digest = listed_digest(context, version).await?;
+            return Ok(ListedManifest::faulty(digest, CliError::from(error).message().to_owned()));
         }
         Err(error) => return Err(error.into()),
     };
     let digest = resolve(context.core, version, &fetched)?;
-    report.digest = Some(digest);
     // What is no bundle is listed as such.
     if let Version::Tag(tag) = version
         && let Some(subject) = attachments_of(tag)
     {
-        report.fault = Some(format!("signatures or other attachments of {}", subject.short()));
-        return Ok(report);
+        let fault = format!("signatures or other attachments of {}", subject.short());
+        return Ok(ListedManifest::faulty(Some(digest), fault));
     }
-    match read_view(context.core, &fetched.bytes) {
-        Ok(view) => {
-            let annotation = |key: &str| view.annotations.get(key).cloned();
-            report.created = annotation(annotation::CREATED);
-            report.tree = annotation(annotation::TREE);
-            report.annotations = view.annotations.clone().into_iter().collect();
-            match amount(context, OpenedManifest { digest, bytes: fetched.bytes, view }).await {
-                Ok((files, size)) => (report.files, report.size) = (Some(files), Some(size)),
-                Err(error) => report.fault = Some(CliError::from(error).message().to_owned()),
-            }
+    let view = match read_view(context.core, &fetched.bytes) {
+        Ok(view) => view,
+        Err(error) => {
+            return Ok(ListedManifest::faulty(Some(digest), CliError::from(error).message().to_owned()));
         }
-        Err(error) => report.fault = Some(CliError::from(error).message().to_owned()),
+    };
+    let mut listed = ListedManifest::of(digest, &view);
+    match amount(context, OpenedManifest { digest, bytes: fetched.bytes, view }).await {
+        Ok((files, size)) => (listed.report.files, listed.report.size) = (Some(files), Some(size)),
+        Err(error) => listed.report.fault = Some(CliError::from(error).message().to_owned()),
     }
-    Ok(report)
+    Ok(listed)
+}
+
+impl ListedManifest {
+    /// One that no more is known of than why it cannot be read.
+    fn faulty(digest: Option<Digest>, fault: String) -> Self {
+        let report = ManifestReport {
+            digest: digest.map(|digest| digest.to_string()),
+            tags: Vec::new(),
+            created: None,
+            files: None,
+            size: None,
+            tree: None,
+            fault: Some(fault),
+        };
+        Self { report, digest, annotations: Vec::new(), is_lost: false }
+    }
+
+    /// What a manifest says itself.
+    fn of(digest: Digest, view: &ManifestView) -> Self {
+        let annotation = |key: &str| view.annotations.get(key).cloned();
+        let report = ManifestReport {
+            digest: Some(digest.to_string()),
+            tags: Vec::new(),
+            created: annotation(annotation::CREATED),
+            files: None,
+            size: None,
+            tree: annotation(annotation::TREE),
+            fault: None,
+        };
+        let annotations = view.annotations.clone().into_iter().collect();
+        Self { report, digest: Some(digest), annotations, is_lost: false }
+    }
 }
 
 /// The digest that `version` is or names, as far as that is known without the manifest.

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use bundle_core::diff::{Change, PathChange};
-use bundle_core::digest::Digest;
 use bundle_core::file::{ByPath, File};
 use bundle_core::name::path::BundlePath;
 use bundle_core::name::reference::{Reference, Tag};
@@ -14,11 +13,11 @@ use bundle_core::plan::keep::{LastSynced, had_elsewhere};
 use bundle_core::plan::pull::{DeletedHere, PullMode};
 use bundle_core::plan::view::View;
 use clap::Args;
-use serde::Serialize;
 
 use super::diff::find;
 use super::init::{Entered, make_project};
 use crate::args::Execution;
+use crate::documents::{at, at_in_words, seen};
 use crate::error::{CliError, Exit};
 use crate::keeping::{self, Keep, elsewhere, operation};
 use crate::session::{Session, at_tag, look, wanted_bundle};
@@ -35,6 +34,7 @@ use modelops_bundle::pull::{self, PreparedPull, PullChoices, PullError, Pulled, 
 use modelops_bundle::scan::{Untracked, select_tracked};
 use modelops_bundle::transfer::{Downloaded, forecast};
 use modelops_bundle::workspace::Workspace;
+use modelops_bundle_report::{AtReport, DownloadedReport, PullReport};
 
 /// Bring the remote's bundle into the project, file by file
 ///
@@ -165,83 +165,9 @@ impl ChoiceArgs {
     }
 }
 
-/// The document of `pull`.
-#[derive(Serialize)]
-pub(super) struct PullReport {
-    /// The bundle, as it was named.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// Its digest.
-    digest: Digest,
-    /// The tree digest of its files.
-    tree: Digest,
-    /// What came, or would come.
-    downloaded: DownloadedReport,
-    /// Paths that are, or would be, put in place.
-    written: Vec<String>,
-    /// Those of them at which a file was, or would be, replaced.
-    replaced: Vec<String>,
-    /// Paths that are, or would be, removed.
-    deleted: Vec<String>,
-    /// Files that were not tracked, have the bundle's content and are, or would be, tracked as they are.
-    adopted: Vec<String>,
-    /// Paths that are, or would be, no longer tracked, since no file is there on either side.
-    untracked: Vec<String>,
-    /// The paths at which the project stays different from the bundle.
-    kept: Vec<SeenChange>,
-    /// Paths of which older content is not kept for `undo` any longer.
-    expired: Vec<String>,
-    /// Paths that the bundle has and that stay deleted here.
-    left_deleted: Vec<String>,
-    /// The tree digest of the files that the project tracks then.
-    local_tree: Digest,
-    /// The bundle that the project leaves behind, which the one that comes is not built on; absent where there is none.
-    leaves: Option<LeavesReport>,
-    /// HTTP requests made.
-    requests: u64,
-    /// Whether it was only looked at.
-    dry_run: bool,
-}
-
-/// A path, and what became of it.
-#[derive(Debug, Serialize)]
-pub(crate) struct SeenChange {
-    /// The path.
-    path: String,
-    /// What became of it.
-    change: &'static str,
-}
-
-impl From<&PathChange> for SeenChange {
-    fn from(each: &PathChange) -> Self {
-        Self { path: each.path.to_string(), change: each.change.name() }
-    }
-}
-
-/// The bundle that a project was at.
-#[derive(Serialize)]
-struct LeavesReport {
-    /// Its digest.
-    digest: Digest,
-    /// Its version, if it has one.
-    version: Option<String>,
-}
-
-/// What came, or on a dry run would come, from the remote.
-#[derive(Serialize)]
-struct DownloadedReport {
-    /// Files whose content came.
-    files: u64,
-    /// Blobs of which something came.
-    blobs: u64,
-    /// Bytes that came.
-    bytes: u64,
-}
-
-impl From<Downloaded> for DownloadedReport {
-    fn from(Downloaded { files, blobs, bytes }: Downloaded) -> Self {
-        Self { files, blobs, bytes }
-    }
+/// What came from the remote, for a document.
+fn downloaded(Downloaded { files, blobs, bytes }: Downloaded) -> DownloadedReport {
+    DownloadedReport { files, blobs, bytes }
 }
 
 impl Report for PullReport {
@@ -252,8 +178,8 @@ impl Report for PullReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let (wrote, deleted) =
             if self.dry_run { ("would write", "would delete") } else { ("wrote", "deleted") };
-        if let Some(LeavesReport { digest, version }) = &self.leaves {
-            let name = version.as_ref().map_or_else(|| digest.short(), |version| shown(version).to_string());
+        if let Some(left) = &self.leaves {
+            let name = at_in_words(left);
             writeln!(out, "The project was at {name}, which {} is not built on", self.reference)?;
         }
         list(out, wrote, &self.written)?;
@@ -455,8 +381,8 @@ pub(super) async fn foresee(
     }
     pull::foresee(&workspace.project, &prepared)?;
     let PreparedPull { plan, bundle, .. } = &prepared;
-    report.downloaded =
-        forecast(context, &workspace.project, disk, bundle, plan).await.map_err(PullError::from)?.into();
+    let foreseen = forecast(context, &workspace.project, disk, bundle, plan).await;
+    report.downloaded = downloaded(foreseen.map_err(PullError::from)?);
     report.requests = context.remote.requests();
     Ok(report)
 }
@@ -513,22 +439,23 @@ fn planned(
     let was_there = |path: &&BundlePath| scan.before(path) != Before::Absent;
     Ok(PullReport {
         reference: reference.to_string(),
-        digest: bundle.digest,
-        tree: bundle.index_view.tree,
-        downloaded: Downloaded::default().into(),
+        digest: bundle.digest.to_string(),
+        tree: bundle.index_view.tree.to_string(),
+        downloaded: downloaded(Downloaded::default()),
         written: texts(&plan.write),
         replaced: plan.write.iter().filter(was_there).map(ToString::to_string).collect(),
         deleted: texts(&plan.delete),
         adopted: texts(&plan.adopt),
         untracked: texts(&plan.untrack),
         expired: Vec::new(),
-        kept: plan.kept.iter().map(SeenChange::from).collect(),
+        kept: plan.kept.iter().map(seen).collect(),
         left_deleted: plan.kept.iter().filter(is_left).map(|each| each.path.to_string()).collect(),
         local_tree: if plan.kept.is_empty() && prepared.view.is_none() && workspace.state.view.is_whole() {
             bundle.index_view.tree
         } else {
             context.core.tree(&prepared.files_after(workspace))?
-        },
+        }
+        .to_string(),
         leaves: leaves(workspace, bundle),
         requests: 0,
         dry_run: true,
@@ -536,13 +463,14 @@ fn planned(
 }
 
 /// The bundle that the project is at, where `bundle` is not built on it.
-fn leaves(workspace: &Workspace, bundle: &Bundle) -> Option<LeavesReport> {
-    let at = &workspace.synced.bundle.as_ref()?.described;
-    let is_kept = at.digest == bundle.digest || bundle.manifest_view.history.digests().contains(&at.digest);
-    (!is_kept).then(|| LeavesReport { digest: at.digest, version: at.version.clone() })
+fn leaves(workspace: &Workspace, bundle: &Bundle) -> Option<AtReport> {
+    let bundle_here = &workspace.synced.bundle.as_ref()?.described;
+    let history = &bundle.manifest_view.history;
+    let is_kept = bundle_here.digest == bundle.digest || history.digests().contains(&bundle_here.digest);
+    (!is_kept).then(|| at(bundle_here))
 }
 
 fn done(report: &mut PullReport, pulled: &Pulled) {
-    report.downloaded = pulled.downloaded.into();
+    report.downloaded = downloaded(pulled.downloaded);
     report.dry_run = false;
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use bundle_core::bundle::layout::Layout;
-use bundle_core::digest::Digest;
 use bundle_core::file::File;
 use bundle_core::name::file_names::{FileSystem, Unfit, unfit};
 use bundle_core::name::path::BundlePath;
@@ -13,14 +12,13 @@ use bundle_core::name::reference::Tag;
 use bundle_core::plan::layout::MAX_FILES_FOR_PYTHON;
 use bundle_core::plan::version::{Bump, Version};
 use clap::Args;
-use serde::Serialize;
 
-use super::pull::SeenChange;
 use crate::args::{BumpArg, Execution, ExpectedArg};
+use crate::documents::seen;
 use crate::error::{CliError, Exit, settle_places, two_places};
 use crate::kept_settings::tell_passed_over;
 use crate::session::{Session, configured, look, refuse_archive};
-use crate::traffic::{BlobsReport, traffic};
+use crate::traffic::{blobs, traffic};
 use crate::ui::{Report, bytes, counted, list, shown};
 use modelops_bundle::author::author;
 use modelops_bundle::bundle::Bundle;
@@ -33,6 +31,7 @@ use modelops_bundle::push::{
 use modelops_bundle::scan::Untracked;
 use modelops_bundle::threads::begin_on_disk;
 use modelops_bundle::transfer::Copied;
+use modelops_bundle_report::{PushReport, UploadedReport};
 
 /// As many names that some system cannot hold are warned of one by one.
 const WARNED_NAMES: usize = 10;
@@ -70,59 +69,6 @@ pub(crate) struct PushArgs {
     dry_run: bool,
 }
 
-/// The document of `push`.
-#[derive(Serialize)]
-struct PushReport {
-    /// The project's remote, without a tag.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// The bundle's digest; absent on a dry run that would make a new one.
-    digest: Option<Digest>,
-    /// The index's digest; absent likewise.
-    index: Option<Digest>,
-    /// The tree digest of the bundle's files.
-    tree: Digest,
-    /// The tags that name, or would name, the bundle.
-    tags: Vec<String>,
-    /// With `--bump`, the version among `tags`: the one that is published, or that has this tree already.
-    version: Option<String>,
-    /// In which form the bundle's files lie, or would lie, in the repository: `files` or `packed`.
-    layout: &'static str,
-    /// That of the bundle which it replaces; absent where there is none.
-    layout_before: Option<&'static str>,
-    /// Whether anything was, or would be, written.
-    changed: bool,
-    /// What was, or would be, sent.
-    uploaded: UploadedReport,
-    /// What the registry took, or would take, from another repository of its own.
-    mounted: BlobsReport,
-    /// Paths of the bundle before that the new one does not have.
-    deleted: Vec<String>,
-    /// Paths of the bundle before that have other content in the new one.
-    replaced: Vec<String>,
-    /// Paths where it undoes what others did.
-    overwritten: Vec<String>,
-    /// What others did there.
-    unseen: Vec<SeenChange>,
-    /// HTTP requests made.
-    requests: u64,
-    /// Whether it was only looked at.
-    dry_run: bool,
-    /// Paths whose content is, or would be, sent.
-    upload: Vec<BundlePath>,
-}
-
-/// What was, or on a dry run would be, sent of the project's files.
-#[derive(Serialize)]
-struct UploadedReport {
-    /// Files whose content was not there.
-    files: usize,
-    /// Blobs that were sent.
-    blobs: u64,
-    /// Their bytes.
-    bytes: u64,
-}
-
 impl Report for PushReport {
     fn is_account(&self) -> bool {
         !self.dry_run
@@ -135,35 +81,26 @@ impl Report for PushReport {
         } else if self.dry_run {
             list(out, "would send", &self.upload)?;
             list(out, "would drop", &self.deleted)?;
-            writeln!(out, "Would push to {}, tag {tags}: {}", self.reference, self.traffic())?;
+            writeln!(out, "Would push to {}, tag {tags}: {}", self.reference, traffic_in_words(self))?;
         } else {
             list(out, "dropped", &self.deleted)?;
-            writeln!(out, "Pushed to {}, tag {tags}: {}", self.reference, self.traffic())?;
+            writeln!(out, "Pushed to {}, tag {tags}: {}", self.reference, traffic_in_words(self))?;
         }
-        if let Some(digest) = self.digest {
+        if let Some(digest) = &self.digest {
             writeln!(out, "  bundle {digest}")?;
         }
         writeln!(out, "  tree   {}", self.tree)
     }
 }
 
-impl PushReport {
-    /// What was, or would be, sent and mounted, in words.
-    fn traffic(&self) -> String {
-        traffic((self.uploaded.blobs > 0).then(|| self.uploaded.to_string()), self.mounted)
-    }
-}
-
-impl std::fmt::Display for UploadedReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} in {}, {}",
-            counted(self.files, "file"),
-            counted(self.blobs as usize, "blob"),
-            bytes(self.bytes)
-        )
-    }
+/// What was, or would be, sent and mounted, in words.
+fn traffic_in_words(report: &PushReport) -> String {
+    let UploadedReport { files, blobs, bytes: size } = report.uploaded;
+    let sent = || {
+        let (files, blobs) = (counted(files, "file"), counted(blobs as usize, "blob"));
+        format!("{files} in {blobs}, {}", bytes(size))
+    };
+    traffic((blobs > 0).then(sent), report.mounted)
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError> {
@@ -254,18 +191,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
             if report.changed {
                 remote.foresee_writing().await?;
             }
-            let Estimate { blobs, contents, mounted, stored, .. } =
-                estimate(context, lock.project(), &prepared).await?;
-            match prepared.layout {
-                _ if blobs == 0 => report.upload.clear(),
-                Layout::Files => {
-                    let sent = sent_paths(&prepared.plan, prepared.files(), &contents);
-                    report.upload = sent.cloned().collect();
-                }
-                Layout::Packed => {}
-            }
-            report.uploaded = UploadedReport { files: report.upload.len(), blobs, bytes: stored };
-            report.mounted = mounted.into();
+            let foreseen = estimate(context, lock.project(), &prepared).await?;
+            estimated(&mut report, &prepared, &foreseen);
         }
         if execution == Execution::Apply {
             let pushed = apply(context, &lock, &mut workspace, &reference, prepared, ahead, &created).await?;
@@ -306,16 +233,16 @@ fn published(
 ) -> PushReport {
     PushReport {
         reference,
-        digest: Some(bundle.digest),
-        index: Some(bundle.manifest_view.index.digest),
-        tree: bundle.index_view.tree,
+        digest: Some(bundle.digest.to_string()),
+        index: Some(bundle.manifest_view.index.digest.to_string()),
+        tree: bundle.index_view.tree.to_string(),
         tags: vec![tag.to_string()],
         version: Some(tag.to_string()),
-        layout: bundle.index_view.layout.name(),
-        layout_before: Some(bundle.index_view.layout.name()),
+        layout: bundle.index_view.layout.name().into(),
+        layout_before: Some(bundle.index_view.layout.name().into()),
         changed: false,
         uploaded: UploadedReport { files: 0, blobs: 0, bytes: 0 },
-        mounted: Copied::default().into(),
+        mounted: blobs(Copied::default()),
         deleted: Vec::new(),
         replaced: Vec::new(),
         overwritten: Vec::new(),
@@ -400,27 +327,27 @@ fn planned(reference: &str, prepared: &PreparedPush) -> PushReport {
         });
     PushReport {
         reference: reference.to_owned(),
-        digest: stays.map(|bundle| bundle.digest),
-        index: stays.map(|bundle| bundle.manifest_view.index.digest),
-        tree: plan.tree,
+        digest: stays.map(|bundle| bundle.digest.to_string()),
+        index: stays.map(|bundle| bundle.manifest_view.index.digest.to_string()),
+        tree: plan.tree.to_string(),
         tags: version.iter().chain(tags.iter().map(|(tag, _)| tag)).map(ToString::to_string).collect(),
         version: version.as_ref().map(ToString::to_string),
-        layout: stays.map_or(prepared.layout, |bundle| bundle.index_view.layout).name(),
-        layout_before: replaces.map(|bundle| bundle.index_view.layout.name()),
+        layout: stays.map_or(prepared.layout, |bundle| bundle.index_view.layout).name().into(),
+        layout_before: replaces.map(|bundle| bundle.index_view.layout.name().into()),
         changed: decision.changed || moves_a_tag,
         uploaded: UploadedReport {
             files: plan.upload.len(),
             blobs: plan.blobs.len() as u64,
             bytes: plan.blobs.iter().map(|blob| blob.size).sum(),
         },
-        mounted: Copied::default().into(),
+        mounted: blobs(Copied::default()),
         deleted: dropped(prepared),
         replaced: replaced(prepared),
         overwritten: undone(prepared),
-        unseen: prepared.unseen.iter().flat_map(|unseen| &unseen.changes).map(SeenChange::from).collect(),
+        unseen: prepared.unseen.iter().flat_map(|unseen| &unseen.changes).map(seen).collect(),
         requests: 0,
         dry_run: true,
-        upload: plan.upload.clone(),
+        upload: Vec::new(),
     }
 }
 
@@ -451,16 +378,31 @@ fn undone(prepared: &PreparedPush) -> Vec<String> {
     paths.into_iter().map(ToString::to_string).collect()
 }
 
+/// Adds what would be sent.
+fn estimated(report: &mut PushReport, prepared: &PreparedPush<'_>, foreseen: &Estimate) {
+    let Estimate { blobs: count, contents, mounted, stored, .. } = foreseen;
+    report.upload = match prepared.layout {
+        _ if *count == 0 => Vec::new(),
+        Layout::Files => {
+            let sent = sent_paths(&prepared.plan, prepared.files(), contents);
+            sent.map(ToString::to_string).collect()
+        }
+        Layout::Packed => prepared.plan.upload.iter().map(ToString::to_string).collect(),
+    };
+    report.uploaded = UploadedReport { files: report.upload.len(), blobs: *count, bytes: *stored };
+    report.mounted = blobs(*mounted);
+}
+
 fn done(report: &mut PushReport, pushed: &Pushed) {
-    report.digest = Some(pushed.digest);
-    report.index = Some(pushed.index);
+    report.digest = Some(pushed.digest.to_string());
+    report.index = Some(pushed.index.to_string());
     report.changed = pushed.changed;
     report.uploaded = UploadedReport {
         files: pushed.sent.len(),
         blobs: pushed.uploaded.blobs,
         bytes: pushed.uploaded.bytes,
     };
-    report.mounted = pushed.mounted.into();
-    report.upload.clone_from(&pushed.sent);
+    report.mounted = blobs(pushed.mounted);
+    report.upload = pushed.sent.iter().map(ToString::to_string).collect();
     report.dry_run = false;
 }

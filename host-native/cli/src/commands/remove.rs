@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::Args;
-use serde::Serialize;
 
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
@@ -14,6 +13,7 @@ use crate::ui::{Report, counted, list};
 use modelops_bundle::project::undo::Kind;
 use modelops_bundle::remove::{Disk, Removal, check_loss};
 use modelops_bundle::scan::select_tracked;
+use modelops_bundle_report::RemoveReport;
 
 /// No longer track files
 ///
@@ -38,21 +38,6 @@ pub(crate) struct RemoveArgs {
     no_keep: bool,
     /// Show what would be untracked, and change nothing
     #[arg(short = 'n', long)]
-    dry_run: bool,
-}
-
-/// The document of `remove`.
-#[derive(Serialize)]
-struct RemoveReport {
-    /// Paths that are no longer tracked.
-    removed: Vec<String>,
-    /// Those of them that are, or would be, deleted from disk.
-    deleted: Vec<String>,
-    /// Paths of which older content is not kept for `undo` any longer.
-    expired: Vec<String>,
-    /// Whether they were deleted from disk.
-    deleted_from_disk: bool,
-    /// Whether it was only looked at.
     dry_run: bool,
 }
 

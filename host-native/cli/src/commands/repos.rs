@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use bundle_core::name::reference::{Place, Reference};
 use clap::Args;
-use serde::Serialize;
 
 use crate::error::{CliError, Exit};
 use crate::session::{Session, configured_or_named};
 use crate::ui::{Report, shown};
 use modelops_bundle::remote::registry::catalog;
+use modelops_bundle_report::ReposReport;
 
 /// List the repositories of a registry
 ///
@@ -23,21 +23,6 @@ pub(crate) struct ReposArgs {
     /// List at most N repositories
     #[arg(short = 'n', value_name = "N")]
     limit: Option<usize>,
-}
-
-/// The document of `repos`.
-#[derive(Serialize)]
-struct ReposReport {
-    /// The registry.
-    host: String,
-    /// The namespace that was asked for.
-    namespace: Option<String>,
-    /// The names of its repositories, sorted.
-    repositories: Vec<String>,
-    /// How many there are beyond those that are listed.
-    more: usize,
-    /// HTTP requests made.
-    requests: u64,
 }
 
 impl Report for ReposReport {

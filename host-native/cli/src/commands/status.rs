@@ -7,7 +7,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bundle_core::diff::{Change, PathChange, Sides};
-use bundle_core::digest::Digest;
 use bundle_core::file::{ByPath, File};
 use bundle_core::name::reference::Reference;
 use bundle_core::plan::layout::Rewrite;
@@ -18,8 +17,8 @@ use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::ignored::{IgnoredReport, explain};
-use super::pull::SeenChange;
+use self::ignored::{explain, ignored, rule_in_words};
+use crate::documents::{at, at_in_words, seen, unreadable};
 use crate::error::{CliError, Exit, settle_places, two_places};
 use crate::program::as_typed;
 use crate::session::{Session, configured, look_at_readable};
@@ -28,9 +27,13 @@ use modelops_bundle::bundle::{Bundle, Context, OpenError, open, version_of};
 use modelops_bundle::environment::Pinned;
 use modelops_bundle::project::State;
 use modelops_bundle::remote::{RemoteError, RemoteErrorKind};
-use modelops_bundle::scan::{RefusalReason, Refused, Scan, Untracked};
+use modelops_bundle::scan::{RefusalReason, Scan, Untracked};
 use modelops_bundle::threads::start;
 use modelops_bundle::workspace::Workspace;
+use modelops_bundle_report::{
+    ChangeReport, FileReport, IgnoredReport, PinnedReport, RemoteReport, RemoteState, StatusReport,
+    UnreadableReport, ViewReport,
+};
 
 /// As many unchanged paths are named, not only counted.
 const NAMED_UNCHANGED: usize = 10;
@@ -77,154 +80,30 @@ pub(crate) struct StatusArgs {
     offline: bool,
 }
 
-/// The bundle that a project is at.
-#[derive(Serialize)]
-struct AtReport {
-    /// Its digest.
-    digest: Digest,
-    /// Its version, if it has one.
-    version: Option<String>,
-}
-
 /// Where a project stands to what the tag names.
 struct Place {
     standing: Option<Standing>,
     unseen: Vec<PathChange>,
 }
 
-/// What is known of the remote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum RemoteState {
-    /// It answered, and has the bundle.
-    Available,
-    /// It answered, and has no such bundle.
-    Empty,
-    /// It was not asked.
-    Offline,
-    /// It did not answer.
-    Unreachable,
-    /// It answered, and has something there that is no bundle.
-    NotABundle,
-    /// It wants to know who asks, or refuses.
-    AuthFailed,
-    /// Something else went wrong.
-    UnknownError,
-}
-
-impl RemoteState {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Available => "available",
-            Self::Empty => "empty",
-            Self::NotABundle => "not a bundle",
-            Self::Offline => "not asked",
-            Self::Unreachable => "unreachable",
-            Self::AuthFailed => "auth failed",
-            Self::UnknownError => "cannot be used",
-        }
+fn state_in_words(state: RemoteState) -> &'static str {
+    match state {
+        RemoteState::Available => "available",
+        RemoteState::Empty => "empty",
+        RemoteState::NotABundle => "not a bundle",
+        RemoteState::Offline => "not asked",
+        RemoteState::Unreachable => "unreachable",
+        RemoteState::AuthFailed => "auth failed",
+        RemoteState::UnknownError => "cannot be used",
     }
 }
 
-/// The document of `status`.
-#[derive(Serialize)]
-struct StatusReport<'a> {
-    /// The project's remote, without a tag.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// The tag that is compared with.
-    tag: String,
-    /// The environment that the project is pinned to; absent where there is none that the Python tool knows.
-    environment: Option<PinnedReport>,
-    /// What is known of the bundle there.
-    remote: RemoteReport,
-    /// The bundle that the project last synced; absent where it is not known.
-    base: Option<AtReport>,
-    /// How many bundles the project is ahead of the tag's; absent where that is not known.
-    ahead: Option<u64>,
-    /// How many bundles it is behind.
-    behind: Option<u64>,
-    /// The part of the bundle that the project takes part in; absent where that is all of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    view: Option<View>,
-    /// What others did to the tag's bundle that the project is not built on: a push stops at it.
-    unseen: Vec<SeenChange>,
-    /// How many paths there are of each change.
-    summary: BTreeMap<&'static str, usize>,
-    /// Every path that is not the same on both sides.
-    changes: Vec<ChangeReport<'a>>,
-    /// Up to ten paths that are.
-    unchanged: Vec<String>,
-    /// Tracked paths that cannot be read, and so are not compared.
-    unreadable: Vec<UnreadableReport>,
-    /// Files that are neither tracked nor ignored.
-    untracked: Vec<String>,
-    /// What ignore rules leave out; absent where nobody asked for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ignored: Option<Vec<IgnoredReport>>,
-    /// HTTP requests made; absent where no remote was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    requests: Option<u64>,
-    /// The file that `--details NAME` names; absent without a name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<ChangeReport<'a>>,
-    #[serde(skip)]
-    shows: Shows,
-}
-
-/// Where a pinned environment takes the Python tool.
-#[derive(Serialize)]
-struct PinnedReport {
-    /// Its name.
-    name: String,
-    /// The place, whatever the project's settings name.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// Whether that is the project's remote.
-    agrees: bool,
-}
-
-impl From<Pinned> for PinnedReport {
-    fn from(pinned: Pinned) -> Self {
-        Self {
-            name: pinned.environment.as_str().to_owned(),
-            reference: pinned.place.to_string(),
-            agrees: pinned.agrees,
-        }
-    }
-}
-
-/// The remote's bundle.
-#[derive(Serialize)]
-struct RemoteReport {
-    /// Whether there is one.
-    state: RemoteState,
-    /// The bundle's digest, where it is known.
-    digest: Option<Digest>,
-    /// What went wrong, where something did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-    /// With what the project is compared where that is not the remote's bundle.
-    #[serde(skip)]
-    stand_in: Option<String>,
-}
-
-/// One path that cannot be read.
-#[derive(Serialize)]
-pub(crate) struct UnreadableReport {
-    /// The path.
-    pub(crate) path: String,
-    /// Why not.
-    pub(crate) reason: String,
-}
-
-impl UnreadableReport {
-    pub(crate) fn of(refused: &[Refused]) -> Vec<Self> {
-        let report = |one: &Refused| Self { path: one.path.clone(), reason: one.reason.to_string() };
-        refused.iter().map(report).collect()
+/// The environment that a project is pinned to, for a document.
+fn pinned_report(pinned: &Pinned) -> PinnedReport {
+    PinnedReport {
+        name: pinned.environment.as_str().to_owned(),
+        reference: pinned.place.to_string(),
+        agrees: pinned.agrees,
     }
 }
 
@@ -237,57 +116,52 @@ pub(crate) fn leave_out_unreadable(changes: &mut Vec<PathChange>, found: &Scan) 
     });
 }
 
-/// One path that differs.
+/// The document, and what only people read.
 #[derive(Serialize)]
-pub(crate) struct ChangeReport<'a> {
-    /// The path.
-    pub(crate) path: &'a str,
-    /// How it differs, by a name of the three-way rules, such as `modified_local`.
-    pub(crate) change: &'static str,
-    /// The project's file.
-    pub(crate) local: Option<FileReport>,
-    /// The remote's file; its size is unknown where only what was last agreed on is.
-    pub(crate) remote: Option<FileReport>,
-}
-
-/// One side's file.
-#[derive(Serialize)]
-pub(crate) struct FileReport {
-    /// The digest of its content.
-    pub(crate) digest: Digest,
-    /// Its size in bytes.
-    pub(crate) size: Option<u64>,
-    /// Whether it may be run; absent where the bundle does not say.
-    pub(crate) executable: Option<bool>,
+#[serde(transparent)]
+struct Overview<'a> {
+    report: StatusReport<'a>,
+    #[serde(skip)]
+    shows: Shows<'a>,
+    /// What stands in for the remote's bundle in the comparison, where it does not come from the remote.
+    #[serde(skip)]
+    stand_in: Option<String>,
 }
 
 /// What a person asked to see.
 #[derive(Default)]
-struct Shows {
+struct Shows<'a> {
     details: bool,
     untracked: bool,
     only_untracked: bool,
     /// The rule behind everything ignored.
     rules: bool,
     /// Every unchanged path, where they were asked for.
-    unchanged: Vec<String>,
+    unchanged: Vec<&'a str>,
 }
 
-impl Report for StatusReport<'_> {
+impl Report for Overview<'_> {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let report = &self.report;
         if self.shows.only_untracked {
-            self.untracked.iter().try_for_each(|path| writeln!(out, "{}", shown(path)))?;
+            report.untracked.iter().try_for_each(|path| writeln!(out, "{}", shown(path)))?;
             return self.write_ignored(out);
         }
-        if let Some(named) = &self.details {
-            return named.write_text(out, true);
+        if let Some(named) = &report.details {
+            return write_change(named, out, true);
         }
-        write!(out, "Remote {}, tag {}: {}", self.reference, self.tag, self.remote.state.words())?;
-        match self.remote.digest {
+        write!(
+            out,
+            "Remote {}, tag {}: {}",
+            report.reference,
+            report.tag,
+            state_in_words(report.remote.state)
+        )?;
+        match &report.remote.digest {
             Some(digest) => writeln!(out, ", {digest}")?,
             None => writeln!(out)?,
         }
-        if let Some(View { include, exclude, .. }) = &self.view {
+        if let Some(ViewReport { include, exclude, .. }) = &report.view {
             let list =
                 |globs: &[String]| globs.iter().map(|glob| shown(glob).to_string()).collect::<Vec<_>>();
             let only = if include.is_empty() { "all".to_owned() } else { list(include).join(", ") };
@@ -301,76 +175,76 @@ impl Report for StatusReport<'_> {
         if let Some(line) = self.place() {
             writeln!(out, "  {line}")?;
         }
-        if let Some(message) = &self.remote.message {
+        if let Some(message) = &report.remote.message {
             writeln!(out, "  {}", shown(message))?;
         }
-        if let Some(hint) = &self.remote.hint {
+        if let Some(hint) = &report.remote.hint {
             writeln!(out, "  hint: {}", shown(hint))?;
         }
-        if let Some(stand_in) = &self.remote.stand_in {
+        if let Some(stand_in) = &self.stand_in {
             writeln!(out, "  compared with {}", shown(stand_in))?;
         }
-        if !self.changes.is_empty() {
+        if !report.changes.is_empty() {
             writeln!(out, "\nChanges:")?;
         }
         let listed = if self.shows.unchanged.is_empty() && !self.shows.details { LISTED } else { usize::MAX };
-        for change in self.changes.iter().take(listed) {
-            change.write_text(out, self.shows.details)?;
+        for change in report.changes.iter().take(listed) {
+            write_change(change, out, self.shows.details)?;
         }
-        if let Some(more) = self.changes.len().checked_sub(listed).filter(|more| *more > 0) {
+        if let Some(more) = report.changes.len().checked_sub(listed).filter(|more| *more > 0) {
             writeln!(out, "  and {more} more: see --files")?;
         }
-        if !self.unreadable.is_empty() {
+        if !report.unreadable.is_empty() {
             writeln!(out, "\nCannot be read, and so not compared; a push or a pull would refuse:")?;
         }
-        for UnreadableReport { path, reason } in &self.unreadable {
+        for UnreadableReport { path, reason } in &report.unreadable {
             writeln!(out, "  {}: {reason}", shown(path))?;
         }
-        let unchanged = self.summary.get(Change::Unchanged.name()).copied().unwrap_or_default();
+        let unchanged = report.summary.get(Change::Unchanged.name()).copied().unwrap_or_default();
         if unchanged > 0 {
-            let named = if self.shows.unchanged.is_empty() { &self.unchanged } else { &self.shows.unchanged };
-            let more = if named.len() < unchanged { ", …" } else { "" };
-            if self.shows.unchanged.is_empty() {
-                let named: Vec<_> = named.iter().map(|path| shown(path).to_string()).collect();
+            let all = &self.shows.unchanged;
+            if all.is_empty() {
+                let more = if report.unchanged.len() < unchanged { ", …" } else { "" };
+                let named: Vec<_> = report.unchanged.iter().map(|path| shown(path).to_string()).collect();
                 writeln!(out, "\n{unchanged} unchanged: {}{more}", named.join(", "))?;
             } else {
                 writeln!(out, "\nUnchanged:")?;
-                for path in named {
+                for path in all {
                     writeln!(out, "  {}", shown(path))?;
                 }
             }
         }
-        if !self.untracked.is_empty() {
+        if !report.untracked.is_empty() {
             if self.shows.untracked {
                 writeln!(out, "\nUntracked:")?;
-                for path in &self.untracked {
+                for path in &report.untracked {
                     writeln!(out, "  {}", shown(path))?;
                 }
             } else {
-                let files = counted(self.untracked.len(), "untracked file");
+                let files = counted(report.untracked.len(), "untracked file");
                 let add = as_typed("`modelops-bundle add`");
                 writeln!(out, "\n{files}: see --untracked, or track with {add}")?;
             }
         }
         self.write_ignored(out)?;
-        if self.changes.is_empty() && unchanged == 0 && self.unreadable.is_empty() {
+        if report.changes.is_empty() && unchanged == 0 && report.unreadable.is_empty() {
             writeln!(out, "\nNothing is tracked yet: {}", as_typed("`modelops-bundle add PATH`"))?;
         }
         Ok(())
     }
 }
 
-impl StatusReport<'_> {
+impl Overview<'_> {
     /// Where the project is, as against the tag.
     fn place(&self) -> Option<String> {
-        let AtReport { digest, version } = self.base.as_ref()?;
-        let at = version.as_ref().map_or_else(|| digest.short(), |version| shown(version).to_string());
-        let unseen = match self.unseen.len() {
+        let report = &self.report;
+        let at = at_in_words(report.base.as_ref()?);
+        let unseen = match report.unseen.len() {
             0 => String::new(),
             count => format!("; {} there that yours is not built on", counted(count, "change")),
         };
         let bundles = |count: u64| counted(usize::try_from(count).unwrap_or(usize::MAX), "bundle");
-        Some(match (self.ahead, self.behind) {
+        Some(match (report.ahead, report.behind) {
             (Some(0), Some(0)) => format!("you are at {at}, which it is"),
             (Some(ahead), _) if ahead > 0 => format!("you are at {at}, {} ahead of it", bundles(ahead)),
             (_, Some(behind)) if behind > 0 => {
@@ -381,13 +255,13 @@ impl StatusReport<'_> {
     }
 
     fn write_ignored(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Some(ignored) = self.ignored.as_ref().filter(|ignored| !ignored.is_empty()) else {
+        let Some(ignored) = self.report.ignored.as_ref().filter(|ignored| !ignored.is_empty()) else {
             return Ok(());
         };
         writeln!(out, "\nIgnored:")?;
         for IgnoredReport { path, rule } in ignored {
             match self.shows.rules {
-                true => writeln!(out, "  {}: {rule}", shown(path))?,
+                true => writeln!(out, "  {}: {}", shown(path), rule_in_words(rule))?,
                 false => writeln!(out, "  {}", shown(path))?,
             }
         }
@@ -410,22 +284,21 @@ pub(crate) fn change_reports<'a>(
             while local.next_if(|file| file.path < each.path).is_some() {}
             while remote.next_if(|file| file.path < each.path).is_some() {}
             ChangeReport {
-                path: each.path.as_str(),
-                change: each.change.name(),
+                path: each.path.as_str().into(),
+                change: each.change.name().into(),
                 local: local
                     .next_if(|file| file.path == each.path)
-                    .map(|file| FileReport::of(file, Sizes::Known)),
-                remote: remote.next_if(|file| file.path == each.path).map(|file| FileReport::of(file, sizes)),
+                    .map(|file| file_report(file, Sizes::Known)),
+                remote: remote.next_if(|file| file.path == each.path).map(|file| file_report(file, sizes)),
             }
         })
         .collect()
 }
 
-impl FileReport {
-    fn of(file: &File, sizes: Sizes) -> Self {
-        let size = (sizes == Sizes::Known).then_some(file.size);
-        Self { digest: file.digest, size, executable: file.executable }
-    }
+/// One side's file, for a document.
+fn file_report(file: &File, sizes: Sizes) -> FileReport {
+    let size = (sizes == Sizes::Known).then_some(file.size);
+    FileReport { digest: file.digest.to_string(), size, executable: file.executable }
 }
 
 /// The one path that is called `name`, changed or not.
@@ -441,27 +314,25 @@ fn find_named<'a>(
             .hint("name it by its path in the project, as `modelops-bundle status --files` lists it")
     })?;
     Ok(ChangeReport {
-        path: each.path.as_str(),
-        change: each.change.name(),
-        local: local.at(&each.path).map(|file| FileReport::of(file, Sizes::Known)),
-        remote: remote.at(&each.path).map(|file| FileReport::of(file, sizes)),
+        path: each.path.as_str().into(),
+        change: each.change.name().into(),
+        local: local.at(&each.path).map(|file| file_report(file, Sizes::Known)),
+        remote: remote.at(&each.path).map(|file| file_report(file, sizes)),
     })
 }
 
-impl ChangeReport<'_> {
-    fn write_text(&self, out: &mut dyn Write, details: bool) -> io::Result<()> {
-        writeln!(out, "  {:<16} {}", self.change, shown(self.path))?;
-        if details {
-            for (side, file) in [("local", &self.local), ("remote", &self.remote)] {
-                if let Some(FileReport { digest, size, executable }) = file {
-                    let size = size.map_or_else(|| "?".to_owned(), |size| size.to_string());
-                    let mode = if *executable == Some(true) { ", executable" } else { "" };
-                    writeln!(out, "    {side:<6} {digest}, {size} bytes{mode}")?;
-                }
+fn write_change(one: &ChangeReport<'_>, out: &mut dyn Write, details: bool) -> io::Result<()> {
+    writeln!(out, "  {:<16} {}", one.change, shown(&one.path))?;
+    if details {
+        for (side, file) in [("local", &one.local), ("remote", &one.remote)] {
+            if let Some(FileReport { digest, size, executable }) = file {
+                let size = size.map_or_else(|| "?".to_owned(), |size| size.to_string());
+                let mode = if *executable == Some(true) { ", executable" } else { "" };
+                writeln!(out, "    {side:<6} {digest}, {size} bytes{mode}")?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Whether the remote's sizes are known.
@@ -506,6 +377,8 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
         }
         _ => None,
     };
+    let is_there = matches!(&answer, Some(Ok(Some(_))));
+    let stand_in = if is_there { None } else { last_synced(&workspace) };
     let (remote, files, sizes) = weigh(&workspace, &reference, answer);
     let base = &workspace.state.last_synced;
     found.recall_modes(&workspace.project, base, &files);
@@ -537,10 +410,11 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let mut report = report(&workspace, &reference, remote, &place, &changes, &found, &files, sizes, args);
     report.details = named;
     report.requests = requests;
-    report.environment = pinned.map(PinnedReport::from);
-    let printed = session.ui.report(&report);
+    report.environment = pinned.as_ref().map(pinned_report);
+    let overview = Overview { report, shows: shows(&changes, args), stand_in };
+    let printed = session.ui.report(&overview);
     // The program ends here: to give back several hundred thousand small texts one by one would only take time.
-    std::mem::forget(report);
+    std::mem::forget(overview);
     std::mem::forget((workspace, found, files, changes));
     printed
 }
@@ -564,10 +438,9 @@ fn weigh(
         Some(Ok(Some(bundle))) => {
             let remote = RemoteReport {
                 state: RemoteState::Available,
-                digest: Some(bundle.digest),
+                digest: Some(bundle.digest.to_string()),
                 message: None,
                 hint: None,
-                stand_in: None,
             };
             return (remote, bundle.index_view.files, Sizes::Known);
         }
@@ -590,7 +463,7 @@ fn weigh(
         }
         _ => error.and_then(CliError::into_hint),
     };
-    let remote = RemoteReport { state, digest: None, message, hint, stand_in: last_synced(workspace) };
+    let remote = RemoteReport { state, digest: None, message, hint };
     (remote, last_agreed(workspace), Sizes::Unknown)
 }
 
@@ -651,26 +524,21 @@ fn report<'a>(
     remote: RemoteReport,
     place: &Place,
     changes: &'a [PathChange],
-    found: &Scan,
+    found: &'a Scan,
     files: &ByPath<File>,
     sizes: Sizes,
     args: &StatusArgs,
 ) -> StatusReport<'a> {
-    let mut summary = BTreeMap::new();
+    let mut summary = BTreeMap::<&str, usize>::new();
     for change in changes {
         *summary.entry(change.change.name()).or_default() += 1;
     }
-    let unchanged =
-        || changes.iter().filter(|each| each.change == Change::Unchanged).map(|each| each.path.to_string());
     StatusReport {
         reference: reference.without_version().to_string(),
         tag: reference.tag.as_ref().map(ToString::to_string).unwrap_or_default(),
         environment: None,
         remote,
-        base: workspace.synced.bundle.as_ref().map(|bundle| AtReport {
-            digest: bundle.described.digest,
-            version: bundle.described.version.clone(),
-        }),
+        base: workspace.synced.bundle.as_ref().map(|bundle| at(&bundle.described)),
         ahead: match place.standing {
             Some(Standing::Ancestor { ahead }) => Some(ahead),
             Some(Standing::Same | Standing::Descendant { .. }) => Some(0),
@@ -681,22 +549,36 @@ fn report<'a>(
             Some(Standing::Same | Standing::Ancestor { .. }) => Some(0),
             _ => None,
         },
-        view: Some(&workspace.state.view).filter(|view| !view.is_whole()).cloned(),
-        unseen: place.unseen.iter().map(SeenChange::from).collect(),
-        summary,
+        view: Some(&workspace.state.view).filter(|view| !view.is_whole()).map(view_report),
+        unseen: place.unseen.iter().map(seen).collect(),
+        summary: summary.into_iter().map(|(change, count)| (change.to_owned(), count)).collect(),
         changes: change_reports(changes, &found.files, files, sizes),
-        unchanged: unchanged().take(NAMED_UNCHANGED).collect(),
-        unreadable: UnreadableReport::of(&found.unreadable),
-        untracked: found.untracked.iter().map(ToString::to_string).collect(),
-        ignored: args.names_ignored().then(|| found.ignored.iter().map(IgnoredReport::from).collect()),
+        unchanged: unchanged(changes).take(NAMED_UNCHANGED).map(str::to_owned).collect(),
+        unreadable: unreadable(&found.unreadable),
+        untracked: found.untracked.iter().map(|path| path.as_str().into()).collect(),
+        ignored: args.names_ignored().then(|| found.ignored.iter().map(ignored).collect()),
         requests: None,
         details: None,
-        shows: Shows {
-            details: args.details.is_some() || args.explain,
-            rules: args.explain,
-            only_untracked: args.untracked_only,
-            untracked: args.untracked,
-            unchanged: if args.files { unchanged().collect() } else { Vec::new() },
-        },
+    }
+}
+
+/// The part of the bundle that a project takes part in, for a document.
+fn view_report(View { include, exclude, own }: &View) -> ViewReport {
+    let own = own.iter().map(ToString::to_string).collect();
+    ViewReport { include: include.clone(), exclude: exclude.clone(), own }
+}
+
+/// The paths that are the same on both sides.
+fn unchanged(changes: &[PathChange]) -> impl Iterator<Item = &str> {
+    changes.iter().filter(|each| each.change == Change::Unchanged).map(|each| each.path.as_str())
+}
+
+fn shows<'a>(changes: &'a [PathChange], args: &StatusArgs) -> Shows<'a> {
+    Shows {
+        details: args.details.is_some() || args.explain,
+        rules: args.explain,
+        only_untracked: args.untracked_only,
+        untracked: args.untracked,
+        unchanged: if args.files { unchanged(changes).collect() } else { Vec::new() },
     }
 }

@@ -2,16 +2,15 @@
 
 use std::io::{self, Write};
 
-use bundle_core::digest::Digest;
 use bundle_core::name::reference::{Reference, Tag};
 use clap::Args;
-use serde::Serialize;
 
 use crate::args::{Execution, ExpectedArg};
 use crate::error::CliError;
 use crate::session::{Needs, Session, refuse_archive, wanted_bundle};
 use crate::ui::Report;
 use modelops_bundle::ops::tag::{self, Done, Moves, Planned, PlannedTag, TagOptions};
+use modelops_bundle_report::{NamedTagReport, TagReport};
 
 /// Give a bundle further tags
 ///
@@ -39,42 +38,13 @@ pub(crate) struct TagArgs {
     dry_run: bool,
 }
 
-/// The document of `tag`.
-#[derive(Serialize)]
-struct TagReport {
-    /// The bundle, as it was named.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// Its digest.
-    digest: Digest,
-    /// The tags that were to name it.
-    tags: Vec<NamedReport>,
-    /// Whether any of them was, or would be, written.
-    changed: bool,
-    /// HTTP requests made.
-    requests: u64,
-    /// Whether nothing was written.
-    dry_run: bool,
-}
-
-/// One tag.
-#[derive(Serialize)]
-struct NamedReport {
-    /// Its name.
-    tag: String,
-    /// What it named before; absent where it is new.
-    before: Option<Digest>,
-    /// Whether it was, or would be, written.
-    changed: bool,
-}
-
 impl Report for TagReport {
     fn is_account(&self) -> bool {
         !self.dry_run
     }
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        for NamedReport { tag, before, changed } in &self.tags {
+        for NamedTagReport { tag, before, changed } in &self.tags {
             match (changed, before) {
                 (false, _) => writeln!(out, "{tag} names it already")?,
                 (true, None) => writeln!(out, "{tag} is new")?,
@@ -124,15 +94,15 @@ pub(crate) fn run(session: &Session<'_>, args: &TagArgs) -> Result<(), CliError>
 }
 
 fn report(reference: &Reference, planned: &Planned) -> TagReport {
-    let named = |tag: PlannedTag| NamedReport {
+    let named = |tag: PlannedTag| NamedTagReport {
         tag: tag.tag.to_string(),
         changed: tag.before != Some(planned.digest()),
-        before: tag.before,
+        before: tag.before.map(|digest| digest.to_string()),
     };
-    let tags: Vec<NamedReport> = planned.tags().map(named).collect();
+    let tags: Vec<NamedTagReport> = planned.tags().map(named).collect();
     TagReport {
         reference: reference.to_string(),
-        digest: planned.digest(),
+        digest: planned.digest().to_string(),
         changed: tags.iter().any(|tag| tag.changed),
         tags,
         requests: planned.requests(),

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use bundle_core::name::reference::Reference;
 use bundle_core::plan::undo::Fault;
 use clap::Args;
-use serde::Serialize;
 
 use super::diff::find;
 use crate::args::Execution;
@@ -17,6 +16,7 @@ use modelops_bundle::project::ProjectLock;
 use modelops_bundle::project::undo::{Entry, Kind, Row};
 use modelops_bundle::scan::Untracked;
 use modelops_bundle::undo::{BegunUndo, PreparedUndo, fault, foresee, operations, prepare};
+use modelops_bundle_report::{OperationKind, OperationReport, OperationsReport, UndoReport, UndoneReport};
 
 /// Take back the last operation: pull, import, add, remove or undo
 ///
@@ -41,70 +41,6 @@ pub(crate) struct UndoArgs {
     /// Show what would be done, and change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-}
-
-/// The document of `undo`.
-#[derive(Serialize)]
-struct UndoReport {
-    /// The operations that are, or would be, taken back, newest first.
-    undone: Vec<UndoneReport>,
-    /// Paths that come back.
-    written: Vec<String>,
-    /// Paths that go.
-    deleted: Vec<String>,
-    /// Those paths of which the content that goes is kept.
-    kept: Vec<String>,
-    /// Paths that were edited since the operations left them.
-    edited: Vec<String>,
-    /// Paths of which older content is not kept any longer.
-    expired: Vec<String>,
-    /// HTTP requests made.
-    requests: u64,
-    /// Whether it was only looked at.
-    dry_run: bool,
-}
-
-/// An operation that is taken back.
-#[derive(Serialize)]
-struct UndoneReport {
-    /// Its number.
-    id: u64,
-    /// What it was.
-    command: String,
-    /// When it was done.
-    time: String,
-}
-
-/// The document of `undo --list`.
-#[derive(Serialize)]
-struct OperationsReport {
-    /// Newest first.
-    operations: Vec<OperationReport>,
-}
-
-/// One operation.
-#[derive(Serialize)]
-struct OperationReport {
-    /// How many are taken back to take it back.
-    number: usize,
-    /// Its own number, which stays.
-    id: u64,
-    /// When it was done; `null` where that cannot be read, as all that follows.
-    time: Option<String>,
-    /// What it was.
-    kind: Option<Kind>,
-    /// The same in words.
-    command: Option<String>,
-    /// How many files it wrote.
-    written: Option<usize>,
-    /// How many files it deleted.
-    deleted: Option<usize>,
-    /// How many files it kept.
-    kept: Option<usize>,
-    /// How many bytes those have.
-    kept_bytes: Option<u64>,
-    /// Why it cannot be taken back; `null` where it can.
-    fault: Option<String>,
 }
 
 impl Report for UndoReport {
@@ -233,7 +169,7 @@ fn list_operations(session: &Session<'_>) -> Result<(), CliError> {
                 number,
                 id: entry.id,
                 time: Some(entry.time.clone()),
-                kind: Some(entry.kind),
+                kind: Some(reported(entry.kind)),
                 command: Some(entry.command.clone()),
                 written: Some(entry.written),
                 deleted: Some(entry.deleted),
@@ -244,6 +180,17 @@ fn list_operations(session: &Session<'_>) -> Result<(), CliError> {
         }
     };
     session.ui.report(&OperationsReport { operations: rows.iter().enumerate().map(operation).collect() })
+}
+
+fn reported(kind: Kind) -> OperationKind {
+    match kind {
+        Kind::Add => OperationKind::Add,
+        Kind::Import => OperationKind::Import,
+        Kind::Pull => OperationKind::Pull,
+        Kind::Remove => OperationKind::Remove,
+        Kind::Restore => OperationKind::Restore,
+        Kind::Undo => OperationKind::Undo,
+    }
 }
 
 fn in_words(fault: Fault, row: &Row) -> String {

@@ -2,10 +2,8 @@
 
 use std::io::{self, Write};
 
-use bundle_core::digest::Digest;
 use bundle_core::name::reference::Reference;
 use clap::Args;
-use serde::Serialize;
 
 use crate::error::CliError;
 use crate::session::{Needs, Session};
@@ -13,6 +11,7 @@ use crate::subject::subject;
 use crate::ui::{Report, bytes, counted, shown};
 use modelops_bundle::ops::verify::{self, Done, VerifyOptions};
 use modelops_bundle::transfer::{Checked, Fault, Verification};
+use modelops_bundle_report::{CheckedReport, FaultReport, VerifyReport};
 
 /// So many files of one fault are named where people read.
 const NAMED_PATHS: usize = 20;
@@ -32,88 +31,37 @@ pub(crate) struct VerifyArgs {
     reference: Option<String>,
 }
 
-/// The document of `verify`.
-#[derive(Serialize)]
-pub(crate) struct VerifyReport {
-    /// The bundle, as it was named.
-    #[serde(rename = "ref")]
-    reference: String,
-    /// The bundle's digest; absent where its manifest cannot be read.
-    digest: Option<Digest>,
-    /// The tree digest of its files; absent where its index cannot be read.
-    tree: Option<Digest>,
-    /// Whether there is no fault.
-    ok: bool,
-    /// How much was read.
-    checked: CheckedReport,
-    /// Whatever is wrong.
-    faults: Vec<FaultReport>,
-    /// HTTP requests made.
-    requests: u64,
-}
-
-/// How much was read and compared, whether or not it was right.
-#[derive(Serialize)]
-struct CheckedReport {
-    /// Blobs, packs among them.
-    blobs: u64,
-    /// Packs.
-    packs: u64,
-    /// Chunks of packs.
-    chunks: u64,
-    /// Files.
-    files: u64,
-    /// Bytes of blobs.
-    bytes: u64,
-}
-
-/// Something that is not as it should be.
-#[derive(Serialize)]
-struct FaultReport {
-    /// `missing`, `damaged`, `manifest`, `index`, `tree`, `table`, `chunk` or `file`.
-    kind: &'static str,
-    /// What it is about, such as `pack sha256:…`.
-    what: String,
-    /// What is wrong with it.
-    message: String,
-    /// The files that cannot be had because of it.
-    paths: Vec<String>,
-}
-
-impl VerifyReport {
-    pub(crate) fn of(reference: String, found: &Verification, requests: u64) -> Self {
-        let Checked { blobs, packs, chunks, files, bytes } = found.checked;
-        Self {
-            reference,
-            digest: found.digest,
-            tree: found.tree,
-            ok: found.is_good(),
-            checked: CheckedReport { blobs, packs, chunks, files, bytes },
-            faults: found.faults.iter().map(FaultReport::of).collect(),
-            requests,
-        }
+/// The document of what was found out about the bundle that `reference` names.
+pub(super) fn verified(reference: String, found: &Verification, requests: u64) -> VerifyReport {
+    let Checked { blobs, packs, chunks, files, bytes } = found.checked;
+    VerifyReport {
+        reference,
+        digest: found.digest.map(|digest| digest.to_string()),
+        tree: found.tree.map(|tree| tree.to_string()),
+        ok: found.is_good(),
+        checked: CheckedReport { blobs, packs, chunks, files, bytes },
+        faults: found.faults.iter().map(fault).collect(),
+        requests,
     }
 }
 
-impl FaultReport {
-    fn of(fault: &Fault) -> Self {
-        Self {
-            kind: fault.kind.name(),
-            what: fault.what.clone(),
-            message: fault.message.clone(),
-            paths: fault.paths.iter().map(ToString::to_string).collect(),
-        }
+fn fault(fault: &Fault) -> FaultReport {
+    FaultReport {
+        kind: fault.kind.name().into(),
+        what: fault.what.clone(),
+        message: fault.message.clone(),
+        paths: fault.paths.iter().map(ToString::to_string).collect(),
     }
 }
 
 impl Report for VerifyReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         for fault in &self.faults {
-            fault.write_text(out)?;
+            write_fault(fault, out)?;
         }
         let outcome = if self.ok { "is whole" } else { "is damaged" };
-        writeln!(out, "{} {outcome}: checked {}", shown(&self.reference), self.checked)?;
-        for (name, digest) in [("bundle", self.digest), ("tree", self.tree)] {
+        writeln!(out, "{} {outcome}: checked {}", shown(&self.reference), in_words(&self.checked))?;
+        for (name, digest) in [("bundle", &self.digest), ("tree", &self.tree)] {
             if let Some(digest) = digest {
                 writeln!(out, "  {name:<6} {digest}")?;
             }
@@ -122,29 +70,31 @@ impl Report for VerifyReport {
     }
 }
 
-impl FaultReport {
-    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}: {}: {}", self.kind, shown(&self.what), shown(&self.message))?;
-        for path in self.paths.iter().take(NAMED_PATHS) {
-            writeln!(out, "  {}", shown(path))?;
-        }
-        let more = self.paths.len().saturating_sub(NAMED_PATHS);
-        if more > 0 {
-            writeln!(out, "  and {more} more")?;
-        }
-        Ok(())
+fn write_fault(fault: &FaultReport, out: &mut dyn Write) -> io::Result<()> {
+    let FaultReport { kind, what, message, paths } = fault;
+    writeln!(out, "{kind}: {}: {}", shown(what), shown(message))?;
+    for path in paths.iter().take(NAMED_PATHS) {
+        writeln!(out, "  {}", shown(path))?;
     }
+    let more = paths.len().saturating_sub(NAMED_PATHS);
+    if more > 0 {
+        writeln!(out, "  and {more} more")?;
+    }
+    Ok(())
 }
 
-impl std::fmt::Display for CheckedReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} in {}", counted(self.files as usize, "file"), counted(self.blobs as usize, "blob"))?;
-        if self.packs > 0 {
-            let (packs, chunks) = (self.packs as usize, self.chunks as usize);
-            write!(f, ", among them {} with {}", counted(packs, "pack"), counted(chunks, "chunk"))?;
+/// How much was read, in words.
+fn in_words(checked: &CheckedReport) -> String {
+    let CheckedReport { blobs, packs, chunks, files, bytes: size } = *checked;
+    let (files, blobs) = (counted(files as usize, "file"), counted(blobs as usize, "blob"));
+    let packs = match packs {
+        0 => String::new(),
+        packs => {
+            let (packs, chunks) = (counted(packs as usize, "pack"), counted(chunks as usize, "chunk"));
+            format!(", among them {packs} with {chunks}")
         }
-        write!(f, ", {}", bytes(self.bytes))
-    }
+    };
+    format!("{files} in {blobs}{packs}, {}", bytes(size))
 }
 
 pub(crate) fn run(session: &Session<'_>, args: &VerifyArgs) -> Result<(), CliError> {
@@ -155,7 +105,7 @@ pub(crate) fn run(session: &Session<'_>, args: &VerifyArgs) -> Result<(), CliErr
     let reference = subject(session, args.reference.as_deref(), workspace.as_ref())?;
     let planned = verify::plan(&session.client()?, &reference, VerifyOptions::default())?;
     let Done { verification: found, requests, .. } = session.runtime()?.block_on(planned.apply())?;
-    let report = VerifyReport::of(reference.to_string(), &found, requests);
+    let report = verified(reference.to_string(), &found, requests);
     match verdict(&reference, &found) {
         None => session.ui.report(&report),
         Some(failure) => Err(session.ui.report_failed(&report, failure)),

@@ -1,11 +1,9 @@
 //! Which rule ignores what: a part of the document of `status`, and the document of `status --explain PATH`.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bundle_core::ignore::{Decision, EntryKind, RuleSource, Verdict, WrittenRule};
-use serde::Serialize;
 
 use crate::error::CliError;
 use crate::ui::{Report, shown};
@@ -14,81 +12,36 @@ use modelops_bundle::project::ignore_file::{IGNORE_FILE, rules_of};
 use modelops_bundle::scan::IgnoredEntry;
 use modelops_bundle::scan::select::SelectError;
 use modelops_bundle::workspace::Workspace;
+use modelops_bundle_report::{ExplainReport, ExplainedPath, IgnoredReport, RuleReport};
 
-/// Something that a rule leaves out.
-#[derive(Serialize)]
-pub(super) struct IgnoredReport {
-    /// Its path; that of a folder, which stands for all in it, ends with a slash.
-    pub(super) path: String,
-    /// The rule.
-    #[serde(flatten)]
-    pub(super) rule: RuleReport,
+/// What a rule leaves out, for a document.
+pub(super) fn ignored(entry: &IgnoredEntry) -> IgnoredReport {
+    let slash = if entry.kind == EntryKind::Folder { "/" } else { "" };
+    IgnoredReport { path: format!("{}{slash}", entry.path), rule: rule(&entry.rule) }
 }
 
-impl From<&IgnoredEntry> for IgnoredReport {
-    fn from(entry: &IgnoredEntry) -> Self {
-        let slash = if entry.kind == EntryKind::Folder { "/" } else { "" };
-        Self { path: format!("{}{slash}", entry.path), rule: RuleReport::of(&entry.rule) }
+fn rule(rule: &WrittenRule) -> RuleReport {
+    let (source, line) = match &rule.source {
+        RuleSource::BuiltIn => ("default".to_owned(), None),
+        RuleSource::File { folder, line } if folder.is_empty() => (IGNORE_FILE.to_owned(), Some(*line)),
+        RuleSource::File { folder, line } => (format!("{folder}/{IGNORE_FILE}"), Some(*line)),
+    };
+    RuleReport { rule: rule.text.clone(), source, line }
+}
+
+/// A rule, in words.
+pub(super) fn rule_in_words(RuleReport { rule, source, line }: &RuleReport) -> String {
+    match line {
+        Some(line) => format!("`{}`, line {line} of {}", shown(rule), shown(source)),
+        None => format!("`{}`, which applies in every project", shown(rule)),
     }
-}
-
-/// An ignore rule.
-#[derive(Serialize)]
-pub(super) struct RuleReport {
-    /// Its text.
-    rule: String,
-    /// The ignore file that holds it, by its path in the project; `default` for one that applies in every project.
-    source: String,
-    /// Its line there.
-    line: Option<usize>,
-}
-
-impl RuleReport {
-    fn of(rule: &WrittenRule) -> Self {
-        let (source, line) = match &rule.source {
-            RuleSource::BuiltIn => ("default".to_owned(), None),
-            RuleSource::File { folder, line } if folder.is_empty() => (IGNORE_FILE.to_owned(), Some(*line)),
-            RuleSource::File { folder, line } => (format!("{folder}/{IGNORE_FILE}"), Some(*line)),
-        };
-        Self { rule: rule.text.clone(), source, line }
-    }
-}
-
-impl fmt::Display for RuleReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`, ", shown(&self.rule))?;
-        match self.line {
-            Some(line) => write!(f, "line {line} of {}", shown(&self.source)),
-            None => f.write_str("which applies in every project"),
-        }
-    }
-}
-
-/// The document of `status --explain PATH`.
-#[derive(Serialize)]
-pub(super) struct ExplainReport {
-    /// Each path, in the order in which they were named.
-    explained: Vec<ExplainedPath>,
-}
-
-#[derive(Serialize)]
-struct ExplainedPath {
-    /// The path in the project; `.` for its top folder.
-    path: String,
-    /// Whether it is tracked; then no rule matters.
-    tracked: bool,
-    /// Whether rules ignore it.
-    ignored: bool,
-    /// The rule that decides, where one is about it.
-    #[serde(flatten)]
-    rule: Option<RuleReport>,
 }
 
 impl Report for ExplainReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         for ExplainedPath { path, tracked, ignored, rule } in &self.explained {
             write!(out, "{}: ", shown(path))?;
-            match (rule, ignored, tracked) {
+            match (rule.as_ref().map(rule_in_words), ignored, tracked) {
                 (Some(rule), true, true) => writeln!(out, "tracked, although this would ignore it: {rule}")?,
                 (Some(rule), true, false) => writeln!(out, "ignored by {rule}")?,
                 (Some(rule), false, _) => writeln!(out, "not ignored, because of {rule}")?,
@@ -122,7 +75,7 @@ fn explain_path(workspace: &Workspace, cwd: &Path, named: &Path) -> Result<Expla
         path: path.to_string(),
         tracked: workspace.tracked.at(&path).is_some(),
         ignored: matches!(decision, Some(Decision { verdict: Verdict::Ignore, .. })),
-        rule: decision.map(|decision| RuleReport::of(&decision.rule)),
+        rule: decision.map(|decision| rule(&decision.rule)),
     })
 }
 

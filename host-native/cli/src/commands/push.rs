@@ -379,7 +379,7 @@ fn undone(prepared: &PreparedPush) -> Vec<String> {
 }
 
 /// Adds what would be sent.
-fn estimated(report: &mut PushReport, prepared: &PreparedPush<'_>, foreseen: &Estimate) {
+fn estimated(report: &mut PushReport, prepared: &PreparedPush, foreseen: &Estimate) {
     let Estimate { blobs: count, contents, mounted, stored, .. } = foreseen;
     report.upload = match prepared.layout {
         _ if *count == 0 => Vec::new(),

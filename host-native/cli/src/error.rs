@@ -1458,6 +1458,85 @@ impl From<Cancelled> for CliError {
     }
 }
 
+impl From<ops::status::StatusError> for CliError {
+    fn from(error: ops::status::StatusError) -> Self {
+        use ops::status::StatusError;
+        match error {
+            StatusError::Cancelled(error) => error.into(),
+            StatusError::Core(error) => error.into(),
+            StatusError::Facts(error) => error.into(),
+            StatusError::Load(error) => error.into(),
+            StatusError::Remote(error) => error.into(),
+            StatusError::Scan(error) => error.into(),
+            StatusError::Threads(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<ops::list::ListError> for CliError {
+    fn from(error: ops::list::ListError) -> Self {
+        use ops::list::ListError;
+        match error {
+            ListError::Cancelled(error) => error.into(),
+            ListError::Load(error) => error.into(),
+            ListError::NoBundle { reference } => Self::no_bundle(&reference),
+            ListError::NoPlace { reference } => Self::no_place(&reference),
+            ListError::Open(error) => error.into(),
+            ListError::Remote(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<ops::repos::ReposError> for CliError {
+    fn from(error: ops::repos::ReposError) -> Self {
+        use ops::repos::ReposError;
+        match error {
+            ReposError::Cancelled(error) => error.into(),
+            ReposError::Catalog(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<ops::export::ExportingError> for CliError {
+    fn from(error: ops::export::ExportingError) -> Self {
+        use ops::export::ExportingError;
+        match error {
+            ExportingError::Cancelled(error) => error.into(),
+            ExportingError::Exists { file } => Self::exists(&file),
+            ExportingError::Export(error) => error.into(),
+            ExportingError::Load(error) => error.into(),
+            ExportingError::NoBundle { reference } => Self::no_bundle(&reference),
+            ExportingError::Open(error) => error.into(),
+            ExportingError::Output(error) => error.into(),
+            ExportingError::Remote(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<ops::copy::CopyError> for CliError {
+    fn from(error: ops::copy::CopyError) -> Self {
+        use ops::copy::CopyError;
+        match error {
+            CopyError::Cancelled(error) => error.into(),
+            CopyError::Load(error) => error.into(),
+            CopyError::NoBundle { reference } => Self::no_bundle(&reference),
+            CopyError::NoTag => {
+                Self::new(Exit::Usage, "no tag is named for the copy").hint("name one behind DST, as DST:TAG")
+            }
+            CopyError::Open(error) => error.into(),
+            CopyError::OpenOne { reference, source } => Self::from(source).about(&reference),
+            CopyError::Partly(error) => error.into(),
+            CopyError::Remote(error) => error.into(),
+            CopyError::Tag(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
 impl From<ops::verify::VerifyError> for CliError {
     fn from(error: ops::verify::VerifyError) -> Self {
         use ops::verify::VerifyError;

@@ -1,25 +1,20 @@
 //! `copy`: brings bundles from one place to another as they are.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::sync::Arc;
 
-use bundle_core::digest::Digest;
-use bundle_core::name::reference::{Reference, Tag};
+use bundle_core::name::reference::Reference;
 use clap::Args;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::diff::find;
 use crate::args::{Execution, ExpectedArg};
 use crate::error::{CliError, Exit};
 use crate::session::{Needs, Session, refuse_archive};
 use crate::subject::subject;
 use crate::traffic::{blobs, sent_in_words, traffic};
 use crate::ui::Report;
-use modelops_bundle::bundle::{Bundle, Context, OpenError, open};
+use modelops_bundle::bundle::Bundle;
+use modelops_bundle::ops::copy::{self, CopyOptions, Done, Planned, Selection, Skipped};
 use modelops_bundle::push::Force;
-use modelops_bundle::remote::{Remote, Version};
-use modelops_bundle::transfer::{Delivery, claim, deliver, find_lost, foresee_deliveries, tag_digest};
+use modelops_bundle::transfer::{Copied, Delivery};
 use modelops_bundle::workspace::Workspace;
 use modelops_bundle_report::{CopiedReport, CopyReport};
 
@@ -87,63 +82,53 @@ pub(crate) fn run(session: &Session<'_>, args: &CopyArgs) -> Result<(), CliError
     } else {
         subject(session, Some(&args.source), workspace.as_ref())?
     };
-    let core = session.core()?;
-    let from: Arc<dyn Remote> = Arc::from(session.remote(&source)?);
-    let to = session.remote_to_copy_to(&target, &source.place)?;
-    let (reading, writing) = (session.context(&core, &*from), session.context(&core, to.as_ref()));
-    let execution = Execution::of(args.dry_run);
+    let selection = if args.all_tags { Selection::AllTags } else { Selection::One };
     let force = if args.force { Force::Yes } else { Force::No };
     let expected = args.expect.map(|ExpectedArg(expected)| expected);
-    let mut report = session.runtime()?.block_on(async {
-        let (bundles, skipped) = if args.all_tags {
-            tagged(reading).await?
-        } else {
-            let tag = target.tag.clone().or_else(|| source.tag.clone()).ok_or_else(no_tag)?;
-            (vec![(find(reading, &source).await?, vec![tag])], Vec::new())
-        };
-        if bundles.is_empty() {
-            return Err(CliError::no_bundle(&source));
-        }
-        for (tag, why) in &skipped {
+    let options = CopyOptions::default().force(force).expecting(expected);
+    let (client, execution) = (session.client()?, Execution::of(args.dry_run));
+    let report = session.runtime()?.block_on(async {
+        let planned = copy::plan(&client, &source, &target, selection, options).await?;
+        for (tag, why) in planned.skipped() {
+            let why = if *why == Skipped::Lost { NO_MANIFEST } else { NO_BUNDLE };
             session.ui.warning(format_args!("the tag `{tag}` {why} and is left out"));
         }
-        let mut deliveries = Vec::new();
-        for (bundle, tags) in &bundles {
-            deliveries.push(claim(writing, bundle, tags, force, expected).await?);
-        }
-        find_lost(&mut deliveries, writing, force).await?;
-        let mended: BTreeSet<Digest> = deliveries.iter().flat_map(|one| &one.lost).copied().collect();
-        session.tell_mended(&target, &mended);
+        session.tell_mended(&target, &planned.lost());
+        let mut report = report(&source, &target, &planned, execution);
         let carried = match execution {
             Execution::DryRun => {
-                if deliveries.iter().any(Delivery::changes) {
-                    to.foresee_writing().await?;
-                }
-                foresee_deliveries(&deliveries, writing).await?
+                let carried = planned.foresee().await?;
+                report.requests = planned.requests();
+                carried
             }
             Execution::Apply => {
-                let delivered = deliver(&deliveries, &from, writing).await?;
-                session.warn_of_unconfirmed(&delivered.unconfirmed);
-                delivered.carried
+                let Done { carried, unconfirmed, requests, .. } = planned.apply().await?;
+                session.warn_of_unconfirmed(&unconfirmed);
+                report.requests = requests;
+                carried
             }
         };
-        let bundles: Vec<CopiedReport> =
-            bundles.iter().zip(&deliveries).map(|((bundle, _), delivery)| copied(bundle, delivery)).collect();
-        Ok(CopyReport {
-            source: source.to_string(),
-            reference: target.to_string(),
-            changed: bundles.iter().any(|bundle| bundle.changed),
-            bundles,
-            skipped: skipped.iter().map(|(tag, _)| tag.to_string()).collect(),
-            mended: mended.iter().map(ToString::to_string).collect(),
-            uploaded: blobs(carried.sent),
-            mounted: blobs(carried.mounted),
-            requests: 0,
-            dry_run: execution == Execution::DryRun,
-        })
+        (report.uploaded, report.mounted) = (blobs(carried.sent), blobs(carried.mounted));
+        Ok::<_, CliError>(report)
     })?;
-    report.requests = from.requests() + to.requests();
     session.ui.report(&report)
+}
+
+fn report(source: &Reference, target: &Reference, planned: &Planned, execution: Execution) -> CopyReport {
+    let bundles: Vec<CopiedReport> =
+        planned.bundles().map(|(bundle, delivery)| copied(bundle, delivery)).collect();
+    CopyReport {
+        source: source.to_string(),
+        reference: target.to_string(),
+        changed: bundles.iter().any(|bundle| bundle.changed),
+        bundles,
+        skipped: planned.skipped().iter().map(|(tag, _)| tag.to_string()).collect(),
+        mended: planned.lost().iter().map(ToString::to_string).collect(),
+        uploaded: blobs(Copied::default()),
+        mounted: blobs(Copied::default()),
+        requests: planned.requests(),
+        dry_run: execution == Execution::DryRun,
+    }
 }
 
 fn refuse_target(target: &Reference, args: &CopyArgs) -> Result<(), CliError> {
@@ -157,10 +142,6 @@ fn refuse_target(target: &Reference, args: &CopyArgs) -> Result<(), CliError> {
             .hint("name the place without a tag"));
     }
     Ok(())
-}
-
-fn no_tag() -> CliError {
-    CliError::new(Exit::Usage, "no tag is named for the copy").hint("name one behind DST, as DST:TAG")
 }
 
 /// The place all of whose tags are meant.
@@ -183,44 +164,6 @@ fn every_tag_of(
 /// Why a tag that names nothing which could be copied is left out.
 const NO_MANIFEST: &str = "names a manifest that is not there";
 const NO_BUNDLE: &str = "names no bundle";
-
-/// What there is to copy of a place: each bundle with its tags, and the tags that name none, with the reason.
-type Tagged = (Vec<(Bundle, Vec<Tag>)>, Vec<(Tag, &'static str)>);
-
-/// Every bundle of a place that has a tag, with its tags, and the tags that name something else.
-async fn tagged(context: Context<'_>) -> Result<Tagged, CliError> {
-    let named: Vec<(Tag, Option<Digest>)> = stream::iter(context.remote.tags().await?)
-        .map(async |tag| {
-            let digest = tag_digest(context, &tag).await?;
-            Ok::<_, CliError>((tag, digest))
-        })
-        .buffered(context.concurrency)
-        .try_collect()
-        .await?;
-    let (mut bundles, mut skipped) = (Vec::new(), Vec::new());
-    let mut grouped: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
-    for (tag, digest) in named {
-        match digest {
-            Some(digest) => grouped.entry(digest).or_default().push(tag),
-            None => skipped.push((tag, NO_MANIFEST)),
-        }
-    }
-    for (digest, tags) in grouped {
-        match open(context, &Version::Digest(digest)).await {
-            Ok(Some(bundle)) => bundles.push((bundle, tags)),
-            Ok(None) => skipped.extend(tags.into_iter().map(|tag| (tag, NO_MANIFEST))),
-            Err(OpenError::NotABundle { .. }) => {
-                skipped.extend(tags.into_iter().map(|tag| (tag, NO_BUNDLE)));
-            }
-            Err(error) => {
-                let tag = tags.into_iter().next();
-                let reference = Reference { place: context.remote.place(), tag, digest: None };
-                return Err(CliError::from(error).about(&reference));
-            }
-        }
-    }
-    Ok((bundles, skipped))
-}
 
 fn copied(bundle: &Bundle, delivery: &Delivery) -> CopiedReport {
     CopiedReport {

@@ -10,7 +10,7 @@ use bundle_core::plan::view::{Viewed, Views};
 use clap::Args;
 use serde::Serialize;
 
-use super::status::{Sizes, change_reports, leave_out_unreadable};
+use super::status::{Sizes, change_reports};
 use crate::documents::unreadable;
 use crate::error::CliError;
 use crate::session::{Needs, Session, at_tag, configured_or_named, look_at_readable};
@@ -18,6 +18,7 @@ use crate::subject::only_bundle;
 use crate::ui::{Report, Surface, bytes, counted, shown, shown_text};
 use modelops_bundle::bundle::{Bundle, Context, OpenError, open, version_of};
 use modelops_bundle::component::answers::ManifestError;
+use modelops_bundle::ops::status::leave_out_unreadable;
 use modelops_bundle::patch::{Side, patches};
 use modelops_bundle::scan::Untracked;
 use modelops_bundle::workspace::Workspace;

@@ -3,20 +3,14 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use bundle_core::name::reference::Tag;
 use clap::Args;
 
-use super::diff::find;
 use crate::args::Execution;
 use crate::error::CliError;
 use crate::session::{Needs, Session, wanted_bundle};
 use crate::ui::{Report, bytes, counted, shown};
-use modelops_bundle::bundle::Bundle;
-use modelops_bundle::output_file::{Existing, OutputFile};
-use modelops_bundle::remote::archive::Archive;
-use modelops_bundle::remote::disk::check_folder;
-use modelops_bundle::remote::{Remote as _, Version};
-use modelops_bundle::transfer::{Parts, copy_to_archive, export_files, foresee_export};
+use modelops_bundle::ops::export::{self, ExportOptions, Format};
+use modelops_bundle::output_file::Existing;
 use modelops_bundle_report::{ExportFormat, ExportReport};
 
 /// Write a bundle to one file
@@ -68,69 +62,43 @@ impl Report for ExportReport {
     }
 }
 
-/// Whether `target` is an archive of `bundle` alone, which would only be replaced by the same bytes.
-async fn is_archive_of(target: &OutputFile, tag: &Tag, bundle: &Bundle) -> bool {
-    let archive = Archive::new(target.path());
-    archive.tags().await.is_ok_and(|tags| tags == [tag.clone()])
-        && archive
-            .manifest(&Version::Tag(tag.clone()))
-            .await
-            .is_ok_and(|found| found.is_some_and(|found| found.digest == bundle.digest))
-}
-
 pub(crate) fn run(session: &Session<'_>, args: &ExportArgs) -> Result<(), CliError> {
     let workspace = match &args.reference {
         Some(text) => session.workspace_for(text, Needs::Bundle)?,
         None => Some(session.workspace()?),
     };
     let reference = wanted_bundle(session, args.reference.as_deref(), workspace.as_ref())?;
-    let tag = reference.tag.clone().unwrap_or_else(Tag::latest);
     let file = session.cwd.join(&args.file);
-    let target = OutputFile::at(&file)?;
-    let core = session.core()?;
-    let remote = session.remote(&reference)?;
-    let context = session.context(&core, remote.as_ref());
     let execution = Execution::of(args.dry_run);
-    let format = if args.files { ExportFormat::Tar } else { ExportFormat::OciArchive };
+    let (format, shown_format) = match args.files {
+        true => (Format::Tar, ExportFormat::Tar),
+        false => (Format::OciArchive, ExportFormat::OciArchive),
+    };
     let existing = if args.force { Existing::Goes } else { Existing::Stays };
+    let (client, options) = (session.client()?, ExportOptions::default().format(format).existing(existing));
     let report = session.runtime()?.block_on(async {
-        let bundle = find(context, &reference).await?;
-        if target.is_kept(existing)
-            && format == ExportFormat::OciArchive
-            && !is_archive_of(&target, &tag, &bundle).await
-        {
-            return Err(CliError::exists(&file));
-        }
-        let parts = Parts::of(&bundle);
-        match (execution, format) {
-            (Execution::DryRun, ExportFormat::OciArchive) => check_folder(target.folder())?,
-            (Execution::DryRun, ExportFormat::Tar) => {
-                foresee_export(context, &bundle, &target, existing)?;
-            }
-            (Execution::Apply, ExportFormat::OciArchive) => {
-                copy_to_archive(context.remote, &target, &tag, &parts, context.concurrency, context.progress)
-                    .await?;
-            }
-            (Execution::Apply, ExportFormat::Tar) => {
-                export_files(context, &bundle, &target, existing).await?;
-            }
-        }
-        let (blobs, bytes) = match format {
-            ExportFormat::OciArchive => (Some(parts.sum().blobs), parts.sum().bytes),
-            ExportFormat::Tar => (None, bundle.index_view.total_size),
-        };
-        Ok::<_, CliError>(ExportReport {
+        let planned = export::plan(&client, &reference, &file, options).await?;
+        let (bundle, amount) = (planned.bundle(), planned.amount());
+        let mut report = ExportReport {
             reference: reference.to_string(),
             digest: bundle.digest.to_string(),
             tree: bundle.index_view.tree.to_string(),
-            file,
-            format,
+            file: file.clone(),
+            format: shown_format,
             files: bundle.files().len(),
-            blobs,
-            bytes,
-            requests: remote.requests(),
+            blobs: amount.blobs,
+            bytes: amount.bytes,
+            requests: planned.requests(),
             dry_run: execution == Execution::DryRun,
-        })
+        };
+        match execution {
+            Execution::DryRun => {
+                planned.foresee()?;
+                report.requests = planned.requests();
+            }
+            Execution::Apply => report.requests = planned.apply().await?.requests,
+        }
+        Ok::<_, CliError>(report)
     })?;
     session.ui.report(&report)
 }

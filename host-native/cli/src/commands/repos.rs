@@ -8,7 +8,7 @@ use clap::Args;
 use crate::error::{CliError, Exit};
 use crate::session::{Session, configured_or_named};
 use crate::ui::{Report, shown};
-use modelops_bundle::remote::registry::catalog;
+use modelops_bundle::ops::repos::{self, ReposOptions};
 use modelops_bundle_report::ReposReport;
 
 /// List the repositories of a registry
@@ -41,9 +41,9 @@ impl Report for ReposReport {
 
 pub(crate) fn run(session: &Session<'_>, args: &ReposArgs) -> Result<(), CliError> {
     let (host, namespace) = registry(session, args.registry.as_deref())?;
-    let options = session.remote_options()?;
-    let list = catalog::list(&host, namespace.as_deref(), &options);
-    let found = session.runtime()?.block_on(list)?;
+    let options = ReposOptions::default().below(namespace.clone());
+    let planned = repos::plan(&session.client()?, &host, options);
+    let found = session.runtime()?.block_on(planned.apply())?;
     let total = found.names.len();
     let repositories: Vec<String> = found.names.into_iter().take(args.limit.unwrap_or(usize::MAX)).collect();
     let more = total - repositories.len();

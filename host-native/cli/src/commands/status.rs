@@ -6,29 +6,26 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use bundle_core::diff::{Change, PathChange, Sides};
+use bundle_core::diff::{Change, PathChange};
 use bundle_core::file::{ByPath, File};
 use bundle_core::name::reference::Reference;
-use bundle_core::plan::layout::Rewrite;
-use bundle_core::plan::push::{Builds, PushFacts};
 use bundle_core::plan::standing::Standing;
-use bundle_core::plan::view::{View, Viewed, Views};
+use bundle_core::plan::view::View;
 use clap::Args;
-use rayon::prelude::*;
 use serde::Serialize;
 
 use self::ignored::{explain, ignored, rule_in_words};
 use crate::documents::{at, at_in_words, seen, unreadable};
 use crate::error::{CliError, Exit, settle_places, two_places};
 use crate::program::as_typed;
-use crate::session::{Session, configured, look_at_readable};
+use crate::session::{Session, configured};
 use crate::ui::{Report, counted, shown};
-use modelops_bundle::bundle::{Bundle, Context, OpenError, open, version_of};
+use modelops_bundle::bundle::OpenError;
 use modelops_bundle::environment::Pinned;
+use modelops_bundle::ops::status::{self, Answer, Asks, Done, StatusOptions};
 use modelops_bundle::project::State;
 use modelops_bundle::remote::{RemoteError, RemoteErrorKind};
 use modelops_bundle::scan::{RefusalReason, Scan, Untracked};
-use modelops_bundle::threads::start;
 use modelops_bundle::workspace::Workspace;
 use modelops_bundle_report::{
     ChangeReport, FileReport, IgnoredReport, PinnedReport, RemoteReport, RemoteState, StatusReport,
@@ -105,15 +102,6 @@ fn pinned_report(pinned: &Pinned) -> PinnedReport {
         reference: pinned.place.to_string(),
         agrees: pinned.agrees,
     }
-}
-
-/// Leaves out what cannot be read: nobody knows what it holds.
-pub(crate) fn leave_out_unreadable(changes: &mut Vec<PathChange>, found: &Scan) {
-    let mut unreadable = found.unreadable.iter().map(|refused| refused.path.as_str()).peekable();
-    changes.retain(|each| {
-        while unreadable.next_if(|path| *path < each.path.as_str()).is_some() {}
-        unreadable.next_if_eq(&each.path.as_str()).is_none()
-    });
 }
 
 /// The document, and what only people read.
@@ -352,50 +340,19 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     if !args.paths.is_empty() {
         return session.ui.report(&explain(&session.workspace()?, &session.cwd, &args.paths)?);
     }
-    let (workspace, core) = session.core_beside(|| session.workspace())?;
+    let client = session.client()?;
+    let (workspace, core) = rayon::join(|| session.workspace(), || client.core());
+    let (workspace, _) = (workspace?, core?);
     let reference = configured(&workspace)?;
     let untracked = if args.names_ignored() { Untracked::NameIgnored } else { Untracked::List };
-    let look_here = || look_at_readable(&workspace, untracked, session.ui.progress().as_ref());
-    let (mut found, answer, requests) = if args.offline || args.untracked_only {
-        (look_here()?, None, None)
-    } else {
-        let remote = session.remote(&reference)?;
-        let context = session.context(&core, remote.as_ref()).with_cache(&workspace.project);
-        let (found, answer) = std::thread::scope(|scope| {
-            let looking = start(scope, "look", look_here)?;
-            let answer = ask(session, context, &reference);
-            Ok::<_, CliError>((looking.join(), answer))
-        })?;
-        let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        (found, Some(answer?), Some(remote.requests()))
-    };
-    let standing = match &answer {
-        Some(Ok(bundle)) => {
-            let digest = bundle.as_ref().map(|bundle| bundle.digest);
-            let tag = reference.tag.as_ref();
-            tag.map(|tag| workspace.standing(&core, &reference, tag, digest, bundle.as_ref())).transpose()?
-        }
-        _ => None,
-    };
-    let is_there = matches!(&answer, Some(Ok(Some(_))));
-    let stand_in = if is_there { None } else { last_synced(&workspace) };
-    let (remote, files, sizes) = weigh(&workspace, &reference, answer);
-    let base = &workspace.state.last_synced;
-    found.recall_modes(&workspace.project, base, &files);
-    let whole = Sides { local: &found.files, remote: &files, base, tracked: &workspace.tracked };
-    let viewed = Viewed::of(whole, Views::same(&workspace.state.view));
-    let sides = viewed.sides(whole);
-    let mut changes = core.diff(sides)?;
-    leave_out_unreadable(&mut changes, &found);
-    let unseen = match standing {
-        Some(standing) if !standing.is_free() => {
-            let none = ByPath::default();
-            let facts =
-                PushFacts { builds: Builds::ByPaths, rewrite: Rewrite::No, untracked: &none, settled: 0 };
-            core.plan_push(sides, facts, &none)?.decision.unseen
-        }
-        _ => Vec::new(),
-    };
+    let asks = if args.offline || args.untracked_only { Asks::Nobody } else { Asks::Remote };
+    let options = StatusOptions::default().asking(asks).untracked(untracked);
+    let planned = status::plan(&client, &workspace, &reference, options)?;
+    let looked = session.runtime()?.block_on(planned.apply())?;
+    let sizes = if matches!(looked.answer, Answer::Bundle(_)) { Sizes::Known } else { Sizes::Unknown };
+    let Done { answer, standing, unseen, scan: found, files, changes, requests, .. } = looked;
+    let stand_in = if sizes == Sizes::Known { None } else { last_synced(&workspace) };
+    let remote = remote_report(&workspace, &reference, answer);
     let place = Place { standing, unseen };
     let unread = found.refused.iter().filter(|refused| matches!(refused.reason, RefusalReason::System(_)));
     for refused in unread {
@@ -419,35 +376,14 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     printed
 }
 
-fn ask(
-    session: &Session<'_>,
-    context: Context<'_>,
-    reference: &Reference,
-) -> Result<Result<Option<Bundle>, OpenError>, CliError> {
-    let version = version_of(reference);
-    Ok(session.runtime()?.block_on(open(context, &version)))
-}
-
-/// What the answer says of the remote, and the files to compare with.
-fn weigh(
-    workspace: &Workspace,
-    reference: &Reference,
-    answer: Option<Result<Option<Bundle>, OpenError>>,
-) -> (RemoteReport, ByPath<File>, Sizes) {
-    let (state, error) = match answer {
-        Some(Ok(Some(bundle))) => {
-            let remote = RemoteReport {
-                state: RemoteState::Available,
-                digest: Some(bundle.digest.to_string()),
-                message: None,
-                hint: None,
-            };
-            return (remote, bundle.index_view.files, Sizes::Known);
-        }
+/// What the answer says of the remote.
+fn remote_report(workspace: &Workspace, reference: &Reference, answer: Answer) -> RemoteReport {
+    let (state, digest, error) = match answer {
+        Answer::Bundle(digest) => (RemoteState::Available, Some(digest.to_string()), None),
         // Nobody has deleted anything where nothing was pushed.
-        Some(Ok(None)) => (RemoteState::Empty, None),
-        Some(Err(error)) => (state_of(&error), Some(CliError::from(error))),
-        None => (RemoteState::Offline, None),
+        Answer::Nothing => (RemoteState::Empty, None, None),
+        Answer::Failed(error) => (state_of(&error), None, Some(CliError::from(error))),
+        _ => (RemoteState::Offline, None, None),
     };
     let message = error.as_ref().map(|error| error.message().to_owned());
     let hint = match state {
@@ -463,8 +399,7 @@ fn weigh(
         }
         _ => error.and_then(CliError::into_hint),
     };
-    let remote = RemoteReport { state, digest: None, message, hint };
-    (remote, last_agreed(workspace), Sizes::Unknown)
+    RemoteReport { state, digest, message, hint }
 }
 
 /// The bundle that the project was last made equal to, or was sent as, in words.
@@ -504,17 +439,6 @@ fn state_of(error: &OpenError) -> RemoteState {
         | OpenError::Manifest(_)
         | OpenError::Resolve(_) => RemoteState::UnknownError,
     }
-}
-
-/// The files that both sides last agreed on, standing in for a remote that was not asked.
-fn last_agreed(workspace: &Workspace) -> ByPath<File> {
-    let files = workspace.state.last_synced.par_iter().map(|synced| File {
-        path: synced.path.clone(),
-        digest: synced.digest,
-        size: 0,
-        executable: synced.executable,
-    });
-    ByPath::keeping_first(files.collect())
 }
 
 #[expect(clippy::too_many_arguments, reason = "a report is made of all that was found")]

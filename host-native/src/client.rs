@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bundle_core::name::reference::Reference;
 use futures_util::future::BoxFuture;
@@ -12,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bundle::{Claims, Context};
 use crate::component::{Core, LoadError};
+use crate::entry::{EnterError, Entered};
 use crate::progress::{Progress, Silent};
+use crate::project::lock::LockError;
+use crate::project::{Project, ProjectLock};
 use crate::remote::{self, Intent, Remote, RemoteError, RemoteOptions};
 
 /// How many transfers run at the same time where nobody says otherwise.
@@ -35,6 +39,26 @@ const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Client(Arc<Settings>);
+
+/// How operations wait for one another at a project.
+pub trait Locking: fmt::Debug + Send + Sync {
+    /// Locks `project`; `purpose` tells others who holds it.
+    ///
+    /// # Errors
+    ///
+    /// Another process holds the lock for longer than this waits, or it cannot be had.
+    fn acquire(&self, project: &Project, purpose: &str) -> Result<ProjectLock, LockError>;
+}
+
+/// Waits for so long, and tells nobody.
+impl Locking for Duration {
+    fn acquire(&self, project: &Project, purpose: &str) -> Result<ProjectLock, LockError> {
+        ProjectLock::acquire(project, purpose, *self)
+    }
+}
+
+/// How long an operation waits for another one where nobody says otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes a [`Client`] that is not the default one.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +83,7 @@ struct Settings {
     claims: Claims,
     progress: Arc<dyn Progress>,
     cancellation: CancellationToken,
+    locking: Arc<dyn Locking>,
 }
 
 impl Default for Settings {
@@ -71,6 +96,7 @@ impl Default for Settings {
             claims: Claims::default(),
             progress: Arc::new(Silent),
             cancellation: CancellationToken::new(),
+            locking: Arc::new(PATIENCE),
         }
     }
 }
@@ -130,6 +156,13 @@ impl ClientBuilder {
         self
     }
 
+    /// How operations wait for one another at a project; for ten seconds by default.
+    #[must_use]
+    pub fn locking(mut self, locking: Arc<dyn Locking>) -> Self {
+        self.0.locking = locking;
+        self
+    }
+
     /// The client.
     pub fn build(self) -> Client {
         Client(Arc::new(self.0))
@@ -166,6 +199,21 @@ impl Client {
     /// Who is told how work gets on.
     pub fn progress(&self) -> &Arc<dyn Progress> {
         &self.0.progress
+    }
+
+    /// Enters the project that `folder` lies in; `purpose` tells others who holds its lock.
+    ///
+    /// # Errors
+    ///
+    /// There is no project, another process holds its lock, or it cannot be read.
+    pub fn enter(&self, folder: &Path, purpose: &str) -> Result<Entered, EnterError> {
+        let project = Project::find(folder)?;
+        Entered::of(self.lock(&project, purpose)?)
+    }
+
+    /// Locks `project`.
+    pub(crate) fn lock(&self, project: &Project, purpose: &str) -> Result<ProjectLock, LockError> {
+        self.0.locking.acquire(project, purpose)
     }
 
     /// What stops all operations of the client.

@@ -12,7 +12,7 @@ use crate::project::cache_key::make_cache_key;
 use crate::project::config::ConfigError;
 use crate::project::folder::FindError;
 use crate::project::git::{MAX_BYTES, ignores_project_folder};
-use crate::project::lock::{LockError, Patience};
+use crate::project::lock::LockError;
 use crate::project::new_project::{BeginError, Birth, complete};
 use crate::project::recovery::{RecoverError, Recovery, recover_locked};
 use crate::project::{NewProject, Project, ProjectLock};
@@ -53,16 +53,6 @@ pub enum GitIgnore {
 }
 
 impl Entered {
-    /// Enters the project that `folder` lies in; `purpose` tells others who holds its lock.
-    ///
-    /// # Errors
-    ///
-    /// There is no project, another process holds its lock for longer than `patience` lasts, or it cannot be read.
-    pub fn find(folder: &Path, purpose: &str, patience: impl Patience) -> Result<Self, EnterError> {
-        let project = Project::find(folder)?;
-        Self::of(ProjectLock::acquire(&project, purpose, patience)?)
-    }
-
     /// Enters the project that `lock` holds.
     ///
     /// # Errors
@@ -107,42 +97,76 @@ impl Entered {
         self.new.is_some()
     }
 
-    /// The operation succeeded: a project that was made for it stays. Says whether the folder was none before.
+    /// The operation succeeded: a project that was made for it stays.
     ///
     /// # Errors
     ///
     /// It cannot be marked as one.
-    pub fn keep(self) -> Result<Birth, EnterError> {
-        match self.new {
-            Some(new) => new.keep().map_err(|source| EnterError::Birth { source }),
-            None => Ok(Birth::Earlier),
-        }
+    pub fn keep(self) -> Result<Kept, EnterError> {
+        let birth = match self.new {
+            Some(new) => new.keep().map_err(|source| EnterError::Birth { source })?,
+            None => Birth::Earlier,
+        };
+        Ok(Kept { birth, workspace: self.workspace, gitignore: self.gitignore })
     }
 }
 
+/// A project that an operation has left.
+#[derive(Debug)]
+pub struct Kept {
+    /// Whether the operation made it.
+    pub birth: Birth,
+    /// What its folder said when the operation came.
+    pub workspace: Workspace,
+    /// What became of its `.gitignore`.
+    pub gitignore: GitIgnore,
+}
+
 /// Has git ignore the project's own folder in the project at `root`.
-fn ignore_in_git(root: &Path) -> Result<GitIgnore, EnterError> {
+///
+/// # Errors
+///
+/// The `.gitignore` cannot be read or written.
+pub fn ignore_in_git(root: &Path) -> Result<GitIgnore, EnterError> {
+    let add = |file: &Path, text: &[u8]| {
+        let separator = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
+        whole_file::append(file, format!("{separator}{GENERATED_GITIGNORE}").as_bytes())
+    };
+    settle_gitignore(root, add)
+}
+
+/// What [`ignore_in_git`] would come to; changes nothing.
+///
+/// # Errors
+///
+/// As that, as far as it can be told.
+pub fn foresee_ignoring(root: &Path) -> Result<GitIgnore, EnterError> {
+    settle_gitignore(root, |_, _| Ok(()))
+}
+
+/// Finds out whether git ignores the project's own folder, and has `add` say so in the `.gitignore` with that text if not.
+fn settle_gitignore(
+    root: &Path,
+    add: impl Fn(&Path, &[u8]) -> io::Result<()>,
+) -> Result<GitIgnore, EnterError> {
     let file = root.join(GITIGNORE);
-    match add_to_gitignore(root, &file) {
-        Ok(gitignore) => Ok(gitignore),
+    let settle = || {
+        if ignores_project_folder(root)? {
+            return Ok(GitIgnore::Stays);
+        }
+        let text = match whole_file::read(&file, MAX_BYTES, Links::Refuse) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        add(&file, &text)?;
+        Ok(GitIgnore::Changed)
+    };
+    match settle() {
+        Ok(outcome) => Ok(outcome),
         // Git follows no such link either. The project is as good without.
         Err(fault) if FileFault::of(&fault).is_some() => Ok(GitIgnore::LeftAlone { file, fault }),
         Err(source) => Err(EnterError::GitIgnore { file, source }),
     }
-}
-
-fn add_to_gitignore(root: &Path, file: &Path) -> io::Result<GitIgnore> {
-    if ignores_project_folder(root)? {
-        return Ok(GitIgnore::Stays);
-    }
-    let text = match whole_file::read(file, MAX_BYTES, Links::Refuse) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let separator = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
-    whole_file::append(file, format!("{separator}{GENERATED_GITIGNORE}").as_bytes())?;
-    Ok(GitIgnore::Changed)
 }
 
 /// Why an operation could not come into a project.

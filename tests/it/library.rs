@@ -1,11 +1,8 @@
 //! The library as a program uses it: through `Client` and the operations, without a process of the program.
 
-use std::time::Duration;
-
 use bundle_core::diff::Change;
 use bundle_core::name::reference::{Reference, Tag};
 use modelops_bundle::client::{Cancelled, Client};
-use modelops_bundle::entry::Entered;
 use modelops_bundle::ops::copy::{self, CopyOptions, Selection};
 use modelops_bundle::ops::delete::{self, DeleteOptions, DeletionError};
 use modelops_bundle::ops::export::{self, ExportOptions, ExportingError, Format};
@@ -180,12 +177,12 @@ fn pull_makes_a_project_and_then_stops_at_a_conflict() {
     let folder = project.home().join("elsewhere");
     std::fs::create_dir(&folder).unwrap();
     let pull = || async {
-        let target = Target::at(&folder).unwrap();
+        let target = Target::at(&client, &folder).unwrap();
         pull::plan(&client, &reference, target, PullOptions::default()).await
     };
     let runtime = runtime();
     let planned = runtime.block_on(pull()).unwrap();
-    assert_eq!(runtime.block_on(planned.foresee()).unwrap().files, 1);
+    assert_eq!(runtime.block_on(planned.foresee()).unwrap().downloaded.files, 1);
     assert!(!folder.join("a.txt").exists());
     let done = runtime.block_on(planned.apply()).unwrap();
     assert_eq!(done.pulled.downloaded.files, 1);
@@ -198,7 +195,8 @@ fn pull_makes_a_project_and_then_stops_at_a_conflict() {
     assert!(matches!(stopped, Err(PullingError::Pull(PullError::Blocked { .. }))));
     let settled = Settled { theirs: vec!["a.txt".into()], relative_to: folder.clone(), ..Settled::default() };
     let options = PullOptions::default().settled(settled);
-    let planned = runtime.block_on(pull::plan(&client, &reference, Target::at(&folder).unwrap(), options));
+    let planned =
+        runtime.block_on(pull::plan(&client, &reference, Target::at(&client, &folder).unwrap(), options));
     let _ = runtime.block_on(planned.unwrap().apply()).unwrap();
     assert_eq!(std::fs::read(folder.join("a.txt")).unwrap(), b"theirs");
 }
@@ -210,7 +208,7 @@ fn a_push_is_a_value_before_anything_is_sent() {
     project.write("a.txt", "two");
     let runtime = runtime();
     let plan = |tags: Vec<Tag>| {
-        let entered = Entered::find(project.path(), "test", Duration::ZERO).unwrap();
+        let entered = client.enter(project.path(), "test").unwrap();
         runtime.block_on(push::plan(&client, entered, &reference, &tags, PushOptions::default()))
     };
     let planned = plan(vec![tag("next")]).unwrap();
@@ -257,7 +255,7 @@ fn a_runtime_of_one_thread_is_refused_and_a_dropped_pull_leaves_nothing() {
     let folder = project.home().join("elsewhere");
     std::fs::create_dir(&folder).unwrap();
     let runtime = runtime();
-    let target = Target::at(&folder).unwrap();
+    let target = Target::at(&client, &folder).unwrap();
     let planned = runtime.block_on(pull::plan(&client, &reference, target, PullOptions::default())).unwrap();
     drop(planned.apply());
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
@@ -272,7 +270,7 @@ fn operations_can_be_spawned() {
     std::fs::create_dir(&folder).unwrap();
     let runtime = runtime();
     let done = runtime.spawn(async move {
-        let target = Target::at(&folder).unwrap();
+        let target = Target::at(&client, &folder).unwrap();
         let planned = pull::plan(&client, &reference, target, PullOptions::default()).await.unwrap();
         planned.apply().await.unwrap().pulled.downloaded.files
     });

@@ -36,6 +36,7 @@ use modelops_bundle::component::{self, CallError, CoreError};
 use modelops_bundle::credentials::config::ConfigPlace;
 use modelops_bundle::credentials::server::Server;
 use modelops_bundle::credentials::{CredentialsError, Origin};
+use modelops_bundle::entry::EnterError;
 use modelops_bundle::environment::{EnvironmentError, Pinned};
 use modelops_bundle::health::Finding;
 use modelops_bundle::ops;
@@ -1537,6 +1538,60 @@ impl From<ops::copy::CopyError> for CliError {
     }
 }
 
+impl From<EnterError> for CliError {
+    fn from(error: EnterError) -> Self {
+        match error {
+            EnterError::Begin(error) => error.into(),
+            EnterError::Birth { source } => source.into(),
+            EnterError::Config(error) => error.into(),
+            EnterError::Find(error) => error.into(),
+            EnterError::GitIgnore { file, source } => Self::gitignore(&file, &source),
+            EnterError::Load(error) => error.into(),
+            EnterError::Lock(error) => error.into(),
+            EnterError::Recover(error) => error.into(),
+            EnterError::Set(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<ops::pull::PullingError> for CliError {
+    fn from(error: ops::pull::PullingError) -> Self {
+        use ops::pull::{PullingError, Side};
+        match error {
+            PullingError::Begin(error) => error.into(),
+            PullingError::Cancelled(error) => error.into(),
+            PullingError::Enter(error) => error.into(),
+            PullingError::ExactPart => Self::new(
+                Exit::Usage,
+                "--exact means all of the bundle, and the project takes part in a part",
+            )
+            .hint("leave --exact out, or pull all of it with --include '**'; nothing was changed"),
+            PullingError::Keep(error) => error.into(),
+            PullingError::Load(error) => error.into(),
+            PullingError::NoBundle { reference } => Self::no_bundle(&reference),
+            PullingError::NothingIncluded { globs } => {
+                Self::new(Exit::NotFound, "no file of the bundle is meant by --include")
+                    .paths(globs)
+                    .hint("name files as the bundle does, from the top of the project; nothing was changed")
+            }
+            PullingError::NothingSettled { side, unmatched } => {
+                let option = if side == Side::Mine { "--mine" } else { "--theirs" };
+                let message = format_args!("{option} settles nothing there: no conflict is at these paths");
+                Self::new(Exit::Usage, message)
+                    .paths(unmatched)
+                    .hint("see the conflicts with --dry-run; nothing was changed")
+            }
+            PullingError::Open(error) => error.into(),
+            PullingError::Pull(error) => error.into(),
+            PullingError::Remote(error) => error.into(),
+            PullingError::Scan(error) => error.into(),
+            PullingError::Select(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
 impl From<ops::verify::VerifyError> for CliError {
     fn from(error: ops::verify::VerifyError) -> Self {
         use ops::verify::VerifyError;
@@ -2045,6 +2100,12 @@ impl From<OutputError> for CliError {
 
 impl CliError {
     /// What a command is to write is there already.
+    /// A `.gitignore` that cannot be changed.
+    pub(crate) fn gitignore(file: &Path, error: &io::Error) -> Self {
+        Self::because_of(Exit::Failure, format_args!("cannot change {}", file.display()), error)
+            .hint("let the file be read and written, or have it ignore `.modelops-bundle/` yourself")
+    }
+
     pub(crate) fn exists(file: &Path) -> Self {
         Self::new(Exit::Conflict, format_args!("{} is there already, and stays as it is", file.display()))
             .hint("name another file, or replace this one with --force")

@@ -2,54 +2,42 @@
 
 use std::collections::BTreeMap;
 
-use bundle_core::file::File;
 use bundle_core::name::path::BundlePath;
-use bundle_core::plan::keep::HadIn;
 
 use super::args::Execution;
 use super::error::{CliError, Exit};
 use super::session::Session;
 use super::ui::counted;
 use modelops_bundle::project::journal::Before;
-use modelops_bundle::project::keeping::{KeepError, Keeping, NewOperation, Policy, Purpose};
+use modelops_bundle::project::keeping::{Keep, KeepError, Keeping, NewOperation, Policy, Purpose};
 use modelops_bundle::project::settings::parse_size;
-use modelops_bundle::project::undo::{Elsewhere, Kind};
+use modelops_bundle::project::undo::Kind;
 use modelops_bundle::project::{Config, Project};
 use modelops_bundle::workspace::Workspace;
 
 /// Says how much is kept, in place of the setting.
 const VARIABLE: &str = "MODELOPS_BUNDLE_UNDO_LIMIT";
 
-/// Whether a command keeps what it takes away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keep {
-    /// As much as is set.
-    AsSet,
-    /// Nothing.
-    No,
+/// What `--no-keep` asks for.
+pub(crate) fn keep(no_keep: bool) -> Keep {
+    if no_keep { Keep::No } else { Keep::AsSet }
 }
 
-impl Keep {
-    /// What `--no-keep` asks for.
-    pub(crate) fn of(no_keep: bool) -> Self {
-        if no_keep { Self::No } else { Self::AsSet }
-    }
-}
-
-/// How much is kept.
-pub(crate) fn policy(config: &Config, keep: Keep) -> Result<Policy, CliError> {
-    let limit = match std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()) {
-        Some(text) => parse_size(&text).map_err(|fault| {
+/// How much is kept in place of what the settings say, where the environment says so.
+pub(crate) fn limit() -> Result<Option<u64>, CliError> {
+    let said = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
+    said.map(|text| {
+        parse_size(&text).map_err(|fault| {
             CliError::new(Exit::Usage, format_args!("{VARIABLE} is `{text}`: {fault}"))
                 .hint("it is a size such as 512M or 2GiB; 0 keeps nothing")
-        })?,
-        None => config.undo_limit,
-    };
-    Ok(match (limit, keep) {
-        (0, _) => Policy::Off,
-        (_, Keep::No) => Policy::Nothing,
-        (limit, Keep::AsSet) => Policy::Keep { limit },
+        })
     })
+    .transpose()
+}
+
+/// How much is kept in a project of these settings.
+pub(crate) fn policy(config: &Config, keep: Keep) -> Result<Policy, CliError> {
+    Ok(Policy::of(limit()?.unwrap_or(config.undo_limit), keep))
 }
 
 /// An operation of a command.
@@ -103,12 +91,6 @@ pub(crate) fn tell_expired(session: &Session<'_>, expired: &[String]) {
             "what older operations took away makes room, and can no longer be brought back: {files}"
         ));
     }
-}
-
-/// A file of which the content is not kept, since a bundle has it.
-pub(crate) fn elsewhere(file: &File, had_in: HadIn) -> (BundlePath, Elsewhere) {
-    let File { path, digest, size, executable } = file.clone();
-    (path, Elsewhere { digest, size, executable, had_in })
 }
 
 /// What a plan is made for where a command does what it plans, or not.

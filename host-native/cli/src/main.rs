@@ -98,7 +98,7 @@ fn without_help_for_help(arguments: Vec<OsString>) -> Vec<OsString> {
     kept.map(|(_, argument)| argument).collect()
 }
 
-fn carry_out(ui: &Ui, cli: &Cli, run: &Run) -> Result<(), CliError> {
+fn carry_out(ui: &Ui, cli: &Cli, run: &Arc<Run>) -> Result<(), CliError> {
     if let Command::Completions(args) = &cli.command {
         return completions::run(ui, args);
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use super::signals::Run;
 use super::subject::{only_bundle, place_on_disk};
 use super::ui::{Ui, counted};
 use modelops_bundle::bundle::{Claims, Context};
-use modelops_bundle::client::Client;
+use modelops_bundle::client::{Client, Locking};
 use modelops_bundle::component::{Core, MAX_FILE_BYTES};
 use modelops_bundle::credentials::{Environment, Store};
+use modelops_bundle::entry::Entered;
 use modelops_bundle::environment::Pinned;
 use modelops_bundle::file_lock::SILENT_FOR;
 use modelops_bundle::progress::Progress;
@@ -43,13 +45,13 @@ use modelops_bundle::workspace::Workspace;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for another command, and says so.
-struct Waiting<'a> {
-    ui: &'a Ui,
-    run: &'a Run,
+struct Waiting {
+    ui: Ui,
+    run: Arc<Run>,
     has_said: bool,
 }
 
-impl Patience for Waiting<'_> {
+impl Patience for Waiting {
     fn lasts(&mut self, holder: Option<&Holder>, waited: Duration) -> bool {
         // Whoever has just taken the lock may not have said yet who it is.
         if !waited.is_zero() && !self.has_said && (holder.is_some() || waited > SILENT_FOR) {
@@ -57,6 +59,32 @@ impl Patience for Waiting<'_> {
             self.ui.note(format_args!("waiting for {} to finish", name(holder)));
         }
         waited < PATIENCE && !self.run.is_to_stop()
+    }
+}
+
+/// How operations of the library wait for one another: as commands do.
+struct Waits {
+    ui: Ui,
+    run: Arc<Run>,
+}
+
+impl fmt::Debug for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waits")
+    }
+}
+
+impl Waits {
+    fn patience(&self) -> Waiting {
+        Waiting { ui: self.ui.clone(), run: Arc::clone(&self.run), has_said: false }
+    }
+}
+
+impl Locking for Waits {
+    fn acquire(&self, project: &Project, purpose: &str) -> Result<ProjectLock, LockError> {
+        let lock = ProjectLock::acquire(project, purpose, self.patience())?;
+        self.run.changes(project);
+        Ok(lock)
     }
 }
 
@@ -68,11 +96,11 @@ pub(crate) struct Session<'a> {
     notices: Arc<ToldOnce>,
     /// The folder that the user is in, free of links.
     pub(crate) cwd: PathBuf,
-    run: &'a Run,
+    run: &'a Arc<Run>,
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(ui: &'a Ui, global: &'a GlobalArgs, run: &'a Run) -> Result<Self, CliError> {
+    pub(crate) fn new(ui: &'a Ui, global: &'a GlobalArgs, run: &'a Arc<Run>) -> Result<Self, CliError> {
         let start = global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
         let cwd = start.canonicalize().map_err(|error| {
             CliError::new(Exit::NotFound, format_args!("cannot enter {}: {error}", start.display()))
@@ -123,8 +151,8 @@ impl<'a> Session<'a> {
     /// The project that the user is in, after a crash put in order, and what its folder says.
     pub(crate) fn workspace(&self) -> Result<Workspace, CliError> {
         let project = Project::find(&self.cwd)?;
-        match recover(&project, self.patience()) {
-            Ok(recovery) => self.tell(recovery),
+        match recover(&project, self.waits().patience()) {
+            Ok(recovery) => self.tell(&recovery),
             // Who only looks is told, and sees the project as it lies there.
             Err(
                 error @ (RecoverError::Apply { .. } | RecoverError::Lock { source: LockError::File { .. } }),
@@ -187,44 +215,50 @@ impl<'a> Session<'a> {
         Ok((lock, workspace))
     }
 
-    /// Locks a project once no other command changes it.
-    pub(crate) fn acquire(&self, project: &Project, command: &str) -> Result<ProjectLock, LockError> {
-        let lock = ProjectLock::acquire(project, command, self.patience())?;
-        self.run.changes(project);
-        Ok(lock)
+    /// Enters a project that was found, as an operation of the library wants it.
+    pub(crate) fn enter(&self, project: &Project, command: &str) -> Result<Entered, CliError> {
+        let entered = Entered::of(self.acquire(project, command)?)?;
+        self.tell(&entered.recovery);
+        self.tell_respelled_remote(&entered.workspace.config);
+        Ok(entered)
     }
 
-    fn patience(&self) -> Waiting<'_> {
-        Waiting { ui: self.ui, run: self.run, has_said: false }
+    /// Locks a project once no other command changes it.
+    pub(crate) fn acquire(&self, project: &Project, command: &str) -> Result<ProjectLock, LockError> {
+        self.waits().acquire(project, command)
+    }
+
+    fn waits(&self) -> Waits {
+        Waits { ui: self.ui.clone(), run: Arc::clone(self.run) }
     }
 
     /// The project that `lock` holds, after a crash put in order.
     pub(crate) fn recovered(&self, lock: &ProjectLock) -> Result<Workspace, CliError> {
-        self.tell(recover_locked(lock)?);
+        self.tell(&recover_locked(lock)?);
         complete(lock)?;
         self.load(lock.project().clone())
     }
 
-    fn tell(&self, recovery: Recovery) {
+    fn tell(&self, recovery: &Recovery) {
         match recovery {
             Recovery::NothingToDo | Recovery::DiscardedStaging => {}
             Recovery::Finished(applied) => {
                 self.ui.note("finished a change that had been broken off");
-                self.tell_applied(&applied);
+                self.tell_applied(applied);
             }
             Recovery::Undone { reason, back } => {
                 self.ui.warning(format_args!(
                     "a change had been broken off and could not be finished: {reason}; it was taken back, and the project \
                      is as it was before: run that command again once that is mended"
                 ));
-                self.tell_rolled_back(&back);
+                self.tell_rolled_back(back);
             }
             Recovery::GivenUp { reason, back } => {
                 self.ui.warning(format_args!(
                     "a change had been broken off, and could neither be finished nor taken back as a whole: {reason}; \
                      `modelops-bundle status` shows what differs"
                 ));
-                self.tell_rolled_back(&back);
+                self.tell_rolled_back(back);
             }
             Recovery::Refused { why, now_at } => self.ui.warning(format_args!(
                 "a journal of changes was found, and nothing of it was done: {why}; it is kept at {}. If a pull was \
@@ -354,17 +388,6 @@ impl<'a> Session<'a> {
         Ok(open(&reference.place, &options)?)
     }
 
-    /// The same to copy to, where `beside` may have some of what will be sent.
-    pub(crate) fn remote_to_copy_to(
-        &self,
-        reference: &Reference,
-        beside: &Place,
-    ) -> Result<Box<dyn Remote>, CliError> {
-        let beside = Some(beside.clone());
-        let options = RemoteOptions { beside, intent: Intent::Write, ..self.remote_options()? };
-        Ok(open(&reference.place, &options)?)
-    }
-
     /// The same for a push, of which `unfinished` keeps what a later one can go on with.
     pub(crate) fn remote_to_push(
         &self,
@@ -437,7 +460,8 @@ impl<'a> Session<'a> {
             .concurrency(NonZeroUsize::new(self.global.concurrency.into()).unwrap_or(NonZeroUsize::MIN))
             .claims(self.claims())
             .progress(Arc::clone(self.ui.progress()))
-            .cancellation(self.run.cancellation());
+            .cancellation(self.run.cancellation())
+            .locking(Arc::new(self.waits()));
         Ok(match &self.global.core_file {
             Some(file) => builder.core_file(self.cwd.join(file)).build(),
             None => builder.build(),

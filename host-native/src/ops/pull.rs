@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bundle_core::file::{ByPath, File};
 use bundle_core::name::path::BundlePath;
@@ -17,23 +16,21 @@ use thiserror::Error;
 use crate::bundle::{Bundle, Context, OpenError, open, version_of};
 use crate::client::{Cancelled, Client};
 use crate::component::LoadError;
-use crate::entry::{EnterError, Entered};
+use crate::entry::{EnterError, Entered, Kept};
+use crate::leftovers::{Among, NewFolder};
+use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::project::folder::FindError;
 use crate::project::journal::Before;
-use crate::project::keeping::{KeepError, Keeping, NewOperation, Policy, Purpose};
+use crate::project::keeping::{Keep, KeepError, Keeping, NewOperation, Policy, Purpose};
 use crate::project::new_project::{BeginError, NewProject};
 use crate::project::undo::{BundleAt, Elsewhere, Kind};
-use crate::project::{Project, ProjectLock};
 use crate::pull::{self, PreparedPull, PullChoices, PullError, Pulled, taken};
 use crate::remote::{Intent, Remote, RemoteError};
 use crate::scan::select::SelectError;
 use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan, select_tracked};
 use crate::transfer::{Downloaded, forecast};
 use crate::workspace::Workspace;
-
-/// How long a pull waits for another operation on the project, where nobody says otherwise.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a bundle is pulled.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +40,12 @@ pub struct PullOptions {
     pub choices: PullChoices,
     /// Paths and globs of conflicts in which the project's file stays, and those in which the bundle's file comes.
     pub settled: Settled,
-    /// How much of what is taken away is kept for an undo; as the project's settings say by default.
-    pub keep: Option<Policy>,
+    /// Whether what is taken away is kept for an undo.
+    pub keep: Keep,
+    /// How much is kept, in bytes; as the project's settings say by default.
+    pub undo_limit: Option<u64>,
+    /// What the operation is, and what it is called, where it can be taken back; a pull by default.
+    pub told_as: Option<(Kind, String)>,
 }
 
 impl PullOptions {
@@ -62,10 +63,17 @@ impl PullOptions {
         self
     }
 
-    /// Keeps so much of what is taken away.
+    /// Keeps what is taken away, or not; `limit` says how much in place of the project's settings.
     #[must_use]
-    pub fn keep(mut self, policy: Policy) -> Self {
-        self.keep = Some(policy);
+    pub fn keep(mut self, keep: Keep, limit: Option<u64>) -> Self {
+        (self.keep, self.undo_limit) = (keep, limit);
+        self
+    }
+
+    /// Is told as this operation where it can be taken back.
+    #[must_use]
+    pub fn told_as(mut self, kind: Kind, command: String) -> Self {
+        self.told_as = Some((kind, command));
         self
     }
 }
@@ -96,8 +104,8 @@ impl Target {
     /// # Errors
     ///
     /// The project cannot be locked or read.
-    pub fn at(folder: &Path) -> Result<Self, EnterError> {
-        match Entered::find(folder, "pull", PATIENCE) {
+    pub fn at(client: &Client, folder: &Path) -> Result<Self, EnterError> {
+        match client.enter(folder, "pull") {
             Ok(entered) => Ok(Self::Project(Box::new(entered))),
             Err(EnterError::Find(FindError::NoProject { .. })) => Ok(Self::Folder(folder.to_owned())),
             Err(error) => Err(error),
@@ -123,7 +131,7 @@ enum Place {
     /// A project, which is locked.
     Project(Box<Entered>),
     /// A folder that is to become the project that it was looked at as.
-    Folder(PathBuf, Box<Workspace>),
+    Folder { folder: PathBuf, workspace: Box<Workspace>, _stand_in: Option<NewFolder> },
 }
 
 impl Place {
@@ -131,8 +139,8 @@ impl Place {
         Ok(match target {
             Target::Project(entered) => Self::Project(entered),
             Target::Folder(folder) => {
-                let workspace = imagine(&folder)?;
-                Self::Folder(folder, Box::new(workspace))
+                let (workspace, _stand_in) = imagine(&folder)?;
+                Self::Folder { folder, workspace: Box::new(workspace), _stand_in }
             }
         })
     }
@@ -140,19 +148,29 @@ impl Place {
     fn workspace(&self) -> &Workspace {
         match self {
             Self::Project(entered) => &entered.workspace,
-            Self::Folder(_, workspace) => workspace,
+            Self::Folder { workspace, .. } => workspace,
         }
     }
+}
+
+/// What a pull would come to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Foreseen {
+    /// What would come from the remote.
+    pub downloaded: Downloaded,
+    /// Paths of which older content would not be kept for an undo any longer.
+    pub expired: Vec<String>,
 }
 
 /// What a pull came to.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Done {
-    /// What was decided.
-    pub prepared: PreparedPull,
     /// What came of it.
     pub pulled: Pulled,
+    /// The project, which the pull may have made.
+    pub project: Kept,
     /// Paths of which older content is not kept for an undo any longer.
     pub expired: Vec<String>,
     /// Why nothing of the pull can be taken back, where something stands in the way of that.
@@ -170,7 +188,7 @@ pub struct Done {
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Client::default();
 /// let reference = "registry.example/team/model:v1.0.0".parse()?;
-/// let target = Target::at("model".as_ref())?;
+/// let target = Target::at(&client, "model".as_ref())?;
 /// let planned = pull::plan(&client, &reference, target, PullOptions::default()).await?;
 /// println!("{} files come", planned.prepared().plan.write.len());
 /// planned.apply().await?;
@@ -202,12 +220,17 @@ pub async fn plan(
     Ok(Planned { client, remote, reference, place, prepared, options })
 }
 
-/// The project that `folder` would be.
-fn imagine(folder: &Path) -> Result<Workspace, PullingError> {
+/// The project that `folder` would be. An empty folder stands for one that is not there, and goes with the plan.
+fn imagine(folder: &Path) -> Result<(Workspace, Option<NewFolder>), PullingError> {
     NewProject::foresee(folder)?;
-    let project =
-        Project::to_be(folder).map_err(|source| BeginError::Folder { folder: folder.to_owned(), source })?;
-    Ok(Workspace::load(project).map_err(EnterError::from)?)
+    let fault = |source| BeginError::Folder { folder: folder.to_owned(), source };
+    let stand_in = match folder.exists() {
+        true => None,
+        false => Some(NewFolder::make(&std::env::temp_dir(), Among::OtherFiles).map_err(fault)?),
+    };
+    let root = stand_in.as_ref().map_or(folder, NewFolder::path);
+    let workspace = Workspace::load(Project::imagine(root).map_err(fault)?);
+    Ok((workspace.map_err(EnterError::from)?, stand_in))
 }
 
 /// Has it decided what pulling `bundle` would do.
@@ -294,23 +317,36 @@ impl Planned {
         self.remote.requests()
     }
 
-    /// What would come from the remote; changes nothing.
+    /// What would come from the remote, and what would no longer be kept; changes nothing.
     ///
     /// # Errors
     ///
     /// The system would not let it be carried out, or the remote fails.
-    pub async fn foresee(&self) -> Result<Downloaded, PullingError> {
+    pub async fn foresee(&self) -> Result<Foreseen, PullingError> {
         let (workspace, prepared) = (self.place.workspace(), &self.prepared);
         let context = self.client.context(self.remote.as_ref())?.with_cache(&workspace.project);
+        let keeping = match &self.place {
+            Place::Project(_) => {
+                keeping(workspace, prepared, &self.reference, &self.options, Purpose::Foresee)?.0
+            }
+            Place::Folder { .. } => Keeping::default(),
+        };
         pull::foresee(&workspace.project, prepared)?;
-        let folder = workspace.root();
-        let disk = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
         let PreparedPull { plan, bundle, .. } = prepared;
         let looking = async {
-            let coming = forecast(context, &workspace.project, disk, bundle, plan).await;
+            let coming = forecast(context, &workspace.project, self.disk(), bundle, plan).await;
             Ok::<_, PullingError>(coming.map_err(PullError::from)?)
         };
-        self.client.unless_cancelled(looking).await
+        let downloaded = self.client.unless_cancelled(looking).await?;
+        Ok(Foreseen { downloaded, expired: keeping.expired().to_vec() })
+    }
+
+    /// A folder on the disk that the files would come to.
+    fn disk(&self) -> &Path {
+        match &self.place {
+            Place::Project(entered) => entered.workspace.root(),
+            Place::Folder { folder, .. } => folder.ancestors().find(|above| above.exists()).unwrap_or(folder),
+        }
     }
 
     /// Carries it out. All files are fetched and verified before the first one is put in place; once that has begun, it is
@@ -325,17 +361,17 @@ impl Planned {
         let (entered, prepared) = match place {
             Place::Project(entered) => (*entered, prepared),
             // Nobody held a lock when it was decided.
-            Place::Folder(folder, _) => {
-                let lock = |project: &Project| ProjectLock::acquire(project, "pull", PATIENCE);
+            Place::Folder { folder, .. } => {
+                let lock = |project: &Project| client.lock(project, "init");
                 let entered = Entered::make(&folder, &reference, prepared.bundle.files(), lock)?;
                 let prepared = prepare(context, &entered.workspace, prepared.bundle, &options)?;
                 (entered, prepared)
             }
         };
-        let mut done = carry_out(&client, context, &entered, &reference, prepared, &options).await?;
-        done.requests = remote.requests();
-        entered.keep()?;
-        Ok(done)
+        let carried_out = carry_out(&client, context, &entered, &reference, prepared, &options).await?;
+        let CarriedOut { pulled, keeping, not_kept } = carried_out;
+        let (expired, project) = (keeping.expired().to_vec(), entered.keep()?);
+        Ok(Done { pulled, expired, not_kept, project, requests: remote.requests() })
     }
 }
 
@@ -347,7 +383,7 @@ async fn carry_out(
     reference: &Reference,
     prepared: PreparedPull,
     options: &PullOptions,
-) -> Result<Done, PullingError> {
+) -> Result<CarriedOut, PullingError> {
     let (lock, workspace) = (&entered.lock, &entered.workspace);
     let context = context.with_cache(&workspace.project);
     // A folder that becomes a project has had nothing to go back to, but for files that lay there.
@@ -361,7 +397,14 @@ async fn carry_out(
         Ok::<_, PullingError>(pulled?)
     };
     let pulled = client.unless_cancelled(pulling).await?;
-    Ok(Done { prepared, pulled, expired: keeping.expired().to_vec(), not_kept, requests: 0 })
+    Ok(CarriedOut { pulled, keeping, not_kept })
+}
+
+/// What came of a pull, before the project is left.
+struct CarriedOut {
+    pulled: Pulled,
+    keeping: Keeping,
+    not_kept: Option<KeepError>,
 }
 
 /// What is kept of a pull. One that changes neither a file nor what is tracked nor what was synced is none to take back; one
@@ -380,13 +423,12 @@ fn keeping(
     if is_there && is_seen && lists.into_iter().all(|paths| paths.is_empty()) {
         return Ok((Keeping::default(), None));
     }
-    let policy = options.keep.unwrap_or_else(|| match workspace.config.undo_limit {
-        0 => Policy::Off,
-        limit => Policy::Keep { limit },
-    });
+    let policy = Policy::of(options.undo_limit.unwrap_or(workspace.config.undo_limit), options.keep);
+    let told_as = || (Kind::Pull, format!("pull {reference}"));
+    let (kind, command) = options.told_as.clone().unwrap_or_else(told_as);
     let operation = NewOperation {
-        kind: Kind::Pull,
-        command: format!("pull {reference}"),
+        kind,
+        command,
         policy,
         last_push: workspace.state.last_push_digest,
         synced: workspace.synced_with(),

@@ -45,6 +45,27 @@ pub enum Policy {
     Off,
 }
 
+/// Whether an operation keeps what it takes away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// As much as is set.
+    #[default]
+    AsSet,
+    /// Nothing.
+    No,
+}
+
+impl Policy {
+    /// How much is kept where `limit` bytes are set, none of them where that is 0.
+    pub fn of(limit: u64, keep: Keep) -> Self {
+        match (limit, keep) {
+            (0, _) => Self::Off,
+            (_, Keep::No) => Self::Nothing,
+            (limit, Keep::AsSet) => Self::Keep { limit },
+        }
+    }
+}
+
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

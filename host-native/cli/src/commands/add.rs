@@ -9,9 +9,10 @@ use clap::Args;
 
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
-use crate::keeping::{Keep, about, operation, plan};
+use crate::keeping::{about, operation, plan};
 use crate::session::Session;
 use crate::ui::{Report, counted, list, shown};
+use modelops_bundle::project::keeping::Keep;
 use modelops_bundle::project::undo::Kind;
 use modelops_bundle::scan::{Force, Selection, select_on_disk};
 use modelops_bundle::track::track;

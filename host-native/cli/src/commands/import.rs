@@ -8,20 +8,17 @@ use bundle_core::name::reference::{Place, Reference, Tag, refuse_user};
 use clap::Args;
 
 use super::diff::find;
-use super::init::{Entered, make_project};
-use super::pull::{ChoiceArgs, Incoming, foresee, pull_into};
+use super::pull::{ChoiceArgs, pull_into};
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
 use crate::session::{Needs, Session, absolute, configured_or_named, refuse_archive};
 use crate::subject::one_bundle;
 use crate::traffic::{blobs, sent_in_words, traffic};
 use crate::ui::{Report, shown};
-use modelops_bundle::bundle::{Bundle, Context};
-use modelops_bundle::leftovers::{Among, NewFolder};
+use modelops_bundle::ops::pull::Target;
 use modelops_bundle::progress::Work;
 use modelops_bundle::project::Project;
 use modelops_bundle::project::folder::is_project;
-use modelops_bundle::project::new_project::NewProject;
 use modelops_bundle::project::undo::Kind;
 use modelops_bundle::push::Force;
 use modelops_bundle::remote::archive::Archive;
@@ -102,8 +99,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
     }
     let Some((target, tag)) = target else {
         let folder = session.cwd.join(args.dest.as_deref().unwrap_or(Path::new(".")));
-        let report = into_folder(session, context, &folder, args, source, bundle);
-        return session.ui.report(&runtime.block_on(report)?);
+        return session.ui.report(&into_folder(session, folder, args, source)?);
     };
     let remote = session.remote_for(&target, Intent::Write)?;
     let to = session.context(&core, remote.as_ref());
@@ -183,46 +179,26 @@ fn target(
     Ok((reference, tag))
 }
 
-/// Pulls the bundle into `folder`, as `pull` would.
-async fn into_folder(
+/// Pulls the bundle of `source` into `folder`, as `pull` would.
+fn into_folder(
     session: &Session<'_>,
-    context: Context<'_>,
-    folder: &Path,
+    folder: PathBuf,
     args: &ImportArgs,
     source: Reference,
-    bundle: Bundle,
 ) -> Result<PullReport, CliError> {
     let reference = match &source.tag {
         Some(tag) => source.with_tag(tag.clone()),
         None => source,
     };
-    let entered = if is_project(folder) { Some(enter(session, folder)?) } else { None };
-    let setting = entered.as_ref().map(|entered| entered.workspace.config.pull).unwrap_or_default();
-    let (choices, settled) = (args.choices.choices(setting)?, args.choices.settled());
-    let command = format!("import {}", args.file);
-    let operation = (reference.clone(), Kind::Import, command, args.choices.keep());
-    let incoming = Incoming { reference, bundle, choices, settled, operation };
-    match (entered, Execution::of(args.dry_run)) {
-        (Some(entered), Execution::Apply) => pull_into(session, context, entered, incoming).await,
-        (None, Execution::Apply) => {
-            let entered = make_project(session, folder, &incoming.reference, incoming.bundle.files())?;
-            pull_into(session, context, entered, incoming).await
-        }
-        (Some(entered), Execution::DryRun) => {
-            foresee(session, context, &entered.workspace, folder, incoming).await
-        }
-        (None, Execution::DryRun) => {
-            NewProject::foresee(folder)?;
-            // An empty one stands for a folder that is not there, and goes when the command ends.
-            let stand_in = NewFolder::make(&std::env::temp_dir(), Among::OtherFiles)?;
-            let disk = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
-            let folder = if folder.exists() { folder } else { stand_in.path() };
-            let workspace = Workspace::load(Project::imagine(folder)?)?;
-            foresee(session, context, &workspace, disk, incoming).await
-        }
-    }
-}
-
-fn enter(session: &Session<'_>, folder: &Path) -> Result<Entered, CliError> {
-    session.lock(&Project::find(folder)?, "import").map(Entered::existing)
+    let target = match is_project(&folder) {
+        true => Target::Project(Box::new(session.enter(&Project::find(&folder)?, "import")?)),
+        false => Target::Folder(folder),
+    };
+    let workspace = match &target {
+        Target::Project(entered) => Some(&entered.workspace),
+        Target::Folder(_) => None,
+    };
+    let told_as = (Kind::Import, format!("import {}", args.file));
+    let options = args.choices.options(session, workspace, told_as)?;
+    pull_into(session, &reference, target, options, Execution::of(args.dry_run))
 }

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bundle_core::digest::Digest;
-use bundle_core::file::{ByPath, File};
 use bundle_core::name::reference::{Place, Reference, Tag};
 use bundle_core::name::relocate::{Namespace, Registry};
 use clap::Args;
@@ -14,18 +13,16 @@ use crate::error::{CliError, Exit};
 use crate::kept_settings::tell_only_kept;
 use crate::session::{Session, absolute};
 use crate::ui::{Report, shown};
+use modelops_bundle::entry::{self, GitIgnore};
 use modelops_bundle::environment::{
     Environment, EnvironmentName, Environments, pin, pinned, place_of_project, switch,
 };
 use modelops_bundle::project::cache_key::make_cache_key;
 use modelops_bundle::project::folder::{PROJECT_FOLDER, is_project};
-use modelops_bundle::project::git::{MAX_BYTES, ignores_project_folder};
-use modelops_bundle::project::new_project::Birth;
 use modelops_bundle::project::settings::{SizeFault, parse_size};
 use modelops_bundle::project::{Config, NewProject, Project, ProjectLock};
 use modelops_bundle::user_folders::UserFolders;
-use modelops_bundle::whole_file::{self, FileFault, Links};
-use modelops_bundle::workspace::{GENERATED_GITIGNORE, GITIGNORE, Workspace};
+use modelops_bundle::workspace::{GITIGNORE, Workspace};
 use modelops_bundle_report::InitReport;
 
 /// Make a folder a project
@@ -191,62 +188,6 @@ fn refuse_other_environment(project: &Project, wanted: &EnvironmentName) -> Resu
         .hint(format!("switch it with `modelops-bundle env switch {name}`")))
 }
 
-/// Makes `folder` a project whose remote is at the place of `reference`, if it is kept, for `files` to come to it.
-pub(crate) fn make_project(
-    session: &Session<'_>,
-    folder: &Path,
-    reference: &Reference,
-    files: &ByPath<File>,
-) -> Result<Entered, CliError> {
-    let (new, lock, mut workspace) = create(session, folder)?;
-    workspace.config.set_value("registry_ref", reference.without_version().to_string().into())?;
-    let tag = reference.tag.as_ref().unwrap_or(&workspace.config.default_tag).to_string();
-    workspace.config.set_value("default_tag", tag.into())?;
-    workspace.config.write(&workspace.project)?;
-    // Where the bundle brings one, that is the one.
-    if files.iter().all(|file| file.path.as_str() != GITIGNORE) {
-        ignore_in_git(session, workspace.root(), Execution::Apply)?;
-    }
-    Ok(Entered { new: Some(new), lock, workspace })
-}
-
-/// A project that a command holds the lock of.
-pub(crate) struct Entered {
-    /// Where it is one only if the command succeeds. Dropped first: what is taken away is taken away under the lock.
-    new: Option<NewProject>,
-    pub(crate) lock: ProjectLock,
-    pub(crate) workspace: Workspace,
-}
-
-impl Entered {
-    /// One that is there.
-    pub(crate) fn existing(project: (ProjectLock, Workspace)) -> Self {
-        Self { new: None, lock: project.0, workspace: project.1 }
-    }
-
-    /// Whether it was made by this command.
-    pub(crate) fn is_new(&self) -> bool {
-        self.new.is_some()
-    }
-
-    /// The command succeeded.
-    pub(crate) fn keep(self, session: &Session<'_>) -> Result<(), CliError> {
-        if let Some(new) = self.new
-            && new.keep()? == Birth::Now
-        {
-            session.ui.note(format_args!("new project in {}", self.workspace.root().display()));
-            let remote = self.workspace.config.registry_ref.as_ref().map(|remote| &remote.place);
-            if let Some(Place::Archive { .. }) = remote {
-                session.ui.note(
-                    "its remote is the archive, which is only read: name another one before you push, with \
-                     `modelops-bundle config set registry_ref REF`",
-                );
-            }
-        }
-        Ok(())
-    }
-}
-
 fn create(session: &Session<'_>, folder: &Path) -> Result<(NewProject, ProjectLock, Workspace), CliError> {
     let (new, lock) = NewProject::begin(folder, GITIGNORE, |project| session.acquire(project, "init"))?;
     make_cache_key();
@@ -366,41 +307,22 @@ fn own_layout(project: &Project) -> Result<Reference, CliError> {
     Ok(Reference { place: Place::Layout { directory }, tag: None, digest: None })
 }
 
-/// Makes sure that git ignores the project's own folder; says whether `.gitignore` was changed for that.
 /// Has git ignore the project's own folder; whether `.gitignore` changes for that.
 fn ignore_in_git(session: &Session<'_>, root: &Path, execution: Execution) -> Result<bool, CliError> {
-    let file = root.join(GITIGNORE);
-    match add_to_gitignore(root, &file, execution) {
-        Ok(changed) => Ok(changed),
-        // Git follows no such link either. The project is as good without.
-        Err(error) if FileFault::of(&error).is_some() => {
-            session.ui.warning(format_args!(
-                "{} is left as it is: {error}. Let git ignore `{PROJECT_FOLDER}/` in another way",
-                file.display()
-            ));
-            Ok(false)
-        }
-        Err(error) => Err(cannot_change(&file, &error)),
-    }
-}
-
-fn cannot_change(file: &Path, error: &io::Error) -> CliError {
-    CliError::because_of(Exit::Failure, format_args!("cannot change {}", file.display()), error)
-        .hint("let the file be read and written, or have it ignore `.modelops-bundle/` yourself")
-}
-
-fn add_to_gitignore(root: &Path, file: &Path, execution: Execution) -> io::Result<bool> {
-    if ignores_project_folder(root)? {
-        return Ok(false);
-    }
-    let text = match whole_file::read(file, MAX_BYTES, Links::Refuse) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
+    let outcome = match execution {
+        Execution::Apply => entry::ignore_in_git(root)?,
+        Execution::DryRun => entry::foresee_ignoring(root)?,
     };
-    let separator = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
-    if execution == Execution::Apply {
-        whole_file::append(file, format!("{separator}{GENERATED_GITIGNORE}").as_bytes())?;
+    tell_gitignore(session, &outcome);
+    Ok(matches!(outcome, GitIgnore::Changed))
+}
+
+/// Says so where a `.gitignore` is none that can be changed.
+pub(super) fn tell_gitignore(session: &Session<'_>, outcome: &GitIgnore) {
+    if let GitIgnore::LeftAlone { file, fault } = outcome {
+        session.ui.warning(format_args!(
+            "{} is left as it is: {fault}. Let git ignore `{PROJECT_FOLDER}/` in another way",
+            file.display()
+        ));
     }
-    Ok(true)
 }

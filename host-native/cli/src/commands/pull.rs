@@ -2,37 +2,34 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
 
 use bundle_core::diff::{Change, PathChange};
-use bundle_core::file::{ByPath, File};
+use bundle_core::file::ByPath;
 use bundle_core::name::path::BundlePath;
-use bundle_core::name::reference::{Reference, Tag};
+use bundle_core::name::reference::{Place, Reference, Tag};
 use bundle_core::plan::drops::DropGuard;
-use bundle_core::plan::keep::{LastSynced, had_elsewhere};
 use bundle_core::plan::pull::{DeletedHere, PullMode};
 use bundle_core::plan::view::View;
 use clap::Args;
 
-use super::diff::find;
-use super::init::{Entered, make_project};
+use super::init::tell_gitignore;
 use crate::args::Execution;
 use crate::documents::{at, at_in_words, seen};
-use crate::error::{CliError, Exit};
-use crate::keeping::{self, Keep, elsewhere, operation};
-use crate::session::{Session, at_tag, look, wanted_bundle};
+use crate::error::{CliError, Exit, in_one_line};
+use crate::keeping::{keep, limit, tell_expired};
+use crate::session::{Session, at_tag, wanted_bundle};
 use crate::ui::{Report, bytes, counted, list, shown};
-use modelops_bundle::bundle::{Bundle, Context};
+use modelops_bundle::bundle::Bundle;
+use modelops_bundle::client::Client;
+use modelops_bundle::entry::Kept;
+use modelops_bundle::ops::pull::{self, Done, Foreseen, Planned, PullOptions, Settled, Target};
 use modelops_bundle::project::Project;
-use modelops_bundle::project::disk_path::to_disk;
 use modelops_bundle::project::folder::FindError;
 use modelops_bundle::project::journal::Before;
-use modelops_bundle::project::keeping::Keeping;
-use modelops_bundle::project::new_project::NewProject;
-use modelops_bundle::project::undo::{BundleAt, Kind};
-use modelops_bundle::pull::{self, PreparedPull, PullChoices, PullError, Pulled, apply, prepare, taken};
-use modelops_bundle::scan::{Untracked, select_tracked};
-use modelops_bundle::transfer::{Downloaded, forecast};
+use modelops_bundle::project::new_project::Birth;
+use modelops_bundle::project::undo::Kind;
+use modelops_bundle::pull::{PreparedPull, PullChoices};
+use modelops_bundle::transfer::Downloaded;
 use modelops_bundle::workspace::Workspace;
 use modelops_bundle_report::{AtReport, DownloadedReport, PullReport};
 
@@ -118,7 +115,7 @@ impl ChoiceArgs {
     }
 
     /// The same, for a project whose setting `pull` is `setting`.
-    pub(super) fn choices(&self, setting: PullMode) -> Result<PullChoices, CliError> {
+    fn choices(&self, setting: PullMode) -> Result<PullChoices, CliError> {
         Ok(PullChoices {
             mode: match self {
                 Self { overwrite: true, .. } => PullMode::Overwrite,
@@ -134,14 +131,18 @@ impl ChoiceArgs {
         })
     }
 
-    /// What is to be settled, and which way.
-    pub(super) fn settled(&self) -> Settled {
-        Settled { mine: self.mine.clone(), theirs: self.theirs.clone() }
-    }
-
-    /// Whether anything is kept of what is taken away.
-    pub(super) fn keep(&self) -> Keep {
-        Keep::of(self.no_keep)
+    /// How a pull into the project of `workspace` goes, which is told as `told_as` where it can be taken back.
+    pub(super) fn options(
+        &self,
+        session: &Session<'_>,
+        workspace: Option<&Workspace>,
+        (kind, command): (Kind, String),
+    ) -> Result<PullOptions, CliError> {
+        let setting = workspace.map(|workspace| workspace.config.pull).unwrap_or_default();
+        let (mine, theirs) = (self.mine.clone(), self.theirs.clone());
+        let settled = Settled { mine, theirs, relative_to: session.cwd.clone() };
+        let options = PullOptions::default().choices(self.choices(setting)?).settled(settled);
+        Ok(options.keep(keep(self.no_keep), limit()?).told_as(kind, command))
     }
 
     /// The part of the bundle that the user wants, where it is said.
@@ -212,226 +213,87 @@ impl Report for PullReport {
     }
 }
 
-/// What is pulled, and how.
-pub(super) struct Incoming {
-    pub(super) reference: Reference,
-    pub(super) bundle: Bundle,
-    pub(super) choices: PullChoices,
-    /// What the user wants to be settled, and which way.
-    pub(super) settled: Settled,
-    /// What the operation is called, and what of it is kept.
-    pub(super) operation: (Reference, Kind, String, Keep),
-}
-
-/// What a user says about conflicts: paths and globs.
-#[derive(Default)]
-pub(super) struct Settled {
-    mine: Vec<OsString>,
-    theirs: Vec<OsString>,
-}
-
 pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError> {
-    let entered = enter(session, args)?;
-    let workspace = entered.as_ref().map(|entered| &entered.workspace);
+    let target = enter(session, args)?;
+    let workspace = match &target {
+        Target::Project(entered) => Some(&entered.workspace),
+        Target::Folder(_) => None,
+    };
     let reference = match (&args.tag, workspace) {
         (Some(tag), Some(workspace)) => at_tag(workspace, tag)?,
         _ => wanted_bundle(session, args.reference.as_deref(), workspace)?,
     };
-    let core = session.core()?;
-    let remote = session.remote(&reference)?;
-    let context = session.context(&core, remote.as_ref());
-    let runtime = session.runtime()?;
-    let cached = workspace.map_or(context, |workspace| context.with_cache(&workspace.project));
-    let bundle = runtime.block_on(find(cached, &reference))?;
-    let setting = workspace.map(|workspace| workspace.config.pull).unwrap_or_default();
-    let (choices, settled) = (args.choices.choices(setting)?, args.choices.settled());
-    let command = format!("pull {reference}");
-    let operation = (reference.clone(), Kind::Pull, command, args.choices.keep());
-    let incoming = Incoming { reference, bundle, choices, settled, operation };
-    let report = match (entered, Execution::of(args.dry_run)) {
-        (Some(entered), Execution::DryRun) => {
-            let disk = entered.workspace.project.root();
-            runtime.block_on(foresee(session, context, &entered.workspace, disk, incoming))?
-        }
-        (None, Execution::DryRun) => {
-            NewProject::foresee(&session.cwd)?;
-            let workspace = Workspace::load(Project::imagine(&session.cwd)?)?;
-            runtime.block_on(foresee(session, context, &workspace, &session.cwd, incoming))?
-        }
-        (Some(entered), Execution::Apply) => {
-            runtime.block_on(pull_into(session, context, entered, incoming))?
-        }
-        // A folder becomes a project only once there is something to pull into it.
-        (None, Execution::Apply) => {
-            let entered = make_project(session, &session.cwd, &incoming.reference, incoming.bundle.files())?;
-            runtime.block_on(pull_into(session, context, entered, incoming))?
-        }
-    };
+    let told_as = (Kind::Pull, format!("pull {reference}"));
+    let options = args.choices.options(session, workspace, told_as)?;
+    let report = pull_into(session, &reference, target, options, Execution::of(args.dry_run))?;
     session.ui.report(&report)
 }
 
-/// Pulls a bundle that was opened into a project that is locked.
-pub(super) async fn pull_into(
+/// Pulls the bundle of `reference`, or finds out what that would come to.
+pub(super) fn pull_into(
     session: &Session<'_>,
-    context: Context<'_>,
-    entered: Entered,
-    incoming: Incoming,
+    reference: &Reference,
+    target: Target,
+    options: PullOptions,
+    execution: Execution,
 ) -> Result<PullReport, CliError> {
-    let (lock, workspace) = (&entered.lock, &entered.workspace);
-    let context = context.with_cache(&workspace.project);
-    let reference = incoming.reference.clone();
-    let operation = incoming.operation.clone();
-    let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
-    // A folder that becomes a project has had nothing to go back to, but for files that lay there.
-    let is_there = |(_, before): (&BundlePath, Before)| before != Before::Absent;
-    let keeping = match entered.is_new() && !taken(&prepared).any(is_there) {
-        true => Keeping::default(),
-        false => keeping(session, workspace, &prepared, operation, Execution::Apply)?,
-    };
-    let pulled = apply(context, workspace, lock, &reference, &prepared, &keeping).await?;
-    report.expired = keeping.expired().to_vec();
-    session.tell_applied(&pulled.applied);
-    session.warn_of_lost_modes(&pulled.without_mode);
-    done(&mut report, &pulled);
-    report.requests = context.remote.requests();
-    entered.keep(session)?;
-    Ok(report)
+    let client = session.client()?;
+    session.runtime()?.block_on(async {
+        let planned = pull::plan(&client, reference, target, options).await?;
+        let mut report = report(&client, reference, &planned)?;
+        match execution {
+            Execution::DryRun => {
+                let Foreseen { downloaded: coming, expired, .. } = planned.foresee().await?;
+                tell_expired(session, &expired);
+                (report.downloaded, report.expired) = (downloaded(coming), expired);
+                report.requests = planned.requests();
+            }
+            Execution::Apply => {
+                let done = planned.apply().await?;
+                tell(session, &done);
+                report.downloaded = downloaded(done.pulled.downloaded);
+                (report.expired, report.requests, report.dry_run) = (done.expired, done.requests, false);
+            }
+        }
+        Ok(report)
+    })
 }
 
-/// Finds out what a pull would do, and changes nothing.
-pub(super) fn plan_into(
-    session: &Session<'_>,
-    context: Context<'_>,
-    workspace: &Workspace,
-    incoming: Incoming,
-) -> Result<(PullReport, PreparedPull), CliError> {
-    let Incoming { reference, bundle, mut choices, settled, .. } = incoming;
-    let view = choices.view.as_ref().unwrap_or(&workspace.state.view);
-    if choices.mode == PullMode::Exact && !view.is_whole() {
-        return Err(CliError::new(
-            Exit::Usage,
-            "--exact means all of the bundle, and the project takes part in a part",
-        )
-        .hint("leave --exact out, or pull all of it with --include '**'; nothing was changed"));
+/// Says what a pull came to beside its files.
+fn tell(session: &Session<'_>, done: &Done) {
+    if let Some(error) = &done.not_kept {
+        session.ui.warning(format_args!("this cannot be taken back with `undo`: {}", in_one_line(error)));
     }
-    if let Some(view) = &choices.view {
-        let means_nothing = |glob: &&String| {
-            let alone = View { include: vec![(*glob).clone()], ..View::default() };
-            !bundle.files().iter().any(|file| alone.holds(&file.path))
-        };
-        let unmatched: Vec<String> = view.include.iter().filter(means_nothing).cloned().collect();
-        if !unmatched.is_empty() {
-            return Err(CliError::new(Exit::NotFound, "no file of the bundle is meant by --include")
-                .paths(unmatched)
-                .hint("name files as the bundle does, from the top of the project; nothing was changed"));
+    tell_expired(session, &done.expired);
+    session.tell_applied(&done.pulled.applied);
+    session.warn_of_lost_modes(&done.pulled.without_mode);
+    let Kept { birth, workspace, gitignore, .. } = &done.project;
+    tell_gitignore(session, gitignore);
+    if *birth == Birth::Now {
+        session.ui.note(format_args!("new project in {}", workspace.root().display()));
+        let remote = workspace.config.registry_ref.as_ref().map(|remote| &remote.place);
+        if let Some(Place::Archive { .. }) = remote {
+            session.ui.note(
+                "its remote is the archive, which is only read: name another one before you push, with \
+                 `modelops-bundle config set registry_ref REF`",
+            );
         }
     }
-    let paths = bundle.files().iter().map(|file| &file.path);
-    let extra: Vec<BundlePath> = paths.filter(|path| view.holds(path)).cloned().collect();
-    let found = look(workspace, &extra, Untracked::Skip, session.ui.progress().as_ref())?;
-    let mut prepared = prepare(context, workspace, bundle, found, &choices)?;
-    if !(settled.mine.is_empty() && settled.theirs.is_empty()) {
-        let blocked = prepared.plan.blocked.iter().map(|one| one.path.clone()).collect();
-        choices.mine = settle(session, workspace, &settled.mine, &blocked, "--mine")?;
-        choices.theirs = settle(session, workspace, &settled.theirs, &blocked, "--theirs")?;
-        prepared = prepared.settle(context, workspace, &choices)?;
-    }
-    prepared.check()?;
-    let mut report = planned(context, workspace, &reference, &prepared)?;
-    report.requests = context.remote.requests();
-    Ok((report, prepared))
 }
 
-/// Those of the `blocked` paths that `arguments`, of the option `option`, mean.
-fn settle(
-    session: &Session<'_>,
-    workspace: &Workspace,
-    arguments: &[OsString],
-    blocked: &ByPath<BundlePath>,
-    option: &str,
-) -> Result<ByPath<BundlePath>, CliError> {
-    if arguments.is_empty() {
-        return Ok(ByPath::default());
-    }
-    let selection = select_tracked(&workspace.project, &session.cwd, arguments, blocked)?;
-    if !selection.unmatched.is_empty() {
-        let message = format_args!("{option} settles nothing there: no conflict is at these paths");
-        return Err(CliError::new(Exit::Usage, message)
-            .paths(selection.unmatched)
-            .hint("see the conflicts with --dry-run; nothing was changed"));
-    }
-    Ok(selection.paths.into_iter().collect())
-}
-
-/// What pulling would do to a folder on the disk of `disk`, in the figures that it would then report.
-pub(super) async fn foresee(
-    session: &Session<'_>,
-    context: Context<'_>,
-    workspace: &Workspace,
-    disk: &Path,
-    incoming: Incoming,
-) -> Result<PullReport, CliError> {
-    // What is known of packs is used, and nothing kept.
-    let context = context.with_cache(&workspace.project);
-    let operation = incoming.operation.clone();
-    let (mut report, prepared) = plan_into(session, context, workspace, incoming)?;
-    if workspace.project.folder().is_dir() {
-        let keeping = keeping(session, workspace, &prepared, operation, Execution::DryRun)?;
-        report.expired = keeping.expired().to_vec();
-    }
-    pull::foresee(&workspace.project, &prepared)?;
-    let PreparedPull { plan, bundle, .. } = &prepared;
-    let foreseen = forecast(context, &workspace.project, disk, bundle, plan).await;
-    report.downloaded = downloaded(foreseen.map_err(PullError::from)?);
-    report.requests = context.remote.requests();
-    Ok(report)
-}
-
-/// The project that the user is in; none where one is to be made.
-fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Option<Entered>, CliError> {
+/// The project that the user is in, or else the folder that is to become one.
+fn enter(session: &Session<'_>, args: &PullArgs) -> Result<Target, CliError> {
     match Project::find(&session.cwd) {
-        Ok(project) => session.lock(&project, "pull").map(Entered::existing).map(Some),
-        Err(FindError::NoProject { .. }) if args.reference.is_some() => Ok(None),
+        Ok(project) => Ok(Target::Project(Box::new(session.enter(&project, "pull")?))),
+        Err(FindError::NoProject { .. }) if args.reference.is_some() => {
+            Ok(Target::Folder(session.cwd.clone()))
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-/// What is kept of a pull. One that changes neither a file nor what is tracked nor what was synced is none to take back.
-fn keeping(
-    session: &Session<'_>,
-    workspace: &Workspace,
-    prepared: &PreparedPull,
-    (incoming, kind, command, keep): (Reference, Kind, String, Keep),
-    execution: Execution,
-) -> Result<Keeping, CliError> {
-    let PreparedPull { plan, bundle, scan, .. } = prepared;
-    let lists = [&plan.write, &plan.delete, &plan.adopt, &plan.untrack];
-    let is_there = workspace.synced.bundle.as_ref().is_some_and(|at| at.described.digest == bundle.digest);
-    let view = prepared.view.as_ref();
-    let is_seen = view.is_none_or(|view| view.is_like(&workspace.state.view));
-    if is_there && is_seen && lists.into_iter().all(|paths| paths.is_empty()) {
-        return Ok(Keeping::default());
-    }
-    let mut operation = operation(workspace, kind, command, keep)?;
-    let reference = incoming.without_version().to_string();
-    operation.brought = Some(BundleAt { reference, digest: bundle.digest });
-    let paths = plan.write.iter().chain(&plan.delete);
-    let base = &workspace.state.last_synced;
-    // Nobody has looked whether the last synced bundle is still there.
-    let had = had_elsewhere(paths, &scan.files, bundle.files(), base, LastSynced::Unseen);
-    // A link is more than the content that it leads to.
-    let is_link = |file: &File| to_disk(workspace.root(), &file.path).is_symlink();
-    let had = had.into_iter().filter(|(file, _)| !is_link(file));
-    operation.elsewhere = had.map(|(file, had_in)| elsewhere(file, had_in)).collect();
-    keeping::plan(session, &workspace.project, operation, taken(prepared), execution)
-}
-
-fn planned(
-    context: Context<'_>,
-    workspace: &Workspace,
-    reference: &Reference,
-    prepared: &PreparedPull,
-) -> Result<PullReport, CliError> {
+fn report(client: &Client, reference: &Reference, planned: &Planned) -> Result<PullReport, CliError> {
+    let (workspace, prepared) = (planned.workspace(), planned.prepared());
     let PreparedPull { plan, bundle, scan, .. } = prepared;
     let texts = |paths: &ByPath<BundlePath>| paths.iter().map(ToString::to_string).collect();
     let is_left =
@@ -453,11 +315,11 @@ fn planned(
         local_tree: if plan.kept.is_empty() && prepared.view.is_none() && workspace.state.view.is_whole() {
             bundle.index_view.tree
         } else {
-            context.core.tree(&prepared.files_after(workspace))?
+            client.core()?.tree(&prepared.files_after(workspace))?
         }
         .to_string(),
         leaves: leaves(workspace, bundle),
-        requests: 0,
+        requests: planned.requests(),
         dry_run: true,
     })
 }
@@ -468,9 +330,4 @@ fn leaves(workspace: &Workspace, bundle: &Bundle) -> Option<AtReport> {
     let history = &bundle.manifest_view.history;
     let is_kept = bundle_here.digest == bundle.digest || history.digests().contains(&bundle_here.digest);
     (!is_kept).then(|| at(bundle_here))
-}
-
-fn done(report: &mut PullReport, pulled: &Pulled) {
-    report.downloaded = downloaded(pulled.downloaded);
-    report.dry_run = false;
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
-use crate::keeping::{Keep, about, operation, plan};
+use crate::keeping::{about, keep, operation, plan};
 use crate::session::Session;
 use crate::ui::{Report, counted, list};
 use modelops_bundle::project::undo::Kind;
@@ -75,7 +75,7 @@ pub(crate) fn run(session: &Session<'_>, args: &RemoveArgs) -> Result<(), CliErr
     let removed: Vec<String> = selection.paths.iter().map(ToString::to_string).collect();
     let deleted = removal.taken().map(|(path, _)| path.to_string()).collect();
     let command = about(if args.rm { "remove --rm" } else { "remove" }, &removed);
-    let operation = operation(&workspace, Kind::Remove, command, Keep::of(args.no_keep))?;
+    let operation = operation(&workspace, Kind::Remove, command, keep(args.no_keep))?;
     let execution = Execution::of(args.dry_run);
     let keeping = plan(session, &workspace.project, operation, removal.taken(), execution)?;
     if execution == Execution::Apply {

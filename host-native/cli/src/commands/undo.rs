@@ -9,7 +9,7 @@ use clap::Args;
 use super::diff::find;
 use crate::args::Execution;
 use crate::error::CliError;
-use crate::keeping::{Keep, policy, purpose, tell_expired};
+use crate::keeping::{keep, policy, purpose, tell_expired};
 use crate::session::{Session, look};
 use crate::ui::{Report, bytes, counted, list, shown};
 use modelops_bundle::project::ProjectLock;
@@ -96,7 +96,7 @@ pub(crate) fn run(session: &Session<'_>, args: &UndoArgs) -> Result<(), CliError
     let (lock, workspace) = session.locked_workspace("undo")?;
     let execution = Execution::of(args.dry_run);
     let purpose = purpose(execution);
-    let policy = policy(&workspace.config, Keep::of(args.no_keep))?;
+    let policy = policy(&workspace.config, keep(args.no_keep))?;
     let prepared = prepare(&workspace, usize::from(args.count), policy, purpose, |paths| {
         let found = look(&workspace, paths, Untracked::Skip, session.ui.progress().as_ref());
         Ok::<_, CliError>(found?.files)

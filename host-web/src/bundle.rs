@@ -9,12 +9,12 @@ use bundle_core::bundle::index::{BundleIndex, Entry, IndexError, check_layers};
 use bundle_core::bundle::layout::Layout;
 use bundle_core::bundle::manifest::{Manifest, ManifestError, annotation};
 use bundle_core::bundle::tree::tree_digest;
+use bundle_core::causes::with_causes;
 use bundle_core::digest::{Digest, DigestError};
 use bundle_core::name::path::BundlePath;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::document::describe;
 use crate::view::{
     Annotation, Check, Content, ContentCounts, FileCheck, Group, Row, Subject, Summary, Verdict,
 };
@@ -252,7 +252,7 @@ fn check_blobs(manifest: &Manifest, index: &BundleIndex) -> Check {
         verdict: if fault.is_some() { Verdict::Mismatch } else { Verdict::Verified },
         expected: None,
         actual: None,
-        reason: fault.map(|fault| describe(&fault)),
+        reason: fault.map(|fault| with_causes(&fault)),
     }
 }
 
@@ -458,7 +458,7 @@ pub(crate) mod tests {
             (manifest, None, Some("latest"), "cannot be read: a digest starts with `sha256:`"),
         ] {
             let error = Bundle::open(manifest, index.map(str::as_bytes), pinned).unwrap_err();
-            let text = describe(&error);
+            let text = with_causes(&error);
             assert!(text.contains(message), "{text}");
             assert!(error.hint().ends_with('.'), "{text}");
         }

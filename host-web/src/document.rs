@@ -1,7 +1,5 @@
 //! Tells what a document is, and reads what stands before a bundle is open.
 
-use std::error::Error;
-
 use bundle_core::bundle::descriptor::{Descriptor, media_type};
 use bundle_core::bundle::index::MAX_INDEX_BYTES;
 use bundle_core::bundle::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
@@ -88,20 +86,10 @@ pub(crate) enum LayoutError {
     },
 }
 
-/// An error and its causes in one line: what failed, then why.
-pub(crate) fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use bundle_core::causes::with_causes;
+
     use super::*;
 
     #[test]
@@ -139,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_bad_layout_says_why() {
-        let why = |document: &str| describe(&read_layout(document.as_bytes()).unwrap_err());
+        let why = |document: &str| with_causes(&read_layout(document.as_bytes()).unwrap_err());
         assert!(why("<html>").starts_with("it is no JSON that bundles take: "), "{}", why("<html>"));
         let sha512 = r#"{"manifests":[{"mediaType":"m","digest":"sha512:00","size":1}]}"#;
         assert!(why(sha512).contains("`sha512` is not supported"), "{}", why(sha512));

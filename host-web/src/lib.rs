@@ -11,13 +11,13 @@ mod document;
 mod table;
 mod view;
 
+use bundle_core::causes::with_causes;
 use bundle_core::digest::Hasher;
 use tsify::{Ts, Tsify};
 use wasm_bindgen::JsError;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::bundle::{Bundle, OpenError};
-use crate::document::describe;
 use crate::table::Table;
 use crate::view::{
     Check, ContentCounts, DocumentKind, FileCheck, LayoutEntry, Limits, ManifestHead, Query, Rows, Summary,
@@ -55,7 +55,7 @@ pub fn read_manifest(manifest: &[u8]) -> Answer<ManifestHead> {
 #[wasm_bindgen(js_name = readLayout)]
 pub fn read_layout(layout: &[u8]) -> Result<Vec<Ts<LayoutEntry>>, JsError> {
     let entries = document::read_layout(layout).map_err(|error| {
-        let why = describe(&error);
+        let why = with_causes(&error);
         JsError::new(&format!(
             "`index.json` of the layout cannot be read: {why}. Open the whole folder of an OCI image layout."
         ))
@@ -137,5 +137,5 @@ impl ContentHasher {
 }
 
 fn open_error(error: &OpenError) -> JsError {
-    JsError::new(&format!("{}. {}", describe(error), error.hint()))
+    JsError::new(&format!("{}. {}", with_causes(error), error.hint()))
 }

@@ -2,9 +2,9 @@
 
 use bundle_core::bundle::descriptor::{Descriptor, media_type};
 use bundle_core::bundle::index::MAX_INDEX_BYTES;
-use bundle_core::bundle::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
+use bundle_core::bundle::manifest::MAX_MANIFEST_BYTES;
+use bundle_core::bundle::open::{OpenError, inspect};
 use bundle_core::canonical::{self, JsonError};
-use bundle_core::digest::Digest;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
@@ -39,12 +39,12 @@ pub(crate) fn recognize(document: &[u8]) -> DocumentKind {
 }
 
 /// Reads as much of a manifest as tells which index it wants.
-pub(crate) fn read_manifest(manifest: &[u8]) -> Result<ManifestHead, ManifestError> {
-    let parsed = Manifest::parse(manifest)?;
+pub(crate) fn read_manifest(manifest: &[u8]) -> Result<ManifestHead, OpenError> {
+    let (opened, _) = inspect(manifest, None, None)?;
     Ok(ManifestHead {
-        digest: Digest::of(manifest).to_string(),
-        index_digest: parsed.config.digest.to_string(),
-        carries_index: parsed.config.data.is_some(),
+        digest: opened.digest.to_string(),
+        index_digest: opened.manifest.config.digest.to_string(),
+        carries_index: opened.still_needed.is_empty(),
     })
 }
 
@@ -89,6 +89,7 @@ pub(crate) enum LayoutError {
 #[cfg(test)]
 mod tests {
     use bundle_core::causes::with_causes;
+    use bundle_core::digest::Digest;
 
     use super::*;
 

@@ -1,5 +1,6 @@
 // The page: takes what the user gives, asks the core, shows the answer. It decides nothing about a bundle.
 
+import { archiveFiles } from "./archive.js";
 import { checkFiles, checkLayout, checkServer, resetChecks, stopChecking } from "./checks.js";
 import { core } from "./core.js";
 import { fetchDocuments, findDocuments, layoutDocuments } from "./documents.js";
@@ -104,7 +105,8 @@ async function openFiles(sources) {
   await closeBundle();
   byId("choose").hidden = true;
   say(`Reading ${counted(sources.length, "file")}.`);
-  const found = await findDocuments(sources, (await about).limits);
+  const inside = sources.length === 1 ? await archiveFiles(sources[0].file) : undefined;
+  const found = await findDocuments(inside ?? sources, (await about).limits);
   if (found.layout === undefined) return openDocuments(found);
   pending = {};
   const { layout } = found;

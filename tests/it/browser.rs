@@ -353,6 +353,8 @@ fn a_packed_bundle_is_verified_through_its_packs() {
     let at = |query: &str| server.address(&format!("/?{query}"));
     let query = format!("manifest=/oci/{}&digest={}", packed.blob(packed.digest), packed.digest);
     let packs = packed.packs.map(|pack| packed.path(pack));
+    let archive = packed.project.home().join("bundle.tar");
+    let _ = packed.project.run(&["export", archive.to_str().unwrap()]).success();
     let results = browser.run(&json!([
         {"name": "dropped", "address": server.address("/"), "steps": [
             {"drop": [packed.layout], "on": "#open-drop"}]},
@@ -360,6 +362,8 @@ fn a_packed_bundle_is_verified_through_its_packs() {
             {"click": "#check-server"}]},
         {"name": "pack by pack", "address": at(&query), "steps": [
             {"choose": [packs[0]], "input": "#check-files"}, {"choose": [packs[1]], "input": "#check-files"}]},
+        {"name": "archive", "address": server.address("/"), "steps": [
+            {"drop": [archive], "on": "#open-drop"}]},
         {"name": "one pack", "address": at(&query), "steps": [{"drop": [packs[0]], "on": "#check-drop"}]},
         {"name": "from the project", "address": at(&query), "steps": [
             {"drop": [packed.project.path()], "on": "#check-drop"}]},
@@ -367,7 +371,7 @@ fn a_packed_bundle_is_verified_through_its_packs() {
             {"drop": [packed.layout], "on": "#open-drop"}]},
     ]));
 
-    for whole in &results[..3] {
+    for whole in &results[..4] {
         assert_eq!(whole["verdict_class"], "verified", "{whole:#}");
         assert_eq!(
             whole["verdict"], "Verified: manifest, index, tree digest, layers, 2 packs, and 5 files.",
@@ -390,17 +394,17 @@ fn a_packed_bundle_is_verified_through_its_packs() {
         results[1]
     );
 
-    let one = &results[3];
+    let one = &results[4];
     assert_eq!(one["verdict_class"], "unseen", "{one:#}");
     assert!(one["verdict"].as_str().unwrap().starts_with("Not checked: the bytes of 1 pack and 1 file. "));
     assert_eq!(status_of(one, "added.txt"), "not checked");
 
     // All files are right, and the packs that others will pull were not seen.
-    let files = &results[4];
+    let files = &results[5];
     assert_eq!(column(files, 5), ["verified"; 5], "{files:#}");
     assert_eq!(files["verdict_class"], "unseen", "{files:#}");
 
-    let narrow = &results[5];
+    let narrow = &results[6];
     assert_eq!(narrow["verdict_class"], "verified", "{narrow:#}");
     assert_eq!(narrow["is_too_wide"], false, "{narrow:#}");
 }
@@ -425,6 +429,21 @@ fn a_packed_bundle_with_a_fault_is_never_shown_as_verified() {
         let text = BundleIndex::decompress(bytes).unwrap();
         *bytes = BundleIndex::compress(&format!("{text} ")).unwrap();
     };
+    let damaged_archive = |name: &str, harm: &dyn Fn(&mut Vec<u8>)| {
+        let packed = PackedLayout::push();
+        let archive = packed.project.home().join("bundle.tar");
+        let _ = packed.project.run(&["export", archive.to_str().unwrap()]).success();
+        let mut bytes = fs::read(&archive).unwrap();
+        harm(&mut bytes);
+        fs::write(&archive, bytes).unwrap();
+        let steps = json!([{"drop": [archive], "on": "#open-drop"}]);
+        (packed, json!({"name": name, "address": server.address("/"), "steps": steps}))
+    };
+    let tamper = |bytes: &mut Vec<u8>| {
+        let noise = noise(1, 300_000);
+        let at = bytes.windows(64).position(|window| *window == noise[1000..1064]).unwrap();
+        bytes[at] ^= 1;
+    };
     let (_folders, scenarios): (Vec<_>, Vec<_>) = [
         case("tampered pack", &|packed| change(packed, packed.packs[0], &flip)),
         case("longer pack", &|packed| change(packed, packed.packs[0], &|bytes| bytes.push(0))),
@@ -432,6 +451,9 @@ fn a_packed_bundle_with_a_fault_is_never_shown_as_verified() {
         case("damaged index", &|packed| change(packed, packed.index, &flip)),
         case("tampered manifest", &|packed| change(packed, packed.digest, &|bytes| bytes.push(b' '))),
         case("missing pack", &|packed| fs::remove_file(packed.path(packed.packs[1])).unwrap()),
+        damaged_archive("tampered archive", &tamper),
+        damaged_archive("archive that ends early", &|bytes| bytes.truncate(bytes.len() / 2)),
+        damaged_archive("archive with a damaged header", &|bytes| bytes[0] ^= 1),
     ]
     .into_iter()
     .unzip();
@@ -461,6 +483,13 @@ fn a_packed_bundle_with_a_fault_is_never_shown_as_verified() {
     assert_eq!(missing["faults"], json!(["pack 2 of 2 is not here, so files in it are not checked"]));
     assert_eq!(status_of(missing, "added.txt"), "not checked");
     assert_eq!(status_of(missing, "data/noise.bin"), "verified");
+    let archive = &results[6];
+    assert_eq!(archive["verdict_class"], "mismatch", "{archive:#}");
+    assert_eq!(archive["faults"], json!(["pack 1 of 2 does not match the index"]));
+    for (result, why) in results[7..].iter().zip(["ends in the middle of", "is damaged at byte 0"]) {
+        assert!(result["error"].as_str().unwrap().contains(why), "{result:#}");
+        assert_eq!(result["verdict"], "");
+    }
 }
 
 /// A project that was pushed twice in layout `packed`, so that its bundle has two packs.

@@ -7,5 +7,6 @@ pub mod history;
 pub mod index;
 pub mod layout;
 pub mod manifest;
+pub mod open;
 pub mod resolve;
 pub mod tree;

@@ -14,6 +14,7 @@
 
 pub mod bundle;
 pub mod canonical;
+pub mod causes;
 pub mod diff;
 pub mod digest;
 pub mod file;

@@ -1,36 +1,39 @@
-//! An open bundle: a manifest and an index, the checks of one against the other, and what is known of its files'
-//! bytes. What is right is decided by the core; this only asks it and keeps the answers.
+//! An open bundle: its documents, the checks of one against the other, and what is known of the bytes of its files and
+//! packs. What is right is decided by the core; this only asks it and keeps the answers.
 
-use std::collections::BTreeMap;
-
-use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::bundle::foreign::{Foreign, ForeignKind};
-use bundle_core::bundle::index::{BundleIndex, Entry, IndexError, check_layers};
+use bundle_core::bundle::index::{BundleIndex, Entry, IndexError};
 use bundle_core::bundle::layout::Layout;
-use bundle_core::bundle::manifest::{Manifest, ManifestError, annotation};
-use bundle_core::bundle::tree::tree_digest;
+use bundle_core::bundle::manifest::{ManifestError, annotation};
+use bundle_core::bundle::open::{self, OpenError, Opened, Outcome, Part, Parts, content_blobs};
+use bundle_core::causes::with_causes;
 use bundle_core::digest::{Digest, DigestError};
 use bundle_core::name::path::BundlePath;
+use bundle_core::pack::table::Table;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::document::describe;
 use crate::view::{
-    Annotation, Check, Content, ContentCounts, FileCheck, Group, Row, Subject, Summary, Verdict,
+    Annotation, Check, Content, ContentBlob, ContentCounts, FileCheck, Group, LayoutName, Row, Subject,
+    Summary, Verdict, Verification,
 };
+
+/// The most packs that are named as not seen.
+const NAMED_PACKS: usize = 100;
 
 /// A manifest and its index, with the outcome of every check.
 #[derive(Debug)]
 pub(crate) struct Bundle {
-    digest: Digest,
-    manifest: Manifest,
-    index: BundleIndex,
-    tree: Digest,
+    opened: Opened,
+    pub(crate) index: BundleIndex,
+    parts: Parts,
     checks: Vec<Check>,
     /// What is known of each file's bytes, in the order of the index's entries.
-    contents: Vec<Content>,
-    /// The place of each file among the entries, by its digest: 100,000 blobs may be looked up.
-    by_digest: Vec<(Digest, usize)>,
+    pub(crate) contents: Vec<Content>,
+    /// What is known of each pack's bytes, in the order of the index's packs.
+    packs: Vec<Content>,
+    /// The tables of the packs that were seen and are right.
+    pub(crate) tables: Vec<Option<Table>>,
 }
 
 impl Bundle {
@@ -41,35 +44,22 @@ impl Bundle {
         manifest_bytes: &[u8],
         index_bytes: Option<&[u8]>,
         pinned: Option<&str>,
-    ) -> Result<Self, OpenError> {
-        let pinned: Option<Digest> = pinned.map(str::parse).transpose().map_err(OpenError::Pinned)?;
-        let manifest = Manifest::parse(manifest_bytes).map_err(OpenError::Manifest)?;
-        let carried = manifest.embedded_index().map_err(OpenError::Manifest)?;
-        let Some(index_bytes) = index_bytes.or(carried.as_deref()) else {
-            return Err(OpenError::NoIndex { digest: manifest.config.digest });
+    ) -> Result<Self, OpeningError> {
+        let pinned: Option<Digest> = pinned.map(str::parse).transpose().map_err(OpeningError::Pinned)?;
+        let (mut opened, checks) = open::inspect(manifest_bytes, index_bytes, pinned)?;
+        let parts = Parts::of(&opened, manifest_bytes.len() as u64);
+        let Some(index) = opened.index.take() else {
+            return Err(OpeningError::NoIndex { digest: opened.manifest.config.digest });
         };
-        let found = Descriptor::of(&manifest.config.media_type, index_bytes);
-        let text = BundleIndex::text(index_bytes, &manifest.config.media_type);
-        let index = text.and_then(|text| BundleIndex::parse(text.as_bytes())).map_err(|source| {
-            if (found.digest, found.size) == (manifest.config.digest, manifest.config.size) {
-                OpenError::Index(source)
-            } else {
-                OpenError::OtherIndex { expected: manifest.config.digest, source }
-            }
-        })?;
-        let digest = Digest::of(manifest_bytes);
-        let tree = tree_digest(&index.files());
-        let checks = vec![
-            check_manifest(digest, pinned),
-            check_index(&manifest.config, &found),
-            check_tree(&manifest, tree),
-            check_blobs(&manifest, &index),
-        ];
-        let contents = vec![Content::Unseen; index.entries.len()];
-        let digests = index.entries.iter().map(|entry| entry.file.digest);
-        let mut by_digest: Vec<_> = digests.zip(0..).collect();
-        by_digest.sort_unstable();
-        Ok(Self { digest, manifest, index, tree, checks, contents, by_digest })
+        Ok(Self {
+            checks: checks.into_iter().map(shown).collect(),
+            contents: vec![Content::Unseen; index.entries.len()],
+            packs: vec![Content::Unseen; index.packs.len()],
+            tables: vec![None; index.packs.len()],
+            opened,
+            index,
+            parts,
+        })
     }
 
     /// The checks of its documents against each other.
@@ -79,29 +69,26 @@ impl Bundle {
 
     /// Itself at a glance.
     pub(crate) fn summary(&self) -> Summary {
-        let files = || self.index.entries.iter().map(|entry| &entry.file);
-        let blobs: BTreeMap<Digest, u64> = match self.index.layout {
-            Layout::Files => {
-                files().filter(|file| file.size > 0).map(|file| (file.digest, file.size)).collect()
-            }
-            Layout::Packed => self.index.packs.iter().map(|pack| (pack.digest, pack.size)).collect(),
-        };
-        let annotations = &self.manifest.annotations;
+        let blobs = content_blobs(&self.index);
+        let annotations = &self.opened.manifest.annotations;
         Summary {
-            digest: self.digest.to_string(),
-            verdict: self.verdict(),
-            tree: self.tree.to_string(),
+            digest: self.opened.digest.to_string(),
+            tree: self.tree(),
             created: annotations
                 .get(annotation::CREATED)
                 .cloned()
                 .or_else(|| text(self.index.other.get("created"))),
             version: annotations.get(annotation::VERSION).cloned(),
             tool: annotations.get(annotation::TOOL).cloned().or_else(|| self.tool_in_index()),
+            layout: match self.index.layout {
+                Layout::Files => LayoutName::Files,
+                Layout::Packed => LayoutName::Packed,
+            },
             file_count: count(self.index.entries.len()),
-            total_size: total(files().map(|file| file.size)),
+            total_size: total(self.index.entries.iter().map(|entry| entry.file.size)),
             blob_count: count(blobs.len()),
-            stored_size: total(blobs.into_values()),
-            layer_count: count(self.manifest.layers.len()),
+            stored_size: total(blobs.into_iter().map(|(_, size)| size)),
+            layer_count: count(self.opened.manifest.layers.len()),
             layers: groups(&self.index, "layers"),
             roles: groups(&self.index, "roles"),
             annotations: annotations
@@ -111,12 +98,26 @@ impl Bundle {
         }
     }
 
-    fn verdict(&self) -> Verdict {
-        if self.checks.iter().any(|check| check.verdict == Verdict::Mismatch) {
-            Verdict::Mismatch
+    /// How far it is verified: the worst of all its checks counts.
+    pub(crate) fn verification(&self) -> Verification {
+        let (files, packs) = (counts(&self.contents), counts(&self.packs));
+        let differs = self.checks.iter().any(|check| check.verdict == Verdict::Mismatch);
+        let overall = if differs || files.mismatch + packs.mismatch > 0 {
+            Content::Mismatch
+        } else if files.unseen + packs.unseen > 0 {
+            Content::Unseen
         } else {
-            Verdict::Verified
-        }
+            Content::Verified
+        };
+        let unseen = self.packs.iter().enumerate().filter(|(_, content)| **content == Content::Unseen);
+        let unseen_packs = unseen.take(NAMED_PACKS).map(|(at, _)| self.pack_name(at)).collect();
+        Verification { overall, files, packs, unseen_packs }
+    }
+
+    /// The tree digest of its files, which is computed to be checked.
+    fn tree(&self) -> String {
+        let check = self.checks.iter().find(|check| check.subject == Subject::Tree);
+        check.and_then(|check| check.actual.clone()).unwrap_or_default()
     }
 
     /// The Python tool writes no annotation and puts this into the index.
@@ -147,29 +148,21 @@ impl Bundle {
         self.index.entries.iter().zip(self.contents.iter().copied())
     }
 
-    /// How many files' bytes are known.
-    pub(crate) fn content_counts(&self) -> ContentCounts {
-        let mut counts = ContentCounts::default();
-        for content in &self.contents {
-            match content {
-                Content::Unseen => counts.unseen += 1,
-                Content::Verified => counts.verified += 1,
-                Content::Mismatch => counts.mismatch += 1,
-            }
-        }
-        counts
+    /// The blobs in which its files lie.
+    pub(crate) fn blobs(&self) -> Vec<ContentBlob> {
+        let blobs = content_blobs(&self.index).into_iter();
+        blobs.map(|(digest, size)| ContentBlob { digest: digest.to_string(), size }).collect()
     }
 
-    /// Compares the digest and size of some bytes with the files that they may be, and keeps the outcome.
+    /// Compares the digest and size of some bytes with the files and packs that they may be, and keeps the outcome.
     ///
     /// `name` is what the bytes are called: a path, a path below one more folder (that of the project), or the place
-    /// of a blob in an OCI image layout. Bytes of any other name are whatever files have their digest.
+    /// of a blob in an OCI image layout. Bytes of any other name are whatever has their digest.
     pub(crate) fn check_content(&mut self, name: &str, digest: Digest, size: u64) -> FileCheck {
         let named = self.named(name);
-        let same: Vec<usize> =
-            self.with_digest(digest).filter(|at| self.index.entries[*at].file.size == size).collect();
-        let same_and_named: Vec<usize> = named.iter().copied().filter(|at| same.contains(at)).collect();
-        let (verdict, places) = if !same_and_named.is_empty() {
+        let same: Vec<Part> = self.parts.told(digest, size).collect();
+        let same_and_named: Vec<Part> = named.iter().copied().filter(|part| same.contains(part)).collect();
+        let (verdict, parts) = if !same_and_named.is_empty() {
             (Verdict::Verified, same_and_named)
         } else if !named.is_empty() {
             (Verdict::Mismatch, named)
@@ -178,22 +171,60 @@ impl Bundle {
         } else {
             (Verdict::Undeclared, Vec::new())
         };
+        self.keep(name, verdict, &parts, digest, size)
+    }
+
+    /// Keeps what some bytes turned out to be of each of `parts`.
+    fn keep(&mut self, name: &str, verdict: Verdict, parts: &[Part], digest: Digest, size: u64) -> FileCheck {
         let content = match verdict {
             Verdict::Verified => Content::Verified,
             Verdict::Mismatch | Verdict::Undeclared => Content::Mismatch,
         };
-        let mut paths = Vec::new();
-        for at in places {
-            self.contents[at] = content;
-            paths.push(self.index.entries[at].file.path.to_string());
+        let (mut paths, mut packs, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            match *part {
+                Part::File(at) => {
+                    self.contents[at] = content;
+                    paths.push(self.index.entries[at].file.path.to_string());
+                }
+                Part::Pack(at) => {
+                    self.packs[at] = content;
+                    packs.push(count(at));
+                    others.push(self.pack_name(at));
+                }
+                Part::Table(at) => others.push(format!("the table of {}", self.pack_name(at))),
+                Part::Manifest => others.push("the manifest".to_owned()),
+                Part::Index => others.push("the index".to_owned()),
+            }
         }
-        FileCheck { name: name.to_owned(), verdict, paths, digest: digest.to_string(), size }
+        FileCheck { name: name.to_owned(), verdict, paths, packs, others, digest: digest.to_string(), size }
     }
 
-    /// The places of the files that `name` may mean.
-    fn named(&self, name: &str) -> Vec<usize> {
+    /// Keeps what the bytes of one file turned out to be that was put together from its packs.
+    pub(crate) fn keep_file(&mut self, at: usize, found: Option<(Digest, u64)>) -> Option<FileCheck> {
+        let file = &self.index.entries.get(at)?.file;
+        let (name, expected) = (file.path.to_string(), (file.digest, file.size));
+        let verdict = if found == Some(expected) { Verdict::Verified } else { Verdict::Mismatch };
+        let (digest, size) = found.unwrap_or(expected);
+        Some(self.keep(&name, verdict, &[Part::File(at)], digest, size))
+    }
+
+    /// Keeps that a pack is not what the index says, although its bytes have the right digest.
+    pub(crate) fn refuse_pack(&mut self, at: usize) {
+        if let Some(content) = self.packs.get_mut(at) {
+            *content = Content::Mismatch;
+        }
+    }
+
+    /// What a pack is called, by its position.
+    pub(crate) fn pack_name(&self, at: usize) -> String {
+        format!("pack {} of {}", at + 1, self.index.packs.len())
+    }
+
+    /// What `name` may mean.
+    fn named(&self, name: &str) -> Vec<Part> {
         if let Some(digest) = blob_name(name) {
-            return self.with_digest(digest).collect();
+            return self.parts.with_digest(digest).map(|(_, part)| part).collect();
         }
         let below_a_folder = name.split_once('/').map(|(_, below)| below);
         [Some(name), below_a_folder]
@@ -201,14 +232,21 @@ impl Bundle {
             .flatten()
             .filter_map(|path| path.parse::<BundlePath>().ok())
             .filter_map(|path| self.index.entries.binary_search_by(|entry| entry.file.path.cmp(&path)).ok())
+            .map(Part::File)
             .collect()
     }
+}
 
-    /// The places of the files with this content.
-    fn with_digest(&self, digest: Digest) -> impl Iterator<Item = usize> {
-        let first = self.by_digest.partition_point(|(other, _)| *other < digest);
-        self.by_digest[first..].iter().take_while(move |(other, _)| *other == digest).map(|(_, at)| *at)
+fn counts(contents: &[Content]) -> ContentCounts {
+    let mut counts = ContentCounts::default();
+    for content in contents {
+        match content {
+            Content::Unseen => counts.unseen += 1,
+            Content::Verified => counts.verified += 1,
+            Content::Mismatch => counts.mismatch += 1,
+        }
     }
+    counts
 }
 
 /// The group that a file belongs to, where the index says so.
@@ -223,46 +261,54 @@ fn blob_name(name: &str) -> Option<Digest> {
     format!("{algorithm}:{hex}").parse().ok()
 }
 
-fn check_manifest(digest: Digest, pinned: Option<Digest>) -> Check {
-    let expected = pinned.map(|pinned| pinned.to_string());
-    compare(Subject::Manifest, expected, digest.to_string())
-}
-
-fn check_index(expected: &Descriptor, found: &Descriptor) -> Check {
-    let check = compare(Subject::Index, Some(expected.digest.to_string()), found.digest.to_string());
-    if check.verdict == Verdict::Verified && expected.size != found.size {
-        return Check {
-            verdict: Verdict::Mismatch,
-            reason: Some(format!("it has {} bytes, and the manifest says {}", found.size, expected.size)),
-            ..check
-        };
-    }
-    check
-}
-
-fn check_tree(manifest: &Manifest, tree: Digest) -> Check {
-    let expected = manifest.annotations.get(annotation::TREE).cloned();
-    compare(Subject::Tree, expected, tree.to_string())
-}
-
-fn check_blobs(manifest: &Manifest, index: &BundleIndex) -> Check {
-    let fault = check_layers(index, &manifest.layers).err();
-    Check {
-        subject: Subject::Layers,
-        verdict: if fault.is_some() { Verdict::Mismatch } else { Verdict::Verified },
-        expected: None,
-        actual: None,
-        reason: fault.map(|fault| describe(&fault)),
-    }
-}
-
-fn compare(subject: Subject, expected: Option<String>, actual: String) -> Check {
-    let verdict = match &expected {
-        None => Verdict::Undeclared,
-        Some(expected) if *expected == actual => Verdict::Verified,
-        Some(_) => Verdict::Mismatch,
+/// A check of the core's, as a page shows it.
+fn shown(check: open::Check) -> Check {
+    let subject = match check.subject {
+        open::Subject::Manifest => Subject::Manifest,
+        open::Subject::Index => Subject::Index,
+        open::Subject::Tree => Subject::Tree,
+        open::Subject::Layers => Subject::Layers,
     };
-    Check { subject, verdict, expected, actual: Some(actual), reason: None }
+    match check.outcome {
+        Outcome::Undeclared(found) => Check {
+            subject,
+            verdict: Verdict::Undeclared,
+            expected: None,
+            actual: Some(found.to_string()),
+            reason: None,
+        },
+        Outcome::Matches(found) => {
+            let found = found.map(|found| found.to_string());
+            Check {
+                subject,
+                verdict: Verdict::Verified,
+                expected: found.clone(),
+                actual: found,
+                reason: None,
+            }
+        }
+        Outcome::Differs(error) => {
+            let (expected, actual, reason) = difference(&error);
+            Check { subject, verdict: Verdict::Mismatch, expected, actual, reason }
+        }
+    }
+}
+
+/// The two texts that differ, and why, where these do not tell it.
+fn difference(error: &OpenError) -> (Option<String>, Option<String>, Option<String>) {
+    let both =
+        |expected: &dyn ToString, found: &Digest| (Some(expected.to_string()), Some(found.to_string()), None);
+    match error {
+        OpenError::PinnedDiffers { expected, found } => both(expected, found),
+        OpenError::TreeDiffers { expected, found } => both(expected, found),
+        OpenError::IndexDiffers { expected, found } if expected.0 != found.0 => both(&expected.0, &found.0),
+        OpenError::IndexDiffers { expected, found } => {
+            let reason = format!("it has {} bytes, and the manifest says {}", found.1, expected.1);
+            (Some(expected.0.to_string()), Some(found.0.to_string()), Some(reason))
+        }
+        OpenError::Layers(fault) => (None, None, Some(with_causes(fault))),
+        other => (None, None, Some(with_causes(other))),
+    }
 }
 
 fn groups(index: &BundleIndex, field: &str) -> Vec<Group> {
@@ -290,60 +336,73 @@ fn total(sizes: impl Iterator<Item = u64>) -> f64 {
 
 /// Why a bundle cannot be opened.
 #[derive(Debug, Error)]
-pub(crate) enum OpenError {
-    /// The index is the one that the manifest names, and cannot be taken.
-    #[error("the index cannot be read")]
-    Index(#[source] IndexError),
-    /// The manifest cannot be taken.
-    #[error("the manifest cannot be read")]
-    Manifest(#[source] ManifestError),
+pub(crate) enum OpeningError {
     /// There is no index.
     #[error("the manifest does not carry its index, {digest}")]
     NoIndex {
         /// The index's digest.
         digest: Digest,
     },
-    /// The index is not the one that the manifest names, and cannot be taken either.
-    #[error("the index is not {expected}, which the manifest names, and cannot be read")]
-    OtherIndex {
-        /// What the manifest names.
-        expected: Digest,
-        /// What is wrong with it.
-        source: IndexError,
-    },
+    /// The documents cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The digest to compare with is none.
     #[error("the digest to compare with cannot be read")]
     Pinned(#[source] DigestError),
 }
 
-impl OpenError {
+impl OpeningError {
     /// What the user may do next.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            Self::Index(IndexError::Version { .. } | IndexError::Storage { .. })
-            | Self::Manifest(ManifestError::Unsupported { .. }) => {
-                "A newer version of this page may read it."
-            }
-            Self::Index(_) => "Ask whoever made this bundle to push it again.",
-            Self::Manifest(ManifestError::NotABundle(Foreign { kind: ForeignKind::ImageIndex, .. })) => {
-                "Open the manifest of one of its entries, or the whole folder of the layout."
-            }
-            Self::Manifest(ManifestError::NotABundle(_)) => "Open the manifest of a bundle.",
-            Self::Manifest(_) => "Get the manifest again, as the exact bytes that the registry sends.",
             Self::NoIndex { .. } => "Open the index together with the manifest.",
-            Self::OtherIndex { .. } => "Get the blob that the manifest names, as exact bytes.",
+            Self::Open(error) => open_hint(error),
             Self::Pinned(_) => "Write `sha256:` and 64 lower-case hex digits.",
+        }
+    }
+}
+
+fn open_hint(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Index(IndexError::Version { .. } | IndexError::Storage { .. })
+        | OpenError::Manifest(ManifestError::Unsupported { .. }) => {
+            "A newer version of this page may read it."
+        }
+        OpenError::Manifest(ManifestError::NotABundle(Foreign { kind: ForeignKind::ImageIndex, .. })) => {
+            "Open the manifest of one of its entries, or the whole folder of the layout."
+        }
+        OpenError::Manifest(ManifestError::NotABundle(_)) => "Open the manifest of a bundle.",
+        OpenError::Manifest(_) | OpenError::PinnedDiffers { .. } => {
+            "Get the manifest again, as the exact bytes that the registry sends."
+        }
+        OpenError::OtherIndex { .. } | OpenError::IndexDiffers { .. } => {
+            "Get the blob that the manifest names, as exact bytes."
+        }
+        OpenError::Index(_) | OpenError::Layers(_) | OpenError::TreeDiffers { .. } => {
+            "Ask whoever made this bundle to push it again."
         }
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use bundle_core::bundle::manifest::Manifest;
     use bundle_core::file::{ByPath, File};
     use bundle_core::plan::layout::Readers;
     use bundle_core::plan::seal::{EmptyBlob, Origin, SealRequest, Sealed, seal};
 
     use super::*;
+
+    pub(crate) const ORIGIN: Origin<'_> = Origin {
+        parent: None,
+        replaces: None,
+        author: None,
+        message: None,
+        created: "2026-11-22T07:03:21Z",
+        version: Some("1.2.0"),
+        tool: "test/1",
+        readers: Readers::Ours,
+    };
 
     /// A sealed bundle of files, each with its content; those that begin with `#!` are executable.
     pub(crate) fn sealed(files: &[(&str, &str)]) -> Sealed {
@@ -356,16 +415,7 @@ pub(crate) mod tests {
         seal(&SealRequest {
             files: &ByPath::new(files.iter().map(file).collect()).unwrap(),
             replaces: None,
-            origin: Origin {
-                parent: None,
-                replaces: None,
-                author: None,
-                message: None,
-                created: "2026-11-22T07:03:21Z",
-                version: Some("1.2.0"),
-                tool: "test/1",
-                readers: Readers::Ours,
-            },
+            origin: ORIGIN,
             empty_blob: EmptyBlob::Taken,
         })
         .unwrap()
@@ -428,8 +478,10 @@ pub(crate) mod tests {
             let bundle = Bundle::open(manifest.as_bytes(), Some(index.as_bytes()), pinned).unwrap();
             let subjects = [Subject::Manifest, Subject::Index, Subject::Tree, Subject::Layers];
             assert_eq!(verdicts(&bundle), subjects.into_iter().zip(expected).collect::<Vec<_>>());
+            // Nothing is known of its file yet, so it is not verified as a whole.
             let is_good = !expected.contains(&Mismatch);
-            assert_eq!(bundle.summary().verdict, if is_good { Verified } else { Mismatch });
+            let overall = bundle.verification().overall;
+            assert_eq!(overall, if is_good { Content::Unseen } else { Content::Mismatch });
         }
     }
 
@@ -458,7 +510,7 @@ pub(crate) mod tests {
             (manifest, None, Some("latest"), "cannot be read: a digest starts with `sha256:`"),
         ] {
             let error = Bundle::open(manifest, index.map(str::as_bytes), pinned).unwrap_err();
-            let text = describe(&error);
+            let text = with_causes(&error);
             assert!(text.contains(message), "{text}");
             assert!(error.hint().ends_with('.'), "{text}");
         }
@@ -494,7 +546,7 @@ pub(crate) mod tests {
                 (verdict, paths.iter().map(ToString::to_string).collect()),
                 "{name}"
             );
-            let counts = bundle.content_counts();
+            let counts = bundle.verification().files;
             let marked = if verdict == Verified { counts.verified } else { counts.mismatch };
             assert_eq!((marked, counts.unseen), (paths.len() as u32, 4 - paths.len() as u32), "{name}");
         }

@@ -1,12 +1,10 @@
 //! Tells what a document is, and reads what stands before a bundle is open.
 
-use std::error::Error;
-
 use bundle_core::bundle::descriptor::{Descriptor, media_type};
 use bundle_core::bundle::index::MAX_INDEX_BYTES;
-use bundle_core::bundle::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
+use bundle_core::bundle::manifest::MAX_MANIFEST_BYTES;
+use bundle_core::bundle::open::{OpenError, inspect};
 use bundle_core::canonical::{self, JsonError};
-use bundle_core::digest::Digest;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
@@ -41,12 +39,12 @@ pub(crate) fn recognize(document: &[u8]) -> DocumentKind {
 }
 
 /// Reads as much of a manifest as tells which index it wants.
-pub(crate) fn read_manifest(manifest: &[u8]) -> Result<ManifestHead, ManifestError> {
-    let parsed = Manifest::parse(manifest)?;
+pub(crate) fn read_manifest(manifest: &[u8]) -> Result<ManifestHead, OpenError> {
+    let (opened, _) = inspect(manifest, None, None)?;
     Ok(ManifestHead {
-        digest: Digest::of(manifest).to_string(),
-        index_digest: parsed.config.digest.to_string(),
-        carries_index: parsed.config.data.is_some(),
+        digest: opened.digest.to_string(),
+        index_digest: opened.manifest.config.digest.to_string(),
+        carries_index: opened.still_needed.is_empty(),
     })
 }
 
@@ -88,20 +86,11 @@ pub(crate) enum LayoutError {
     },
 }
 
-/// An error and its causes in one line: what failed, then why.
-pub(crate) fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use bundle_core::causes::with_causes;
+    use bundle_core::digest::Digest;
+
     use super::*;
 
     #[test]
@@ -139,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_bad_layout_says_why() {
-        let why = |document: &str| describe(&read_layout(document.as_bytes()).unwrap_err());
+        let why = |document: &str| with_causes(&read_layout(document.as_bytes()).unwrap_err());
         assert!(why("<html>").starts_with("it is no JSON that bundles take: "), "{}", why("<html>"));
         let sha512 = r#"{"manifests":[{"mediaType":"m","digest":"sha512:00","size":1}]}"#;
         assert!(why(sha512).contains("`sha512` is not supported"), "{}", why(sha512));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tsify::Tsify;
 
 /// Whether something is what it was said to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Tsify)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Tsify)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Nothing was said, so there is nothing to compare with.
@@ -53,8 +53,6 @@ pub struct Check {
 pub struct Summary {
     /// The bundle's digest: the hash of the manifest's bytes.
     pub digest: String,
-    /// How its checks came out together: verified when none fails.
-    pub verdict: Verdict,
     /// The tree digest, computed from the index.
     pub tree: String,
     /// When the bundle was made.
@@ -63,6 +61,8 @@ pub struct Summary {
     pub version: Option<String>,
     /// Name and version of the tool that wrote it.
     pub tool: Option<String>,
+    /// In which form its files lie in their repository.
+    pub layout: LayoutName,
     /// How many files it holds.
     pub file_count: u32,
     /// Their sizes in all, in bytes.
@@ -79,6 +79,16 @@ pub struct Summary {
     pub roles: Vec<Group>,
     /// The manifest's annotations, by key.
     pub annotations: Vec<Annotation>,
+}
+
+/// In which form a bundle's files lie in their repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Tsify)]
+#[serde(rename_all = "lowercase")]
+pub enum LayoutName {
+    /// One blob a file.
+    Files,
+    /// Files cut into chunks, and chunks gathered in packs.
+    Packed,
 }
 
 /// A named list.
@@ -99,7 +109,7 @@ pub struct Annotation {
     pub value: String,
 }
 
-/// What is known of the bytes of one file.
+/// What is known of the bytes of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Tsify)]
 #[serde(rename_all = "lowercase")]
 pub enum Content {
@@ -171,18 +181,52 @@ pub struct Rows {
     pub rows: Vec<Row>,
 }
 
-/// How many files' bytes are known.
+/// How much is known of the bytes of files or packs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Tsify)]
 pub struct ContentCounts {
-    /// Files whose bytes have not been seen.
+    /// Those whose bytes have not been seen.
     pub unseen: u32,
-    /// Files whose bytes are those that the index names.
+    /// Those whose bytes are the ones that the index names.
     pub verified: u32,
-    /// Files whose bytes are others.
+    /// Those whose bytes are others.
     pub mismatch: u32,
 }
 
-/// What some bytes turned out to be. Undeclared: no file of the bundle has their name or their digest.
+/// How far a bundle is verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Tsify)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// The worst of everything: a mismatch where anything differs, unseen where anything was not checked.
+    pub overall: Content,
+    /// Its files.
+    pub files: ContentCounts,
+    /// Its packs; none in layout `files`.
+    pub packs: ContentCounts,
+    /// The names of the first packs that have not been seen.
+    pub unseen_packs: Vec<String>,
+}
+
+/// A blob in which files lie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Tsify)]
+pub struct ContentBlob {
+    /// The hash of its bytes.
+    pub digest: String,
+    /// How many there are.
+    pub size: u64,
+}
+
+/// Some bytes of a pack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Tsify)]
+pub struct PackSlice {
+    /// Which of the bundle's packs.
+    pub pack: u32,
+    /// The first byte.
+    pub offset: u64,
+    /// How many there are.
+    pub size: u64,
+}
+
+/// What some bytes turned out to be. Undeclared: nothing of the bundle has their name or their digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Tsify)]
 pub struct FileCheck {
     /// What the bytes were called.
@@ -191,6 +235,10 @@ pub struct FileCheck {
     pub verdict: Verdict,
     /// The files that they were compared with.
     pub paths: Vec<String>,
+    /// The packs that they were compared with.
+    pub packs: Vec<u32>,
+    /// What else of the bundle they were compared with, and what its packs are called.
+    pub others: Vec<String>,
     /// Their hash.
     pub digest: String,
     /// How many there were.

@@ -3,13 +3,13 @@
 import { core } from "./core.js";
 import { blobAddress } from "./documents.js";
 import { refreshTable } from "./table.js";
+import { showVerification } from "./summary.js";
 import { byId, counted, element, exact } from "./text.js";
 
-/** @import { FileCheck, Row } from "./pkg/modelops_bundle_web.js" */
+/** @import { FileCheck } from "./pkg/modelops_bundle_web.js" */
 /** @import { Source } from "./sources.js" */
 
 const FETCHES_AT_ONCE = 4;
-const ROWS_A_REQUEST = 1000;
 const FAULTS_SHOWN = 100;
 const MILLISECONDS_BETWEEN_SHOWS = 250;
 
@@ -35,59 +35,63 @@ export function resetChecks() {
  * @param {Source[]} sources
  */
 export async function checkFiles(sources) {
-  await carryOut(sources.length, async function* () {
-    for (const source of sources) yield () => core.checkFile(source);
-  });
+  await carryOut(
+    "file",
+    sources.map((source) => () => core.checkFile(source)),
+  );
 }
 
 /**
- * Fetches every blob that a file needs from `folder` on this page's server, and checks it.
+ * Checks the blobs of a layout, and names the packs that it lacks.
+ *
+ * @param {Source[]} blobs
+ */
+export async function checkLayout(blobs) {
+  await carryOut(
+    "blob",
+    blobs.map((source) => () => core.checkFile(source)),
+    { isWhole: true },
+  );
+}
+
+/**
+ * Fetches every blob that the bundle's files lie in from `folder` on this page's server, and checks it.
  *
  * @param {string} folder
- * @param {number} blobs How many there are.
+ * @param {boolean} isPacked
  */
-export async function checkServer(folder, blobs) {
-  await carryOut(blobs, async function* () {
-    const seen = new Set();
-    for await (const row of allRows()) {
-      if (seen.has(row.digest)) continue;
-      seen.add(row.digest);
-      const name = row.digest.replace(":", "/");
-      if (row.size === 0) yield () => core.checkFile({ name, file: new Blob() });
-      else yield () => core.checkAddress({ name, address: blobAddress(folder, row.digest), size: row.size });
-    }
+export async function checkServer(folder, isPacked) {
+  const blobs = await core.blobs();
+  const checks = blobs.map(({ digest, size }) => {
+    const content = { name: digest.replace(":", "/"), address: blobAddress(folder, digest), size, isPack: isPacked };
+    return () => core.checkAddress(content);
   });
+  await carryOut("blob", checks, { isWhole: true });
 }
 
-/** @returns {AsyncGenerator<Row>} */
-async function* allRows() {
-  for (let first = 0; ; first += ROWS_A_REQUEST) {
-    const { rows } = await core.rows({ filter: "", sort: "path", descending: false, first, count: ROWS_A_REQUEST });
-    yield* rows;
-    if (rows.length < ROWS_A_REQUEST) return;
-  }
-}
+/** @typedef {{ verified: number, mismatch: number, undeclared: number, failed: number, packs: number, unpacked: number }} Outcome */
 
 /**
- * Carries out some checks, a few at once, and shows how they come out.
+ * Carries out some checks, a few at once, and shows how they come out. Then puts together the files of the packs that
+ * were among them. `isWhole`: whatever the bundle needs should have been among them.
  *
- * @param {number} total
- * @param {() => AsyncGenerator<() => Promise<FileCheck>>} checks
+ * @param {string} noun
+ * @param {(() => Promise<FileCheck>)[]} checks
+ * @param {{ isWhole?: boolean }} [options]
  */
-async function carryOut(total, checks) {
+async function carryOut(noun, checks, { isWhole = false } = {}) {
   resetChecks();
   const run = running;
-  const outcome = { verified: 0, mismatch: 0, undeclared: 0, failed: 0 };
-  const show = progress(run, total, outcome);
+  /** @type {Outcome} */
+  const outcome = { verified: 0, mismatch: 0, undeclared: 0, failed: 0, packs: 0, unpacked: 0 };
+  const show = progress(run, noun, checks.length, outcome);
   byId("check-stop").hidden = false;
-  const queue = checks();
+  const queue = checks.values();
   const worker = async () => {
-    for await (const check of queue) {
+    for (const check of queue) {
       if (run !== running) return;
       try {
-        const result = await check();
-        outcome[result.verdict] += 1;
-        if (result.verdict === "mismatch") addFault(run, result.paths.join(", ") || result.name, "does not match the index");
+        take(run, outcome, await check());
       } catch (error) {
         outcome.failed += 1;
         addFault(run, /** @type {Error} */ (error).message, "");
@@ -96,34 +100,79 @@ async function carryOut(total, checks) {
     }
   };
   await Promise.all(Array.from({ length: FETCHES_AT_ONCE }, worker));
+  if (outcome.packs > 0 || isWhole) await unpack(run, outcome, show);
   if (run !== running) return;
+  if (isWhole) await nameUnseenPacks(run);
   byId("check-stop").hidden = true;
   await show("last");
 }
 
 /**
  * @param {number} run
- * @param {number} total
- * @param {{ verified: number, mismatch: number, undeclared: number, failed: number }} outcome
+ * @param {Outcome} outcome
+ * @param {FileCheck} result
  */
-function progress(run, total, outcome) {
+function take(run, outcome, result) {
+  outcome[result.verdict] += 1;
+  outcome.packs += result.packs.length;
+  if (result.verdict !== "mismatch") return;
+  const what = [...result.paths, ...result.others].join(", ") || result.name;
+  addFault(run, what, "does not match the index");
+}
+
+/**
+ * @param {number} run
+ * @param {Outcome} outcome
+ * @param {() => Promise<void>} show
+ */
+async function unpack(run, outcome, show) {
+  if (run !== running) return;
+  await core.beginUnpacking();
+  for (let isDone = false; !isDone && run === running; ) {
+    const some = await core.unpackSome();
+    isDone = some.isDone;
+    outcome.unpacked += some.verified + some.mismatch.length + some.unreadable.length;
+    for (const path of some.mismatch) addFault(run, path, "does not match the index");
+    for (const why of some.unreadable) addFault(run, why, "");
+    await show();
+  }
+}
+
+/** @param {number} run */
+async function nameUnseenPacks(run) {
+  const { unseenPacks } = await core.verification();
+  for (const name of unseenPacks) addFault(run, name, "is not here, so files in it are not checked");
+}
+
+/**
+ * @param {number} run
+ * @param {string} noun
+ * @param {number} total
+ * @param {Outcome} outcome
+ */
+function progress(run, noun, total, outcome) {
   let shown = 0;
   return async (/** @type {"last" | undefined} */ last = undefined) => {
     const now = performance.now();
     if (run !== running || (last === undefined && now - shown < MILLISECONDS_BETWEEN_SHOWS)) return;
     shown = now;
     const done = outcome.verified + outcome.mismatch + outcome.undeclared + outcome.failed;
-    const known = await core.counts();
+    const verification = await core.verification();
+    if (run !== running) return;
     const parts = [
-      last === undefined ? `Checking: ${done} of ${counted(total, "file")}` : `${counted(done, "file")} checked`,
+      last === undefined ? `Checking: ${done} of ${counted(total, noun)}` : `${counted(done, noun)} checked`,
       `${outcome.verified} verified`,
       `${outcome.mismatch} not matching`,
     ];
     if (outcome.undeclared > 0) parts.push(`${outcome.undeclared} not part of this bundle`);
     if (outcome.failed > 0) parts.push(`${outcome.failed} not readable`);
-    byId("check-summary").textContent =
-      `${parts.join(", ")}. Of the bundle's files ${known.verified} verified, ` +
-      `${known.mismatch} not matching, ${known.unseen} not checked.`;
+    if (outcome.packs > 0) parts.push(`${counted(outcome.unpacked, "file")} taken out of packs`);
+    const { files, packs } = verification;
+    const known = (/** @type {typeof files} */ of) =>
+      `${of.verified} verified, ${of.mismatch} not matching, ${of.unseen} not checked`;
+    const ofPacks = packs.verified + packs.mismatch + packs.unseen > 0 ? ` Of its packs ${known(packs)}.` : "";
+    byId("check-summary").textContent = `${parts.join(", ")}. Of the bundle's files ${known(files)}.${ofPacks}`;
+    showVerification(verification);
     await refreshTable();
   };
 }

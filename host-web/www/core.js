@@ -1,6 +1,6 @@
 // The page's side of the worker: one promise for each call.
 
-/** @import { Check, ContentCounts, DocumentKind, FileCheck, LayoutEntry, Limits, ManifestHead, Query, Rows, Summary } from "./pkg/modelops_bundle_web.js" */
+/** @import { Check, ContentBlob, DocumentKind, FileCheck, LayoutEntry, Limits, ManifestHead, Query, Rows, Summary, Verification } from "./pkg/modelops_bundle_web.js" */
 
 /**
  * @typedef {object} Calls
@@ -8,12 +8,25 @@
  * @property {(document: Uint8Array) => Promise<DocumentKind>} recognize
  * @property {(manifest: Uint8Array) => Promise<ManifestHead>} readManifest
  * @property {(layout: Uint8Array) => Promise<LayoutEntry[]>} readLayout
- * @property {(documents: { manifest: Uint8Array, index?: Uint8Array, digest?: string }) => Promise<{ summary: Summary, checks: Check[] }>} open
+ * @property {(documents: { manifest: Uint8Array, index?: Uint8Array, digest?: string }) => Promise<{ summary: Summary, checks: Check[], verification: Verification }>} open
  * @property {() => Promise<void>} close
  * @property {(query: Query) => Promise<Rows>} rows
- * @property {() => Promise<ContentCounts>} counts
+ * @property {() => Promise<Verification>} verification
+ * @property {() => Promise<ContentBlob[]>} blobs
  * @property {(content: { name: string, file: Blob }) => Promise<FileCheck>} checkFile
- * @property {(content: { name: string, address: string, size: number }) => Promise<FileCheck>} checkAddress
+ * @property {(content: { name: string, address: string, size: number, isPack: boolean }) => Promise<FileCheck>} checkAddress
+ * @property {() => Promise<void>} beginUnpacking
+ * @property {() => Promise<Unpacked>} unpackSome
+ */
+
+/**
+ * What became of some files of a packed bundle.
+ *
+ * @typedef {object} Unpacked
+ * @property {number} verified
+ * @property {string[]} mismatch The paths of those that are not what the index says.
+ * @property {string[]} unreadable Why others could not be read.
+ * @property {boolean} isDone Whether none is left.
  */
 
 /** The only text that becomes a script's address here is this one; the page's policy allows no other. */

@@ -14,6 +14,7 @@ import { fetchDocument } from "./sources.js";
  * @property {Uint8Array} [index]
  * @property {{ entries: LayoutEntry[], blobs: Map<string, Source> }} [layout]
  * @property {Source[]} others
+ * @property {Source[]} [blobs] All other blobs of the layout that the documents come from.
  */
 
 /**
@@ -97,7 +98,7 @@ export async function layoutDocuments({ blobs }, digest) {
   const head = await core.readManifest(manifest);
   const index = head.carriesIndex && !blobs.has(head.indexDigest) ? undefined : await blob("index", head.indexDigest);
   const others = [...blobs].filter(([name]) => name !== digest && name !== head.indexDigest);
-  return { manifest, index, others: others.map(([, source]) => source) };
+  return { manifest, index, others: [], blobs: others.map(([, source]) => source) };
 }
 
 /**

@@ -1,10 +1,11 @@
 // The page: takes what the user gives, asks the core, shows the answer. It decides nothing about a bundle.
 
-import { checkFiles, checkServer, resetChecks, stopChecking } from "./checks.js";
+import { archiveFiles } from "./archive.js";
+import { checkFiles, checkLayout, checkServer, resetChecks, stopChecking } from "./checks.js";
 import { core } from "./core.js";
 import { fetchDocuments, findDocuments, layoutDocuments } from "./documents.js";
 import { chosenFiles, droppedFiles, sameOrigin } from "./sources.js";
-import { showSummary } from "./summary.js";
+import { showSummary, showVerification } from "./summary.js";
 import { connectTable, resetTable } from "./table.js";
 import { byId, counted, element, exact } from "./text.js";
 
@@ -53,10 +54,13 @@ async function closeBundle() {
 }
 
 /**
+ * `digest` is the one to expect, `blobs` a folder of blobs on the server, `isChosen` set where the user chose among
+ * bundles, and may go on choosing.
+ *
  * @param {Found} found
- * @param {{ digest?: string, blobs?: string }} [options]
+ * @param {{ digest?: string, blobs?: string, isChosen?: boolean }} [options]
  */
-async function openDocuments(found, { digest, blobs } = {}) {
+async function openDocuments(found, { digest, blobs, isChosen = false } = {}) {
   const manifest = found.manifest ?? pending.manifest;
   const index = found.index ?? (found.manifest === undefined || pending.manifest === undefined ? pending.index : undefined);
   pending = {};
@@ -74,23 +78,26 @@ async function openDocuments(found, { digest, blobs } = {}) {
       return say(`The manifest is here. Now open the index that it names, ${head.indexDigest}.`);
     }
   }
-  const { summary, checks } = await core.open({ manifest, index, digest });
+  const { summary, checks, verification } = await core.open({ manifest, index, digest });
   showSummary(summary, checks);
+  showVerification(verification);
   await resetTable();
   byId("bundle").hidden = false;
   say(`Opened a bundle of ${counted(summary.fileCount, "file")}.`);
-  if (blobs !== undefined) offerServer(sameOrigin(blobs), summary.blobCount);
-  if (found.others.length > 0) await checkFiles(found.others);
+  if (!isChosen) byId("summary-title").focus();
+  if (blobs !== undefined) offerServer(sameOrigin(blobs), summary.layout === "packed");
+  if (found.blobs !== undefined) await checkLayout(found.blobs);
+  else if (found.others.length > 0) await checkFiles(found.others);
 }
 
 /**
  * @param {string} folder
- * @param {number} blobs
+ * @param {boolean} isPacked
  */
-function offerServer(folder, blobs) {
+function offerServer(folder, isPacked) {
   const button = byId("check-server");
   button.hidden = false;
-  button.onclick = () => attempt(checkServer(folder, blobs));
+  button.onclick = () => attempt(checkServer(folder, isPacked));
 }
 
 /** @param {Source[]} sources */
@@ -98,14 +105,15 @@ async function openFiles(sources) {
   await closeBundle();
   byId("choose").hidden = true;
   say(`Reading ${counted(sources.length, "file")}.`);
-  const found = await findDocuments(sources, (await about).limits);
+  const inside = sources.length === 1 ? await archiveFiles(sources[0].file) : undefined;
+  const found = await findDocuments(inside ?? sources, (await about).limits);
   if (found.layout === undefined) return openDocuments(found);
   pending = {};
   const { layout } = found;
   const [first] = layout.entries;
   if (first === undefined) throw new Error("The layout names no manifest, so it holds no bundle.");
   offerChoice(layout);
-  await openDocuments(await layoutDocuments(layout, first.digest));
+  await openDocuments(await layoutDocuments(layout, first.digest), { digest: first.digest });
 }
 
 /** @param {NonNullable<Found["layout"]>} layout */
@@ -117,7 +125,15 @@ function offerChoice(layout) {
   const select = byId("choose-bundle");
   select.replaceChildren(...options);
   select.onchange = () =>
-    attempt(closeBundle().then(async () => openDocuments(await layoutDocuments(layout, select.value))));
+    attempt(closeBundle().then(() => openChosen(layout, select.value)));
+}
+
+/**
+ * @param {NonNullable<Found["layout"]>} layout
+ * @param {string} digest
+ */
+async function openChosen(layout, digest) {
+  await openDocuments(await layoutDocuments(layout, digest), { digest, isChosen: true });
 }
 
 /** @param {URLSearchParams} parameters */

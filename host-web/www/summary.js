@@ -2,7 +2,7 @@
 
 import { byId, count, counted, element, exact, size } from "./text.js";
 
-/** @import { Check, Group, Summary } from "./pkg/modelops_bundle_web.js" */
+/** @import { Check, ContentCounts, Group, Summary, Verification } from "./pkg/modelops_bundle_web.js" */
 
 const VERDICT_WORDS = { verified: "verified", mismatch: "does not match", undeclared: "nothing to compare with" };
 
@@ -24,34 +24,55 @@ const SUBJECTS = {
   layers: {
     title: "Layers",
     word: "layers",
-    verified: "Every file's blob is among the manifest's layers, with its size.",
+    verified: "Every blob that files lie in is among the manifest's layers, with its size.",
   },
 };
+
+const LAYOUT_WORDS = {
+  files: "files: each file is a blob of its own",
+  packed: "packed: files are cut into chunks, and chunks gathered in packs",
+};
+
+/** The checks of the bundle that is shown. @type {Check[]} */
+let shownChecks = [];
 
 /**
  * @param {Summary} summary
  * @param {Check[]} checks
  */
 export function showSummary(summary, checks) {
-  showVerdict(summary, checks);
+  shownChecks = checks;
   showFacts(summary, checks);
   byId("checks").tBodies[0].replaceChildren(...checks.map(checkRow));
   showGroups(summary);
 }
 
 /**
- * @param {Summary} summary
- * @param {Check[]} checks
+ * Shows how far the bundle is verified: the worst of all checks gives the colour.
+ *
+ * @param {Verification} verification
  */
-function showVerdict(summary, checks) {
+export function showVerification({ overall, files, packs }) {
   const banner = byId("verdict");
-  banner.className = summary.verdict;
-  const named = (/** @type {Check["verdict"]} */ verdict) =>
-    LIST.format(checks.filter((check) => check.verdict === verdict).map(({ subject }) => SUBJECTS[subject].word));
-  banner.textContent =
-    summary.verdict === "mismatch"
-      ? `Does not match: ${named("mismatch")}. Do not trust what is shown below.`
-      : `Verified: ${named("verified")}. What files hold is checked below, against their own bytes.`;
+  banner.className = overall;
+  const documents = (/** @type {Check["verdict"]} */ verdict) =>
+    shownChecks.filter((check) => check.verdict === verdict).map(({ subject }) => SUBJECTS[subject].word);
+  const contents = (/** @type {keyof ContentCounts} */ of) => [
+    ...(packs[of] > 0 ? [counted(packs[of], "pack")] : []),
+    ...(files[of] > 0 ? [counted(files[of], "file")] : []),
+  ];
+  const verified = [...documents("verified"), ...contents("verified")];
+  const parts = [];
+  if (overall === "mismatch") {
+    parts.push(`Does not match: ${LIST.format([...documents("mismatch"), ...contents("mismatch")])}.`);
+    if (documents("mismatch").length > 0) parts.push("Do not trust what is shown below.");
+  }
+  if (files.unseen + packs.unseen > 0) parts.push(`Not checked: the bytes of ${LIST.format(contents("unseen"))}.`);
+  if (overall !== "mismatch") parts.push(`Verified: ${LIST.format(verified)}.`);
+  if (documents("undeclared").includes(SUBJECTS.manifest.word)) {
+    parts.push("No digest was asked for: compare the one below with the one that you expect.");
+  }
+  banner.textContent = parts.join(" ");
 }
 
 /**
@@ -66,10 +87,11 @@ function showFacts(summary, checks) {
     ["Version", summary.version === undefined ? undefined : exact(summary.version)],
     ["Created", summary.created === undefined ? undefined : exact(summary.created)],
     ["Tool", summary.tool === undefined ? undefined : exact(summary.tool)],
+    ["Layout", LAYOUT_WORDS[summary.layout]],
     ["Files", `${counted(summary.fileCount, "file")}, ${size(summary.totalSize)}`],
     [
       "Stored",
-      `${counted(summary.blobCount, "blob")}, ${size(summary.storedSize)}, in ${counted(summary.layerCount, "layer")} of the manifest`,
+      `${counted(summary.blobCount, summary.layout === "packed" ? "pack" : "blob")}, ${size(summary.storedSize)}, in ${counted(summary.layerCount, "layer")} of the manifest`,
     ],
   ];
   const shown = new Set([

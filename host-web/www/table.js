@@ -26,7 +26,7 @@ const COLUMNS = [
   },
   {
     key: "content",
-    title: "Bytes",
+    title: "Verification",
     cell: (row) => element("td", { className: row.content }, CONTENT_WORDS[row.content]),
   },
 ];

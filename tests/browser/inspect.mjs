@@ -3,8 +3,8 @@
 // Usage: node inspect.mjs NODE_MODULES CHROMIUM < SCENARIOS
 //
 // SCENARIOS is a list of `{name, address, steps}`; each runs in a browser context of its own, and gives one entry of
-// the list that is printed. It may also have a `scheme` of colours, such as `dark`, and the name of a file for a
-// `screenshot`. After each step the page is waited for. A step is one of
+// the list that is printed. It may also have a `scheme` of colours, such as `dark`, a `width` in pixels, and the name of
+// a file for a `screenshot`. After each step the page is waited for. A step is one of
 //   {"drop": [file…], "on": selector}          a drop as the system makes it; folders too
 //   {"drop_made": {name: text}, "on": selector} a drop of files that a script made
 //   {"choose": [file…], "input": selector}     files chosen with an input; a folder for one that takes folders
@@ -50,8 +50,8 @@ async function text(stream) {
   return Buffer.concat(parts).toString("utf8");
 }
 
-async function run(browser, { name, address, steps = [], screenshot, scheme = "light" }) {
-  const context = await browser.newContext({ colorScheme: scheme, viewport: { width: 1100, height: 900 } });
+async function run(browser, { name, address, steps = [], screenshot, scheme = "light", width = 1100 }) {
+  const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: 900 } });
   try {
     const page = await context.newPage();
     const seen = watch(page);
@@ -162,6 +162,8 @@ function readPage() {
     checked: words("check-summary"),
     faults: [...(shown("check-faults")?.children ?? [])].map((item) => item.textContent),
     choices: [...(shown("choose-bundle")?.options ?? [])].map((option) => option.textContent),
+    // Wider than the window: a visitor would have to move it to the side.
+    is_too_wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
     focused: document.activeElement?.id ?? "",
     // Elements that only text of a bundle could have brought in.
     strangers: [...document.querySelectorAll("img, svg, iframe, object, embed, a, script:not([src]), [onerror], [onload]")].map(

@@ -11,14 +11,17 @@ use std::sync::OnceLock;
 use bundle_core::bundle::descriptor::{Descriptor, media_type};
 use bundle_core::bundle::index::BundleIndex;
 use bundle_core::bundle::manifest::{Manifest, annotation};
+use bundle_core::bundle::open::open;
 use bundle_core::bundle::tree::tree_digest;
 use bundle_core::digest::Digest;
 use bundle_core::file::{ByPath, File};
 use bundle_core::plan::layout::Readers;
 use bundle_core::plan::seal::{EmptyBlob, Origin, SealRequest, Sealed, seal};
-use modelops_bundle_tests::{WebServer, tools};
+use modelops_bundle_tests::{TestProject, WebServer, noise, text, tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::packed::{packed, push};
 
 const HOSTILE_PATH: &str = "<img src=x onerror=owned=true>";
 const HOSTILE_TEXT: &str = "<script>owned=true</script>\u{1b}[31m\u{202e}";
@@ -56,7 +59,15 @@ fn files_that_are_dropped_are_shown_and_verified() {
     ]));
 
     for result in &results[..4] {
-        assert_eq!(result["verdict_class"], "verified", "{result:#}");
+        // Its documents match, and none of its files was seen.
+        assert_eq!(result["verdict_class"], "unseen", "{result:#}");
+        assert_eq!(
+            result["verdict"],
+            "Not checked: the bytes of 5 files. Verified: index and layers. \
+             No digest was asked for: compare the one below with the one that you expect."
+        );
+        assert_eq!(result["focused"], "summary-title");
+        assert_eq!(result["facts"]["Layout"], "files: each file is a blob of its own");
         assert_eq!(
             result["facts"]["Digest"],
             Digest::of(&fs::read(python.join("manifest.json")).unwrap()).to_string()
@@ -75,7 +86,7 @@ fn files_that_are_dropped_are_shown_and_verified() {
     }
 
     let alone = &results[4];
-    assert_eq!(alone["verdict_class"], "verified", "{alone:#}");
+    assert_eq!(alone["verdict_class"], "unseen", "{alone:#}");
     assert_eq!(alone["facts"]["Tree"], project.tree.to_string());
     assert_eq!(alone["checks"]["Tree digest"], json!(["verified", project.tree.to_string()]));
     assert_eq!(alone["facts"]["Version"], "1.2.0");
@@ -83,6 +94,7 @@ fn files_that_are_dropped_are_shown_and_verified() {
 
     let checked = &results[5];
     assert_eq!(checked["sorted"], json!(["Size descending"]));
+    assert_eq!(checked["verdict_class"], "mismatch", "one wrong file counts for the whole");
     assert_eq!(
         checked["files"]
             .as_array()
@@ -106,6 +118,7 @@ fn files_that_are_dropped_are_shown_and_verified() {
 
     let layout = &results[6];
     assert_eq!(layout["verdict_class"], "verified", "{layout:#}");
+    assert_eq!(layout["checks"]["Manifest"][0], "verified", "the layout names it by its digest");
     assert_eq!(layout["choices"], json!(["latest", "other"]));
     assert_eq!(column(layout, 5), ["verified"; 3], "the layout holds the blobs of all files");
     let other = &results[7];
@@ -145,12 +158,14 @@ fn bundles_on_the_same_server_are_fetched_and_verified() {
     ]));
 
     for fetched in [&results[0], &results[3]] {
-        assert_eq!(fetched["verdict_class"], "verified", "{fetched:#}");
+        assert_eq!(fetched["verdict_class"], "unseen", "{fetched:#}");
         assert_eq!(column(fetched, 0).len(), 5);
         is_clean(fetched);
     }
     let pinned = &results[1];
     assert_eq!(pinned["checks"]["Manifest"], json!(["verified", project.digest]));
+    assert_eq!(pinned["verdict"], "Verified: manifest, index, tree digest, layers, and 3 files.");
+    assert_eq!(pinned["verdict_class"], "verified");
     assert_eq!(column(pinned, 5), ["verified"; 3], "{pinned:#}");
     is_clean(pinned);
 
@@ -279,7 +294,7 @@ fn text_of_a_bundle_stays_text() {
         ],
         "{shown:#}"
     );
-    assert_eq!(shown["verdict_class"], "verified");
+    assert_eq!(shown["verdict_class"], "unseen");
     assert_eq!(shown["files"][0][3], seen);
     for fact in ["Created", "Version", "Tool", seen] {
         assert_eq!(shown["facts"][fact], seen, "{fact}");
@@ -321,13 +336,202 @@ fn a_hundred_thousand_files_leave_the_page_responsive() {
     ]}]));
 
     let many = &results[0];
-    assert_eq!(many["verdict_class"], "verified", "{}", many["error"]);
+    assert_eq!(many["verdict_class"], "unseen", "{}", many["error"]);
     assert_eq!(many["place"], "99,601 to 99,800 of 100,000");
     assert_eq!(column(many, 0).len(), 200);
     let longest = many["longest_task"].as_f64().unwrap();
     assert!(longest < 1000.0, "the page stood still for {longest} ms");
     assert_eq!(results[1]["place"], "1 to 100 of 100");
     assert_eq!(column(&results[1], 0)[0], "data/300/file-012300.csv");
+}
+
+#[test]
+fn a_packed_bundle_is_verified_through_its_packs() {
+    let Some(browser) = Browser::find() else { return };
+    let packed = PackedLayout::push();
+    let server = WebServer::start(&[("/", page()), ("/oci/", &packed.layout)]);
+    let at = |query: &str| server.address(&format!("/?{query}"));
+    let query = format!("manifest=/oci/{}&digest={}", packed.blob(packed.digest), packed.digest);
+    let packs = packed.packs.map(|pack| packed.path(pack));
+    let archive = packed.project.home().join("bundle.tar");
+    let _ = packed.project.run(&["export", archive.to_str().unwrap()]).success();
+    let results = browser.run(&json!([
+        {"name": "dropped", "address": server.address("/"), "steps": [
+            {"drop": [packed.layout], "on": "#open-drop"}]},
+        {"name": "fetched", "address": at(&format!("{query}&blobs=/oci/blobs")), "steps": [
+            {"click": "#check-server"}]},
+        {"name": "pack by pack", "address": at(&query), "steps": [
+            {"choose": [packs[0]], "input": "#check-files"}, {"choose": [packs[1]], "input": "#check-files"}]},
+        {"name": "archive", "address": server.address("/"), "steps": [
+            {"drop": [archive], "on": "#open-drop"}]},
+        {"name": "one pack", "address": at(&query), "steps": [{"drop": [packs[0]], "on": "#check-drop"}]},
+        {"name": "from the project", "address": at(&query), "steps": [
+            {"drop": [packed.project.path()], "on": "#check-drop"}]},
+        {"name": "on a telephone", "address": server.address("/"), "width": 400, "scheme": "dark", "steps": [
+            {"drop": [packed.layout], "on": "#open-drop"}]},
+    ]));
+
+    for whole in &results[..4] {
+        assert_eq!(whole["verdict_class"], "verified", "{whole:#}");
+        assert_eq!(
+            whole["verdict"], "Verified: manifest, index, tree digest, layers, 2 packs, and 5 files.",
+            "{whole:#}"
+        );
+        assert_eq!(column(whole, 5), ["verified"; 5]);
+        assert_eq!(
+            whole["facts"]["Layout"],
+            "packed: files are cut into chunks, and chunks gathered in packs"
+        );
+        assert!(whole["facts"]["Stored"].as_str().unwrap().starts_with("2 packs, "), "{whole:#}");
+        let checked = whole["checked"].as_str().unwrap();
+        assert!(checked.ends_with("Of its packs 2 verified, 0 not matching, 0 not checked."), "{checked}");
+        assert_eq!(whole["faults"], json!([]));
+        is_clean(whole);
+    }
+    assert!(
+        results[1]["checked"].as_str().unwrap().starts_with("2 blobs checked, 2 verified, 0 not matching, "),
+        "{:#}",
+        results[1]
+    );
+
+    let one = &results[4];
+    assert_eq!(one["verdict_class"], "unseen", "{one:#}");
+    assert!(one["verdict"].as_str().unwrap().starts_with("Not checked: the bytes of 1 pack and 1 file. "));
+    assert_eq!(status_of(one, "added.txt"), "not checked");
+
+    // All files are right, and the packs that others will pull were not seen.
+    let files = &results[5];
+    assert_eq!(column(files, 5), ["verified"; 5], "{files:#}");
+    assert_eq!(files["verdict_class"], "unseen", "{files:#}");
+
+    let narrow = &results[6];
+    assert_eq!(narrow["verdict_class"], "verified", "{narrow:#}");
+    assert_eq!(narrow["is_too_wide"], false, "{narrow:#}");
+}
+
+#[test]
+fn a_packed_bundle_with_a_fault_is_never_shown_as_verified() {
+    let Some(browser) = Browser::find() else { return };
+    let server = WebServer::start(&[("/", page())]);
+    let case = |name: &str, harm: &dyn Fn(&PackedLayout)| {
+        let packed = PackedLayout::push();
+        harm(&packed);
+        let steps = json!([{"drop": [packed.layout], "on": "#open-drop"}]);
+        (packed, json!({"name": name, "address": server.address("/"), "steps": steps}))
+    };
+    let change = |packed: &PackedLayout, blob: Digest, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = fs::read(packed.path(blob)).unwrap();
+        change(&mut bytes);
+        fs::write(packed.path(blob), bytes).unwrap();
+    };
+    let flip = |bytes: &mut Vec<u8>| bytes[100] ^= 1;
+    let space = |bytes: &mut Vec<u8>| {
+        let text = BundleIndex::decompress(bytes).unwrap();
+        *bytes = BundleIndex::compress(&format!("{text} ")).unwrap();
+    };
+    let damaged_archive = |name: &str, harm: &dyn Fn(&mut Vec<u8>)| {
+        let packed = PackedLayout::push();
+        let archive = packed.project.home().join("bundle.tar");
+        let _ = packed.project.run(&["export", archive.to_str().unwrap()]).success();
+        let mut bytes = fs::read(&archive).unwrap();
+        harm(&mut bytes);
+        fs::write(&archive, bytes).unwrap();
+        let steps = json!([{"drop": [archive], "on": "#open-drop"}]);
+        (packed, json!({"name": name, "address": server.address("/"), "steps": steps}))
+    };
+    let tamper = |bytes: &mut Vec<u8>| {
+        let noise = noise(1, 300_000);
+        let at = bytes.windows(64).position(|window| *window == noise[1000..1064]).unwrap();
+        bytes[at] ^= 1;
+    };
+    let (_folders, scenarios): (Vec<_>, Vec<_>) = [
+        case("tampered pack", &|packed| change(packed, packed.packs[0], &flip)),
+        case("longer pack", &|packed| change(packed, packed.packs[0], &|bytes| bytes.push(0))),
+        case("tampered index", &|packed| change(packed, packed.index, &space)),
+        case("damaged index", &|packed| change(packed, packed.index, &flip)),
+        case("tampered manifest", &|packed| change(packed, packed.digest, &|bytes| bytes.push(b' '))),
+        case("missing pack", &|packed| fs::remove_file(packed.path(packed.packs[1])).unwrap()),
+        damaged_archive("tampered archive", &tamper),
+        damaged_archive("archive that ends early", &|bytes| bytes.truncate(bytes.len() / 2)),
+        damaged_archive("archive with a damaged header", &|bytes| bytes[0] ^= 1),
+    ]
+    .into_iter()
+    .unzip();
+    let results = browser.run(&json!(scenarios));
+
+    for tampered in &results[..2] {
+        assert_eq!(tampered["verdict_class"], "mismatch", "{tampered:#}");
+        let verdict = tampered["verdict"].as_str().unwrap();
+        assert!(
+            verdict.starts_with("Does not match: 1 pack. Not checked: the bytes of 3 files."),
+            "{verdict}"
+        );
+        assert_eq!(tampered["faults"], json!(["pack 1 of 2 does not match the index"]));
+        assert_eq!(status_of(tampered, "added.txt"), "verified");
+        assert_eq!(status_of(tampered, "data/noise.bin"), "not checked");
+    }
+    let index = &results[2];
+    assert_eq!(index["verdict_class"], "mismatch", "{index:#}");
+    assert_eq!(index["checks"]["Index"][0], "does not match");
+    let damaged = results[3]["error"].as_str().unwrap();
+    assert!(damaged.contains("which the manifest names, and cannot be read"), "{:#}", results[3]);
+    assert_eq!(results[3]["verdict"], "");
+    assert_eq!(results[4]["verdict_class"], "mismatch", "{:#}", results[4]);
+    assert_eq!(results[4]["checks"]["Manifest"][0], "does not match");
+    let missing = &results[5];
+    assert_eq!(missing["verdict_class"], "unseen", "{missing:#}");
+    assert_eq!(missing["faults"], json!(["pack 2 of 2 is not here, so files in it are not checked"]));
+    assert_eq!(status_of(missing, "added.txt"), "not checked");
+    assert_eq!(status_of(missing, "data/noise.bin"), "verified");
+    let archive = &results[6];
+    assert_eq!(archive["verdict_class"], "mismatch", "{archive:#}");
+    assert_eq!(archive["faults"], json!(["pack 1 of 2 does not match the index"]));
+    for (result, why) in results[7..].iter().zip(["ends in the middle of", "is damaged at byte 0"]) {
+        assert!(result["error"].as_str().unwrap().contains(why), "{result:#}");
+        assert_eq!(result["verdict"], "");
+    }
+}
+
+/// A project that was pushed twice in layout `packed`, so that its bundle has two packs.
+struct PackedLayout {
+    project: TestProject,
+    layout: PathBuf,
+    digest: Digest,
+    index: Digest,
+    packs: [Digest; 2],
+}
+
+impl PackedLayout {
+    fn push() -> Self {
+        let project = packed();
+        project.write("data/noise.bin", noise(1, 300_000));
+        project.write("data/text.txt", text(50_000));
+        project.write("nil", "");
+        let _ = push(&project);
+        project.write("added.txt", text(3000));
+        let report = push(&project);
+        let layout = project.home().join("layout");
+        let digest: Digest = report["digest"].as_str().unwrap().parse().unwrap();
+        let manifest = fs::read(layout.join("blobs/sha256").join(digest.hex())).unwrap();
+        let opened = open(&manifest, None, Some(digest)).unwrap();
+        let index = opened.index.unwrap();
+        let packs = index.packs.iter().map(|pack| pack.digest).collect::<Vec<_>>().try_into().unwrap();
+        Self { project, layout, digest, index: opened.manifest.config.digest, packs }
+    }
+
+    fn blob(&self, digest: Digest) -> String {
+        format!("blobs/sha256/{}", digest.hex())
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        self.layout.join(self.blob(digest))
+    }
+}
+
+/// What the page says of the bytes of one file.
+fn status_of<'a>(result: &'a Value, path: &str) -> &'a str {
+    let at = column(result, 0).iter().position(|shown| *shown == path);
+    column(result, 5)[at.unwrap_or_else(|| panic!("no {path} in {result:#}"))]
 }
 
 /// The page, built once for all tests.

@@ -12,6 +12,7 @@ use std::fmt;
 use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::bundle::layout::Layout;
 use bundle_core::bundle::manifest::annotation;
+use bundle_core::causes::with_causes;
 use bundle_core::digest::Digest;
 use bundle_core::name::path::BundlePath;
 use bundle_core::plan::fetch::Disproportion;
@@ -348,17 +349,6 @@ fn without_subject<'a>(message: &'a str, what: &str) -> &'a str {
         Some((noun, rest)) if !noun.trim_end().contains(' ') => rest,
         _ => message,
     }
-}
-
-/// The message of an error with all that lies behind it.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    message
 }
 
 /// Why a bundle could not be verified, whatever it is like.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::causes::with_causes;
 use bundle_core::pack::chunk::ChunkHash;
 use bundle_core::pack::chunk_map::ChunkMap;
 use bundle_core::pack::table::{Pack, Table};
@@ -14,7 +15,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::contents::{Contents, paths};
-use super::{BlobRead, Fault, FaultKind, Findings, VerifyError, damage, is_missing, with_causes};
+use super::{BlobRead, Fault, FaultKind, Findings, VerifyError, damage, is_missing};
 use crate::bundle::{Bundle, Context};
 use crate::progress::Work;
 use crate::remote::{RemoteError, read_blob};

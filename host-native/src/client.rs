@@ -227,16 +227,16 @@ impl Client {
     ///
     /// As [`remote::open`].
     pub fn open(&self, reference: &Reference, intent: Intent) -> Result<Box<dyn Remote>, RemoteError> {
-        self.open_with(reference, RemoteOptions { intent, ..self.0.remote.clone() })
+        self.open_with(reference, &RemoteOptions { intent, ..self.0.remote.clone() })
     }
 
     /// The same, by other options than those of the client.
     pub(crate) fn open_with(
         &self,
         reference: &Reference,
-        options: RemoteOptions,
+        options: &RemoteOptions,
     ) -> Result<Box<dyn Remote>, RemoteError> {
-        remote::open(&reference.place, &options)
+        remote::open(&reference.place, options)
     }
 
     /// The facts that work at `remote` needs.

@@ -996,7 +996,7 @@ fn keep_index(context: Context<'_>, prepared: &PreparedPush, chunk_map: &ChunkMa
 }
 
 /// The index of the bundle before, where it says something beyond files.
-fn carried<'a>(prepared: &'a PreparedPush) -> Option<&'a str> {
+fn carried(prepared: &PreparedPush) -> Option<&str> {
     prepared.destination.replaces.as_ref()?.carried.as_deref()
 }
 

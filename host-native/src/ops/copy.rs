@@ -105,7 +105,7 @@ pub async fn plan(
     let beside = Some(source.place.clone());
     let to = client.open_with(
         target,
-        RemoteOptions { beside, intent: Intent::Write, ..client.remote_options().clone() },
+        &RemoteOptions { beside, intent: Intent::Write, ..client.remote_options().clone() },
     )?;
     let (reading, writing) = (client.context(&*from)?, client.context(to.as_ref())?);
     let (bundles, deliveries, skipped) = client

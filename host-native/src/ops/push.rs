@@ -56,7 +56,7 @@ pub async fn plan(
     let unfinished = Arc::new(UploadRecord::read(&entered.lock));
     let remote = client.open_with(
         reference,
-        RemoteOptions { beside, intent: Intent::Write, unfinished, ..client.remote_options().clone() },
+        &RemoteOptions { beside, intent: Intent::Write, unfinished, ..client.remote_options().clone() },
     )?;
     let prepared = {
         let workspace = &entered.workspace;
@@ -87,7 +87,6 @@ impl Planned {
     }
 
     /// Says why there is a new bundle: a text that it carries.
-    #[must_use]
     pub fn with_message(mut self, message: String) -> Self {
         self.prepared.lineage.message = Some(message);
         self

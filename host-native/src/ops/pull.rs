@@ -17,7 +17,6 @@ use crate::bundle::{Bundle, Context, OpenError, open, version_of};
 use crate::client::{Cancelled, Client};
 use crate::component::LoadError;
 use crate::entry::{EnterError, Entered, Kept};
-use crate::leftovers::{Among, NewFolder};
 use crate::project::Project;
 use crate::project::disk_path::to_disk;
 use crate::project::folder::FindError;
@@ -131,24 +130,21 @@ enum Place {
     /// A project, which is locked.
     Project(Box<Entered>),
     /// A folder that is to become the project that it was looked at as.
-    Folder { folder: PathBuf, workspace: Box<Workspace>, _stand_in: Option<NewFolder> },
+    Folder(Box<Workspace>),
 }
 
 impl Place {
     fn look_at(target: Target) -> Result<Self, PullingError> {
         Ok(match target {
             Target::Project(entered) => Self::Project(entered),
-            Target::Folder(folder) => {
-                let (workspace, _stand_in) = imagine(&folder)?;
-                Self::Folder { folder, workspace: Box::new(workspace), _stand_in }
-            }
+            Target::Folder(folder) => Self::Folder(Box::new(imagine(&folder)?)),
         })
     }
 
     fn workspace(&self) -> &Workspace {
         match self {
             Self::Project(entered) => &entered.workspace,
-            Self::Folder { workspace, .. } => workspace,
+            Self::Folder(workspace) => workspace,
         }
     }
 }
@@ -210,7 +206,11 @@ pub async fn plan(
     let prepared = {
         let workspace = place.workspace();
         let context = client.context(remote.as_ref())?;
-        let context = context.with_cache(&workspace.project);
+        let context = match &place {
+            Place::Project(_) => context.with_cache(&workspace.project),
+            // It is no project yet, and has no cache.
+            Place::Folder(_) => context,
+        };
         let opening = async { Ok::<_, PullingError>(open(context, &version_of(reference)).await?) };
         let bundle = client.unless_cancelled(opening).await?;
         let bundle = bundle.ok_or_else(|| PullingError::NoBundle { reference: reference.clone() })?;
@@ -220,17 +220,12 @@ pub async fn plan(
     Ok(Planned { client, remote, reference, place, prepared, options })
 }
 
-/// The project that `folder` would be. An empty folder stands for one that is not there, and goes with the plan.
-fn imagine(folder: &Path) -> Result<(Workspace, Option<NewFolder>), PullingError> {
+/// The project that `folder`, which may not be there, would be.
+fn imagine(folder: &Path) -> Result<Workspace, PullingError> {
     NewProject::foresee(folder)?;
-    let fault = |source| BeginError::Folder { folder: folder.to_owned(), source };
-    let stand_in = match folder.exists() {
-        true => None,
-        false => Some(NewFolder::make(&std::env::temp_dir(), Among::OtherFiles).map_err(fault)?),
-    };
-    let root = stand_in.as_ref().map_or(folder, NewFolder::path);
-    let workspace = Workspace::load(Project::imagine(root).map_err(fault)?);
-    Ok((workspace.map_err(EnterError::from)?, stand_in))
+    let to_be = std::path::absolute(folder).and_then(|folder| Project::to_be(&folder));
+    let project = to_be.map_err(|source| BeginError::Folder { folder: folder.to_owned(), source })?;
+    Ok(Workspace::load(project).map_err(EnterError::from)?)
 }
 
 /// Has it decided what pulling `bundle` would do.
@@ -279,6 +274,9 @@ fn check_view(view: &View, files: &ByPath<File>) -> Result<(), PullingError> {
 }
 
 fn look(context: Context<'_>, workspace: &Workspace, extra: &[BundlePath]) -> Result<Scan, ScanError> {
+    if !workspace.root().exists() {
+        return Ok(Scan::nothing());
+    }
     let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
     scan(&workspace.project, &workspace.tracked, extra, options, context.progress.as_ref())
 }
@@ -329,24 +327,20 @@ impl Planned {
             Place::Project(_) => {
                 keeping(workspace, prepared, &self.reference, &self.options, Purpose::Foresee)?.0
             }
-            Place::Folder { .. } => Keeping::default(),
+            Place::Folder(_) => Keeping::default(),
         };
-        pull::foresee(&workspace.project, prepared)?;
+        let root = workspace.root();
+        let disk = root.ancestors().find(|above| above.exists()).unwrap_or(root);
+        if disk == root {
+            pull::foresee(&workspace.project, prepared)?;
+        }
         let PreparedPull { plan, bundle, .. } = prepared;
         let looking = async {
-            let coming = forecast(context, &workspace.project, self.disk(), bundle, plan).await;
+            let coming = forecast(context, &workspace.project, disk, bundle, plan).await;
             Ok::<_, PullingError>(coming.map_err(PullError::from)?)
         };
         let downloaded = self.client.unless_cancelled(looking).await?;
         Ok(Foreseen { downloaded, expired: keeping.expired().to_vec() })
-    }
-
-    /// A folder on the disk that the files would come to.
-    fn disk(&self) -> &Path {
-        match &self.place {
-            Place::Project(entered) => entered.workspace.root(),
-            Place::Folder { folder, .. } => folder.ancestors().find(|above| above.exists()).unwrap_or(folder),
-        }
     }
 
     /// Carries it out. All files are fetched and verified before the first one is put in place; once that has begun, it is
@@ -361,9 +355,9 @@ impl Planned {
         let (entered, prepared) = match place {
             Place::Project(entered) => (*entered, prepared),
             // Nobody held a lock when it was decided.
-            Place::Folder { folder, .. } => {
+            Place::Folder(workspace) => {
                 let lock = |project: &Project| client.lock(project, "init");
-                let entered = Entered::make(&folder, &reference, prepared.bundle.files(), lock)?;
+                let entered = Entered::make(workspace.root(), &reference, prepared.bundle.files(), lock)?;
                 let prepared = prepare(context, &entered.workspace, prepared.bundle, &options)?;
                 (entered, prepared)
             }

@@ -64,6 +64,26 @@ pub struct Scan {
     refused_entries: Vec<(BundlePath, Stamp)>,
 }
 
+impl Scan {
+    /// What there is in a folder that is not there.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            files: ByPath::default(),
+            missing: Vec::new(),
+            untracked: Vec::new(),
+            ignored_count: 0,
+            ignored: Vec::new(),
+            obstacles: Vec::new(),
+            refused: Vec::new(),
+            unreadable: Vec::new(),
+            barriers: Vec::new(),
+            hashed: Hashed::default(),
+            found: Vec::new(),
+            refused_entries: Vec::new(),
+        }
+    }
+}
+
 /// What modes are worth on the `device` that holds the file `disk`.
 fn modes_beside(project: &Project, disk: &Path, device: u64) -> Modes {
     let own = project.folder();

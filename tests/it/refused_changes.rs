@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use modelops_bundle_tests::{
-    TestProject, Tree, give_to_plain_user, make_immutable, noise, run_as_owner, script_with_mounts,
+    TestProject, Tree, give_to_plain_user, make_immutable, noise, run_as_owner, script_with_mounts, tools,
 };
 
 use crate::cmd_project::project;
@@ -166,7 +166,7 @@ fn another_users_file_under_the_sticky_bit_stops_a_pull_before_it_begins() {
     give_to_plain_user(&case.victim);
     let is_root = fs::metadata(case.source.path()).unwrap();
     if std::os::unix::fs::MetadataExt::uid(&is_root) != 0 {
-        println!("skipped: only root can give a file to another user");
+        tools::tell_skipped("only root can give a file to another user");
         return;
     }
     for path in ["m", "m/f"] {

@@ -17,6 +17,7 @@
 mod bench;
 mod command;
 mod demo;
+mod dependencies;
 mod failure;
 pub mod places;
 mod scratch;
@@ -34,7 +35,8 @@ Usage: cargo xtask <TASK>
 Tasks:
   demo     build the program and show it at work on a sample project, in a temporary folder
   test     get what the tests need, then format check, lints, build, every test, docs, repository checks
-             --deny        check the licences of all dependencies too, installing cargo-deny if it is missing
+             --deny        run cargo-deny over the dependencies too, installing it if it is missing
+             --only STEP   carry out one step of these alone
              --tools-only  get what the tests need and stop
   bench    measure, and compare with the peers that are on PATH
              [NAME...]     only these: start, a, a100, hashing, b, c, d, r, t

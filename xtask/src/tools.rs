@@ -47,6 +47,7 @@ const TOOLS: &[Tool] = &[
 ];
 
 /// What the tests can use on this machine.
+#[derive(Default)]
 pub(crate) struct Toolbox {
     /// The environment variables that tell a test where each tool is.
     pub(crate) variables: Vec<(&'static str, PathBuf)>,
@@ -58,7 +59,7 @@ pub(crate) struct Toolbox {
 pub(crate) fn prepare() -> Result<Toolbox> {
     add_wasm_target()?;
     let _lock = lock()?;
-    let mut toolbox = Toolbox { variables: Vec::new(), missing: Vec::new() };
+    let mut toolbox = Toolbox::default();
     for tool in TOOLS {
         match find_or_install(tool) {
             Ok(path) => toolbox.variables.push((tool.place.variable, path)),

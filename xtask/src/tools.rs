@@ -21,12 +21,15 @@ struct Tool {
     place: &'static Place,
     /// What is installed, with versions: when this changes, the tool is installed anew.
     recipe: &'static [&'static str],
-    /// Fills the empty folder given, or installs into the system and leaves the folder empty.
+    /// Fills the empty folder given.
     install: fn(&Tool, &Path) -> Result,
 }
 
 /// skopeo, and those of its libraries that not every system has.
 const SKOPEO_PACKAGES: &[&str] = &["skopeo", "libassuan0", "libdevmapper1.02.1", "libgpgme11"];
+
+/// fish, and the one of its libraries that not every system has.
+const FISH_PACKAGES: &[&str] = &["fish", "fish-common", "libpcre2-32-0"];
 
 /// Every tool, in the order in which they are looked for.
 const TOOLS: &[Tool] = &[
@@ -37,9 +40,9 @@ const TOOLS: &[Tool] = &[
         install: install_go,
     },
     Tool { place: &places::SKOPEO, recipe: SKOPEO_PACKAGES, install: debian::unpack_skopeo },
-    Tool { place: &places::CHROMIUM, recipe: &["chromium"], install: debian::install_chromium },
-    Tool { place: &places::ZSH, recipe: &["zsh"], install: debian::install },
-    Tool { place: &places::FISH, recipe: &["fish"], install: debian::install },
+    Tool { place: &places::CHROMIUM, recipe: &["chromium"], install: debian::unpack_chromium },
+    Tool { place: &places::ZSH, recipe: &["zsh-static", "zsh-common"], install: debian::unpack_zsh },
+    Tool { place: &places::FISH, recipe: FISH_PACKAGES, install: debian::unpack_fish },
     Tool { place: &places::NODE, recipe: &[], install: ask_for_node },
     Tool { place: &places::NODE_MODULES, recipe: &["playwright-core@1.65.1"], install: install_npm },
     Tool { place: &places::PYTHON, recipe: &["wasmtime==50.0.1", "oras==0.2.43"], install: install_python },

@@ -7,7 +7,7 @@ use std::time::Duration;
 use modelops_bundle_tests::{
     Authority, CommandOutput, Fault, Generation, IDENTITY_TOKEN, Lasts, Matching, PASSWORD,
     ProtectedRegistry, Protection, Proxy, READER, READER_PASSWORD, RegistrySetup, TestProject, TokenRequest,
-    TokenServer, USER, can_connect_to_registry, noise,
+    TokenServer, USER, noise,
 };
 use serde_json::json;
 
@@ -23,7 +23,7 @@ fn project_with_files(place: &ProtectedRegistry, repository: &str) -> TestProjec
 }
 
 /// A registry that takes tokens.
-fn with_tokens(generation: Generation) -> ProtectedRegistry {
+fn with_tokens(generation: Generation) -> Option<ProtectedRegistry> {
     ProtectedRegistry::start(generation, Protection::Token)
 }
 
@@ -39,10 +39,7 @@ fn logged_in(
     files: u64,
     bytes: usize,
 ) -> Option<(ProtectedRegistry, Proxy, TestProject)> {
-    let place = with_tokens(generation);
-    if !can_connect_to_registry(&place.registry) {
-        return None;
-    }
+    let place = with_tokens(generation)?;
     let proxy = place.proxy();
     let project = project_on(proxy.host(), "team/model");
     for number in 0..files {
@@ -77,10 +74,7 @@ fn a_private_registry_from_a_clean_machine() {
     let mut table = String::new();
     for generation in Generation::ALL {
         for protection in Protection::ALL {
-            let place = ProtectedRegistry::start(generation, protection);
-            if !can_connect_to_registry(&place.registry) {
-                return;
-            }
+            let Some(place) = ProtectedRegistry::start(generation, protection) else { return };
             for case in walk(&place) {
                 writeln!(table, "{generation:?} {protection:?}: {case}").unwrap();
             }
@@ -247,10 +241,7 @@ fn assert_pulled(place: &ProtectedRegistry, proxy: &Proxy, project: &TestProject
 #[test]
 fn tokens_come_by_oauth2_where_that_is_wanted() {
     for generation in Generation::ALL {
-        let place = with_tokens(generation);
-        if !can_connect_to_registry(&place.registry) {
-            return;
-        }
+        let Some(place) = with_tokens(generation) else { return };
         let (host, tokens) = (place.host(), tokens(&place));
         let project = project_with_files(&place, "team/model");
 
@@ -284,10 +275,7 @@ fn tokens_come_by_oauth2_where_that_is_wanted() {
 #[test]
 fn rights_that_are_lacking_are_named() {
     for generation in Generation::ALL {
-        let place = with_tokens(generation);
-        if !can_connect_to_registry(&place.registry) {
-            return;
-        }
+        let Some(place) = with_tokens(generation) else { return };
         let host = place.host();
         let writer = project_with_files(&place, "public/model");
         let _ = login(&writer, host, USER, PASSWORD).success();
@@ -312,10 +300,7 @@ fn a_registry_may_want_a_certificate() {
     for generation in Generation::ALL {
         let (authority, stranger) = (Authority::new(), Authority::new());
         let setup = RegistrySetup::new(generation).with_tls(&authority.certify(&["127.0.0.1", "localhost"]));
-        let registry = setup.with_clients_of(&authority).start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
+        let Some(registry) = setup.with_clients_of(&authority).start() else { return };
         let project = project_on(registry.host(), "team/model");
         project.write("a", "1");
         let _ = project.run(&["add", "a"]).success();
@@ -338,10 +323,11 @@ fn a_registry_may_want_a_certificate() {
 fn a_certificate_is_checked() {
     for generation in Generation::ALL {
         let (authority, stranger) = (Authority::new(), Authority::new());
-        let registry = RegistrySetup::new(generation).with_tls(&authority.certify(&["127.0.0.1"])).start();
-        if !can_connect_to_registry(&registry) {
+        let Some(registry) =
+            RegistrySetup::new(generation).with_tls(&authority.certify(&["127.0.0.1"])).start()
+        else {
             return;
-        }
+        };
         let project = project_on(registry.host(), "team/model");
         project.write("a", "1");
         let _ = project.run(&["add", "a"]).success();
@@ -379,10 +365,7 @@ fn a_certificate_that_is_trusted_itself_is_taken_in_its_dates_and_for_its_name()
             authority.certify_itself(&["other.example"], Lasts::Still),
             authority.certify_itself(&["127.0.0.1"], Lasts::NoMore),
         );
-        let registry = setup(&good).start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
+        let Some(registry) = setup(&good).start() else { return };
         let project = project_on(registry.host(), "team/model");
         project.write("a", "1");
         let _ = project.run(&["add", "a"]).success();
@@ -401,10 +384,7 @@ fn a_certificate_that_is_trusted_itself_is_taken_in_its_dates_and_for_its_name()
         let status = with(named.certificate(), &["status", "--json"]).success().json();
         assert_eq!(status["remote"]["state"], "unreachable");
         for (certified, part) in [(&named, "other.example"), (&expired, "has expired")] {
-            let registry = setup(certified).start();
-            if !can_connect_to_registry(&registry) {
-                return;
-            }
+            let Some(registry) = setup(certified).start() else { return };
             let reference = format!("{}/team/model", registry.host());
             let refused = with(certified.certificate(), &["pull", &reference]).code(7);
             assert!(refused.stderr().contains(part) && !refused.stderr().contains("Error"), "{refused}");
@@ -415,11 +395,9 @@ fn a_certificate_that_is_trusted_itself_is_taken_in_its_dates_and_for_its_name()
 #[test]
 fn what_is_wrong_with_a_connection_is_said_in_words() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let registry = RegistrySetup::new(Generation::Third).with_tls(&authority.certify(&["127.0.0.1"])).start();
-    let plain = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&plain) {
-        return;
-    }
+    let setup = || RegistrySetup::new(Generation::Third);
+    let Some(registry) = setup().with_tls(&authority.certify(&["127.0.0.1"])).start() else { return };
+    let Some(plain) = setup().start() else { return };
     let (_, port) = registry.host().rsplit_once(':').unwrap();
     let by_name = format!("localhost:{port}");
     for (host, trusted, part) in [

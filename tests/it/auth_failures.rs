@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use modelops_bundle_tests::{
     Answer, CommandOutput, Fault, Generation, IDENTITY_TOKEN, Matching, PASSWORD, Proxy, Registry,
-    RegistrySetup, Request, ScriptedRegistry, TestProject, TokenServer, USER, can_connect_to_registry, tools,
+    RegistrySetup, Request, ScriptedRegistry, TestProject, TokenServer, USER, tools,
 };
 use serde_json::json;
 
@@ -71,10 +71,7 @@ fn put_helper(project: &TestProject, name: &str, text: &str) -> String {
 
 #[test]
 fn credentials_are_found_wherever_others_keep_them() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let host = registry.host();
     for (place, key) in [
         (".docker/config.json", host.to_owned()),
@@ -115,10 +112,7 @@ fn credentials_are_found_wherever_others_keep_them() {
 
 #[test]
 fn login_keeps_what_else_is_in_the_file() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let (host, project) = (registry.host(), small_project(registry.host()));
     let old = json!({
         "psFormat": "x",
@@ -162,10 +156,7 @@ fn login_keeps_what_else_is_in_the_file() {
 
 #[test]
 fn an_open_registry_has_nothing_to_check() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = small_project(registry.host());
     let told = login(&project, registry.host(), USER, PASSWORD).success();
     assert!(told.stderr().contains("nothing was checked"), "{told}");
@@ -173,10 +164,7 @@ fn an_open_registry_has_nothing_to_check() {
 
 #[test]
 fn a_helper_keeps_the_secret() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let host = registry.host();
     for config in
         [json!({"credsStore": "files"}), json!({"credsStore": "absent", "credHelpers": {host: "files"}})]
@@ -206,10 +194,7 @@ fn a_helper_keeps_the_secret() {
 
 #[test]
 fn a_helper_that_fails_is_named() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let (host, project) = (registry.host(), small_project(registry.host()));
     let config = put(&project, ".docker/config.json", r#"{"credsStore":"bad"}"#);
     let missing = project.run(&["push"]).code(5);
@@ -273,11 +258,8 @@ fn search(output: &CommandOutput, folders: &[&Path], secrets: &[String]) {
 fn no_secret_is_said_or_left_behind() {
     for generation in Generation::ALL {
         let tokens = TokenServer::start();
-        let basic = RegistrySetup::new(generation).with_password().start();
-        let bearer = RegistrySetup::new(generation).with_tokens(&tokens).start();
-        if !can_connect_to_registry(&basic) || !can_connect_to_registry(&bearer) {
-            return;
-        }
+        let Some(basic) = RegistrySetup::new(generation).with_password().start() else { return };
+        let Some(bearer) = RegistrySetup::new(generation).with_tokens(&tokens).start() else { return };
         for (registry, offline) in [(&basic, false), (&bearer, false), (&bearer, true)] {
             if offline {
                 tokens.give_identity_tokens();
@@ -318,11 +300,9 @@ fn no_secret_is_said_or_left_behind() {
 
 #[test]
 fn a_redirect_to_another_host_carries_nothing() {
-    let (registry, tokens) = (Registry::start(), TokenServer::start());
-    let private = RegistrySetup::new(Generation::Third).with_tokens(&tokens).start();
-    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&private) {
-        return;
-    }
+    let tokens = TokenServer::start();
+    let Some(registry) = Registry::get() else { return };
+    let Some(private) = RegistrySetup::new(Generation::Third).with_tokens(&tokens).start() else { return };
     let (proxy, elsewhere) = (Proxy::start(private.host()), Proxy::start(registry.host()));
     let project = small_project(proxy.host());
     let _ = login(&project, proxy.host(), USER, PASSWORD).success();
@@ -345,10 +325,7 @@ fn a_redirect_to_another_host_carries_nothing() {
 
 #[test]
 fn skopeo_and_the_program_read_the_same_logins() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let Some(skopeo) = tools::require(&tools::SKOPEO) else { return };
     let (host, project) = (registry.host(), small_project(registry.host()));
     let _ = login(&project, host, USER, PASSWORD).success();
@@ -369,10 +346,7 @@ fn docker_file(home: &Path) -> serde_json::Value {
 
 #[test]
 fn logins_at_the_same_time_are_all_kept() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let project = TestProject::new();
     let hosts: Vec<Proxy> = (0..8).map(|_| Proxy::start(registry.host())).collect();
     // What a program left that was killed locks nobody out.
@@ -400,10 +374,7 @@ fn logins_at_the_same_time_are_all_kept() {
 fn what_anybody_may_read_is_read_where_credentials_cannot_be_found_out() {
     for generation in Generation::ALL {
         let tokens = TokenServer::start();
-        let registry = RegistrySetup::new(generation).with_tokens(&tokens).start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
+        let Some(registry) = RegistrySetup::new(generation).with_tokens(&tokens).start() else { return };
         let host = registry.host();
         let writer = project_on(host, "public/model");
         writer.write("a", "1");
@@ -451,10 +422,7 @@ fn what_anybody_may_read_is_read_where_credentials_cannot_be_found_out() {
 
 #[test]
 fn a_hint_says_where_refused_credentials_come_from() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let (host, wrong) = (registry.host(), "d3ad-beef");
     let auth = "cmVzZWFyY2hlcjpkM2FkLWJlZWY=";
     let entries = |key: &str| json!({"auths": {key: {"auth": auth}}}).to_string();
@@ -506,10 +474,7 @@ fn a_hint_says_where_refused_credentials_come_from() {
 
 #[test]
 fn credentials_for_no_registry_in_particular_are_named_before_they_go_to_one_of_the_projects_choice() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let (host, project) = (registry.host(), small_project(registry.host()));
     let run = |arguments: &[&str], variables: &[(&str, &str)]| {
         let command = project.command(arguments).env("MODELOPS_BUNDLE_USERNAME", USER);
@@ -523,8 +488,7 @@ fn credentials_for_no_registry_in_particular_are_named_before_they_go_to_one_of_
     assert_eq!(warns(&run(&["push", "-q"], &[]).success()), 0);
     assert_eq!(warns(&run(&["push"], &[("MODELOPS_BUNDLE_REGISTRY", host)]).success()), 0);
     assert_eq!(warns(&run(&["pull", &format!("{host}/team/model:latest")], &[]).success()), 0);
-    let open = Registry::start();
-    if can_connect_to_registry(&open) {
+    if let Some(open) = Registry::get() {
         let elsewhere = small_project(open.host());
         let command = elsewhere.command(["push"]).env("MODELOPS_BUNDLE_USERNAME", USER);
         let pushed = command.env("MODELOPS_BUNDLE_PASSWORD", PASSWORD).run().success();
@@ -534,10 +498,7 @@ fn credentials_for_no_registry_in_particular_are_named_before_they_go_to_one_of_
 
 #[test]
 fn a_login_that_cannot_be_kept_is_no_refusal() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let project = small_project(registry.host());
     let file = put(&project, "file", "");
     for folder in [Path::new("/proc/self"), &file.join("below")] {
@@ -550,10 +511,7 @@ fn a_login_that_cannot_be_kept_is_no_refusal() {
 
 #[test]
 fn a_login_to_something_else_than_a_registry_says_so() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = small_project(registry.host());
     for fault in [Fault::Answer(404, vec![]), Fault::Answer(405, vec![]), Fault::Page] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bundle_core::bundle::index::BundleIndex;
 use bundle_core::digest::Digest;
 use bundle_core::pack::zstd::{Compressor, decompress_up_to};
-use modelops_bundle_tests::{CommandOutput, Proxy, Registry, TestProject, can_connect_to_registry, noise};
+use modelops_bundle_tests::{CommandOutput, Proxy, Registry, TestProject, noise};
 use serde_json::{Value, json};
 
 use crate::cmd_project::project;
@@ -119,10 +119,7 @@ fn a_good_bundle_is_good_in_a_folder() {
 
 #[test]
 fn a_registry_is_asked_for_each_blob_once() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for (layout, requests) in [("files", 5), ("packed", 4)] {
         let proxy = Proxy::start(registry.host());
         let project = TestProject::new();
@@ -140,10 +137,7 @@ fn a_registry_is_asked_for_each_blob_once() {
 
 #[test]
 fn a_registry_that_lost_or_changed_a_pack_is_found_out() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = TestProject::new();
     let reference = format!("{}/team/p", registry.host());
     let _ = project.run(&["init", "--ref", &reference, "--layout", "packed"]).success();

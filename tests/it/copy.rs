@@ -1,6 +1,6 @@
 //! Bundles carried between registries, layouts and archives; blobs named instead of sent.
 
-use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry, noise};
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, noise};
 use serde_json::json;
 
 use crate::registry::project_on;
@@ -17,10 +17,7 @@ fn publish(project: &TestProject) {
 
 #[test]
 fn a_copy_within_a_registry_sends_no_blob() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "org/a");
     publish(&project);
@@ -49,10 +46,7 @@ fn a_copy_within_a_registry_sends_no_blob() {
 
 #[test]
 fn an_upload_opened_instead_of_a_mount_is_used() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "a");
     publish(&project);
@@ -78,10 +72,7 @@ fn an_upload_opened_instead_of_a_mount_is_used() {
 
 #[test]
 fn packs_that_another_repository_has_are_not_sent() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "org/a");
     let _ = project.run(&["init", "--layout", "packed"]).success();
@@ -101,10 +92,7 @@ fn packs_that_another_repository_has_are_not_sent() {
 
 #[test]
 fn a_mount_that_is_refused_is_an_upload() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "a");
     publish(&project);
@@ -119,10 +107,7 @@ fn a_mount_that_is_refused_is_an_upload() {
 
 #[test]
 fn every_tag_goes_through_layouts_to_another_registry() {
-    let (registry, other) = (Registry::start(), Registry::start());
-    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&other) {
-        return;
-    }
+    let (Some(registry), Some(other)) = (Registry::get(), Registry::get()) else { return };
     let project = project_on(registry.host(), "a");
     publish(&project);
     let _ = project.run(&["tag", "v1.0.0", "stable"]).success();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Registry, TestProject};
 use serde_json::{Value, json};
 
 use crate::cmd_project::project;
@@ -66,10 +66,7 @@ fn among_others(registry: &Registry) -> TestProject {
 
 #[test]
 fn what_is_no_bundle_is_called_so_by_every_command() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     for (tag, _, _, words) in foreign_manifests() {
         let named = format!("{}/shared:{tag}", registry.host());
@@ -103,10 +100,7 @@ fn what_is_no_bundle_is_called_so_by_every_command() {
 
 #[test]
 fn status_says_that_the_tag_names_no_bundle() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let _ = project.run(&["config", "set", "default_tag", "docker"]).success();
     let status = project.run(&["status", "--json"]).success().json();
@@ -116,10 +110,7 @@ fn status_says_that_the_tag_names_no_bundle() {
 
 #[test]
 fn a_copy_of_all_tags_leaves_out_what_is_no_bundle() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let (from, to) = (format!("{}/shared", registry.host()), format!("{}/copies", registry.host()));
     let copied = project.run(&["copy", "--all-tags", &from, &to, "--json"]).success().json();
@@ -140,10 +131,7 @@ fn named(project: &TestProject, tag: &str) -> String {
 
 #[test]
 fn tags_of_other_tools_are_moved_and_deleted_by_force_alone() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let client = registry.client();
     let elsewhere = format!("{}/elsewhere", registry.host());
@@ -329,10 +317,7 @@ fn a_hint_for_what_lies_on_disk_can_be_typed() {
 
 #[test]
 fn a_push_onto_what_is_no_bundle_is_told_what_to_do() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let (host, client) = (registry.host(), registry.client());
     for arguments in [&["push", "--tag", "image"][..], &["push", "--tag", "image", "--force"]] {
@@ -361,10 +346,7 @@ fn a_push_onto_what_is_no_bundle_is_told_what_to_do() {
 
 #[test]
 fn a_further_tag_of_another_tool_stops_a_push_before_anything_is_sent() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let before = registry.client().tag_digest("shared", "latest");
     project.write("new", "content that nobody has");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use modelops_bundle_tests::{Registry, RegistryClient, TestProject, Tree, can_connect_to_registry};
+use modelops_bundle_tests::{Registry, RegistryClient, TestProject, Tree};
 use serde_json::{Value, json};
 
 const INDEX: &str = "application/vnd.modelops.bundle.index.v1+json";
@@ -80,10 +80,7 @@ pub(crate) fn expect_refusal_of(reference: &str, codes: &[i32], words: &str) -> 
 // `.git` (`git~1`, `.git.`)."
 #[test]
 fn paths_that_lead_out() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"evil";
     for path in [
         "../evil",
@@ -127,10 +124,7 @@ fn paths_that_lead_out() {
 
 #[test]
 fn indexes_that_contradict_themselves() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"evil";
     let good = entry("a", content);
     let raw = |files: &str| format!(r#"{{"version":"1.0","files":{{{files}}}}}"#).into_bytes();
@@ -170,10 +164,7 @@ fn indexes_that_contradict_themselves() {
 
 #[test]
 fn a_gigabyte_of_nesting() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     // A blob of a gigabyte is refused by its size alone, without a byte of it being asked for.
     let small = b"[";
     let mut named = manifest(small, &json!([]));
@@ -190,10 +181,7 @@ fn a_gigabyte_of_nesting() {
 // README: "Digests and sizes are checked on every byte."
 #[test]
 fn bytes_that_are_not_what_they_are_called() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"the right content";
     let index = index(&json!({"a": entry("a", content)}));
     serve(&registry.client(), &index, &manifest(&index, &json!([layer(content)])), &[content]);
@@ -206,10 +194,7 @@ fn bytes_that_are_not_what_they_are_called() {
 
 #[test]
 fn manifests_that_are_none() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"x";
     let good = index(&json!({"a": entry("a", content)}));
     let edit = |change: &dyn Fn(&mut Value)| {
@@ -237,10 +222,7 @@ fn manifests_that_are_none() {
 #[test]
 #[cfg(unix)]
 fn links_on_the_way_out() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"evil";
     let index = index(&json!({"way/out": entry("way/out", content)}));
     serve(&registry.client(), &index, &manifest(&index, &json!([layer(content)])), &[content]);

@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry, noise};
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, noise};
 
 use crate::registry::project_on;
 
@@ -20,10 +20,7 @@ fn received(proxy: &Proxy) -> u64 {
 
 /// Pulls through a proxy that lets one answer stall, kills that, and pulls again: the second pull gets no more than the rest.
 fn check(layout: &str, files: &[(&str, usize)], stalling: Matching, stalls_after: u64, most: u64) {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = project_on(registry.host(), "p");
     let _ = project.run(&["init", "--layout", layout]).success();
     for (at, (path, length)) in files.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{Proxy, Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Proxy, Registry, TestProject};
 use serde_json::{Value, json};
 
 use crate::cmd_project::project;
@@ -109,10 +109,7 @@ fn a_lost_manifest_is_written_again_where_that_is_meant() {
 
 #[test]
 fn one_lost_manifest_hinders_nothing_else_on_a_registry() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = project_on(registry.host(), "p");
     publish(&project);
     let two = digest_of(&project, "two");
@@ -136,10 +133,7 @@ fn one_lost_manifest_hinders_nothing_else_on_a_registry() {
 
 #[test]
 fn a_place_that_is_not_there_is_not_one_without_bundles() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     publish(&project);

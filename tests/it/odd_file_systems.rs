@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use modelops_bundle_tests::{BundleCommand, CommandOutput, Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{BundleCommand, CommandOutput, Registry, TestProject};
 use serde_json::json;
 
 use crate::cmd_project::changes;
@@ -166,8 +166,7 @@ fn everything(there: &FileSystem) {
     assert_eq!(changes(&status), Vec::<String>::new());
     use_remote(there, &project, &layout);
 
-    let registry = Registry::start();
-    if can_connect_to_registry(&registry) {
+    if let Some(registry) = Registry::get() {
         use_remote(there, &filled(), &format!("{}/p", registry.host()));
     }
     assert!(there.was_asked());

@@ -8,9 +8,7 @@ use bundle_core::bundle::index::BundleIndex;
 use bundle_core::bundle::layout::Layout;
 use bundle_core::bundle::manifest::Manifest;
 use bundle_core::pack::chunk::{Chunker, Rest};
-use modelops_bundle_tests::{
-    Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry, noise, text,
-};
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, noise, text};
 use serde_json::{Value, json};
 
 use crate::cmd_project::project;
@@ -89,10 +87,7 @@ fn write_awkward_files(project: &TestProject) {
 
 #[test]
 fn every_kind_of_file_goes_there_and_comes_back() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let on_registry = packed_on(registry.host(), "team/p");
     let on_layout = packed();
     let layout = format!("oci:{}:latest", on_layout.home().join("layout").display());
@@ -252,10 +247,7 @@ fn an_insertion_moves_little_in_either_direction() {
 
 #[test]
 fn a_large_file_comes_whole_from_several_packs_and_from_what_is_here() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for layout in ["files", "packed"] {
         let project = project_on(registry.host(), layout);
         let _ = project.run(&["init", "--layout", layout]).success();
@@ -366,10 +358,7 @@ fn many_small_pushes_end_in_few_packs() {
 
 #[test]
 fn a_push_costs_what_changed() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = packed_on(proxy.host(), "p");
     for number in 0..200 {
@@ -399,10 +388,7 @@ fn a_push_costs_what_changed() {
 
 #[test]
 fn a_pack_that_cannot_be_sent_while_it_grows_is_sent_once_it_is_whole() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let faults = [
         None,
         Some(("PATCH", Fault::Answer(405, Vec::new()))),
@@ -439,10 +425,7 @@ fn a_pack_that_cannot_be_sent_while_it_grows_is_sent_once_it_is_whole() {
 
 #[test]
 fn a_registry_that_knows_no_ranges_is_pulled_from_all_the_same() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = packed_on(registry.host(), "p");
     project.write("a", noise(1, 700_000)).write("b", noise(3, 700_000)).write("c", "c");
@@ -470,10 +453,7 @@ fn a_registry_that_knows_no_ranges_is_pulled_from_all_the_same() {
 
 #[test]
 fn wrong_answers_about_ranges_change_nothing() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = packed_on(registry.host(), "p");
     project.write("a", noise(1, 700_000)).write("b", text(300_000));
     let _ = push(&project);
@@ -517,10 +497,7 @@ fn wrong_answers_about_ranges_change_nothing() {
 
 #[test]
 fn a_file_that_changes_after_it_was_seen_is_named() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for (size, change) in
         [(1000, "grown"), (1000, "other"), (5 * MIB, "grown"), (5 * MIB, "other"), (5 * MIB, "gone")]
     {

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use modelops_bundle_tests::{
-    BundleCommand, Fault, Matching, Proxy, Registry, TestProject, bundle_binary, can_connect_to_registry,
-    noise, tools,
+    BundleCommand, Fault, Matching, Proxy, Registry, TestProject, bundle_binary, noise, tools,
 };
 use serde_json::Value;
 
@@ -75,10 +74,7 @@ fn a_terminal_shows_bars_and_then_the_result() {
 
 #[test]
 fn elsewhere_a_line_comes_now_and_then() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     project.write("a", noise(1, MIB)).write("b", noise(2, MIB));
@@ -118,10 +114,7 @@ fn after_ctrl_c_no_bar_is_left() {
 
 #[test]
 fn a_verification_knows_its_total_from_the_start() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = packed_on(proxy.host(), "p");
     for at in 1..4 {
@@ -139,10 +132,7 @@ fn a_verification_knows_its_total_from_the_start() {
 
 #[test]
 fn what_is_tried_again_is_told_once() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     project.write("a", noise(1, MIB)).write("b", noise(2, MIB));
@@ -158,10 +148,7 @@ fn what_is_tried_again_is_told_once() {
 
 #[test]
 fn a_push_that_the_network_ends_says_how_to_go_on() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     for project in [project_on(proxy.host(), "p"), packed_on(proxy.host(), "q")] {
         project.write("a", noise(1, MIB));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use modelops_bundle_tests::{PythonTool, Registry, TestProject, Tree, can_connect_to_registry};
+use modelops_bundle_tests::{PythonTool, Registry, TestProject, Tree};
 use serde_json::json;
 
 use crate::cmd_project::changes;
@@ -22,10 +22,7 @@ fn python_project() -> TestProject {
 
 #[test]
 fn status_push_and_pull_work_as_it_is() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = python_project();
     let config = project.read_text(".modelops-bundle/config.yaml");
     project.write(".modelops-bundle/config.yaml", config.replace("localhost:5000", registry.host()));
@@ -51,10 +48,7 @@ fn status_push_and_pull_work_as_it_is() {
 
 #[test]
 fn a_bundle_that_it_pushed_is_pulled_and_pushed_again() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let files = Tree::read(&fixture("python-project"));
     let client = registry.client();
     let index = std::fs::read(fixture("python-bundle/config.json")).unwrap();
@@ -192,10 +186,7 @@ fn every_name_that_is_tracked_is_pushed_and_comes_back() {
 
 #[test]
 fn what_the_python_tool_reads_stays_in_a_layout_that_it_reads() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let files = (0..120).map(|at| (format!("f{at}.txt"), format!("{at}").into_bytes())).collect();
     let _ = PythonTool::new(&registry, "lots", "latest").put(&files);
     let reference = format!("{}/lots", registry.host());
@@ -288,10 +279,7 @@ fn a_pin_to_another_place_stops_a_push_until_it_is_settled() {
 
 #[test]
 fn both_tools_take_turns() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let python = PythonTool::new(&registry, "pyproj", "latest");
     // A project that the Python tool made, with a registered model, more files than go into a bundle of files by
     // default, and an executable.

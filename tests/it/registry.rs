@@ -2,7 +2,6 @@
 
 use modelops_bundle_tests::{
     Entry, Fault, Generation, Matching, Proxy, Registry, RegistrySetup, TestProject, Tree,
-    can_connect_to_registry,
 };
 use serde_json::json;
 
@@ -25,10 +24,7 @@ fn put_release(project: &TestProject, tree: &Tree) {
 
 #[test]
 fn two_releases_of_a_real_project() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let (Some(old), Some(new)) = (Tree::of_wheel("covasim-3.1.5"), Tree::of_wheel("covasim-3.1.6")) else {
         return;
     };
@@ -73,10 +69,7 @@ fn two_releases_of_a_real_project() {
 
 #[test]
 fn a_push_with_nothing_to_do_asks_little_and_writes_nothing() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     project.write("a", "1").write("b", "2");
@@ -93,10 +86,7 @@ fn a_push_with_nothing_to_do_asks_little_and_writes_nothing() {
 
 #[test]
 fn the_same_tree_from_two_folders_has_the_same_digests() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let push = |repository: &str| {
         let project = project_on(registry.host(), repository);
         project.write("a", "1").write("d/b", "2").write_executable("run", "3");
@@ -111,10 +101,7 @@ fn the_same_tree_from_two_folders_has_the_same_digests() {
 // (exit code 4) and the tag is untouched."
 #[test]
 fn a_tag_that_moved_meanwhile_is_left_alone() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     project.write("a", "1");
@@ -147,10 +134,7 @@ fn a_tag_that_moved_meanwhile_is_left_alone() {
 
 #[test]
 fn a_push_that_is_overtaken_says_so() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     project.write("a", "1");
@@ -171,10 +155,7 @@ fn a_push_that_is_overtaken_says_so() {
 
 #[test]
 fn a_write_that_met_itself_is_no_conflict() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     project.write("a", "1");
@@ -195,10 +176,7 @@ fn a_write_that_met_itself_is_no_conflict() {
 
 #[test]
 fn tags_are_listed_with_one_request_each() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     project.write("a", "1");
@@ -219,10 +197,7 @@ fn tags_are_listed_with_one_request_each() {
 
 #[test]
 fn a_push_of_one_file_asks_little() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     project.write("a", "1").write("b", "2").write("c", "3");
@@ -250,10 +225,7 @@ fn a_push_of_one_file_asks_little() {
 fn a_thousand_tags_are_listed_page_by_page_and_one_request_each() {
     // Only the later one lists by pages.
     for (generation, pages) in [(Generation::Second, 1), (Generation::Third, 2)] {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
         let project = project_on(proxy.host(), "p");
         project.write("a", "1");
@@ -278,10 +250,7 @@ fn a_thousand_tags_are_listed_page_by_page_and_one_request_each() {
 
 #[test]
 fn a_push_of_many_files_makes_few_connections() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     for number in 0..200 {
@@ -303,10 +272,7 @@ fn a_push_of_many_files_makes_few_connections() {
 
 #[test]
 fn a_private_registry_wants_to_know_who_asks() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let project = project_on(registry.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
@@ -318,10 +284,7 @@ fn a_private_registry_wants_to_know_who_asks() {
 
 #[test]
 fn a_broken_transfer_is_tried_again() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     let content: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

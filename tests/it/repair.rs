@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry, noise};
+use modelops_bundle_tests::{Registry, TestProject, noise};
 
 use crate::cmd_project::project;
 use crate::registry::project_on;
@@ -70,10 +70,7 @@ fn a_layout_that_lost_a_blob_gets_it_again_by_a_forced_push() {
 #[test]
 fn a_registry_that_lost_a_blob_gets_it_again_by_a_forced_push() {
     for layout in ["files", "packed"] {
-        let registry = Registry::start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
+        let Some(registry) = Registry::get() else { return };
         let project = project_on(registry.host(), "lossy");
         publish(&project, layout);
         fs::remove_file(larger_than(&registry.storage(), 80_000).last().unwrap()).unwrap();
@@ -83,10 +80,7 @@ fn a_registry_that_lost_a_blob_gets_it_again_by_a_forced_push() {
 
 #[test]
 fn a_push_that_changes_nothing_asks_for_no_blob() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = project_on(registry.host(), "whole");
     publish(&project, "files");
     let pushed = project.run(&["push", "--json"]).success().json();
@@ -185,10 +179,7 @@ fn a_copy_to_where_a_blob_is_lost_sends_it_unforced() {
 
 #[test]
 fn a_copy_to_a_registry_that_lost_a_blob_sends_it() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = project();
     publish(&project, "files");
     let place = format!("{}/copied:latest", registry.host());

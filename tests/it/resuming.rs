@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use modelops_bundle_tests::{
-    Fault, Generation, Matching, Proxy, Registry, RegistrySetup, Seen, TestProject, can_connect_to_registry,
-    noise,
+    Fault, Generation, Matching, Proxy, Registry, RegistrySetup, Seen, TestProject, noise,
 };
 
 use crate::registry::project_on;
@@ -38,10 +37,7 @@ pub(crate) fn of<'a>(seen: &'a [Seen], method: &str) -> Vec<&'a Seen> {
 #[test]
 fn an_upload_goes_on_where_it_stopped() {
     for fault in [Fault::ResetRequest(6 * MIB), Fault::StallRequest(6 * MIB)] {
-        let registry = RegistrySetup::new(Generation::Third).start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
+        let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
         let proxy = Proxy::start(registry.host());
         let project = project_with(&proxy, 9);
         proxy.inject(Matching::new("PUT", UPLOADS), fault);
@@ -71,10 +67,7 @@ fn content_range(seen: &Seen) -> (u64, u64) {
 
 #[test]
 fn a_registry_that_forgets_uploads_is_asked_once() {
-    let registry = RegistrySetup::new(Generation::Second).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Second).start() else { return };
     let proxy = Proxy::start(registry.host());
     // More than the connection's buffers hold: whoever has sent everything cannot tell what the registry forgot.
     let project = project_with(&proxy, 24);
@@ -92,10 +85,7 @@ fn a_registry_that_forgets_uploads_is_asked_once() {
 #[test]
 fn a_pack_that_is_sent_while_it_grows_goes_on_where_it_stopped() {
     for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
         let project = project_with(&proxy, 24);
         let _ = project.run(&["init", "--layout", "packed"]).success();
@@ -120,10 +110,7 @@ fn a_pack_that_is_sent_while_it_grows_goes_on_where_it_stopped() {
 #[test]
 fn what_is_too_large_for_one_request_goes_in_chunks_from_then_on() {
     for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
         let project = project_with(&proxy, 6);
         project.write("other", noise(3, 5 << 20));
@@ -142,10 +129,7 @@ fn what_is_too_large_for_one_request_goes_in_chunks_from_then_on() {
 
 #[test]
 fn whoever_gets_further_may_try_again() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_with(&proxy, 8);
     proxy.inject(Matching::new("PUT", UPLOADS), Fault::ResetRequest(3 * MIB));

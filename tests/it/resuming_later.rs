@@ -6,8 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use modelops_bundle_tests::{
-    Fault, Generation, Matching, PASSWORD, Proxy, RegistrySetup, TestProject, USER, can_connect_to_registry,
-    noise,
+    Fault, Generation, Matching, PASSWORD, Proxy, RegistrySetup, TestProject, USER, noise,
 };
 use serde_json::Value;
 
@@ -57,10 +56,7 @@ fn broken_off(proxy: &Proxy) -> TestProject {
 #[test]
 fn the_next_push_sends_only_the_rest() {
     for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
         let project = broken_off(&proxy);
         assert!(record_of(&project).exists());
@@ -84,10 +80,7 @@ fn the_next_push_sends_only_the_rest() {
 
 #[test]
 fn a_push_that_gave_up_is_gone_on_with() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_with(&proxy, 9);
     proxy.inject(Matching::new("PUT", UPLOADS), Fault::ResetRequest(6 * MIB));
@@ -106,10 +99,7 @@ fn a_push_that_gave_up_is_gone_on_with() {
 #[test]
 fn whole_chunks_are_kept_by_every_registry() {
     for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
         let project = project_with(&proxy, 6);
         proxy.inject(Matching::new("PUT", UPLOADS), Fault::Answer(413, vec![]));
@@ -126,10 +116,7 @@ fn whole_chunks_are_kept_by_every_registry() {
 #[test]
 fn packs_that_arrived_are_not_sent_again_and_the_broken_one_goes_on() {
     for (generation, mib) in [(Generation::Third, 132), (Generation::Second, 70)] {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
         let project = project_with(&proxy, mib);
         let _ = project.run(&["init", "--layout", "packed"]).success();
@@ -156,10 +143,7 @@ fn packs_that_arrived_are_not_sent_again_and_the_broken_one_goes_on() {
 
 #[test]
 fn a_file_that_changed_is_sent_as_it_is_now() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = broken_off(&proxy);
     project.write("large", noise(5, (9 * MIB) as usize));
@@ -171,10 +155,7 @@ fn a_file_that_changed_is_sent_as_it_is_now() {
 
 #[test]
 fn a_pack_that_begins_as_before_and_ends_otherwise_is_sent_anew() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_with(&proxy, 9);
     project.write("second", noise(3, 4 << 20));
@@ -196,10 +177,7 @@ fn a_pack_that_begins_as_before_and_ends_otherwise_is_sent_anew() {
 
 #[test]
 fn a_registry_that_forgot_gets_all_of_it() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = broken_off(&proxy);
     // At once: file by file, the registry may still be writing down how far the broken upload came.
@@ -223,10 +201,7 @@ fn a_registry_that_forgot_gets_all_of_it() {
 
 #[test]
 fn a_record_that_is_none_is_ignored_and_replaced() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = broken_off(&proxy);
     let good = fs::read_to_string(record_of(&project)).unwrap();
@@ -247,10 +222,7 @@ fn a_record_that_is_none_is_ignored_and_replaced() {
 
 #[test]
 fn what_is_left_at_one_repository_is_nothing_to_another() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = broken_off(&proxy);
     let place = |name: &str| format!("{}/{name}", proxy.host());
@@ -267,10 +239,7 @@ fn what_is_left_at_one_repository_is_nothing_to_another() {
 
 #[test]
 fn a_record_is_its_owners_and_holds_no_credentials() {
-    let registry = RegistrySetup::new(Generation::Third).with_password().start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).with_password().start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     let login = ["login", proxy.host(), "--username", USER, "--password-stdin"];

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use modelops_bundle_tests::{
-    Answer, BundleCommand, CommandOutput, Registry, ScriptedRegistry, TestProject, bundle_binary,
-    can_connect_to_registry, noise, tools,
+    Answer, BundleCommand, CommandOutput, Registry, ScriptedRegistry, TestProject, bundle_binary, noise,
+    tools,
 };
 use serde_json::json;
 
@@ -438,10 +438,7 @@ fn what_a_killed_command_leaves_is_cleared_by_the_next_one() {
 
 #[test]
 fn a_command_that_is_interrupted_at_a_registry_leaves_nothing_and_can_be_repeated() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for (layout, signals) in [("files", &SIGNALS[..]), ("packed", &[("KILL", 137)])] {
         let remote = format!("{}/{layout}", registry.host());
         let source = project_on(registry.host(), layout);

@@ -1,6 +1,6 @@
 //! Tags given and taken, on a real registry and in layouts.
 
-use modelops_bundle_tests::{Proxy, Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Proxy, Registry, TestProject};
 use serde_json::json;
 
 use crate::registry::project_on;
@@ -21,10 +21,7 @@ fn tags(project: &TestProject) -> Vec<String> {
 
 #[test]
 fn a_bundle_gets_further_tags() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = project_on(registry.host(), "a/b/c/d/e");
     publish(&project);
     let digest = registry.client().tag_digest("a/b/c/d/e", "v1.0.0").unwrap();
@@ -53,10 +50,7 @@ fn a_bundle_gets_further_tags() {
 
 #[test]
 fn hundreds_of_tags_cost_a_request_each() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = project_on(proxy.host(), "p");
     publish(&project);
@@ -75,10 +69,7 @@ fn hundreds_of_tags_cost_a_request_each() {
 
 #[test]
 fn a_tag_is_deleted_and_nothing_else() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = project_on(registry.host(), "p");
     publish(&project);
     let before = registry.client().tag_digest("p", "latest").unwrap();
@@ -108,10 +99,7 @@ fn a_tag_is_deleted_and_nothing_else() {
 
 #[test]
 fn a_bundle_with_tags_is_deleted_only_on_demand() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = project_on(registry.host(), "p");
     publish(&project);
     let digest = registry.client().tag_digest("p", "latest").unwrap();
@@ -125,10 +113,7 @@ fn a_bundle_with_tags_is_deleted_only_on_demand() {
 
 #[test]
 fn a_registry_that_deletes_nothing_says_so() {
-    let registry = Registry::start_without_deletes();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_without_deletes() else { return };
     let project = project_on(registry.host(), "p");
     publish(&project);
     let output = project.run(&["delete", "v1.0.0"]).code(1);

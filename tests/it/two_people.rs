@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_core::digest::Digest;
-use modelops_bundle_tests::{CommandOutput, Registry, RegistryClient, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{CommandOutput, Registry, RegistryClient, TestProject};
 use serde_json::{Value, json};
 
 use crate::simulation::{named, paths_of, undo_store};
@@ -132,10 +132,7 @@ fn list(document: &Value, name: &str) -> Vec<String> {
 
 #[test]
 fn a_day_of_two_people() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let mut day = Day::new(registry);
     day.comes("ada");
     day.of("ada").write("model", "1").write("data/cases", "1").write("params", "1").write("notes", "1");

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use modelops_bundle_tests::{
-    BundleCommand, Fault, Matching, Proxy, Registry, TestProject, Tree, can_connect_to_registry,
-};
+use modelops_bundle_tests::{BundleCommand, Fault, Matching, Proxy, Registry, TestProject, Tree};
 use serde_json::{Value, json};
 
 use crate::cmd_project::project;
@@ -175,10 +173,7 @@ fn later(project: &TestProject) -> impl FnMut() + Send + 'static {
 
 #[test]
 fn a_version_that_another_push_took_is_left_alone() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for (repository, force) in [("p", &[][..]), ("forced", &["--force"])] {
         let proxy = Proxy::start(registry.host());
         let (project, other) = rivals(&registry, &proxy, repository);
@@ -197,10 +192,7 @@ fn a_version_that_another_push_took_is_left_alone() {
 
 #[test]
 fn a_registry_that_honours_conditions_is_told_that_the_version_is_new() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let (project, other) = rivals(&registry, &proxy, "p");
     // The other push comes at the last instant: between the last look at the tag and its writing.
@@ -218,10 +210,7 @@ fn a_registry_that_honours_conditions_is_told_that_the_version_is_new() {
 
 #[test]
 fn a_tag_that_moved_publishes_no_version() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let (project, other) = rivals(&registry, &proxy, "p");
     let (home, folder) = (other.home().to_owned(), other.path().to_owned());
@@ -266,10 +255,7 @@ fn two_pushes_at_once_to_a_layout_publish_no_version_twice() {
 
 #[test]
 fn two_pushes_at_once_to_a_registry_publish_no_version_twice() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let (one, other) = rivals(&registry, &proxy, "p");
     for round in 0..4 {
@@ -285,10 +271,7 @@ fn two_pushes_at_once_to_a_registry_publish_no_version_twice() {
 
 #[test]
 fn the_highest_of_many_tags_is_found() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = project_on(registry.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
@@ -312,10 +295,7 @@ fn the_highest_of_many_tags_is_found() {
 
 #[test]
 fn a_highest_version_that_is_no_bundle_is_named() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = project_on(registry.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();

@@ -5,7 +5,7 @@
 //! | a project folder and the program run in it | [`TestProject`] |
 //! | the program alone, with a time limit or killed on the way | [`BundleCommand`], [`RunningCommand`] |
 //! | its exit code and output, checked | [`CommandOutput`] |
-//! | a real registry | [`Registry`], or [`RegistrySetup`] for a particular one, after [`can_connect_to_registry`] |
+//! | a real registry | [`Registry`], or [`RegistrySetup`] for a particular one |
 //! | a registry that answers as a test tells it to | [`ScriptedRegistry`] |
 //! | a registry of every kind, with its certificate and its tokens | [`ProtectedRegistry`] |
 //! | who signs certificates | [`Authority`] |
@@ -55,9 +55,7 @@ pub use project::TestProject;
 pub use protection::{ProtectedRegistry, Protection};
 pub use proxy::{Fault, Matching, Proxy, Seen};
 pub use python_tool::PythonTool;
-pub use registry::{
-    Generation, PASSWORD, Registry, RegistryClient, RegistrySetup, USER, can_connect_to_registry,
-};
+pub use registry::{Generation, PASSWORD, Registry, RegistryClient, RegistrySetup, USER};
 pub use scripted::{Answer, Asked, Held, ScriptedRegistry};
 pub use tls::{Authority, Certified, Lasts};
 pub use token_server::{IDENTITY_TOKEN, READER, READER_PASSWORD, TokenRequest, TokenServer};

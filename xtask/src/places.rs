@@ -133,7 +133,7 @@ pub fn must_not_skip() -> bool {
 }
 
 /// The first of the names that is a file in a folder of `PATH`.
-pub(crate) fn on_path(names: &[&str]) -> Option<PathBuf> {
+pub fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     names.iter().find_map(|name| {
         std::env::split_paths(&path)

@@ -77,7 +77,7 @@ pub(crate) fn prepare() -> Result<Toolbox> {
 }
 
 /// Adds the target that the component and the page are built for, unless this toolchain has it.
-pub(crate) fn add_wasm_target() -> Result {
+pub fn add_wasm_target() -> Result {
     const TARGET: &str = "wasm32-unknown-unknown";
     let libraries = read(program("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
     if Path::new(libraries.trim()).is_dir() {

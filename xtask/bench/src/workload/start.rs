@@ -1,18 +1,18 @@
 //! Start: what the program costs before it does anything.
 
-use super::arena::Arena;
-use super::data::Data;
-use super::race::{Side, Work, race};
-use super::report::{Limit, Row};
-use crate::command::{program, quietly};
-use crate::failure::{Context, Result};
+use crate::arena::Arena;
+use crate::data::Data;
+use crate::race::{Side, Work, race};
+use crate::report::{Limit, Row};
 use std::fs;
 use std::path::PathBuf;
+use xtask::command::{program, quietly};
+use xtask::failure::{Context, Result};
 
 const HELLO: &str = "fn main() {\n    println!(\"hello\");\n}\n";
 
 /// Measures `--version`, and `status --offline` of ten files, against a program that only says hello.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn run(arena: &Arena) -> Result<Vec<Row>> {
     let hello = compile_hello(arena)?;
     let project = Data { name: "ten", folders: 2, files: 5, bytes: 4096 }.make(arena)?;
     let remote = format!("oci:{}", arena.fresh("ten-remote")?.display());
@@ -28,7 +28,7 @@ pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
         ours(&["--version"]),
         ours(&["status", "--offline"]),
     ];
-    let times = race(arena.scale.pick(60, 10), sides)?;
+    let times = race(&arena.order, arena.scale.pick(60, 10), sides)?;
     let [hello, version, status] = &times[..] else { return Ok(Vec::new()) };
     Ok(vec![
         Row::alone("--version", version, Limit::Milliseconds(5.0)),

@@ -1,17 +1,17 @@
 //! A100: `status` of very many small files whose digests are known, against `git status` of the same, and `add` and
 //! `remove` of all of them against git's; what a push of them costs is in [`growth`].
 
-use super::arena::{Arena, remove};
-use super::data::Data;
-use super::growth;
-use super::many;
-use super::peers;
-use super::race::{Side, Work, race};
-use super::report::{Limit, Row};
-use crate::command::quietly;
-use crate::failure::{Context, Result};
+use crate::arena::{Arena, remove};
+use crate::data::Data;
+use crate::growth;
+use crate::peers;
+use crate::race::{Side, Work, race};
+use crate::report::{Limit, Row};
+use crate::transfer;
 use std::fs;
 use std::path::Path;
+use xtask::command::quietly;
+use xtask::failure::{Context, Result};
 
 /// The most that it may take of the time of `git status` when nothing has changed.
 const UNCHANGED: Limit = Limit::Ratio(1.0);
@@ -26,7 +26,7 @@ const LISTS: f64 = 1.0;
 const REMOTE: &str = "a100-remote";
 
 /// Measures `status` in three situations, `add`, `remove`, and a push.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn run(arena: &Arena) -> Result<Vec<Row>> {
     let (name, folders) = arena.scale.pick(("A100", 100), ("A", 10));
     let data = Data { name: arena.scale.pick("a100", "a100-quick"), folders, files: 1000, bytes: 4096 };
     let tree = data.make(arena)?;
@@ -62,7 +62,7 @@ fn lists(arena: &Arena, name: &str, tree: &Path) -> Result<Vec<Row>> {
             Ok(Work::One(run(git, &["add", "."])))
         })
     }));
-    let added = race(arena.scale.pick(3, 2), sides)?;
+    let added = race(&arena.order, arena.scale.pick(3, 2), sides)?;
 
     let their_full = fs::read(&index).unwrap_or_default();
     let mut sides = vec![Side::new("remove", |_| {
@@ -75,13 +75,13 @@ fn lists(arena: &Arena, name: &str, tree: &Path) -> Result<Vec<Row>> {
             Ok(Work::One(run(git, &["rm", "--cached", "-r", "-q", "."])))
         })
     }));
-    let removed = race(arena.scale.pick(5, 2), sides)?;
+    let removed = race(&arena.order, arena.scale.pick(5, 2), sides)?;
 
     let mut rows = Vec::new();
     for (what, times, peer) in
         [("add, all new", added, "git add"), ("remove, all", removed, "git rm --cached")]
     {
-        rows.extend(many::rows(&format!("{name} {what}"), &times, &[peer], &[(peer, LISTS)]));
+        rows.extend(transfer::rows(&format!("{name} {what}"), &times, &[peer], &[(peer, LISTS)]));
     }
     Ok(rows)
 }
@@ -116,9 +116,9 @@ fn status(arena: &Arena, name: &str, tree: &Path) -> Result<Vec<Row>> {
     // The state stays as the push left it, as that of any project does.
     fs::write(&state, &synced).context(|| format!("cannot write {}", state.display()))?;
     let ours = Side::new("status --offline", |_| Ok(Work::One(arena.ours(tree, &["status", "--offline"]))));
-    let unchanged = race(runs, [ours].into_iter().chain(their_status()).collect())?;
+    let unchanged = race(&arena.order, runs, [ours].into_iter().chain(their_status()).collect())?;
     let sides = [unsynced(&["status", "--offline"]), unsynced(&["status"])];
-    let new = race(runs, sides.into_iter().chain(their_status()).collect())?;
+    let new = race(&arena.order, runs, sides.into_iter().chain(their_status()).collect())?;
 
     let mut rows = Vec::new();
     for (times, whats, limit) in [

@@ -1,13 +1,14 @@
 //! Runs the sides of a comparison in turn and takes their times.
 
-use super::memory;
-use crate::command::describe;
-use crate::failure::{Context, Failure, Result};
+use crate::memory;
+use std::cell::Cell;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use xtask::command::describe;
+use xtask::failure::{Context, Failure, Result};
 
 /// What is timed.
-pub(super) enum Work {
+pub(crate) enum Work {
     /// One command.
     One(Command),
     /// Commands one after another.
@@ -17,7 +18,7 @@ pub(super) enum Work {
 }
 
 /// One side of a comparison.
-pub(super) struct Side<'a> {
+pub(crate) struct Side<'a> {
     name: String,
     /// Puts everything in place for the run of this number, untimed, and says what is timed.
     prepare: Box<dyn FnMut(usize) -> Result<Work> + 'a>,
@@ -25,25 +26,25 @@ pub(super) struct Side<'a> {
 
 impl<'a> Side<'a> {
     /// A side whose runs are prepared by `prepare`, which is given the number of the run.
-    pub(super) fn new(name: impl Into<String>, prepare: impl FnMut(usize) -> Result<Work> + 'a) -> Self {
+    pub(crate) fn new(name: impl Into<String>, prepare: impl FnMut(usize) -> Result<Work> + 'a) -> Self {
         Self { name: name.into(), prepare: Box::new(prepare) }
     }
 }
 
 /// What the runs of one side took.
 #[derive(Clone, Debug)]
-pub(super) struct Times {
+pub(crate) struct Times {
     /// Who ran.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The runs that count, in order; never none.
-    pub(super) runs: Vec<Duration>,
+    pub(crate) runs: Vec<Duration>,
     /// The most memory that one of its processes held in any run, in bytes.
-    pub(super) peak: Option<u64>,
+    pub(crate) peak: Option<u64>,
 }
 
 impl Times {
     /// The middle one of the runs, or between the two in the middle.
-    pub(super) fn median(&self) -> Duration {
+    pub(crate) fn median(&self) -> Duration {
         let mut sorted = self.runs.clone();
         sorted.sort_unstable();
         let (half, last) = (sorted.len() / 2, sorted.len().saturating_sub(1) / 2);
@@ -52,18 +53,49 @@ impl Times {
     }
 
     /// The shortest of the runs: the one that others on the machine disturbed least.
-    pub(super) fn shortest(&self) -> Duration {
+    pub(crate) fn shortest(&self) -> Duration {
         self.runs.iter().min().copied().unwrap_or_default()
     }
 }
 
-/// Runs the sides in turn, once for nothing and then as often as `runs` says, and returns their times in the
-/// order of the sides.
-pub(super) fn race(runs: usize, mut sides: Vec<Side<'_>>) -> Result<Vec<Times>> {
+/// The order in which the sides run: another one each time, so that none has always the same one before it.
+pub(crate) struct Order {
+    state: Cell<u64>,
+}
+
+impl Order {
+    /// The orders that follow from a seed.
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        Self { state: Cell::new(seed) }
+    }
+
+    /// The numbers below `count`, in the next order.
+    fn next(&self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        for at in (1..count).rev() {
+            order.swap(at, (self.random() % (at as u64 + 1)) as usize);
+        }
+        order
+    }
+
+    /// SplitMix64 by Steele, Lea and Flood.
+    fn random(&self) -> u64 {
+        let state = self.state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// Runs the sides in turn, once for nothing and then as often as `runs` says, each time in another order, and returns
+/// their times in the order in which the sides are given.
+pub(crate) fn race(order: &Order, runs: usize, mut sides: Vec<Side<'_>>) -> Result<Vec<Times>> {
     let times = |side: &Side<'_>| Times { name: side.name.clone(), runs: Vec::new(), peak: None };
     let mut all: Vec<Times> = sides.iter().map(times).collect();
     for run in 0..=runs {
-        for (side, times) in sides.iter_mut().zip(&mut all) {
+        for at in order.next(sides.len()) {
+            let (Some(side), Some(times)) = (sides.get_mut(at), all.get_mut(at)) else { continue };
             let (took, peak) = time((side.prepare)(run)?)?;
             times.peak = times.peak.max(peak);
             if run > 0 {
@@ -140,6 +172,22 @@ mod tests {
         assert_eq!(times(&[9, 1, 2, 4]).shortest(), Duration::from_millis(1));
     }
 
+    #[test]
+    fn a_seed_gives_the_same_orders_again_and_each_side_is_first_at_times() {
+        let orders = |seed| {
+            let order = Order::from_seed(seed);
+            (0..40).map(|_| order.next(4)).collect::<Vec<_>>()
+        };
+        assert_eq!(orders(7), orders(7));
+        assert_ne!(orders(7), orders(8));
+        for mut order in orders(7) {
+            order.sort_unstable();
+            assert_eq!(order, [0, 1, 2, 3]);
+        }
+        let first: std::collections::BTreeSet<usize> = orders(7).iter().map(|order| order[0]).collect();
+        assert_eq!(first.len(), 4);
+    }
+
     #[cfg(unix)]
     #[test]
     fn the_first_run_does_not_count_and_a_failure_is_told() {
@@ -151,7 +199,8 @@ mod tests {
                 Ok(Work::AtOnce(vec![Command::new("true"), Command::new("true")]))
             })
         };
-        let times = race(2, vec![side("a"), side("b")]).unwrap();
+        let times = race(&Order::from_seed(1), 2, vec![side("a"), side("b")]).unwrap();
+        seen.borrow_mut().sort_by_key(|(name, run)| (*run, *name));
         assert_eq!(*seen.borrow(), [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]);
         assert_eq!(times.iter().map(|times| times.runs.len()).collect::<Vec<_>>(), [2, 2]);
 
@@ -160,7 +209,7 @@ mod tests {
             command.args(["-c", "echo why >&2; exit 3"]);
             Ok(Work::One(command))
         };
-        let failure = race(1, vec![Side::new("c", move |_| failing())]).unwrap_err();
+        let failure = race(&Order::from_seed(1), 1, vec![Side::new("c", move |_| failing())]).unwrap_err();
         assert!(failure.to_string().contains("exit status: 3\nwhy"), "{failure}");
     }
 }

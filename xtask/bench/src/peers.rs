@@ -1,20 +1,20 @@
 //! Other programs that do a part of the work, and how they are told to; clients of registries are in
-//! [`super::clients`].
+//! [`crate::clients`].
 
-use super::arena::Arena;
-use crate::command::read;
-use crate::failure::{Failure, Result};
-use crate::places;
+use crate::arena::Arena;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::command::read;
+use xtask::failure::{Failure, Result};
+use xtask::places;
 
 /// Where a program is on `PATH`.
-pub(super) fn find(name: &str) -> Option<PathBuf> {
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     places::on_path(&[name])
 }
 
 /// `git` in `folder`, with no helper that would spare it the walk: our program has none either.
-pub(super) fn git(arena: &Arena, git: &Path, folder: &Path) -> Command {
+pub(crate) fn git(arena: &Arena, git: &Path, folder: &Path) -> Command {
     let mut command = arena.apart(git);
     command.args(["-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false"]);
     command.current_dir(folder).env("GIT_CONFIG_NOSYSTEM", "1");
@@ -22,7 +22,7 @@ pub(super) fn git(arena: &Arena, git: &Path, folder: &Path) -> Command {
 }
 
 /// `openssl` taking the SHA-256 of files.
-pub(super) fn openssl(arena: &Arena, openssl: &Path, files: impl IntoIterator<Item: AsRef<Path>>) -> Command {
+pub(crate) fn openssl(arena: &Arena, openssl: &Path, files: impl IntoIterator<Item: AsRef<Path>>) -> Command {
     let mut command = arena.apart(openssl);
     command.args(["dgst", "-sha256", "-r"]);
     command.args(files.into_iter().map(|file| file.as_ref().to_owned()));
@@ -30,27 +30,27 @@ pub(super) fn openssl(arena: &Arena, openssl: &Path, files: impl IntoIterator<It
 }
 
 /// The digest of a file as a registry writes it.
-pub(super) fn digest(arena: &Arena, program: &Path, file: &Path) -> Result<String> {
+pub(crate) fn digest(arena: &Arena, program: &Path, file: &Path) -> Result<String> {
     let line = read(&mut openssl(arena, program, [file]))?;
     Ok(format!("sha256:{}", line.split(' ').next().unwrap_or_default()))
 }
 
 /// `tar` in `folder`.
-pub(super) fn tar(arena: &Arena, tar: &Path, folder: &Path) -> Command {
+pub(crate) fn tar(arena: &Arena, tar: &Path, folder: &Path) -> Command {
     let mut command = arena.apart(tar);
     command.current_dir(folder);
     command
 }
 
 /// `curl`, quiet unless it fails.
-pub(super) fn curl(arena: &Arena, curl: &Path) -> Command {
+pub(crate) fn curl(arena: &Arena, curl: &Path) -> Command {
     let mut command = arena.apart(curl);
     command.args(["--silent", "--show-error", "--fail"]);
     command
 }
 
 /// `curl` sending a file to where an upload was opened.
-pub(super) fn upload(arena: &Arena, program: &Path, file: &Path, to: &str) -> Command {
+pub(crate) fn upload(arena: &Arena, program: &Path, file: &Path, to: &str) -> Command {
     let mut put = curl(arena, program);
     // It would wait for leave to send otherwise.
     put.args(["--header", "Expect:", "--header", "Content-Type: application/octet-stream"]);
@@ -59,7 +59,7 @@ pub(super) fn upload(arena: &Arena, program: &Path, file: &Path, to: &str) -> Co
 }
 
 /// Opens an upload in the repository at `url` and returns where the blob of this digest goes.
-pub(super) fn open_upload(arena: &Arena, program: &Path, url: &str, digest: &str) -> Result<String> {
+pub(crate) fn open_upload(arena: &Arena, program: &Path, url: &str, digest: &str) -> Result<String> {
     let mut post = curl(arena, program);
     post.args(["--request", "POST", "--include", &format!("{url}/blobs/uploads/")]);
     let answer = read(&mut post)?;

@@ -1,13 +1,13 @@
 //! What a push and a pull cost as the work grows: ten times the files, or several times the bytes, run beside
 //! the smaller work. A target of as many times the time is one of linear growth.
 
-use super::arena::{Arena, Scale};
-use super::data::Data;
-use super::many::Place;
-use super::race::{Times, race};
-use super::report::{Limit, Row};
-use super::server::{self, Server};
-use crate::failure::Result;
+use crate::arena::{Arena, Scale};
+use crate::data::Data;
+use crate::race::{Times, race};
+use crate::report::{Limit, Row};
+use crate::server::{self, Server};
+use crate::transfer::Place;
+use xtask::failure::Result;
 
 /// The longest that a push of 100,000 files may take.
 const LONGEST: Limit = Limit::Milliseconds(15_000.0);
@@ -16,7 +16,7 @@ const LONGEST: Limit = Limit::Milliseconds(15_000.0);
 const MEMORY: Limit = Limit::Mebibytes(200.0);
 
 /// Measures a push of A100, and holds it against one of A.
-pub(super) fn of_files(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn of_files(arena: &Arena) -> Result<Vec<Row>> {
     let many = Data {
         name: arena.scale.pick("a100", "a-quick"),
         folders: arena.scale.pick(100, 3),
@@ -35,7 +35,7 @@ pub(super) fn of_files(arena: &Arena) -> Result<Vec<Row>> {
     let (many, few) = (many.make(arena)?, few.make(arena)?);
     let many = Place { arena, host: server.host(), folder: &many, files: &[] };
     let few = Place { arena, host: server.host(), folder: &few, files: &[] };
-    let times = race(3, vec![many.our_push("a100"), few.our_push("a")])?;
+    let times = race(&arena.order, 3, vec![many.our_push("a100"), few.our_push("a")])?;
     let [many, few] = &times[..] else { return Ok(Vec::new()) };
     Ok(vec![
         Row::alone("A100 push", many, LONGEST),
@@ -45,7 +45,7 @@ pub(super) fn of_files(arena: &Arena) -> Result<Vec<Row>> {
 }
 
 /// Measures pushes and pulls of files several times as large as B, and holds them against those of B.
-pub(super) fn of_bytes(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn of_bytes(arena: &Arena) -> Result<Vec<Row>> {
     let mut rows = times_b(arena, "b-4", 4)?;
     // Only when asked for: with the file itself, the copy that the registry keeps, and the upload on its way there or
     // the pulled file it takes 48 GiB of the disk.
@@ -75,8 +75,8 @@ fn times_b(arena: &Arena, name: &'static str, factor: usize) -> Result<Vec<Row>>
 }
 
 fn push_and_pull(large: &Place<'_>, small: &Place<'_>, factor: usize) -> Result<Vec<Row>> {
-    let pushed = race(3, vec![large.our_push("b-large"), small.our_push("b-small")])?;
-    let pulled = race(3, vec![large.our_pull("b-large"), small.our_pull("b-small")])?;
+    let pushed = race(&large.arena.order, 3, vec![large.our_push("b-large"), small.our_push("b-small")])?;
+    let pulled = race(&large.arena.order, 3, vec![large.our_pull("b-large"), small.our_pull("b-small")])?;
     let mut rows = Vec::new();
     for (verb, times) in [("push", pushed), ("pull", pulled)] {
         let [large, small] = &times[..] else { continue };

@@ -1,17 +1,17 @@
 //! T: a table of text that another version of it replaces, with rows changed in a few places and rows
 //! appended.
 
-use super::arena::{Arena, Layout};
-use super::clients::{self, ORAS};
-use super::data::{self, Noise};
-use super::report::{Limit, Row};
-use super::server::{self, Server};
-use super::versions::{Version, Versions};
-use super::wire::Wire;
-use crate::failure::{Context, Result};
+use crate::arena::{Arena, Layout};
+use crate::clients::{self, ORAS};
+use crate::data::{self, Noise};
+use crate::report::{Limit, Row};
+use crate::server::{self, Server};
+use crate::versions::{Version, Versions};
+use crate::wire::Wire;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use xtask::failure::{Context, Result};
 
 const BYTES: Limit = Limit::Ratio(1.0 / 10.0);
 
@@ -19,7 +19,7 @@ const BYTES: Limit = Limit::Ratio(1.0 / 10.0);
 const FILE: &str = "cases.csv";
 
 /// Counts what the second push and the second pull move.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn run(arena: &Arena) -> Result<Vec<Row>> {
     let Some(server) = Server::start(arena)? else {
         return Ok(vec![Row::unmeasured("T push and pull", server::NAME)]);
     };

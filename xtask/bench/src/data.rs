@@ -1,26 +1,26 @@
 //! The files that are worked on: the same bytes on every machine, made once.
 
-use super::arena::{Arena, make_folder, remove};
-use crate::failure::{Context, Result};
+use crate::arena::{Arena, make_folder, remove};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use xtask::failure::{Context, Result};
 
 /// A folder of equally large files in equally full folders.
-pub(super) struct Data {
+pub(crate) struct Data {
     /// What the folder is called.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// How many folders there are in it.
-    pub(super) folders: usize,
+    pub(crate) folders: usize,
     /// How many files there are in each.
-    pub(super) files: usize,
+    pub(crate) files: usize,
     /// How many bytes there are in each file.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Data {
     /// Makes the files, unless they are there, and returns their folder.
-    pub(super) fn make(&self, arena: &Arena) -> Result<PathBuf> {
+    pub(crate) fn make(&self, arena: &Arena) -> Result<PathBuf> {
         let folder = arena.lasting(self.name);
         let stamp = self.stamp(arena);
         let recipe =
@@ -38,7 +38,7 @@ impl Data {
     }
 
     /// Copies the files, and nothing that somebody else left beside them, into another folder.
-    pub(super) fn copy(&self, from: &Path, to: &Path) -> Result {
+    pub(crate) fn copy(&self, from: &Path, to: &Path) -> Result {
         for folder in 0..self.folders {
             make_folder(&to.join(folder_name(folder)))?;
         }
@@ -49,7 +49,7 @@ impl Data {
     }
 
     /// Removes the files, where they are too large to be kept for the next run.
-    pub(super) fn remove(&self, arena: &Arena) -> Result {
+    pub(crate) fn remove(&self, arena: &Arena) -> Result {
         remove(&self.stamp(arena))?;
         remove(&arena.lasting(self.name))
     }
@@ -60,7 +60,7 @@ impl Data {
     }
 
     /// The paths of all files, below the folder.
-    pub(super) fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         let folders = 0..self.folders;
         folders.flat_map(|folder| (0..self.files).map(move |file| path(folder, file))).collect()
     }
@@ -102,13 +102,13 @@ fn write_noise(path: &Path, bytes: usize, noise: &mut Noise) -> std::io::Result<
 }
 
 /// Copies a file over another or to where there is none.
-pub(super) fn copy(from: &Path, to: &Path) -> Result {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result {
     let cannot = || format!("cannot copy {} to {}", from.display(), to.display());
     fs::copy(from, to).map(drop).context(cannot)
 }
 
 /// Writes a file of noise that is the same for the same seed, and for no other.
-pub(super) fn write_seeded(path: &Path, bytes: usize, seed: u64) -> Result {
+pub(crate) fn write_seeded(path: &Path, bytes: usize, seed: u64) -> Result {
     write_noise(path, bytes, &mut Noise::new(seed)).context(|| format!("cannot write {}", path.display()))
 }
 
@@ -116,7 +116,7 @@ pub(super) fn write_seeded(path: &Path, bytes: usize, seed: u64) -> Result {
 const INSERTED: usize = 100;
 
 /// Copies a file and puts new bytes in after each quarter of it but the last; another seed means other bytes.
-pub(super) fn copy_with_insertions(from: &Path, to: &Path, seed: u64) -> Result {
+pub(crate) fn copy_with_insertions(from: &Path, to: &Path, seed: u64) -> Result {
     let cannot = || format!("cannot copy {} to {}", from.display(), to.display());
     insert(from, to, &mut Noise::new(seed)).context(cannot)
 }
@@ -135,12 +135,12 @@ fn insert(from: &Path, to: &Path, noise: &mut Noise) -> std::io::Result<()> {
 }
 
 /// Bytes that no compression makes fewer: xorshift64* by Vigna.
-pub(super) struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 impl Noise {
     /// Noise that is the same for the same seed. Seeds that are close give noise that is not: the step
     /// between is splitmix64, which makes zero, from which xorshift never comes away, of one seed alone.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -148,7 +148,7 @@ impl Noise {
     }
 
     /// The next 64 bits.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -166,7 +166,7 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scratch::Scratch;
+    use xtask::scratch::Scratch;
 
     #[test]
     fn noise_is_the_same_each_time_and_does_not_repeat() {

@@ -3,13 +3,13 @@
 //! `oras`, `regctl` and `modctl` send each file as a blob of its own; `oras` of a folder, and `kit`, make one
 //! archive of it. `crane` is not among them: what it appends is a layer of an image.
 
-use super::arena::Arena;
-use super::peers;
-use crate::command::quietly;
-use crate::failure::{Context, Failure, Result};
+use crate::arena::Arena;
+use crate::peers;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::command::quietly;
+use xtask::failure::{Context, Failure, Result};
 
 /// What one client does.
 struct Client {
@@ -24,15 +24,15 @@ struct Client {
 }
 
 /// What a client pushes or pulls.
-pub(super) struct Artifact<'a> {
+pub(crate) struct Artifact<'a> {
     /// The registry, `HOST:PORT`.
-    pub(super) host: &'a str,
+    pub(crate) host: &'a str,
     /// The repository in it.
-    pub(super) repository: &'a str,
+    pub(crate) repository: &'a str,
     /// The paths of the files.
-    pub(super) files: &'a [String],
+    pub(crate) files: &'a [String],
     /// Where they lie, or are to lie.
-    pub(super) folder: &'a Path,
+    pub(crate) folder: &'a Path,
 }
 
 /// Every client. `tar` with `curl` is the least that moves a folder by hand: no manifest, nothing verified.
@@ -46,16 +46,16 @@ const CLIENTS: [Client; 6] = [
 ];
 
 /// The client that most targets name.
-pub(super) const ORAS: &str = "oras";
+pub(crate) const ORAS: &str = "oras";
 
 /// A client that is on this machine.
-pub(super) struct Found {
+pub(crate) struct Found {
     client: &'static Client,
     programs: Vec<PathBuf>,
 }
 
 /// Those of the clients with these names that are on this machine.
-pub(super) fn find(names: &[&str]) -> Vec<Found> {
+pub(crate) fn find(names: &[&str]) -> Vec<Found> {
     let found = |client: &'static Client| {
         let programs = client.programs.iter().map(|name| peers::find(name)).collect::<Option<_>>()?;
         Some(Found { client, programs })
@@ -65,17 +65,17 @@ pub(super) fn find(names: &[&str]) -> Vec<Found> {
 
 impl Found {
     /// What it is called in the figures.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.client.name
     }
 
     /// The commands that push.
-    pub(super) fn push(&self, arena: &Arena, artifact: &Artifact<'_>) -> Result<Vec<Command>> {
+    pub(crate) fn push(&self, arena: &Arena, artifact: &Artifact<'_>) -> Result<Vec<Command>> {
         (self.client.push)(&Task { arena, programs: &self.programs, artifact })
     }
 
     /// The commands that pull.
-    pub(super) fn pull(&self, arena: &Arena, artifact: &Artifact<'_>) -> Result<Vec<Command>> {
+    pub(crate) fn pull(&self, arena: &Arena, artifact: &Artifact<'_>) -> Result<Vec<Command>> {
         (self.client.pull)(&Task { arena, programs: &self.programs, artifact })
     }
 }

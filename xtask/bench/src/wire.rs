@@ -3,29 +3,29 @@
 //! What is counted is all that a connection carries, requests and headers included. Nothing is timed through
 //! it: it costs both sides something, and not the same.
 
-use crate::failure::{Context, Result};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use xtask::failure::{Context, Result};
 
 /// How much is forwarded at once, in bytes.
 const PIECE: usize = 1 << 16;
 
 /// A port of this machine behind which the registry answers; it closes with this value.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     host: String,
     counters: Arc<Counters>,
 }
 
 /// What went over the wire, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     /// From the client to the registry.
-    pub(super) sent: u64,
+    pub(crate) sent: u64,
     /// From the registry to the client.
-    pub(super) received: u64,
+    pub(crate) received: u64,
 }
 
 #[derive(Default)]
@@ -37,7 +37,7 @@ struct Counters {
 
 impl Wire {
     /// Opens a port and forwards what comes to it to `server`, `HOST:PORT`.
-    pub(super) fn to(server: &str) -> Result<Self> {
+    pub(crate) fn to(server: &str) -> Result<Self> {
         let cannot = || "cannot open a port".to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").context(cannot)?;
         let host = listener.local_addr().context(cannot)?.to_string();
@@ -48,12 +48,12 @@ impl Wire {
     }
 
     /// Where it listens: `127.0.0.1:PORT`.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// Does `work` and counts what goes over the wire meanwhile.
-    pub(super) fn during(&self, work: impl FnOnce() -> Result) -> Result<Traffic> {
+    pub(crate) fn during(&self, work: impl FnOnce() -> Result) -> Result<Traffic> {
         let before = self.traffic();
         work()?;
         let after = self.traffic();

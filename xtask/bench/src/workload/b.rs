@@ -1,18 +1,18 @@
 //! B: one large file pushed to a registry and pulled from it, each time for the first time, against `curl`
 //! sending the same requests, and against other clients.
 
-use super::arena::Arena;
-use super::clients;
-use super::data::Data;
-use super::growth;
-use super::many::{CLIENTS, Place, rows};
-use super::peers;
-use super::race::{Side, Work, race};
-use super::report::{Limit, Row};
-use super::server::{self, Server};
-use crate::failure::Result;
+use crate::arena::Arena;
+use crate::clients;
+use crate::data::Data;
+use crate::growth;
+use crate::peers;
+use crate::race::{Side, Work, race};
+use crate::report::{Limit, Row};
+use crate::server::{self, Server};
+use crate::transfer::{CLIENTS, Place, rows};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::failure::Result;
 
 const AGAINST_CURL: Limit = Limit::Ratio(1.1);
 
@@ -20,7 +20,7 @@ const AGAINST_CURL: Limit = Limit::Ratio(1.1);
 const AGAINST_CLIENTS: [(&str, f64); 2] = [("oras", 1.0), ("regctl", 1.0)];
 
 /// Measures push and pull, and how they grow with the file.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn run(arena: &Arena) -> Result<Vec<Row>> {
     let mut rows = against_others(arena)?;
     rows.extend(growth::of_bytes(arena)?);
     Ok(rows)
@@ -52,11 +52,11 @@ fn against_others(arena: &Arena) -> Result<Vec<Row>> {
     let mut pushes = vec![place.our_push("b")];
     pushes.extend(clients.iter().map(|found| place.their_push("b", found)));
     pushes.extend(curl.iter().map(Curl::push));
-    let pushed = race(3, pushes)?;
+    let pushed = race(&arena.order, 3, pushes)?;
     let mut pulls = vec![place.our_pull("b")];
     pulls.extend(clients.iter().map(|found| place.their_pull("b", found)));
     pulls.extend(curl.iter().flat_map(|curl| [curl.pull(Durability::None), curl.pull(Durability::Synced)]));
-    let pulled = race(3, pulls)?;
+    let pulled = race(&arena.order, 3, pulls)?;
 
     let mut all = Vec::new();
     for (what, times, peer) in [("B push", &pushed, "curl"), ("B pull", &pulled, "curl, openssl")] {

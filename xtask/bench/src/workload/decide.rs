@@ -1,13 +1,13 @@
 //! Decisions: what it costs to make them in the component, against the same code called natively and against the whole
 //! command. The program measures the first two itself, because nobody else can.
 
-use super::arena::Arena;
-use super::data::Data;
-use super::race::{Side, Times, Work, race};
-use super::report::{Limit, Row};
-use crate::command::{quietly, read};
-use crate::failure::{Failure, Result};
+use crate::arena::Arena;
+use crate::data::Data;
+use crate::race::{Side, Times, Work, race};
+use crate::report::{Limit, Row};
 use std::time::Duration;
+use xtask::command::{quietly, read};
+use xtask::failure::{Failure, Result};
 
 /// How much longer a decision may take in the component.
 const NATIVE: Limit = Limit::Ratio(3.0);
@@ -16,14 +16,14 @@ const NATIVE: Limit = Limit::Ratio(3.0);
 const SHARE: Limit = Limit::Ratio(0.2);
 
 /// Measures each decision over many files, and `status` of as many.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn run(arena: &Arena) -> Result<Vec<Row>> {
     let runs = arena.scale.pick(5, 3);
     let (name, folders) = arena.scale.pick(("a100", 100), ("a100-quick", 10));
     let tree = Data { name, folders, files: 1000, bytes: 4096 }.make(arena)?;
     arena.init(&tree, &format!("oci:{}", arena.fresh("decide-remote")?.display()))?;
     quietly(&mut arena.ours(&tree, &["add", "."]))?;
     let status = Side::new("status", |_| Ok(Work::One(arena.ours(&tree, &["status", "--offline"]))));
-    let status = race(runs, vec![status])?;
+    let status = race(&arena.order, runs, vec![status])?;
 
     let files = (folders * 1000).to_string();
     let mut decisions: Vec<(String, Times, Times)> = Vec::new();

@@ -1,16 +1,17 @@
 //! A: very many small files pushed to a registry and pulled from it: for the first time, again, and with one
 //! file changed, against other clients.
 
-use super::arena::Arena;
-use super::clients::{self, Artifact, Found, ORAS};
-use super::data::{self, Data};
-use super::many::{self, Place};
-use super::race::{Side, Work, race};
-use super::report::{Limit, Row};
-use super::server::{self, Server};
-use super::wire::Wire;
-use crate::command::{quietly, read};
-use crate::failure::{Failure, Result};
+use crate::arena::Arena;
+use crate::clients::{self, Artifact, Found, ORAS};
+use crate::data::{self, Data};
+use crate::race::{Side, Work, race};
+use crate::report::{Limit, Row};
+use crate::server::{self, Server};
+use crate::transfer::{self, Place};
+use crate::wire::Wire;
+use serde_json::Value;
+use xtask::command::{quietly, read};
+use xtask::failure::{Context, Failure, Result};
 
 /// How many bytes a file has.
 const FILE: usize = 4096;
@@ -34,7 +35,7 @@ const REQUESTS: Limit = Limit::Requests(3);
 const ONE_FILE: u64 = 64 << 10;
 
 /// Measures all of it.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn run(arena: &Arena) -> Result<Vec<Row>> {
     let data = Data {
         name: arena.scale.pick("a", "a-quick"),
         folders: arena.scale.pick(100, 3),
@@ -45,8 +46,7 @@ pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
     let Some(server) = Server::start(arena)? else {
         return Ok(vec![Row::unmeasured("A push and pull", server::NAME)]);
     };
-    // Copies, for files in them are changed; and two, for a folder goes to others as it is, and ours has our
-    // project in it.
+    // Copies, because files in them are changed; two, because ours holds our project as well.
     let (ours, theirs) = (arena.fresh("a-ours")?, arena.fresh("a-theirs")?.join("files"));
     data.copy(&made, &ours)?;
     data.copy(&made, &theirs)?;
@@ -74,10 +74,11 @@ impl Sides<'_> {
         let clients = clients::find(&CLIENTS);
         let mut pushes = vec![self.ours.our_push("a")];
         pushes.extend(clients.iter().map(|client| self.theirs.their_push("a", client)));
-        let mut rows = many::rows("A push", &race(3, pushes)?, &CLIENTS, &COLD_PUSH);
+        let mut rows =
+            transfer::rows("A push", &race(&self.ours.arena.order, 3, pushes)?, &CLIENTS, &COLD_PUSH);
         let mut pulls = vec![self.ours.our_pull("a")];
         pulls.extend(clients.iter().map(|client| self.theirs.their_pull("a", client)));
-        rows.extend(many::rows("A pull", &race(3, pulls)?, &CLIENTS, &COLD_PULL));
+        rows.extend(transfer::rows("A pull", &race(&self.ours.arena.order, 3, pulls)?, &CLIENTS, &COLD_PULL));
         Ok(rows)
     }
 
@@ -110,7 +111,7 @@ impl Sides<'_> {
                 their_push(oras)
             }));
         }
-        let times = race(arena.scale.pick(5, 3), sides)?;
+        let times = race(&arena.order, arena.scale.pick(5, 3), sides)?;
         let (ours, theirs) = times.split_at(times.len().min(2));
         let whats = ["A push, nothing changed", "A push, one file changed"];
         let rows =
@@ -124,7 +125,7 @@ impl Sides<'_> {
     /// The requests of a push when nothing has changed since the last one.
     fn count_requests(&self) -> Result<Row> {
         let said = read(&mut self.ours.arena.ours(self.ours.folder, &["push", "--json"]))?;
-        Ok(Row::requests("A push, nothing changed", number(&said, "requests")?, REQUESTS))
+        Ok(Row::requests("A push, nothing changed", number(&said, "/requests")?, REQUESTS))
     }
 
     /// The bytes that a push of one changed file sends, against a limit that leaves room for the new index.
@@ -153,20 +154,18 @@ fn change_file(place: &Place<'_>, number: usize) -> Result {
     data::write_seeded(&place.folder.join(file), FILE, number as u64)
 }
 
-/// The size of the index that a manifest names, in bytes. Its keys are sorted, so the first size after the
-/// beginning of `config` is that of the config.
+/// The size of the index that a manifest names, in bytes.
 fn size_of_index(manifest: &str) -> Result<u64> {
-    let config = manifest.split_once("\"config\"").map(|(_, rest)| rest);
-    number(config.unwrap_or_default(), "size")
+    number(manifest, "/config/size")
 }
 
-/// The first number of this name in a JSON document.
-fn number(json: &str, name: &str) -> Result<u64> {
-    let value = json.split_once(&format!("\"{name}\":")).map(|(_, rest)| rest.trim_start());
-    let digits = value.and_then(|value| value.split(|next: char| !next.is_ascii_digit()).next());
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| Failure::step(format!("there is no number `{name}` where one was expected")))
+/// The number at a place of a JSON document, which is given as a JSON pointer.
+fn number(json: &str, pointer: &str) -> Result<u64> {
+    let document: Value = serde_json::from_str(json).context(|| "a document is no JSON".to_owned())?;
+    document
+        .pointer(pointer)
+        .and_then(Value::as_u64)
+        .ok_or_else(|| Failure::step(format!("there is no number at `{pointer}` where one was expected")))
 }
 
 #[cfg(test)]
@@ -174,11 +173,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_found_by_name() {
+    fn numbers_are_found_by_their_place() {
         let manifest =
             r#"{"artifactType":"a","config":{"digest":"sha256:1","size":812},"layers":[{"size":5}]}"#;
         assert_eq!(size_of_index(manifest).unwrap(), 812);
-        assert_eq!(number("{\n  \"requests\": 3,\n  \"dry_run\": false\n}", "requests").unwrap(), 3);
-        assert!(number("{}", "requests").is_err());
+        assert_eq!(number("{\n  \"requests\": 3,\n  \"dry_run\": false\n}", "/requests").unwrap(), 3);
+        assert!(number("{}", "/requests").is_err());
     }
 }

@@ -1,11 +1,12 @@
 //! Where the sides meet: the program that was built, the folders they use, and how large everything is.
 
-use crate::command::{program, quietly, root};
-use crate::failure::{Context, Result};
+use crate::race::Order;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use xtask::command::{program, quietly, root};
+use xtask::failure::{Context, Result};
 
 /// The file of the program.
 const PROGRAM: &str = if cfg!(windows) { "modelops-bundle.exe" } else { "modelops-bundle" };
@@ -15,7 +16,7 @@ const PROJECT_FOLDER: &str = ".modelops-bundle";
 
 /// How large the workloads are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     /// As they are described, and 16 GiB beside.
     Large,
     /// As they are described.
@@ -26,7 +27,7 @@ pub(super) enum Scale {
 
 impl Scale {
     /// One of two numbers.
-    pub(super) fn pick<T>(self, full: T, quick: T) -> T {
+    pub(crate) fn pick<T>(self, full: T, quick: T) -> T {
         match self {
             Self::Large | Self::Full => full,
             Self::Quick => quick,
@@ -36,7 +37,7 @@ impl Scale {
 
 /// How the program lays out files in a repository.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// As it thinks best.
     Auto,
     /// In packs of chunks, also where that is not its first choice.
@@ -45,7 +46,7 @@ pub(super) enum Layout {
 
 impl Layout {
     /// What the program calls it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Packed => "packed",
@@ -54,9 +55,11 @@ impl Layout {
 }
 
 /// The place of one run. Only one run at a time can have it; what it leaves is the data to be used again.
-pub(super) struct Arena {
+pub(crate) struct Arena {
     /// How large the workloads are.
-    pub(super) scale: Scale,
+    pub(crate) scale: Scale,
+    /// In which order sides run.
+    pub(crate) order: Order,
     /// Keeps what outlives the run.
     folder: PathBuf,
     /// Two runs would spoil each other's times; held until this is dropped.
@@ -68,7 +71,7 @@ impl Arena {
     ///
     /// They are in the target folder and not in the system's temporary one: that may be in memory, and then
     /// nothing would be said about writing to a disk.
-    pub(super) fn new(scale: Scale) -> Result<Self> {
+    pub(crate) fn new(scale: Scale, seed: u64) -> Result<Self> {
         let target = std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| root().join("target"), |folder| root().join(folder));
         let folder = target.join("bench");
@@ -77,7 +80,7 @@ impl Arena {
         let cannot = || format!("cannot lock {}", lock.display());
         let lock = File::create(&lock).context(cannot)?;
         lock.lock().context(cannot)?;
-        let arena = Self { scale, folder, _lock: lock };
+        let arena = Self { scale, order: Order::from_seed(seed), folder, _lock: lock };
         // A run that was killed may have left something.
         remove(&arena.passing())?;
         make_folder(&arena.home())?;
@@ -87,17 +90,17 @@ impl Arena {
     }
 
     /// A folder or file that stays for the next run.
-    pub(super) fn lasting(&self, name: &str) -> PathBuf {
+    pub(crate) fn lasting(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// Where the figures are written.
-    pub(super) fn results_file(&self) -> PathBuf {
+    pub(crate) fn results_file(&self) -> PathBuf {
         self.lasting("results.json")
     }
 
     /// A new, empty folder that goes with this run.
-    pub(super) fn fresh(&self, name: &str) -> Result<PathBuf> {
+    pub(crate) fn fresh(&self, name: &str) -> Result<PathBuf> {
         let folder = self.passing().join(name);
         remove(&folder)?;
         make_folder(&folder)?;
@@ -108,7 +111,7 @@ impl Arena {
     ///
     /// Removed, thousands of files would make whoever comes next slow: ext4 looks at every inode that was freed in
     /// the last seconds and takes none of them.
-    pub(super) fn fresh_beside(&self, name: &str) -> Result<PathBuf> {
+    pub(crate) fn fresh_beside(&self, name: &str) -> Result<PathBuf> {
         let folder = self.passing().join(name);
         let aside =
             (0..).map(|number| self.passing().join(format!("{name}-{number}"))).find(|to| !to.exists());
@@ -119,19 +122,19 @@ impl Arena {
     }
 
     /// A file, not made yet, that goes with this run.
-    pub(super) fn passing_file(&self, name: &str) -> PathBuf {
+    pub(crate) fn passing_file(&self, name: &str) -> PathBuf {
         self.passing().join(name)
     }
 
     /// Our program, started in `folder`.
-    pub(super) fn ours(&self, folder: &Path, arguments: &[&str]) -> Command {
+    pub(crate) fn ours(&self, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = self.apart(&self.program());
         command.args(arguments).current_dir(folder);
         command
     }
 
     /// Another program that sees nothing of the developer's own settings.
-    pub(super) fn apart(&self, name: &Path) -> Command {
+    pub(crate) fn apart(&self, name: &Path) -> Command {
         let mut command = Command::new(name);
         command
             .env_clear()
@@ -142,23 +145,23 @@ impl Arena {
     }
 
     /// Makes `folder` a project that knows nothing: not what it tracks, and no digest.
-    pub(super) fn init(&self, folder: &Path, reference: &str) -> Result {
+    pub(crate) fn init(&self, folder: &Path, reference: &str) -> Result {
         self.init_with(folder, reference, Layout::Auto)
     }
 
     /// The same, with a layout for what is pushed.
-    pub(super) fn init_with(&self, folder: &Path, reference: &str, layout: Layout) -> Result {
+    pub(crate) fn init_with(&self, folder: &Path, reference: &str, layout: Layout) -> Result {
         remove(&folder.join(PROJECT_FOLDER))?;
         quietly(&mut self.ours(folder, &["init", "--ref", reference, "--layout", layout.name()]))
     }
 
     /// A file of the project in `folder` in which the program remembers something.
-    pub(super) fn remembered(&self, folder: &Path, name: &str) -> PathBuf {
+    pub(crate) fn remembered(&self, folder: &Path, name: &str) -> PathBuf {
         folder.join(PROJECT_FOLDER).join(name)
     }
 
     /// Waits until the disk has everything, so that no side waits for what the other one wrote.
-    pub(super) fn settle(&self) -> Result {
+    pub(crate) fn settle(&self) -> Result {
         quietly(&mut program("sync"))
     }
 
@@ -185,12 +188,12 @@ impl Drop for Arena {
 }
 
 /// Makes a folder and those above it.
-pub(super) fn make_folder(folder: &Path) -> Result {
+pub(crate) fn make_folder(folder: &Path) -> Result {
     fs::create_dir_all(folder).context(|| format!("cannot make {}", folder.display()))
 }
 
 /// Removes a folder and all in it, or a file, if there is one.
-pub(super) fn remove(path: &Path) -> Result {
+pub(crate) fn remove(path: &Path) -> Result {
     let outcome = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match outcome {
         Err(error) if error.kind() != ErrorKind::NotFound => {

@@ -1,20 +1,20 @@
 //! Two versions of a project, the second pushed over the first and pulled over it: what goes over the wire
 //! for the second.
 //!
-//! Counted and not timed ([`super::wire`]), and counted once: it is the same each time but for a few bytes.
+//! Counted and not timed ([`crate::wire`]), and counted once: it is the same each time but for a few bytes.
 
-use super::arena::{Arena, Layout};
-use super::clients::{Artifact, Found, ORAS};
-use super::wire::Wire;
-use crate::command::quietly;
-use crate::failure::{Context, Result};
+use crate::arena::{Arena, Layout};
+use crate::clients::{Artifact, Found, ORAS};
+use crate::wire::Wire;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use xtask::command::quietly;
+use xtask::failure::{Context, Result};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(crate) enum Version {
     /// The one that both sides have.
     First,
     /// The one that is counted.
@@ -22,28 +22,28 @@ pub(super) enum Version {
 }
 
 /// What is pushed and pulled.
-pub(super) struct Versions<'a> {
-    pub(super) arena: &'a Arena,
+pub(crate) struct Versions<'a> {
+    pub(crate) arena: &'a Arena,
     /// Between the client and the registry.
-    pub(super) wire: &'a Wire,
+    pub(crate) wire: &'a Wire,
     /// What the repositories are called.
-    pub(super) name: &'a str,
+    pub(crate) name: &'a str,
     /// Makes a version of what is in a folder.
-    pub(super) put: &'a dyn Fn(&Path, Version) -> Result,
+    pub(crate) put: &'a dyn Fn(&Path, Version) -> Result,
 }
 
 /// What the second version cost, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moved {
+pub(crate) struct Moved {
     /// Sent by the push.
-    pub(super) sent: u64,
+    pub(crate) sent: u64,
     /// Received by the pull.
-    pub(super) received: u64,
+    pub(crate) received: u64,
 }
 
 impl Versions<'_> {
     /// With our program: from one project to another that has the first version.
-    pub(super) fn ours(&self, layout: Layout) -> Result<Moved> {
+    pub(crate) fn ours(&self, layout: Layout) -> Result<Moved> {
         let (arena, wire) = (self.arena, self.wire);
         let reference = format!("{}/{}-ours-{}", wire.host(), self.name, layout.name());
         let (here, there) = (arena.fresh("versions-here")?, arena.fresh("versions-there")?);
@@ -65,7 +65,7 @@ impl Versions<'_> {
 
     /// With `oras`, of which `file` is one version; the size of that where the client is not on this machine,
     /// for it has no way to move less. Returned with what to call it.
-    pub(super) fn of_one_file(
+    pub(crate) fn of_one_file(
         &self,
         client: Option<&Found>,
         name: &str,

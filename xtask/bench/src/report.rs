@@ -1,18 +1,20 @@
 //! The figures, as a table for people and as JSON for programs.
 
-use super::arena::Scale;
-use super::race::Times;
-use crate::failure::{Context, Result};
+use crate::arena::Scale;
+use crate::conditions::Conditions;
+use crate::race::Times;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use xtask::failure::{Context, Result};
 
 /// The most memory that any workload may take.
-pub(super) const MEMORY: Limit = Limit::Mebibytes(100.0);
+pub(crate) const MEMORY: Limit = Limit::Mebibytes(100.0);
 
 /// What must not be exceeded.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Limit {
+pub(crate) enum Limit {
     /// Our time by theirs, or our bytes by theirs.
     Ratio(f64),
     /// Our time.
@@ -29,7 +31,7 @@ pub(super) enum Limit {
 
 /// One figure and what it is measured by.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     what: String,
     ours: Figure,
     theirs: Theirs,
@@ -63,7 +65,7 @@ enum Theirs {
 
 impl Row {
     /// Our time against theirs.
-    pub(super) fn race(
+    pub(crate) fn race(
         what: impl Into<String>,
         ours: &Times,
         theirs: &Times,
@@ -74,13 +76,13 @@ impl Row {
     }
 
     /// Our time alone.
-    pub(super) fn alone(what: impl Into<String>, ours: &Times, limit: Limit) -> Self {
+    pub(crate) fn alone(what: impl Into<String>, ours: &Times, limit: Limit) -> Self {
         let ours = Figure::Time(ours.clone());
         Self { what: what.into(), ours, theirs: Theirs::Nobody, limit: Some(limit) }
     }
 
     /// Our time, where `peer` is not on this machine.
-    pub(super) fn without(
+    pub(crate) fn without(
         what: impl Into<String>,
         ours: &Times,
         peer: &str,
@@ -91,7 +93,7 @@ impl Row {
     }
 
     /// The bytes that we sent or received against those of `name`.
-    pub(super) fn bytes(
+    pub(crate) fn bytes(
         what: impl Into<String>,
         ours: u64,
         (name, bytes): (&str, u64),
@@ -102,29 +104,29 @@ impl Row {
     }
 
     /// The bytes that we sent or received, alone.
-    pub(super) fn bytes_alone(what: impl Into<String>, ours: u64, limit: Limit) -> Self {
+    pub(crate) fn bytes_alone(what: impl Into<String>, ours: u64, limit: Limit) -> Self {
         Self { what: what.into(), ours: Figure::Bytes(ours), theirs: Theirs::Nobody, limit: Some(limit) }
     }
 
     /// How many requests we made.
-    pub(super) fn requests(what: impl Into<String>, ours: u64, limit: Limit) -> Self {
+    pub(crate) fn requests(what: impl Into<String>, ours: u64, limit: Limit) -> Self {
         let (what, ours) = (format!("{}: requests", what.into()), Figure::Requests(ours));
         Self { what, ours, theirs: Theirs::Nobody, limit: Some(limit) }
     }
 
     /// Nothing at all, because `tool` is not on this machine.
-    pub(super) fn unmeasured(what: impl Into<String>, tool: &str) -> Self {
+    pub(crate) fn unmeasured(what: impl Into<String>, tool: &str) -> Self {
         let theirs = Theirs::Missing(tool.to_owned());
         Self { what: what.into(), ours: Figure::None, theirs, limit: None }
     }
 
     /// The most memory that we took, where nothing special is said about it.
-    pub(super) fn memory(what: impl Into<String>, ours: &Times) -> Self {
+    pub(crate) fn memory(what: impl Into<String>, ours: &Times) -> Self {
         Self::memory_within(what, ours, MEMORY)
     }
 
     /// The most memory that we took.
-    pub(super) fn memory_within(what: impl Into<String>, ours: &Times, limit: Limit) -> Self {
+    pub(crate) fn memory_within(what: impl Into<String>, ours: &Times, limit: Limit) -> Self {
         let (what, ours) = (format!("{}: memory", what.into()), Figure::Memory(ours.peak));
         Self { what, ours, theirs: Theirs::Nobody, limit: Some(limit) }
     }
@@ -185,48 +187,48 @@ impl Row {
         [self.what.clone(), ours, against, theirs, of_medians, of_shortest, limit, self.verdict().to_owned()]
     }
 
-    fn json(&self) -> String {
+    fn json(&self) -> Value {
         let (name, theirs) = match &self.theirs {
-            Theirs::Nobody => ("null".to_owned(), "null".to_owned()),
-            Theirs::Missing(name) => (quoted(name), "\"missing\"".to_owned()),
-            Theirs::Time(times) => (quoted(&times.name), json_times(times)),
-            Theirs::Bytes { name, bytes } => (quoted(name), format!("{{\"bytes\": {bytes}}}")),
+            Theirs::Nobody => (Value::Null, Value::Null),
+            Theirs::Missing(name) => (json!(name), json!("missing")),
+            Theirs::Time(times) => (json!(times.name), json_times(times)),
+            Theirs::Bytes { name, bytes } => (json!(name), json!({"bytes": bytes})),
         };
         let ours = match &self.ours {
             Figure::Time(times) => json_times(times),
-            Figure::Memory(bytes) => format!("{{\"peak_bytes\": {}}}", or_null(*bytes)),
-            Figure::Bytes(bytes) => format!("{{\"bytes\": {bytes}}}"),
-            Figure::Requests(requests) => format!("{{\"requests\": {requests}}}"),
-            Figure::None => "null".to_owned(),
+            Figure::Memory(bytes) => json!({"peak_bytes": bytes}),
+            Figure::Bytes(bytes) => json!({"bytes": bytes}),
+            Figure::Requests(requests) => json!({"requests": requests}),
+            Figure::None => Value::Null,
         };
-        let ratio = |pick| or_null(self.ratio(pick).map(|ratio| format!("{ratio:.4}")));
-        format!(
-            "{{\"what\": {}, \"ours\": {ours}, \"against\": {name}, \"theirs\": {theirs}, \
-             \"ratio\": {}, \"ratio_of_shortest\": {}, \"target\": {}, \"met\": {}}}",
-            quoted(&self.what),
-            ratio(Times::median),
-            ratio(Times::shortest),
-            or_null(self.limit.map(|limit| quoted(&shown_limit(limit)))),
-            or_null(self.is_met()),
-        )
+        json!({
+            "what": self.what,
+            "ours": ours,
+            "against": name,
+            "theirs": theirs,
+            "ratio": self.ratio(Times::median).map(|ratio| rounded(ratio, 1e4)),
+            "ratio_of_shortest": self.ratio(Times::shortest).map(|ratio| rounded(ratio, 1e4)),
+            "target": self.limit.map(shown_limit),
+            "met": self.is_met(),
+        })
     }
 }
 
 /// All figures of one run.
-pub(super) struct Report {
+pub(crate) struct Report {
     scale: Scale,
     /// In the order in which they are shown.
-    pub(super) rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Report {
     /// One without figures.
-    pub(super) fn new(scale: Scale) -> Self {
+    pub(crate) fn new(scale: Scale) -> Self {
         Self { scale, rows: Vec::new() }
     }
 
     /// The figures as one aligned table.
-    pub(super) fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         const HEAD: [&str; 8] = ["what", "ours", "against", "theirs", "ratio", "(shortest)", "target", ""];
         let mut lines = vec![HEAD.map(str::to_owned)];
         lines.extend(self.rows.iter().map(Row::cells));
@@ -243,21 +245,19 @@ impl Report {
         text
     }
 
-    /// Writes the figures as JSON, with every single run.
-    pub(super) fn write(&self, file: &Path) -> Result {
-        let rows: Vec<_> = self.rows.iter().map(|row| format!("    {}", row.json())).collect();
-        let json = format!(
-            "{{\n  \"quick\": {},\n  \"cores\": {},\n  \"rows\": [\n{}\n  ]\n}}\n",
-            self.scale == Scale::Quick,
-            cores(),
-            rows.join(",\n")
-        );
-        fs::write(file, json).context(|| format!("cannot write {}", file.display()))
+    /// Writes the figures as JSON, with every single run, and with what they were measured on.
+    pub(crate) fn write(&self, file: &Path, conditions: &Conditions) -> Result {
+        let json = json!({
+            "quick": self.scale == Scale::Quick,
+            "conditions": conditions.json(),
+            "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+        });
+        fs::write(file, format!("{json:#}\n")).context(|| format!("cannot write {}", file.display()))
     }
 }
 
 /// How many commands can really run at the same time.
-pub(super) fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -302,24 +302,19 @@ fn shown_limit(limit: Limit) -> String {
     }
 }
 
-fn json_times(times: &Times) -> String {
-    let runs: Vec<_> = times.runs.iter().map(|run| format!("{:.3}", milliseconds(*run))).collect();
-    format!(
-        "{{\"median_ms\": {:.3}, \"shortest_ms\": {:.3}, \"peak_bytes\": {}, \"runs_ms\": [{}]}}",
-        milliseconds(times.median()),
-        milliseconds(times.shortest()),
-        or_null(times.peak),
-        runs.join(", ")
-    )
+fn json_times(times: &Times) -> Value {
+    let milliseconds = |time: Duration| rounded(milliseconds(time), 1e3);
+    json!({
+        "median_ms": milliseconds(times.median()),
+        "shortest_ms": milliseconds(times.shortest()),
+        "peak_bytes": times.peak,
+        "runs_ms": times.runs.iter().map(|run| milliseconds(*run)).collect::<Vec<_>>(),
+    })
 }
 
-fn or_null(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "null".to_owned(), |value| value.to_string())
-}
-
-/// A JSON string; names of workloads and programs hold no control characters.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+/// A number without the digits that mean nothing.
+fn rounded(number: f64, steps: f64) -> f64 {
+    (number * steps).round() / steps
 }
 
 #[cfg(test)]
@@ -363,23 +358,18 @@ push: requests  3                                                        <= 3   
 
     #[test]
     fn the_json_holds_what_the_table_shows() {
-        let json: Vec<String> = report().rows.iter().map(Row::json).collect();
-        let ours = "{\"median_ms\": 30.000, \"shortest_ms\": 30.000, \"peak_bytes\": 3145728, \"runs_ms\": [30.000]}";
-        assert_eq!(
-            json[2],
-            format!(
-                "{{\"what\": \"push\", \"ours\": {ours}, \"against\": \"oras\", \"theirs\": \"missing\", \
-                 \"ratio\": null, \"ratio_of_shortest\": null, \"target\": \"<= 1.00\", \"met\": null}}"
-            )
-        );
-        assert!(json[0].ends_with(
-            "\"ratio\": 1.5000, \"ratio_of_shortest\": 1.5000, \"target\": \"<= 1.40\", \"met\": false}"
-        ));
-        assert!(json[5].starts_with(
-            "{\"what\": \"edit\", \"ours\": {\"bytes\": 5000}, \"against\": \"oras\", \
-             \"theirs\": {\"bytes\": 67108864}, \"ratio\": 0.0001,"
-        ));
-        assert!(json[7].contains("\"ours\": {\"requests\": 3}"));
-        assert_eq!(quoted("a \"b\" \\"), r#""a \"b\" \\""#);
+        let json: Vec<Value> = report().rows.iter().map(Row::json).collect();
+        let ours =
+            json!({"median_ms": 30.0, "shortest_ms": 30.0, "peak_bytes": 3_145_728, "runs_ms": [30.0]});
+        let expected = json!({
+            "what": "push", "ours": ours, "against": "oras", "theirs": "missing", "ratio": null,
+            "ratio_of_shortest": null, "target": "<= 1.00", "met": null,
+        });
+        assert_eq!(json[2], expected);
+        assert_eq!((&json[0]["ratio"], &json[0]["met"]), (&json!(1.5), &json!(false)));
+        assert_eq!(json[0]["ratio_of_shortest"], 1.5);
+        assert_eq!((&json[5]["ours"]["bytes"], &json[5]["ratio"]), (&json!(5000), &json!(0.0001)));
+        assert_eq!(json[5]["theirs"], json!({"bytes": 67_108_864}));
+        assert_eq!(json[7]["ours"], json!({"requests": 3}));
     }
 }

@@ -1,8 +1,6 @@
 //! A registry for the length of a workload, on loopback.
 
-use super::arena::Arena;
-use crate::failure::{Context, Failure, Result};
-use crate::places;
+use crate::arena::Arena;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,25 +8,27 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use xtask::failure::{Context, Failure, Result};
+use xtask::places;
 
 /// How long it may take to answer its first request.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// The program, as it is named where it is missing.
-pub(super) const NAME: &str = places::DOCKER_REGISTRY.name;
+pub(crate) const NAME: &str = places::DOCKER_REGISTRY.name;
 
 /// The media type of the manifests that are asked for.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A registry with a port and a folder of its own; it ends with this value.
-pub(super) struct Server {
+pub(crate) struct Server {
     host: String,
     process: Child,
 }
 
 impl Server {
     /// Starts one and waits until it answers; none where the program is not on this machine.
-    pub(super) fn start(arena: &Arena) -> Result<Option<Self>> {
+    pub(crate) fn start(arena: &Arena) -> Result<Option<Self>> {
         let Some(program) = places::DOCKER_REGISTRY.find() else {
             println!("    {NAME} is not here; `cargo xtask test --tools-only` gets it");
             return Ok(None);
@@ -50,12 +50,12 @@ impl Server {
     }
 
     /// Where it listens: `127.0.0.1:PORT`.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// The manifest that a repository's `latest` names, as text.
-    pub(super) fn manifest(&self, repository: &str) -> Result<String> {
+    pub(crate) fn manifest(&self, repository: &str) -> Result<String> {
         let path = format!("/v2/{repository}/manifests/latest");
         let answer = get(&self.host, &path).context(|| format!("cannot get {path}"))?;
         match answer.split_once("\r\n\r\n") {

@@ -1,20 +1,20 @@
 //! R: two releases of a real project, as wheels are: a second push and a second pull against the files that
 //! differ, each compressed by itself.
 
-use super::arena::{Arena, Layout};
-use super::data;
-use super::peers;
-use super::report::{Limit, Row};
-use super::server::{self, Server};
-use super::versions::{Version, Versions};
-use super::wire::Wire;
-use crate::command::{program, quietly};
-use crate::failure::{Context, Failure, Result};
-use crate::places;
+use crate::arena::{Arena, Layout};
+use crate::data;
+use crate::peers;
+use crate::report::{Limit, Row};
+use crate::server::{self, Server};
+use crate::versions::{Version, Versions};
+use crate::wire::Wire;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::command::{program, quietly};
+use xtask::failure::{Context, Failure, Result};
+use xtask::places;
 
 const BYTES: Limit = Limit::Ratio(1.2);
 
@@ -22,7 +22,7 @@ const BYTES: Limit = Limit::Ratio(1.2);
 const RELEASES: [&str; 2] = ["covasim-3.1.5-", "covasim-3.1.6-"];
 
 /// Counts what the second push and the second pull move.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn run(arena: &Arena) -> Result<Vec<Row>> {
     let Some(server) = Server::start(arena)? else {
         return Ok(vec![Row::unmeasured("R push and pull", server::NAME)]);
     };
@@ -79,7 +79,7 @@ impl Release {
         for path in self.files.keys() {
             let to = folder.join(path);
             if let Some(above) = to.parent() {
-                super::arena::make_folder(above)?;
+                crate::arena::make_folder(above)?;
             }
             data::copy(&self.folder.join(path), &to)?;
         }

@@ -1,16 +1,16 @@
 //! D: one large file that another version of it replaces, with a few bytes put in at three places.
 
-use super::arena::{Arena, Layout};
-use super::clients::{self, Artifact, Found, ORAS};
-use super::data::{self, Data};
-use super::race::{Side, Work, race};
-use super::report::{Limit, Row};
-use super::server::{self, Server};
-use super::versions::{Version, Versions};
-use super::wire::Wire;
-use crate::command::quietly;
-use crate::failure::Result;
+use crate::arena::{Arena, Layout};
+use crate::clients::{self, Artifact, Found, ORAS};
+use crate::data::{self, Data};
+use crate::race::{Side, Work, race};
+use crate::report::{Limit, Row};
+use crate::server::{self, Server};
+use crate::versions::{Version, Versions};
+use crate::wire::Wire;
 use std::path::Path;
+use xtask::command::quietly;
+use xtask::failure::Result;
 
 const TIME: Limit = Limit::Ratio(1.0 / 3.0);
 const BYTES: Limit = Limit::Ratio(1.0 / 500.0);
@@ -19,7 +19,7 @@ const BYTES: Limit = Limit::Ratio(1.0 / 500.0);
 const FILE: &str = "series.bin";
 
 /// Measures how long the second push takes, and counts what it and the second pull move.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn run(arena: &Arena) -> Result<Vec<Row>> {
     // Of the small sizes one that is large enough to be cut in chunks when nobody asks for it.
     let data = Data {
         name: arena.scale.pick("b", "d-quick"),
@@ -65,7 +65,7 @@ fn time(arena: &Arena, server: &Server, original: &Path, oras: Option<&Found>) -
             Ok(Work::InTurn(oras.push(arena, &artifact)?))
         }));
     }
-    let times = race(3, sides)?;
+    let times = race(&arena.order, 3, sides)?;
     let Some(ours) = times.first() else { return Ok(Vec::new()) };
     let row = match times.get(1) {
         Some(theirs) => Row::race("D push", ours, theirs, TIME),

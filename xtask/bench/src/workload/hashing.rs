@@ -1,17 +1,17 @@
 //! Hashing: the first look at files of which no digest is known, against `openssl`.
 
-use super::arena::Arena;
-use super::data::Data;
-use super::peers;
-use super::race::{Side, Work, race};
-use super::report::{Limit, Row, cores};
-use crate::failure::Result;
+use crate::arena::Arena;
+use crate::data::Data;
+use crate::peers;
+use crate::race::{Side, Work, race};
+use crate::report::{Limit, Row, cores};
+use xtask::failure::Result;
 
 /// 0.9 times the speed.
 const TARGET: Limit = Limit::Ratio(1.0 / 0.9);
 
 /// Measures one large file against one `openssl`, and several files against as many as there are cores.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
+pub(crate) fn run(arena: &Arena) -> Result<Vec<Row>> {
     let mebibytes = arena.scale.pick(1024, 64) << 20;
     let one = Data { name: arena.scale.pick("b", "b-quick"), folders: 1, files: 1, bytes: mebibytes };
     let many = Data { name: arena.scale.pick("h", "h-quick"), folders: 1, files: 16, bytes: mebibytes / 16 };
@@ -39,7 +39,7 @@ fn measure(arena: &Arena, data: &Data, what: &str, at_once: usize) -> Result<Vec
             Ok(Work::AtOnce(shares.map(share).collect()))
         }));
     }
-    let times = race(arena.scale.pick(5, 3), sides)?;
+    let times = race(&arena.order, arena.scale.pick(5, 3), sides)?;
     Ok(match &times[..] {
         [ours, theirs] => vec![Row::race(what, ours, theirs, TARGET), Row::memory(what, ours)],
         [ours] => vec![Row::without(what, ours, &name, TARGET), Row::memory(what, ours)],

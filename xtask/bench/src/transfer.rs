@@ -1,57 +1,23 @@
-//! C: files of middle size pushed to a registry and pulled from it, each time for the first time, against other
-//! clients of registries.
+//! Files pushed to a registry and pulled from it, each time for the first time: ours, and by other clients.
 
-use super::arena::Arena;
-use super::clients::{self, Artifact, Found};
-use super::data::Data;
-use super::race::{Side, Times, Work, race};
-use super::report::{Limit, Row};
-use super::server::{self, Server};
-use crate::command::quietly;
-use crate::failure::{Context, Result};
+use crate::arena::Arena;
+use crate::clients::{Artifact, Found};
+use crate::race::{Side, Times, Work};
+use crate::report::{Limit, Row};
 use std::fs;
 use std::path::{Path, PathBuf};
+use xtask::command::quietly;
+use xtask::failure::{Context, Result};
 
 /// The clients that send each file as a blob of its own.
-pub(super) const CLIENTS: [&str; 3] = ["oras", "regctl", "modctl"];
-
-/// The most that a push or a pull may take of their time.
-const LIMITS: [(&str, f64); 2] = [("oras", 1.0), ("regctl", 1.0)];
+pub(crate) const CLIENTS: [&str; 3] = ["oras", "regctl", "modctl"];
 
 /// From how many files on a folder is not removed before others are timed.
 const MANY: usize = 1000;
 
-/// Measures push and pull.
-pub(super) fn run(arena: &Arena) -> Result<Vec<Row>> {
-    let data = Data {
-        name: arena.scale.pick("c", "c-quick"),
-        folders: 1,
-        files: arena.scale.pick(200, 20),
-        bytes: 3 << 19,
-    };
-    let folder = data.make(arena)?;
-    let Some(server) = Server::start(arena)? else {
-        return Ok(vec![Row::unmeasured("C push and pull", server::NAME)]);
-    };
-    let place = Place { arena, host: server.host(), folder: &folder, files: &data.paths() };
-    let clients = clients::find(&CLIENTS);
-    let runs = arena.scale.pick(5, 3);
-
-    let mut sides = vec![place.our_push("c")];
-    sides.extend(clients.iter().map(|found| place.their_push("c", found)));
-    let pushed = race(runs, sides)?;
-    let mut sides = vec![place.our_pull("c")];
-    sides.extend(clients.iter().map(|found| place.their_pull("c", found)));
-    let pulled = race(runs, sides)?;
-
-    let mut rows = rows("C push", &pushed, &CLIENTS, &LIMITS);
-    rows.extend(self::rows("C pull", &pulled, &CLIENTS, &LIMITS));
-    Ok(rows)
-}
-
 /// Our time, the first, against that of each client that ran, and the names of those that are not here. The
 /// limits are ratios; a client without one is only shown.
-pub(super) fn rows(what: &str, times: &[Times], clients: &[&str], limits: &[(&str, f64)]) -> Vec<Row> {
+pub(crate) fn rows(what: &str, times: &[Times], clients: &[&str], limits: &[(&str, f64)]) -> Vec<Row> {
     let Some(ours) = times.first() else { return Vec::new() };
     let row = |client: &&str| {
         let limit = limits.iter().find(|(name, _)| name == client).map(|(_, limit)| Limit::Ratio(*limit));
@@ -64,21 +30,21 @@ pub(super) fn rows(what: &str, times: &[Times], clients: &[&str], limits: &[(&st
 }
 
 /// Where files come from and go to.
-pub(super) struct Place<'a> {
-    pub(super) arena: &'a Arena,
+pub(crate) struct Place<'a> {
+    pub(crate) arena: &'a Arena,
     /// The registry.
-    pub(super) host: &'a str,
+    pub(crate) host: &'a str,
     /// The folder of what is pushed.
-    pub(super) folder: &'a Path,
+    pub(crate) folder: &'a Path,
     /// The files in it.
-    pub(super) files: &'a [String],
+    pub(crate) files: &'a [String],
 }
 
 impl<'a> Place<'a> {
     /// Our push: to a repository that is not there yet, from a project that knows no digest.
     ///
     /// Repositories are called `NAME-ours-RUN`; that of the first run is what [`Self::our_pull`] pulls.
-    pub(super) fn our_push(&'a self, name: &'a str) -> Side<'a> {
+    pub(crate) fn our_push(&'a self, name: &'a str) -> Side<'a> {
         Side::new("ours", move |run| {
             self.arena.init(self.folder, &self.our_reference(name, run))?;
             quietly(&mut self.arena.ours(self.folder, &["add", "."]))?;
@@ -89,7 +55,7 @@ impl<'a> Place<'a> {
     }
 
     /// Our pull: into a project that has nothing.
-    pub(super) fn our_pull(&'a self, name: &'a str) -> Side<'a> {
+    pub(crate) fn our_pull(&'a self, name: &'a str) -> Side<'a> {
         let pull = move || {
             let folder = self.room("pull-ours")?;
             self.arena.init(&folder, &self.our_reference(name, 0))?;
@@ -103,7 +69,7 @@ impl<'a> Place<'a> {
     }
 
     /// The push of another client.
-    pub(super) fn their_push(&'a self, name: &'a str, client: &'a Found) -> Side<'a> {
+    pub(crate) fn their_push(&'a self, name: &'a str, client: &'a Found) -> Side<'a> {
         Side::new(client.name(), move |run| {
             let repository = their_repository(name, client, run);
             let commands = client.push(self.arena, &self.artifact(&repository, self.folder))?;
@@ -114,7 +80,7 @@ impl<'a> Place<'a> {
     }
 
     /// The pull of another client, of what it pushed itself.
-    pub(super) fn their_pull(&'a self, name: &'a str, client: &'a Found) -> Side<'a> {
+    pub(crate) fn their_pull(&'a self, name: &'a str, client: &'a Found) -> Side<'a> {
         let pull = move || {
             let folder = self.room("pull-theirs")?;
             let repository = their_repository(name, client, 0);

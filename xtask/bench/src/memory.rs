@@ -10,7 +10,7 @@ const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Does `wait` and returns beside its outcome the largest resident size of the process meanwhile, in bytes;
 /// none where the system does not tell it or the process was too short.
-pub(super) fn watch<T>(process: u32, wait: impl FnOnce() -> T) -> (T, Option<u64>) {
+pub(crate) fn watch<T>(process: u32, wait: impl FnOnce() -> T) -> (T, Option<u64>) {
     let has_ended = AtomicBool::new(false);
     thread::scope(|scope| {
         let watcher = scope.spawn(|| {

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use modelops_bundle_tests::{CommandOutput, Registry, TestProject, Tree};
 use serde_json::json;
 
-use crate::cmd_project::project;
-
 /// A tar consists of blocks of so many bytes.
 const BLOCK: usize = 512;
 
 /// A project that has pushed some files, always as the same bundle.
 fn pushed() -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     fill(&project);
     project
 }

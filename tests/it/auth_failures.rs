@@ -9,9 +9,6 @@ use modelops_bundle_tests::{
 };
 use serde_json::json;
 
-use crate::auth::login;
-use crate::registry::project_on;
-
 /// [`USER`] and [`PASSWORD`] as Docker writes them.
 const AUTH: &str = "cmVzZWFyY2hlcjpzZWlyLTIwMjQ=";
 
@@ -41,7 +38,7 @@ elif verb == "erase":
 
 /// A project with one file, whose remote is on `host`.
 fn small_project(host: &str) -> TestProject {
-    let project = project_on(host, "team/model");
+    let project = TestProject::on_registry(host, "team/model");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     project
@@ -123,10 +120,10 @@ fn login_keeps_what_else_is_in_the_file() {
     fs::create_dir(link.parent().unwrap()).unwrap();
     #[cfg(unix)]
     std::os::unix::fs::symlink(&config, &link).unwrap();
-    let _ = login(&project, host, USER, "wrong").code(5);
+    let _ = project.login(host, USER, "wrong").code(5);
     let read = || serde_json::from_slice::<serde_json::Value>(&fs::read(&config).unwrap()).unwrap();
     assert_eq!(read(), old);
-    let told = login(&project, host, USER, PASSWORD).success();
+    let told = project.login(host, USER, PASSWORD).success();
     assert!(told.stderr().contains("plain text") && told.stdout().contains("Logged in"), "{told}");
     let expected = json!({
         "psFormat": "x",
@@ -141,7 +138,7 @@ fn login_keeps_what_else_is_in_the_file() {
 
     // No password as an argument, none that is empty, no terminal to ask at.
     let _ = project.run(&["login", host, "-u", USER, "--password", PASSWORD]).code(2);
-    let _ = login(&project, host, USER, "").code(2);
+    let _ = project.login(host, USER, "").code(2);
     let asked = project.run(&["login", host, "-u", USER]).code(2);
     assert!(asked.stderr().contains("--password-stdin"));
     for arguments in [vec!["login", host], vec!["login", host, "--password-stdin"]] {
@@ -149,7 +146,7 @@ fn login_keeps_what_else_is_in_the_file() {
         assert!(asked.stderr().contains("no user is named") && asked.stderr().contains("-u USER"), "{asked}");
     }
     // A path behind the host is cut off, which is said.
-    let told = login(&project, &format!("{host}/team/model:v1"), USER, PASSWORD).success();
+    let told = project.login(&format!("{host}/team/model:v1"), USER, PASSWORD).success();
     assert!(told.stderr().contains("`/team/model:v1` is left out"), "{told}");
     assert_eq!(read()["auths"][host], json!({"auth": AUTH}));
 }
@@ -158,7 +155,7 @@ fn login_keeps_what_else_is_in_the_file() {
 fn an_open_registry_has_nothing_to_check() {
     let Some(registry) = Registry::get() else { return };
     let project = small_project(registry.host());
-    let told = login(&project, registry.host(), USER, PASSWORD).success();
+    let told = project.login(registry.host(), USER, PASSWORD).success();
     assert!(told.stderr().contains("nothing was checked"), "{told}");
 }
 
@@ -229,7 +226,7 @@ fn a_helper_that_fails_is_named() {
     fs::write(&config, "{\n  \"auths\": {,").unwrap();
     let malformed = project.run(&["push"]).code(5);
     assert!(malformed.stderr().contains("config.json` cannot be understood: line 2"), "{malformed}");
-    let refused = login(&project, host, USER, PASSWORD).code(5);
+    let refused = project.login(host, USER, PASSWORD).code(5);
     assert!(refused.stderr().contains("line 2"), "{refused}");
     assert_eq!(fs::read_to_string(&config).unwrap(), "{\n  \"auths\": {,", "the file is as it was");
 }
@@ -305,7 +302,7 @@ fn a_redirect_to_another_host_carries_nothing() {
     let Some(private) = RegistrySetup::new(Generation::Third).with_tokens(&tokens).start() else { return };
     let (proxy, elsewhere) = (Proxy::start(private.host()), Proxy::start(registry.host()));
     let project = small_project(proxy.host());
-    let _ = login(&project, proxy.host(), USER, PASSWORD).success();
+    let _ = project.login(proxy.host(), USER, PASSWORD).success();
     let _ = project.run(&["push"]).success();
     for status in [301, 302, 303, 307, 308] {
         let location: &'static str = Box::leak(format!("http://{}/v2/x", elsewhere.host()).into_boxed_str());
@@ -328,7 +325,7 @@ fn skopeo_and_the_program_read_the_same_logins() {
     let Some(registry) = Registry::get_with_password() else { return };
     let Some(skopeo) = tools::require(&tools::SKOPEO) else { return };
     let (host, project) = (registry.host(), small_project(registry.host()));
-    let _ = login(&project, host, USER, PASSWORD).success();
+    let _ = project.login(host, USER, PASSWORD).success();
     let _ = project.run(&["push"]).success();
     let inspect = || {
         let command = modelops_bundle_tests::BundleCommand::of_program(&skopeo, project.home());
@@ -376,10 +373,10 @@ fn what_anybody_may_read_is_read_where_credentials_cannot_be_found_out() {
         let tokens = TokenServer::start();
         let Some(registry) = RegistrySetup::new(generation).with_tokens(&tokens).start() else { return };
         let host = registry.host();
-        let writer = project_on(host, "public/model");
+        let writer = TestProject::on_registry(host, "public/model");
         writer.write("a", "1");
         let _ = writer.run(&["add", "a"]).success();
-        let _ = login(&writer, host, USER, PASSWORD).success();
+        let _ = writer.login(host, USER, PASSWORD).success();
         let _ = writer.run(&["push"]).success();
         let reference = format!("{host}/public/model");
         for (file, text, part) in [
@@ -516,7 +513,7 @@ fn a_login_to_something_else_than_a_registry_says_so() {
     let project = small_project(registry.host());
     for fault in [Fault::Answer(404, vec![]), Fault::Answer(405, vec![]), Fault::Page] {
         proxy.inject(Matching::new("GET", "/v2/"), fault);
-        let refused = login(&project, proxy.host(), USER, PASSWORD).code(7);
+        let refused = project.login(proxy.host(), USER, PASSWORD).code(7);
         let said = refused.stderr();
         assert!(
             said.contains("does not answer like a registry") && !said.contains("push it again"),
@@ -572,7 +569,7 @@ fn azures_own_command_line_is_asked_for_the_login_of_its_registries() {
 
     let registry = azure_registry();
     let proxy = Proxy::start(registry.host());
-    let project = project_on("models.azurecr.io", "team/model");
+    let project = TestProject::on_registry("models.azurecr.io", "team/model");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let programs = project.home().join("bin");

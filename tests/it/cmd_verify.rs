@@ -9,8 +9,6 @@ use bundle_core::pack::zstd::{Compressor, decompress_up_to};
 use modelops_bundle_tests::{CommandOutput, Proxy, Registry, TestProject, noise};
 use serde_json::{Value, json};
 
-use crate::cmd_project::project;
-
 fn fill(project: &TestProject) {
     project.write("data/large", noise(1, 2_000_000)).write("data/empty", "");
     project.write("a", "some text\n").write("copy", "some text\n").write_executable("run.sh", "#!/bin/sh\n");
@@ -20,7 +18,7 @@ fn fill(project: &TestProject) {
 
 /// A project that has pushed five files in this layout.
 fn pushed(layout: &str) -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     let _ = project.run(&["init", "--layout", layout]).success();
     fill(&project);
     project
@@ -114,7 +112,7 @@ fn a_good_bundle_is_good_in_a_folder() {
         let text = project.run(&["verify"]).success();
         assert!(text.stdout().contains("is whole: checked 5 files"), "{text}");
     }
-    let _ = project().run(&["verify"]).code(6);
+    let _ = TestProject::on_layout().run(&["verify"]).code(6);
 }
 
 #[test]
@@ -340,7 +338,7 @@ fn forge_table(project: &TestProject, change: impl FnOnce(&mut OpenTable, &mut V
 
 /// A project that has pushed what [`fill`] writes and a file that is compressed, in layout `packed`.
 fn pushed_with_text() -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     let _ = project.run(&["init", "--layout", "packed"]).success();
     project.write("text", "the same line again\n".repeat(500));
     let _ = project.run(&["add", "text"]).success();

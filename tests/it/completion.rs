@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 
 use modelops_bundle_tests::{BundleCommand, Registry, TestProject, bundle_binary, tools};
 
-use crate::cmd_project::project;
-
 /// A project with two tags, two tracked files and an environment, and the script of a shell beside it.
 fn completed(shell: &str) -> (TestProject, PathBuf) {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("data/cases.csv", "1").write("src/model.py", "2").write("notes.txt", "3");
     let _ = project.run(&["add", "data", "src"]).success();
     let _ = project.run(&["push", "--tag", "latest", "--tag", "stable"]).success();

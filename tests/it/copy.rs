@@ -3,8 +3,6 @@
 use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, noise};
 use serde_json::json;
 
-use crate::registry::project_on;
-
 /// Pushes two versions, `v1.0.0` and, with one more file, `latest`.
 fn publish(project: &TestProject) {
     project.write("a", "first").write("b", "second").write("empty", "");
@@ -19,7 +17,7 @@ fn publish(project: &TestProject) {
 fn a_copy_within_a_registry_sends_no_blob() {
     let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "org/a");
+    let project = TestProject::on_registry(proxy.host(), "org/a");
     publish(&project);
     let target = format!("{}/org/sub/b", proxy.host());
     proxy.take_seen();
@@ -48,7 +46,7 @@ fn a_copy_within_a_registry_sends_no_blob() {
 fn an_upload_opened_instead_of_a_mount_is_used() {
     let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "a");
+    let project = TestProject::on_registry(proxy.host(), "a");
     publish(&project);
     // The registry knows the blob, and the sibling that is named does not have it.
     let manifest = registry.client().manifest("a", "v1.0.0").unwrap();
@@ -74,7 +72,7 @@ fn an_upload_opened_instead_of_a_mount_is_used() {
 fn packs_that_another_repository_has_are_not_sent() {
     let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "org/a");
+    let project = TestProject::on_registry(proxy.host(), "org/a");
     let _ = project.run(&["init", "--layout", "packed"]).success();
     project.write("large", noise(1, 3_000_000)).write("small", "1");
     let _ = project.run(&["add", "large", "small"]).success();
@@ -94,7 +92,7 @@ fn packs_that_another_repository_has_are_not_sent() {
 fn a_mount_that_is_refused_is_an_upload() {
     let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "a");
+    let project = TestProject::on_registry(proxy.host(), "a");
     publish(&project);
     for status in [401, 403, 404, 405] {
         proxy.inject(Matching::new("POST", "/blobs/uploads/"), Fault::Answer(status, vec![]));
@@ -108,7 +106,7 @@ fn a_mount_that_is_refused_is_an_upload() {
 #[test]
 fn every_tag_goes_through_layouts_to_another_registry() {
     let (Some(registry), Some(other)) = (Registry::get(), Registry::get()) else { return };
-    let project = project_on(registry.host(), "a");
+    let project = TestProject::on_registry(registry.host(), "a");
     publish(&project);
     let _ = project.run(&["tag", "v1.0.0", "stable"]).success();
     let layout = format!("oci:{}", project.home().join("l").display());

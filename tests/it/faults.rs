@@ -12,8 +12,6 @@ use modelops_bundle_tests::{
     CommandOutput, Fault, Generation, Matching, ProtectedRegistry, Protection, Proxy, TestProject, noise,
 };
 
-use crate::registry::project_on;
-
 const BLOB: &str = "/blobs/sha256";
 const UPLOADS: &str = "/blobs/uploads/";
 const MANIFESTS: &str = "/manifests/";
@@ -128,7 +126,7 @@ fn on_each_registry(
 
 /// A project with a large file that was pushed to `repository`.
 fn pushed_project(place: &ProtectedRegistry, repository: &str) -> TestProject {
-    let project = project_on(place.host(), repository);
+    let project = TestProject::on_registry(place.host(), repository);
     let _ = project.run(&["init", "--layout", "files"]).success();
     project.write("large", &CONTENTS[0]).write("small", "1");
     let _ = project.run(&["add", "large", "small"]).success();

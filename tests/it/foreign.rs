@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 use modelops_bundle_tests::{Registry, TestProject};
 use serde_json::{Value, json};
 
-use crate::cmd_project::project;
-use crate::registry::project_on;
-
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -52,7 +49,7 @@ fn foreign_manifests() -> Vec<(&'static str, &'static str, Value, &'static str)>
 
 /// A project on a repository that holds its bundle and something of every other kind.
 fn among_others(registry: &Registry) -> TestProject {
-    let project = project_on(registry.host(), "shared");
+    let project = TestProject::on_registry(registry.host(), "shared");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -159,7 +156,7 @@ fn tags_of_other_tools_are_moved_and_deleted_by_force_alone() {
 
 /// A layout with one bundle and, where it is said, a signature of it, under the names that are given to them.
 fn layout_with(names: &[(Option<&str>, &str)]) -> (TestProject, PathBuf) {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "content");
     let _ = project.run(&["add", "a"]).success();
     let layout = project.home().join("by-others");
@@ -366,7 +363,7 @@ fn a_further_tag_of_another_tool_stops_a_push_before_anything_is_sent() {
 
 #[test]
 fn a_text_is_no_archive() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("plain.txt", "just a line\n");
     let output = project.run(&["import", "plain.txt", "--dest", "q"]).code(1);
     assert!(output.stderr().contains("it is not a tar"), "{output}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use modelops_bundle_tests::{Registry, RegistryClient, TestProject, Tree};
+use modelops_bundle_tests::{Registry, RegistryClient, TestProject, assert_pull_is_refused};
 use serde_json::{Value, json};
 
 const INDEX: &str = "application/vnd.modelops.bundle.index.v1+json";
@@ -46,34 +46,7 @@ fn serve(client: &RegistryClient, index: &[u8], manifest: &Value, blobs: &[&[u8]
 /// Pulls what the registry serves, expects a failure with one of `codes`, and nothing changed anywhere.
 #[track_caller]
 fn expect_refusal(registry: &Registry, codes: &[i32], words: &str) {
-    let _ = expect_refusal_of(&format!("{}/evil", registry.host()), codes, words);
-}
-
-/// Pulls into a folder with a file of its own, expects a failure with one of `codes`, and nothing changed anywhere.
-/// Gives the most memory that a pull held, where the system tells.
-#[track_caller]
-pub(crate) fn expect_refusal_of(reference: &str, codes: &[i32], words: &str) -> Option<u64> {
-    let project = TestProject::new();
-    let _ = project.run(&["init", "--ref", reference]).success();
-    project.write("mine", "precious");
-    let around = project.path().parent().unwrap();
-    let before = Tree::read(around);
-    let mut peak = None;
-    for arguments in [&["pull"][..], &["pull", "--overwrite"]] {
-        let output = project.run(arguments).code_among(codes);
-        assert!(
-            output.stderr().lines().any(|line| line.starts_with("error: "))
-                && output.stderr().contains(words),
-            "{words}: {output}"
-        );
-        assert!(!output.stderr().contains('\u{1b}'), "{output}");
-        peak = peak.max(output.peak_memory());
-    }
-    let after = Tree::read(around);
-    let own = |path: &str| !path.starts_with("project/.modelops-bundle/");
-    after.filtered(own).assert_same(&before.filtered(own));
-    assert!(!project.exists(".modelops-bundle/staging"));
-    peak
+    let _ = assert_pull_is_refused(&format!("{}/evil", registry.host()), codes, words);
 }
 
 // README: "A bundle cannot reach out of its folder. Paths are checked when they are read, also for what some file system takes for
@@ -221,7 +194,7 @@ fn manifests_that_are_none() {
 // README: "Links are never written through."
 #[test]
 #[cfg(unix)]
-fn links_on_the_way_out() {
+fn a_pull_does_not_write_through_links() {
     let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"evil";
     let index = index(&json!({"way/out": entry("way/out", content)}));

@@ -4,8 +4,6 @@ use std::process::Command;
 
 use modelops_bundle_tests::{BundleCommand, Registry, TestProject, Tree, tools};
 
-use crate::cmd_project::project;
-
 #[test]
 fn oras_pulls_what_we_pushed() {
     let Some(registry) = Registry::get() else { return };
@@ -36,7 +34,7 @@ fn oras_pulls_what_we_pushed() {
 #[test]
 fn skopeo_copies_what_we_exported() {
     let Some(skopeo) = tools::require(&tools::SKOPEO) else { return };
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1").write("b/c", "2").write("empty", "");
     let _ = project.run(&["add", "a", "b", "empty"]).success();
     let digest = project.run(&["push", "--json"]).success().json()["digest"].clone();

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, noise};
 
-use crate::registry::project_on;
-
 const MIB: u64 = 1 << 20;
 
 /// How long a pull may take to come to where it is killed.
@@ -21,7 +19,7 @@ fn received(proxy: &Proxy) -> u64 {
 /// Pulls through a proxy that lets one answer stall, kills that, and pulls again: the second pull gets no more than the rest.
 fn check(layout: &str, files: &[(&str, usize)], stalling: Matching, stalls_after: u64, most: u64) {
     let Some(registry) = Registry::get() else { return };
-    let project = project_on(registry.host(), "p");
+    let project = TestProject::on_registry(registry.host(), "p");
     let _ = project.run(&["init", "--layout", layout]).success();
     for (at, (path, length)) in files.iter().enumerate() {
         project.write(path, noise(at as u64, *length));

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use modelops_bundle_tests::{PythonTool, Registry, TestProject, Tree};
+use modelops_bundle_tests::{PythonTool, Registry, TestProject, Tree, changes_in};
 use serde_json::json;
-
-use crate::cmd_project::changes;
 
 fn fixture(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
@@ -29,7 +27,7 @@ fn status_push_and_pull_work_as_it_is() {
     let status = project.run(&["status", "--json"]).success().json();
     assert_eq!((&status["tag"], &status["remote"]["state"]), (&json!("latest"), &json!("empty")));
     let offline = project.run(&["status", "--json", "--offline"]).success().json();
-    assert_eq!((changes(&offline), &offline["summary"]), (vec![], &json!({"unchanged": 5})));
+    assert_eq!((changes_in(&offline), &offline["summary"]), (vec![], &json!({"unchanged": 5})));
 
     let _ = project.run(&["push"]).success();
     let state: serde_json::Value =
@@ -92,7 +90,7 @@ fn add_and_remove_put_the_list_where_the_python_tool_looks() {
         assert_eq!(project.read_text(".modelops-bundle/tracked.txt"), expected.join("\n") + "\n");
         assert!(!project.exists(".modelops-bundle/tracked"), "there is one list");
         let status = project.run(&["status", "--json", "--offline"]).success().json();
-        let found = changes(&status);
+        let found = changes_in(&status);
         assert!(found.contains(&"added_local new/file.csv".to_owned()), "{status}");
         assert!(project.exists(first), "it is only no longer tracked");
     }
@@ -122,7 +120,7 @@ fn the_list_of_registered_models_travels_as_a_file() {
     // It is data: what it says is nobody's setting.
     second.write(REGISTRY_FILE, "registry_ref: elsewhere.example/x\nlayout: packed\n");
     let status = second.run(&["status", "--json"]).success().json();
-    assert!(changes(&status).contains(&format!("modified_local {REGISTRY_FILE}")), "{status}");
+    assert!(changes_in(&status).contains(&format!("modified_local {REGISTRY_FILE}")), "{status}");
     let _ = second.run(&["push"]).success();
     assert_eq!(second.read(".modelops-bundle/config.yaml"), settings);
 
@@ -299,7 +297,7 @@ fn both_tools_take_turns() {
 
     // In that very folder this tool sees no change, and in a fresh one it has the same files.
     let status = bob.run(&["status", "--json"]).success().json();
-    assert_eq!((changes(&status), &status["summary"]), (vec![], &json!({"unchanged": 121})));
+    assert_eq!((changes_in(&status), &status["summary"]), (vec![], &json!({"unchanged": 121})));
     let reference = format!("{}/pyproj", registry.host());
     let alice = TestProject::new();
     let _ = alice.run(&["init", "--ref", &reference]).success();
@@ -329,7 +327,7 @@ fn both_tools_take_turns() {
     // Nobody took the executable bit away, so nobody loses it.
     let status = alice.run(&["status", "--json"]).success().json();
     let expected = [format!("modified_remote {REGISTRY_FILE}"), "modified_remote data/runs/1.csv".to_owned()];
-    let mut found = changes(&status);
+    let mut found = changes_in(&status);
     found.retain(|change| !change.ends_with("data/runs/2.csv"));
     assert_eq!(found, expected);
     let pulled = alice.run(&["pull", "--overwrite", "--json"]).success().json();
@@ -337,7 +335,7 @@ fn both_tools_take_turns() {
     assert!(!alice.exists("data/runs/2.csv"));
     is_program(&alice, true);
     let status = alice.run(&["status", "--json"]).success().json();
-    assert_eq!((changes(&status), &status["summary"]), (vec![], &json!({"unchanged": 120})));
+    assert_eq!((changes_in(&status), &status["summary"]), (vec![], &json!({"unchanged": 120})));
     // A new content of the program comes with the mode that it has here.
     python.pull(&bob);
     bob.write("run.sh", "#!/bin/sh\nexec python3 src/model.py\n");
@@ -364,6 +362,6 @@ fn both_tools_take_turns() {
     }
     // The folder of the Python tool goes on with this one.
     let status = bob.run(&["status", "--json"]).success().json();
-    let found = changes(&status);
+    let found = changes_in(&status);
     assert!(found.iter().all(|change| change.ends_with("run.sh")), "{status}");
 }

@@ -3,8 +3,6 @@
 use modelops_bundle_tests::{Proxy, Registry, TestProject};
 use serde_json::json;
 
-use crate::registry::project_on;
-
 /// A project with two bundles: `v1.0.0`, and `latest` with `next`.
 fn publish(project: &TestProject) {
     project.write("a", "1");
@@ -22,7 +20,7 @@ fn tags(project: &TestProject) -> Vec<String> {
 #[test]
 fn a_bundle_gets_further_tags() {
     let Some(registry) = Registry::get() else { return };
-    let project = project_on(registry.host(), "a/b/c/d/e");
+    let project = TestProject::on_registry(registry.host(), "a/b/c/d/e");
     publish(&project);
     let digest = registry.client().tag_digest("a/b/c/d/e", "v1.0.0").unwrap();
     let dry = project.run(&["tag", "v1.0.0", "stable", "--dry-run", "--json"]).success().json();
@@ -52,7 +50,7 @@ fn a_bundle_gets_further_tags() {
 fn hundreds_of_tags_cost_a_request_each() {
     let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     publish(&project);
     let client = registry.client();
     let manifest = client.manifest("p", "latest").unwrap().body;
@@ -70,7 +68,7 @@ fn hundreds_of_tags_cost_a_request_each() {
 #[test]
 fn a_tag_is_deleted_and_nothing_else() {
     let Some(registry) = Registry::get() else { return };
-    let project = project_on(registry.host(), "p");
+    let project = TestProject::on_registry(registry.host(), "p");
     publish(&project);
     let before = registry.client().tag_digest("p", "latest").unwrap();
     let dry = project.run(&["delete", "next", "--dry-run", "--json"]).code_among(&[0, 3]).json();
@@ -100,7 +98,7 @@ fn a_tag_is_deleted_and_nothing_else() {
 #[test]
 fn a_bundle_with_tags_is_deleted_only_on_demand() {
     let Some(registry) = Registry::get() else { return };
-    let project = project_on(registry.host(), "p");
+    let project = TestProject::on_registry(registry.host(), "p");
     publish(&project);
     let digest = registry.client().tag_digest("p", "latest").unwrap();
     let output = project.run(&["delete", &digest]).code(3);
@@ -114,7 +112,7 @@ fn a_bundle_with_tags_is_deleted_only_on_demand() {
 #[test]
 fn a_registry_that_deletes_nothing_says_so() {
     let Some(registry) = Registry::get_without_deletes() else { return };
-    let project = project_on(registry.host(), "p");
+    let project = TestProject::on_registry(registry.host(), "p");
     publish(&project);
     let output = project.run(&["delete", "v1.0.0"]).code(1);
     assert!(output.stderr().contains("does not delete") && output.stderr().contains("hint:"), "{output}");

@@ -40,7 +40,11 @@ const TOOLS: &[Tool] = &[
         install: install_go,
     },
     Tool { place: &places::SKOPEO, recipe: SKOPEO_PACKAGES, install: debian::unpack_skopeo },
-    Tool { place: &places::CHROMIUM, recipe: &["chromium"], install: debian::unpack_chromium },
+    Tool {
+        place: &places::CHROMIUM,
+        recipe: &["chromium", "chromium-common"],
+        install: debian::unpack_chromium,
+    },
     Tool { place: &places::ZSH, recipe: &["zsh-static", "zsh-common"], install: debian::unpack_zsh },
     Tool { place: &places::FISH, recipe: FISH_PACKAGES, install: debian::unpack_fish },
     Tool { place: &places::NODE, recipe: &[], install: ask_for_node },

@@ -32,10 +32,9 @@ pub(super) fn unpack_chromium(tool: &Tool, folder: &Path) -> Result {
         }
     };
     let mut packages = packages_to_install(&simulated);
-    if packages.is_empty() {
-        // The system has the package, and no start script where one is looked for.
-        packages = tool.recipe.to_vec();
-    }
+    // Of one whole, though the system may have a part of it.
+    packages.retain(|package| !tool.recipe.contains(package));
+    packages.extend(tool.recipe);
     download_and_unpack(&apt, &packages, folder)?;
     // The package's own start script names folders of the system.
     write_script(&folder.join("chromium"), "usr/lib/chromium/chromium")

@@ -31,6 +31,9 @@ const SKOPEO_PACKAGES: &[&str] = &["skopeo", "libassuan0", "libdevmapper1.02.1",
 /// fish, and the one of its libraries that not every system has.
 const FISH_PACKAGES: &[&str] = &["fish", "fish-common", "libpcre2-32-0"];
 
+/// What drives the browser, and what checks the types of the page.
+const NPM_PACKAGES: &[&str] = &["playwright-core@1.65.1", "typescript@5.9.3"];
+
 /// Every tool, in the order in which they are looked for.
 const TOOLS: &[Tool] = &[
     Tool { place: &places::DOCKER_REGISTRY, recipe: &["docker-registry"], install: debian::unpack },
@@ -48,7 +51,7 @@ const TOOLS: &[Tool] = &[
     Tool { place: &places::ZSH, recipe: &["zsh-static", "zsh-common"], install: debian::unpack_zsh },
     Tool { place: &places::FISH, recipe: FISH_PACKAGES, install: debian::unpack_fish },
     Tool { place: &places::NODE, recipe: &[], install: ask_for_node },
-    Tool { place: &places::NODE_MODULES, recipe: &["playwright-core@1.65.1"], install: install_npm },
+    Tool { place: &places::NODE_MODULES, recipe: NPM_PACKAGES, install: install_npm },
     Tool { place: &places::PYTHON, recipe: &["wasmtime==50.0.1", "oras==0.2.43"], install: install_python },
     Tool { place: &places::WHEELS, recipe: &["covasim==3.1.5", "covasim==3.1.6"], install: download_wheels },
 ];

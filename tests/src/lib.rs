@@ -20,6 +20,7 @@
 //! | to compare folders, or unpack real input | [`Tree`] |
 //! | what the Python tool does to a project and a registry | [`PythonTool`] |
 //! | a folder on a web server | [`WebServer`] |
+//! | what reads bytes of strangers, as functions of bytes | [`fuzz`] |
 //! | another program: Python, node, a browser | [`tools`] |
 //!
 //! What a test cannot set up is a panic with a sentence that says why; nothing here returns an error.
@@ -35,6 +36,7 @@ mod bin;
 mod command;
 mod content;
 mod document;
+pub mod fuzz;
 mod http;
 mod large_upload;
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask demo | test | bench | vectors`.
+//! The project's own tasks: `cargo xtask demo | test | bench | fuzz | vectors`.
 //!
 //! Each subcommand is one file. [`tools`] finds or installs what a task needs, [`command`] runs processes
 //! and shows them, [`places`] says where a tool lies; the test harness reads that last one too, so that a
@@ -20,6 +20,7 @@ pub mod command;
 mod demo;
 mod dependencies;
 pub mod failure;
+mod fuzz;
 pub mod places;
 pub mod scratch;
 mod test;
@@ -40,6 +41,8 @@ Tasks:
              --only STEP   carry out one step of these alone
              --tools-only  get what the tests need and stop
   bench    measure, and compare with the peers that are on PATH; `cargo xtask bench --help` names the workloads
+  fuzz     let libFuzzer look for inputs that make a reader of strangers' bytes panic, where nightly and cargo-fuzz are
+             [TARGET] [SECONDS]  this one alone, and for how long
   vectors  hold every host to the answers in tests/vectors";
 
 /// Runs the task that the arguments name; the exit code is 2 when they name none.
@@ -50,6 +53,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
         Some("demo") => demo::run(&options),
         Some("test") => test::run(&options),
         Some("bench") => bench(&options),
+        Some("fuzz") => fuzz::run(&options),
         Some("vectors") => vectors::run(&options),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

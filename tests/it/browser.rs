@@ -551,7 +551,8 @@ const TYPE_CHECK: [&str; 13] = [
 
 #[test]
 fn the_types_in_the_comments_of_the_page_hold() {
-    let (Some(node), Some(modules)) = (tools::require(&tools::NODE), tools::require(&tools::NODE_MODULES)) else {
+    let (Some(node), Some(modules)) = (tools::require(&tools::NODE), tools::require(&tools::NODE_MODULES))
+    else {
         return;
     };
     let mut tsc = Command::new(node);

@@ -27,8 +27,8 @@ pub struct FuzzTarget {
     pub name: &'static str,
     /// How many changed inputs a run of the tests tries: fewer where one takes long.
     pub rounds: u32,
-    /// Reads the bytes; panics where that goes wrong.
-    pub read: fn(&[u8]),
+    /// Reads the bytes, and says whether they could be read; panics where that goes wrong.
+    pub read: fn(&[u8]) -> bool,
 }
 
 /// Everything that is fuzzed.
@@ -44,28 +44,30 @@ pub const FUZZ_TARGETS: [FuzzTarget; 8] = [
 ];
 
 /// A manifest, as a registry answers it: what is read is written and read again.
-pub fn manifest(bytes: &[u8]) {
-    let Ok(manifest) = Manifest::parse(bytes) else { return };
+pub fn manifest(bytes: &[u8]) -> bool {
+    let Ok(manifest) = Manifest::parse(bytes) else { return false };
     let _ = (manifest.readers(), manifest.embedded_index());
     let written = manifest.to_json();
     assert_eq!(Manifest::parse(written.as_bytes()).ok(), Some(manifest), "{written}");
+    true
 }
 
 /// An index, as text and compressed: what is read is written and read again.
-pub fn index(bytes: &[u8]) {
+pub fn index(bytes: &[u8]) -> bool {
     let _ = BundleIndex::text(bytes, media_type::INDEX_V2);
-    let Ok(index) = BundleIndex::parse(bytes) else { return };
+    let Ok(index) = BundleIndex::parse(bytes) else { return false };
     let (files, chunk_map) = (index.files(), index.chunk_map());
     assert_eq!(files.len(), chunk_map.len(), "every file has its runs, if none");
     let _ = (index.groups("layers"), index.is_plain(), check_layers(&index, &[]));
     let written = index.to_json();
     let again = BundleIndex::parse(written.as_bytes()).expect("what was written can be read");
     assert_eq!(again.to_json(), written);
+    true
 }
 
 /// The table of a pack: three numbers that an index would say of it, then the table as it is stored.
-pub fn pack_table(bytes: &[u8]) {
-    let Some((numbers, stored)) = bytes.split_first_chunk::<20>() else { return };
+pub fn pack_table(bytes: &[u8]) -> bool {
+    let Some((numbers, stored)) = bytes.split_first_chunk::<20>() else { return false };
     let number = |at: usize| numbers[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     // The number of chunks has four bytes, the others have eight.
     let (raw, offset) = (number(4), number(12));
@@ -77,42 +79,44 @@ pub fn pack_table(bytes: &[u8]) {
         raw,
         toc,
     };
-    let Ok(table) = Table::parse(stored, &pack) else { return };
+    let Ok(table) = Table::parse(stored, &pack) else { return false };
     assert_eq!(table.frames.len(), pack.chunks as usize);
     assert_eq!(table.frames.iter().map(|frame| u64::from(frame.raw)).sum::<u64>(), raw);
     assert_eq!(table.frames.last().map(Frame::end), Some(offset));
+    true
 }
 
 /// The flat bytes of facts: what is read is written with the same meaning.
-pub fn wire_form(bytes: &[u8]) {
-    let Some((form, bytes)) = bytes.split_first() else { return };
+pub fn wire_form(bytes: &[u8]) -> bool {
+    let Some((form, bytes)) = bytes.split_first() else { return false };
     match form % 4 {
         0 => {
-            let Ok(files) = wire::decode_files(bytes) else { return };
+            let Ok(files) = wire::decode_files(bytes) else { return false };
             let written = wire::encode(files.iter());
             assert_eq!(wire::decode_files(&written), Ok(files));
         }
         1 => {
-            let Ok(synced) = wire::decode::<SyncedFile>(bytes) else { return };
+            let Ok(synced) = wire::decode::<SyncedFile>(bytes) else { return false };
             assert_eq!(wire::encode(&synced), bytes);
         }
         2 => {
-            let Ok(paths) = wire::decode::<BundlePath>(bytes) else { return };
+            let Ok(paths) = wire::decode::<BundlePath>(bytes) else { return false };
             assert_eq!(wire::encode(&paths), bytes);
         }
         _ => {
             let toc = TableRef { offset: 10, size: 20, digest: Digest::of(b"") };
             let pack = Pack { digest: Digest::of(b""), size: 30, chunks: 1, raw: 10, toc };
-            let Ok((files, chunk_map)) = wire::decode_chunked(bytes, vec![pack; 3]) else { return };
+            let Ok((files, chunk_map)) = wire::decode_chunked(bytes, vec![pack; 3]) else { return false };
             let chunked = chunk_map.of_files(&files).expect("every file has its runs, if none");
             assert_eq!(wire::encode_chunked(chunked.into_iter()), bytes);
         }
     }
+    true
 }
 
 /// A path, a line feed, and the text of an ignore file.
-pub fn pattern(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+pub fn pattern(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let (path, text) = text.split_once('\n').unwrap_or((text, ""));
     let mut rules = IgnoreRules::defaults();
     rules.add_file("", text);
@@ -123,33 +127,35 @@ pub fn pattern(bytes: &[u8]) {
             decision.is_some_and(|decision| decision.verdict == bundle_core::ignore::Verdict::Ignore);
         assert_eq!(rules.is_ignored(path, kind), ignores);
     }
+    true
 }
 
 /// A reference: what is read is shown, read again, and shown as the same.
-pub fn reference(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(reference) = text.parse::<Reference>() else { return };
+pub fn reference(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(reference) = text.parse::<Reference>() else { return false };
     let shown = reference.to_string();
     let again =
         shown.parse::<Reference>().unwrap_or_else(|error| panic!("`{shown}` is not read again: {error}"));
     assert_eq!(again.to_string(), shown);
     assert_eq!((again.tag, again.digest), (reference.tag, reference.digest));
+    true
 }
 
 /// A tar archive of an image layout, from its headers to its list of tags.
-pub fn archive(bytes: &[u8]) {
+pub fn archive(bytes: &[u8]) -> bool {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let path = folder.path().join("archive.tar");
     fs::write(&path, bytes).expect("a temporary file can be written");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
     let archive = Archive::new(path);
-    let _ = runtime.block_on(archive.tags());
+    runtime.block_on(archive.tags()).is_ok()
 }
 
 /// A file of credentials in Docker's format, asked for a server and changed.
-pub fn docker_config(bytes: &[u8]) {
+pub fn docker_config(bytes: &[u8]) -> bool {
     let place = ConfigPlace::Variable("DOCKER_AUTH_CONFIG");
-    let Ok(mut config) = Config::parse(place, bytes) else { return };
+    let Ok(mut config) = Config::parse(place, bytes) else { return false };
     let of_repository = Server::new("registry.example.org:5000", "team/model");
     let _ = (config.helper(&of_repository), config.credentials(&of_repository));
     let server = Server::new("registry.example.org:5000", "");
@@ -159,4 +165,5 @@ pub fn docker_config(bytes: &[u8]) {
         assert_eq!(found.map(|found| found.credentials), Some(credentials));
     }
     let _ = config.remove(&server);
+    true
 }

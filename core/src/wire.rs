@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn bytes_that_are_no_facts_are_refused() {
         let digest = [7; 32];
         let file = |path: &[u8], rest: &[u8]| {
             let length = (path.len() as u32).to_le_bytes();

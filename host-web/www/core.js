@@ -57,6 +57,13 @@ worker.addEventListener("error", (event) => {
   waiting.clear();
 });
 
+/**
+ * The calls as the worker carries them out. `Calls` is the one list of them: there each has a function, and nothing else
+ * has one.
+ *
+ * @typedef {{ [Name in keyof Calls]: (argument: Parameters<Calls[Name]>[0]) => Awaited<ReturnType<Calls[Name]>> | ReturnType<Calls[Name]> }} Served
+ */
+
 /** @type {Calls} */
 export const core = /** @type {any} */ (
   new Proxy(

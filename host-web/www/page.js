@@ -154,7 +154,7 @@ async function openAddresses(parameters) {
  * Makes a place take files: dropped on it, or chosen with its inputs.
  *
  * @param {HTMLElement} place
- * @param {string[]} inputs
+ * @param {("check-files" | "check-folder" | "open-files" | "open-folder")[]} inputs
  * @param {(sources: Source[]) => Promise<void>} take
  */
 function connectFiles(place, inputs, take) {

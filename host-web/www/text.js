@@ -44,15 +44,25 @@ export function element(name, properties, ...children) {
 }
 
 /**
+ * The elements of the page that are of a kind of their own.
+ *
+ * @typedef {Record<"checks" | "files", HTMLTableElement & { tHead: HTMLTableSectionElement }>
+ *   & Record<"check-server" | "check-stop" | "page-first" | "page-last" | "page-next" | "page-previous", HTMLButtonElement>
+ *   & Record<"check-files" | "check-folder" | "filter" | "open-files" | "open-folder", HTMLInputElement>
+ *   & { "address": HTMLFormElement, "by-address": HTMLDetailsElement, "choose-bundle": HTMLSelectElement }} Elements
+ */
+
+/**
  * The element of the page with this id.
  *
- * @param {string} id
- * @returns {any}
+ * @template {string} Id
+ * @param {Id} id
+ * @returns {Id extends keyof Elements ? Elements[Id] : HTMLElement}
  */
 export function byId(id) {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`the page has no #${id}`);
-  return found;
+  return /** @type {any} */ (found);
 }
 
 const counts = new Intl.NumberFormat("en");

@@ -49,11 +49,7 @@ function opened() {
   return inspector;
 }
 
-/**
- * What the page may ask for; `core.js` names the same calls and types them.
- *
- * @type {Record<string, (argument: any) => unknown>}
- */
+/** @type {import("./core.js").Served} */
 const calls = {
   about: () => ({ version: version(), limits: limits() }),
   recognize,
@@ -189,7 +185,7 @@ async function packBytes({ pack, offset, size }) {
   const end = offset + size;
   if (read.pack !== pack || offset < read.start || end > read.start + read.bytes.length) {
     const bytes = packs.get(pack)?.slice(offset, Math.max(end, offset + WINDOW_BYTES));
-    read = { pack, start: offset, bytes: new Uint8Array((await bytes?.arrayBuffer()) ?? 0) };
+    read = { pack, start: offset, bytes: new Uint8Array((await bytes?.arrayBuffer()) ?? new ArrayBuffer(0)) };
   }
   return read.bytes.subarray(offset - read.start, end - read.start);
 }
@@ -197,7 +193,9 @@ async function packBytes({ pack, offset, size }) {
 self.addEventListener("message", async ({ data: { id, call, argument } }) => {
   try {
     await loaded;
-    postMessage({ id, result: await calls[call](argument) });
+    const serve = /** @type {Record<string, (argument: any) => unknown>} */ (calls)[call];
+    if (serve === undefined) throw new Error(`The core has no call ${call}.`);
+    postMessage({ id, result: await serve(argument) });
   } catch (error) {
     postMessage({ id, error: describe(error) });
   }

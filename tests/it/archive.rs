@@ -3,17 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{CommandOutput, Registry, TestProject, Tree, can_connect_to_registry};
+use modelops_bundle_tests::{CommandOutput, Registry, TestProject, Tree};
 use serde_json::json;
-
-use crate::cmd_project::project;
 
 /// A tar consists of blocks of so many bytes.
 const BLOCK: usize = 512;
 
 /// A project that has pushed some files, always as the same bundle.
 fn pushed() -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     fill(&project);
     project
 }
@@ -110,10 +108,7 @@ fn expect_refusal(content: &[u8], codes: &[i32], why: &str) {
 
 #[test]
 fn the_same_bytes_from_everywhere() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let (here, first) = exported();
     let there = TestProject::new();
     let _ = there.run(&["init", "--ref", &format!("{}/team/p", registry.host())]).success();
@@ -137,10 +132,7 @@ fn the_same_bytes_from_everywhere() {
 
 #[test]
 fn goes_through_a_file_to_a_registry_and_into_a_folder() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let (project, file) = exported();
     let digest = push(&project).json()["digest"].clone();
     let file = file.to_str().unwrap();

@@ -5,25 +5,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use modelops_bundle_tests::{
-    Authority, CommandOutput, Fault, Generation, IDENTITY_TOKEN, Lasts, Matching, PASSWORD,
-    ProtectedRegistry, Protection, Proxy, READER, READER_PASSWORD, RegistrySetup, TestProject, TokenRequest,
-    TokenServer, USER, can_connect_to_registry, noise,
+    Authority, Fault, Generation, IDENTITY_TOKEN, Lasts, Matching, PASSWORD, ProtectedRegistry, Protection,
+    Proxy, READER, READER_PASSWORD, RegistrySetup, TestProject, TokenRequest, TokenServer, USER, changes_in,
+    noise,
 };
 use serde_json::json;
 
-use crate::cmd_project::changes;
-use crate::registry::project_on;
-
 /// A project with two files that are to be pushed to `repository`.
 fn project_with_files(place: &ProtectedRegistry, repository: &str) -> TestProject {
-    let project = project_on(place.host(), repository);
+    let project = TestProject::on_registry(place.host(), repository);
     project.write("a", "1").write("d/b", noise(7, 200_000));
     let _ = project.run(&["add", "a", "d"]).success();
     project
 }
 
 /// A registry that takes tokens.
-fn with_tokens(generation: Generation) -> ProtectedRegistry {
+fn with_tokens(generation: Generation) -> Option<ProtectedRegistry> {
     ProtectedRegistry::start(generation, Protection::Token)
 }
 
@@ -39,17 +36,14 @@ fn logged_in(
     files: u64,
     bytes: usize,
 ) -> Option<(ProtectedRegistry, Proxy, TestProject)> {
-    let place = with_tokens(generation);
-    if !can_connect_to_registry(&place.registry) {
-        return None;
-    }
+    let place = with_tokens(generation)?;
     let proxy = place.proxy();
-    let project = project_on(proxy.host(), "team/model");
+    let project = TestProject::on_registry(proxy.host(), "team/model");
     for number in 0..files {
         project.write(&format!("f{number}"), noise(number, bytes));
     }
     let _ = project.run(&["add", "f*"]).success();
-    let _ = login(&project, proxy.host(), USER, PASSWORD).success();
+    let _ = project.login(proxy.host(), USER, PASSWORD).success();
     tokens(&place).take_seen();
     proxy.take_seen();
     Some((place, proxy, project))
@@ -65,22 +59,13 @@ fn refused(proxy: &Proxy) -> Vec<String> {
     proxy.seen().into_iter().filter(|seen| seen.status == Some(401)).map(|seen| seen.method).collect()
 }
 
-/// Logs in, with the password on standard input.
-#[must_use]
-pub(crate) fn login(project: &TestProject, host: &str, user: &str, password: &str) -> CommandOutput {
-    project.command(["login", host, "-u", user, "--password-stdin"]).input(format!("{password}\n")).run()
-}
-
 /// The whole table: what a user does, on every kind of registry of both generations.
 #[test]
 fn a_private_registry_from_a_clean_machine() {
     let mut table = String::new();
     for generation in Generation::ALL {
         for protection in Protection::ALL {
-            let place = ProtectedRegistry::start(generation, protection);
-            if !can_connect_to_registry(&place.registry) {
-                return;
-            }
+            let Some(place) = ProtectedRegistry::start(generation, protection) else { return };
             for case in walk(&place) {
                 writeln!(table, "{generation:?} {protection:?}: {case}").unwrap();
             }
@@ -130,7 +115,7 @@ fn walk(place: &ProtectedRegistry) -> Vec<&'static str> {
     assert!(again["requests"].as_u64().unwrap() <= if is_private { 5 } else { 3 }, "{again}");
     done.push("push with nothing to do");
     let status = place.run(&project, &["status", "--json"]).success().json();
-    assert_eq!((&status["remote"]["state"], changes(&status)), (&json!("available"), Vec::new()));
+    assert_eq!((&status["remote"]["state"], changes_in(&status)), (&json!("available"), Vec::new()));
     done.push("status");
     let tags = place.run(&project, &["manifest", "--json"]).success().json();
     assert_eq!(tags["manifests"][0]["tags"].as_array().unwrap().len(), 2);
@@ -238,7 +223,7 @@ fn a_growing_pack_survives_the_end_of_its_token() {
 fn assert_pulled(place: &ProtectedRegistry, proxy: &Proxy, project: &TestProject) {
     tokens(place).set_life(Duration::from_secs(300), Duration::from_secs(300));
     let other = TestProject::new();
-    let _ = login(&other, proxy.host(), USER, PASSWORD).success();
+    let _ = other.login(proxy.host(), USER, PASSWORD).success();
     let _ = other.run(&["pull", &format!("{}/team/model", proxy.host())]).success();
     let files = |project: &TestProject| project.tree().filtered(|path| path != ".gitignore");
     files(&other).assert_same(&files(project));
@@ -247,16 +232,13 @@ fn assert_pulled(place: &ProtectedRegistry, proxy: &Proxy, project: &TestProject
 #[test]
 fn tokens_come_by_oauth2_where_that_is_wanted() {
     for generation in Generation::ALL {
-        let place = with_tokens(generation);
-        if !can_connect_to_registry(&place.registry) {
-            return;
-        }
+        let Some(place) = with_tokens(generation) else { return };
         let (host, tokens) = (place.host(), tokens(&place));
         let project = project_with_files(&place, "team/model");
 
         // An identity token is kept in place of the password, and used by POST.
         tokens.give_identity_tokens();
-        let _ = login(&project, host, USER, PASSWORD).success();
+        let _ = project.login(host, USER, PASSWORD).success();
         let config = std::fs::read_to_string(project.home().join(".docker/config.json")).unwrap();
         assert!(config.contains(IDENTITY_TOKEN) && !config.contains(PASSWORD));
         tokens.take_seen();
@@ -284,13 +266,10 @@ fn tokens_come_by_oauth2_where_that_is_wanted() {
 #[test]
 fn rights_that_are_lacking_are_named() {
     for generation in Generation::ALL {
-        let place = with_tokens(generation);
-        if !can_connect_to_registry(&place.registry) {
-            return;
-        }
+        let Some(place) = with_tokens(generation) else { return };
         let host = place.host();
         let writer = project_with_files(&place, "public/model");
-        let _ = login(&writer, host, USER, PASSWORD).success();
+        let _ = writer.login(host, USER, PASSWORD).success();
         let _ = writer.run(&["push"]).success();
 
         // Who says nothing may pull what is public.
@@ -300,7 +279,7 @@ fn rights_that_are_lacking_are_named() {
         reader.write("a", "mine");
         let anonymous = reader.run(&["push"]).code(5);
         assert!(anonymous.stderr().contains("modelops-bundle login"), "{anonymous}");
-        let _ = login(&reader, host, READER, READER_PASSWORD).success();
+        let _ = reader.login(host, READER, READER_PASSWORD).success();
         let denied = reader.run(&["push"]).code(5);
         assert!(denied.stderr().contains("denies the right to push to `public/model`"), "{denied}");
         let _ = reader.run(&["pull", "--overwrite"]).success();
@@ -312,11 +291,8 @@ fn a_registry_may_want_a_certificate() {
     for generation in Generation::ALL {
         let (authority, stranger) = (Authority::new(), Authority::new());
         let setup = RegistrySetup::new(generation).with_tls(&authority.certify(&["127.0.0.1", "localhost"]));
-        let registry = setup.with_clients_of(&authority).start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
-        let project = project_on(registry.host(), "team/model");
+        let Some(registry) = setup.with_clients_of(&authority).start() else { return };
+        let project = TestProject::on_registry(registry.host(), "team/model");
         project.write("a", "1");
         let _ = project.run(&["add", "a"]).success();
         let push = || project.command(["push"]).arg("--ca-file").arg(authority.certificate());
@@ -338,11 +314,12 @@ fn a_registry_may_want_a_certificate() {
 fn a_certificate_is_checked() {
     for generation in Generation::ALL {
         let (authority, stranger) = (Authority::new(), Authority::new());
-        let registry = RegistrySetup::new(generation).with_tls(&authority.certify(&["127.0.0.1"])).start();
-        if !can_connect_to_registry(&registry) {
+        let Some(registry) =
+            RegistrySetup::new(generation).with_tls(&authority.certify(&["127.0.0.1"])).start()
+        else {
             return;
-        }
-        let project = project_on(registry.host(), "team/model");
+        };
+        let project = TestProject::on_registry(registry.host(), "team/model");
         project.write("a", "1");
         let _ = project.run(&["add", "a"]).success();
 
@@ -379,11 +356,8 @@ fn a_certificate_that_is_trusted_itself_is_taken_in_its_dates_and_for_its_name()
             authority.certify_itself(&["other.example"], Lasts::Still),
             authority.certify_itself(&["127.0.0.1"], Lasts::NoMore),
         );
-        let registry = setup(&good).start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
-        let project = project_on(registry.host(), "team/model");
+        let Some(registry) = setup(&good).start() else { return };
+        let project = TestProject::on_registry(registry.host(), "team/model");
         project.write("a", "1");
         let _ = project.run(&["add", "a"]).success();
         let with =
@@ -401,10 +375,7 @@ fn a_certificate_that_is_trusted_itself_is_taken_in_its_dates_and_for_its_name()
         let status = with(named.certificate(), &["status", "--json"]).success().json();
         assert_eq!(status["remote"]["state"], "unreachable");
         for (certified, part) in [(&named, "other.example"), (&expired, "has expired")] {
-            let registry = setup(certified).start();
-            if !can_connect_to_registry(&registry) {
-                return;
-            }
+            let Some(registry) = setup(certified).start() else { return };
             let reference = format!("{}/team/model", registry.host());
             let refused = with(certified.certificate(), &["pull", &reference]).code(7);
             assert!(refused.stderr().contains(part) && !refused.stderr().contains("Error"), "{refused}");
@@ -415,11 +386,9 @@ fn a_certificate_that_is_trusted_itself_is_taken_in_its_dates_and_for_its_name()
 #[test]
 fn what_is_wrong_with_a_connection_is_said_in_words() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let registry = RegistrySetup::new(Generation::Third).with_tls(&authority.certify(&["127.0.0.1"])).start();
-    let plain = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&plain) {
-        return;
-    }
+    let setup = || RegistrySetup::new(Generation::Third);
+    let Some(registry) = setup().with_tls(&authority.certify(&["127.0.0.1"])).start() else { return };
+    let Some(plain) = setup().start() else { return };
     let (_, port) = registry.host().rsplit_once(':').unwrap();
     let by_name = format!("localhost:{port}");
     for (host, trusted, part) in [
@@ -427,7 +396,7 @@ fn what_is_wrong_with_a_connection_is_said_in_words() {
         (by_name.as_str(), &authority, "its certificate is for another name, 127.0.0.1"),
         (plain.host(), &authority, "it does not speak TLS"),
     ] {
-        let project = project_on(host, "team/model");
+        let project = TestProject::on_registry(host, "team/model");
         let status = project.command(["status", "--json"]).arg("--ca-file").arg(trusted.certificate());
         let remote = status.run().success().json()["remote"].clone();
         let message = remote["message"].as_str().unwrap();

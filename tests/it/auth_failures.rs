@@ -5,12 +5,9 @@ use std::path::{Path, PathBuf};
 
 use modelops_bundle_tests::{
     Answer, CommandOutput, Fault, Generation, IDENTITY_TOKEN, Matching, PASSWORD, Proxy, Registry,
-    RegistrySetup, Request, ScriptedRegistry, TestProject, TokenServer, USER, can_connect_to_registry, tools,
+    RegistrySetup, Request, ScriptedRegistry, TestProject, TokenServer, USER, tools,
 };
 use serde_json::json;
-
-use crate::auth::login;
-use crate::registry::project_on;
 
 /// [`USER`] and [`PASSWORD`] as Docker writes them.
 const AUTH: &str = "cmVzZWFyY2hlcjpzZWlyLTIwMjQ=";
@@ -41,7 +38,7 @@ elif verb == "erase":
 
 /// A project with one file, whose remote is on `host`.
 fn small_project(host: &str) -> TestProject {
-    let project = project_on(host, "team/model");
+    let project = TestProject::on_registry(host, "team/model");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     project
@@ -71,10 +68,7 @@ fn put_helper(project: &TestProject, name: &str, text: &str) -> String {
 
 #[test]
 fn credentials_are_found_wherever_others_keep_them() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let host = registry.host();
     for (place, key) in [
         (".docker/config.json", host.to_owned()),
@@ -115,10 +109,7 @@ fn credentials_are_found_wherever_others_keep_them() {
 
 #[test]
 fn login_keeps_what_else_is_in_the_file() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let (host, project) = (registry.host(), small_project(registry.host()));
     let old = json!({
         "psFormat": "x",
@@ -129,10 +120,10 @@ fn login_keeps_what_else_is_in_the_file() {
     fs::create_dir(link.parent().unwrap()).unwrap();
     #[cfg(unix)]
     std::os::unix::fs::symlink(&config, &link).unwrap();
-    let _ = login(&project, host, USER, "wrong").code(5);
+    let _ = project.login(host, USER, "wrong").code(5);
     let read = || serde_json::from_slice::<serde_json::Value>(&fs::read(&config).unwrap()).unwrap();
     assert_eq!(read(), old);
-    let told = login(&project, host, USER, PASSWORD).success();
+    let told = project.login(host, USER, PASSWORD).success();
     assert!(told.stderr().contains("plain text") && told.stdout().contains("Logged in"), "{told}");
     let expected = json!({
         "psFormat": "x",
@@ -147,7 +138,7 @@ fn login_keeps_what_else_is_in_the_file() {
 
     // No password as an argument, none that is empty, no terminal to ask at.
     let _ = project.run(&["login", host, "-u", USER, "--password", PASSWORD]).code(2);
-    let _ = login(&project, host, USER, "").code(2);
+    let _ = project.login(host, USER, "").code(2);
     let asked = project.run(&["login", host, "-u", USER]).code(2);
     assert!(asked.stderr().contains("--password-stdin"));
     for arguments in [vec!["login", host], vec!["login", host, "--password-stdin"]] {
@@ -155,28 +146,22 @@ fn login_keeps_what_else_is_in_the_file() {
         assert!(asked.stderr().contains("no user is named") && asked.stderr().contains("-u USER"), "{asked}");
     }
     // A path behind the host is cut off, which is said.
-    let told = login(&project, &format!("{host}/team/model:v1"), USER, PASSWORD).success();
+    let told = project.login(&format!("{host}/team/model:v1"), USER, PASSWORD).success();
     assert!(told.stderr().contains("`/team/model:v1` is left out"), "{told}");
     assert_eq!(read()["auths"][host], json!({"auth": AUTH}));
 }
 
 #[test]
 fn an_open_registry_has_nothing_to_check() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = small_project(registry.host());
-    let told = login(&project, registry.host(), USER, PASSWORD).success();
+    let told = project.login(registry.host(), USER, PASSWORD).success();
     assert!(told.stderr().contains("nothing was checked"), "{told}");
 }
 
 #[test]
 fn a_helper_keeps_the_secret() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let host = registry.host();
     for config in
         [json!({"credsStore": "files"}), json!({"credsStore": "absent", "credHelpers": {host: "files"}})]
@@ -206,10 +191,7 @@ fn a_helper_keeps_the_secret() {
 
 #[test]
 fn a_helper_that_fails_is_named() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let (host, project) = (registry.host(), small_project(registry.host()));
     let config = put(&project, ".docker/config.json", r#"{"credsStore":"bad"}"#);
     let missing = project.run(&["push"]).code(5);
@@ -244,7 +226,7 @@ fn a_helper_that_fails_is_named() {
     fs::write(&config, "{\n  \"auths\": {,").unwrap();
     let malformed = project.run(&["push"]).code(5);
     assert!(malformed.stderr().contains("config.json` cannot be understood: line 2"), "{malformed}");
-    let refused = login(&project, host, USER, PASSWORD).code(5);
+    let refused = project.login(host, USER, PASSWORD).code(5);
     assert!(refused.stderr().contains("line 2"), "{refused}");
     assert_eq!(fs::read_to_string(&config).unwrap(), "{\n  \"auths\": {,", "the file is as it was");
 }
@@ -273,11 +255,8 @@ fn search(output: &CommandOutput, folders: &[&Path], secrets: &[String]) {
 fn no_secret_is_said_or_left_behind() {
     for generation in Generation::ALL {
         let tokens = TokenServer::start();
-        let basic = RegistrySetup::new(generation).with_password().start();
-        let bearer = RegistrySetup::new(generation).with_tokens(&tokens).start();
-        if !can_connect_to_registry(&basic) || !can_connect_to_registry(&bearer) {
-            return;
-        }
+        let Some(basic) = RegistrySetup::new(generation).with_password().start() else { return };
+        let Some(bearer) = RegistrySetup::new(generation).with_tokens(&tokens).start() else { return };
         for (registry, offline) in [(&basic, false), (&bearer, false), (&bearer, true)] {
             if offline {
                 tokens.give_identity_tokens();
@@ -318,14 +297,12 @@ fn no_secret_is_said_or_left_behind() {
 
 #[test]
 fn a_redirect_to_another_host_carries_nothing() {
-    let (registry, tokens) = (Registry::start(), TokenServer::start());
-    let private = RegistrySetup::new(Generation::Third).with_tokens(&tokens).start();
-    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&private) {
-        return;
-    }
+    let tokens = TokenServer::start();
+    let Some(registry) = Registry::get() else { return };
+    let Some(private) = RegistrySetup::new(Generation::Third).with_tokens(&tokens).start() else { return };
     let (proxy, elsewhere) = (Proxy::start(private.host()), Proxy::start(registry.host()));
     let project = small_project(proxy.host());
-    let _ = login(&project, proxy.host(), USER, PASSWORD).success();
+    let _ = project.login(proxy.host(), USER, PASSWORD).success();
     let _ = project.run(&["push"]).success();
     for status in [301, 302, 303, 307, 308] {
         let location: &'static str = Box::leak(format!("http://{}/v2/x", elsewhere.host()).into_boxed_str());
@@ -345,13 +322,10 @@ fn a_redirect_to_another_host_carries_nothing() {
 
 #[test]
 fn skopeo_and_the_program_read_the_same_logins() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let Some(skopeo) = tools::require(&tools::SKOPEO) else { return };
     let (host, project) = (registry.host(), small_project(registry.host()));
-    let _ = login(&project, host, USER, PASSWORD).success();
+    let _ = project.login(host, USER, PASSWORD).success();
     let _ = project.run(&["push"]).success();
     let inspect = || {
         let command = modelops_bundle_tests::BundleCommand::of_program(&skopeo, project.home());
@@ -369,10 +343,7 @@ fn docker_file(home: &Path) -> serde_json::Value {
 
 #[test]
 fn logins_at_the_same_time_are_all_kept() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let project = TestProject::new();
     let hosts: Vec<Proxy> = (0..8).map(|_| Proxy::start(registry.host())).collect();
     // What a program left that was killed locks nobody out.
@@ -400,15 +371,12 @@ fn logins_at_the_same_time_are_all_kept() {
 fn what_anybody_may_read_is_read_where_credentials_cannot_be_found_out() {
     for generation in Generation::ALL {
         let tokens = TokenServer::start();
-        let registry = RegistrySetup::new(generation).with_tokens(&tokens).start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
+        let Some(registry) = RegistrySetup::new(generation).with_tokens(&tokens).start() else { return };
         let host = registry.host();
-        let writer = project_on(host, "public/model");
+        let writer = TestProject::on_registry(host, "public/model");
         writer.write("a", "1");
         let _ = writer.run(&["add", "a"]).success();
-        let _ = login(&writer, host, USER, PASSWORD).success();
+        let _ = writer.login(host, USER, PASSWORD).success();
         let _ = writer.run(&["push"]).success();
         let reference = format!("{host}/public/model");
         for (file, text, part) in [
@@ -451,10 +419,7 @@ fn what_anybody_may_read_is_read_where_credentials_cannot_be_found_out() {
 
 #[test]
 fn a_hint_says_where_refused_credentials_come_from() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let (host, wrong) = (registry.host(), "d3ad-beef");
     let auth = "cmVzZWFyY2hlcjpkM2FkLWJlZWY=";
     let entries = |key: &str| json!({"auths": {key: {"auth": auth}}}).to_string();
@@ -506,10 +471,7 @@ fn a_hint_says_where_refused_credentials_come_from() {
 
 #[test]
 fn credentials_for_no_registry_in_particular_are_named_before_they_go_to_one_of_the_projects_choice() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let (host, project) = (registry.host(), small_project(registry.host()));
     let run = |arguments: &[&str], variables: &[(&str, &str)]| {
         let command = project.command(arguments).env("MODELOPS_BUNDLE_USERNAME", USER);
@@ -523,8 +485,7 @@ fn credentials_for_no_registry_in_particular_are_named_before_they_go_to_one_of_
     assert_eq!(warns(&run(&["push", "-q"], &[]).success()), 0);
     assert_eq!(warns(&run(&["push"], &[("MODELOPS_BUNDLE_REGISTRY", host)]).success()), 0);
     assert_eq!(warns(&run(&["pull", &format!("{host}/team/model:latest")], &[]).success()), 0);
-    let open = Registry::start();
-    if can_connect_to_registry(&open) {
+    if let Some(open) = Registry::get() {
         let elsewhere = small_project(open.host());
         let command = elsewhere.command(["push"]).env("MODELOPS_BUNDLE_USERNAME", USER);
         let pushed = command.env("MODELOPS_BUNDLE_PASSWORD", PASSWORD).run().success();
@@ -534,10 +495,7 @@ fn credentials_for_no_registry_in_particular_are_named_before_they_go_to_one_of_
 
 #[test]
 fn a_login_that_cannot_be_kept_is_no_refusal() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let project = small_project(registry.host());
     let file = put(&project, "file", "");
     for folder in [Path::new("/proc/self"), &file.join("below")] {
@@ -550,15 +508,12 @@ fn a_login_that_cannot_be_kept_is_no_refusal() {
 
 #[test]
 fn a_login_to_something_else_than_a_registry_says_so() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let project = small_project(registry.host());
     for fault in [Fault::Answer(404, vec![]), Fault::Answer(405, vec![]), Fault::Page] {
         proxy.inject(Matching::new("GET", "/v2/"), fault);
-        let refused = login(&project, proxy.host(), USER, PASSWORD).code(7);
+        let refused = project.login(proxy.host(), USER, PASSWORD).code(7);
         let said = refused.stderr();
         assert!(
             said.contains("does not answer like a registry") && !said.contains("push it again"),
@@ -614,7 +569,7 @@ fn azures_own_command_line_is_asked_for_the_login_of_its_registries() {
 
     let registry = azure_registry();
     let proxy = Proxy::start(registry.host());
-    let project = project_on("models.azurecr.io", "team/model");
+    let project = TestProject::on_registry("models.azurecr.io", "team/model");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let programs = project.home().join("bin");

@@ -21,8 +21,6 @@ use modelops_bundle_tests::{TestProject, WebServer, noise, text, tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::packed::{packed, push};
-
 const HOSTILE_PATH: &str = "<img src=x onerror=owned=true>";
 const HOSTILE_TEXT: &str = "<script>owned=true</script>\u{1b}[31m\u{202e}";
 
@@ -503,13 +501,13 @@ struct PackedLayout {
 
 impl PackedLayout {
     fn push() -> Self {
-        let project = packed();
+        let project = TestProject::packed_on_layout();
         project.write("data/noise.bin", noise(1, 300_000));
         project.write("data/text.txt", text(50_000));
         project.write("nil", "");
-        let _ = push(&project);
+        let _ = project.push_everything();
         project.write("added.txt", text(3000));
-        let report = push(&project);
+        let report = project.push_everything();
         let layout = project.home().join("layout");
         let digest: Digest = report["digest"].as_str().unwrap().parse().unwrap();
         let manifest = fs::read(layout.join("blobs/sha256").join(digest.hex())).unwrap();
@@ -532,6 +530,36 @@ impl PackedLayout {
 fn status_of<'a>(result: &'a Value, path: &str) -> &'a str {
     let at = column(result, 0).iter().position(|shown| *shown == path);
     column(result, 5)[at.unwrap_or_else(|| panic!("no {path} in {result:#}"))]
+}
+
+/// What `tsc` is told: to believe no type of the page's comments, and to write nothing.
+const TYPE_CHECK: [&str; 13] = [
+    "--noEmit",
+    "--allowJs",
+    "--checkJs",
+    "--strict",
+    "--skipLibCheck",
+    "--target",
+    "es2022",
+    "--module",
+    "esnext",
+    "--moduleResolution",
+    "bundler",
+    "--lib",
+    "es2022,dom,dom.iterable,dom.asynciterable",
+];
+
+#[test]
+fn the_types_in_the_comments_of_the_page_hold() {
+    let (Some(node), Some(modules)) = (tools::require(&tools::NODE), tools::require(&tools::NODE_MODULES))
+    else {
+        return;
+    };
+    let mut tsc = Command::new(node);
+    tsc.arg(modules.join("typescript/bin/tsc")).args(TYPE_CHECK).args(["page.js", "worker.js"]);
+    let output = tsc.current_dir(page()).stdin(Stdio::null()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
 /// The page, built once for all tests.

@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Registry, TestProject};
 use serde_json::{Value, json};
-
-use crate::cmd_project::project;
 
 const CONFIG: &str = ".modelops-bundle/config.yaml";
 
@@ -30,7 +28,7 @@ fn define(project: &TestProject, text: &str) {
 
 #[test]
 fn settings_are_shown_with_where_they_come_from() {
-    let project = project();
+    let project = TestProject::on_layout();
     let _ = project.run(&["config", "set", "layout", "packed"]).success();
     let found = settings(&project);
     let of = |key: &str| found.iter().find(|each| each.0 == key).unwrap().clone();
@@ -51,7 +49,7 @@ fn settings_are_shown_with_where_they_come_from() {
 
 #[test]
 fn a_value_is_checked_and_the_rest_of_the_file_stays() {
-    let project = project();
+    let project = TestProject::on_layout();
     let remote = get(&project, "registry_ref");
     let before = format!(
         "# the lab's\nregistry_ref: {remote}later:\n  answer: [42] # not ours\nstorage:\n  mode: auto # large ones go out\n"
@@ -115,7 +113,7 @@ fn a_value_is_checked_and_the_rest_of_the_file_stays() {
 
 #[test]
 fn comments_that_cannot_stay_are_named() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write(CONFIG, "storage: {mode: auto} # mine\n");
     let output = project.run(&["config", "set", "storage.mode", "oci-only"]).success();
     assert!(output.stderr().contains("comments in it are lost"), "{output}");
@@ -141,10 +139,7 @@ fn the_python_tools_settings_stay_readable_for_it() {
 
 #[test]
 fn a_switch_takes_the_project_to_another_registry() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = TestProject::new();
     let folder = project.home().join("bundles");
     define(

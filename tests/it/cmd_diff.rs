@@ -3,14 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use modelops_bundle_tests::{
-    Fault, Matching, Proxy, Registry, TestProject, Tree, can_connect_to_registry, noise,
-};
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, Tree, noise};
 use serde_json::{Value, json};
-
-use crate::cmd_project::project;
-use crate::cmd_push_pull::without_gitignore;
-use crate::registry::project_on;
 
 /// Tracks all there is and pushes it to `tag`.
 fn push(project: &TestProject, tag: &str) {
@@ -41,7 +35,7 @@ fn two_versions(project: &TestProject) -> (Tree, Tree) {
         .write("escape", "plain\n")
         .write("same", "same\n");
     push(project, "old");
-    let old = without_gitignore(&project.tree());
+    let old = project.tree().without_gitignore();
     project
         .write("params.yaml", "alpha: 1\nbeta: 9\ngamma: 3\n")
         .write("far apart.txt", numbered(&[(1, "!"), (7, "?"), (30, "."), (59, " end")]))
@@ -61,7 +55,7 @@ fn two_versions(project: &TestProject) -> (Tree, Tree) {
         .write("naïve ünï.txt", "zwei\n")
         .write("escape", "\u{1b}[31mred\u{1b}[0m \u{7}\n");
     push(project, "new");
-    (old, without_gitignore(&project.tree()))
+    (old, project.tree().without_gitignore())
 }
 
 /// Runs another program in a folder that holds `before`, with `input`, and returns what is there then.
@@ -88,7 +82,7 @@ fn patch_of(project: &TestProject, arguments: &[&str]) -> Vec<u8> {
 #[test]
 fn git_and_patch_make_one_version_from_the_other() {
     for layout in ["files", "packed"] {
-        let project = project();
+        let project = TestProject::on_layout();
         let _ = project.run(&["init", "--layout", layout]).success();
         let (old, new) = two_versions(&project);
         let forth = patch_of(&project, &["old", "new"]);
@@ -116,7 +110,7 @@ fn git_and_patch_make_one_version_from_the_other() {
 
 #[test]
 fn hunks_look_as_git_prints_them() {
-    let project = project();
+    let project = TestProject::on_layout();
     let (old, new) = two_versions(&project);
     let printed = String::from_utf8(patch_of(&project, &["old", "new"])).unwrap();
     // Git compares two folders too; what it says of blobs' own names is no part of ours.
@@ -148,7 +142,7 @@ fn hunks_look_as_git_prints_them() {
 
 #[test]
 fn what_is_no_text_is_only_said_to_differ() {
-    let project = project();
+    let project = TestProject::on_layout();
     let large = |seed: &str| format!("{seed}\n").repeat(5 << 20);
     project
         .write("a.bin", b"a\0b")
@@ -158,7 +152,7 @@ fn what_is_no_text_is_only_said_to_differ() {
         .write("gone.bin", b"\0")
         .write("text", "1\n");
     push(&project, "old");
-    let old = without_gitignore(&project.tree());
+    let old = project.tree().without_gitignore();
     project
         .write("a.bin", b"a\0c")
         .write("latin-1.txt", b"th\xe9\n")
@@ -196,7 +190,7 @@ fn what_is_no_text_is_only_said_to_differ() {
     let mut arguments = vec!["apply"];
     arguments.extend(excluded.iter().map(String::as_str));
     let applied = apply("git", &arguments, &old, &printed);
-    assert_eq!(applied.entry("text"), without_gitignore(&project.tree()).entry("text"));
+    assert_eq!(applied.entry("text"), project.tree().without_gitignore().entry("text"));
 }
 
 fn as_input(folder: &TestProject, bytes: &[u8]) -> std::fs::File {
@@ -207,7 +201,7 @@ fn as_input(folder: &TestProject, bytes: &[u8]) -> std::fs::File {
 
 #[test]
 fn a_document_has_the_patch_of_each_change() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1\n").write("b", "1\n").write("c", "same\n");
     push(&project, "old");
     project.write("a", "2\n").write_executable("b", "1\n");
@@ -230,7 +224,7 @@ fn a_document_has_the_patch_of_each_change() {
 
 #[test]
 fn a_summary_counts_files_and_bytes() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1").write("b", "22").write("c", "333");
     push(&project, "old");
     project.write("a", "4444").remove("b").write("d", "55555").write_executable("c", "333");
@@ -247,13 +241,10 @@ fn a_summary_counts_files_and_bytes() {
 
 #[test]
 fn only_what_differs_is_fetched_and_only_what_is_right_is_shown() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for layout in ["files", "packed"] {
         let proxy = Proxy::start(registry.host());
-        let project = project_on(proxy.host(), &format!("p/{layout}"));
+        let project = TestProject::on_registry(proxy.host(), &format!("p/{layout}"));
         let _ = project.run(&["init", "--layout", layout]).success();
         project.write("big", noise(1, 3 << 20)).write("a", "1\n").write("b", "1\n");
         push(&project, "old");
@@ -288,7 +279,7 @@ fn damage(folder: &Path, text: &[u8]) {
 #[test]
 fn damaged_content_is_not_shown() {
     for layout in ["files", "packed"] {
-        let project = project();
+        let project = TestProject::on_layout();
         let _ = project.run(&["init", "--layout", layout]).success();
         project.write("a", "what the old bundle says\n");
         push(&project, "old");
@@ -302,7 +293,7 @@ fn damaged_content_is_not_shown() {
 #[cfg(unix)]
 #[test]
 fn a_link_shows_the_file_that_it_points_to() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("data/real", "1\n");
     std::os::unix::fs::symlink("data/real", project.path().join("link")).unwrap();
     push(&project, "latest");

@@ -2,13 +2,11 @@
 
 use std::fs;
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry, noise};
+use modelops_bundle_tests::{Registry, TestProject, noise};
 use serde_json::{Value, json};
 
-use crate::cmd_project::project;
-
 fn packed() -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     let _ = project.run(&["init", "--layout", "packed"]).success();
     project
 }
@@ -37,7 +35,7 @@ fn sum(one: &Value, other: &Value) -> u64 {
 
 #[test]
 fn tells_what_is_in_a_bundle() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("src/model.py", "def step(): ...\n").write_executable("run.sh", "#!/bin/sh\n");
     project.write("copy", "#!/bin/sh\n");
     let _ = project.run(&["add", "src", "run.sh", "copy"]).success();
@@ -78,7 +76,7 @@ fn tells_what_is_in_a_bundle() {
 #[test]
 fn what_tags_share_is_counted_once() {
     for (layout, shared) in [("files", 2), ("packed", 1)] {
-        let project = project();
+        let project = TestProject::on_layout();
         let _ = project.run(&["init", "--layout", layout]).success();
         project.write("a", noise(1, 300_000)).write("b", noise(2, 300_000)).write("c", noise(3, 10_000));
         let _ = project.run(&["add", "a", "b", "c"]).success();
@@ -172,7 +170,7 @@ fn expect_estimates(project: &TestProject, layout: &str) {
 #[test]
 fn a_push_adds_what_was_estimated() {
     for layout in ["files", "packed"] {
-        let project = project();
+        let project = TestProject::on_layout();
         let _ = project.run(&["init", "--layout", layout]).success();
         expect_estimates(&project, layout);
     }
@@ -180,10 +178,7 @@ fn a_push_adds_what_was_estimated() {
 
 #[test]
 fn a_push_to_a_registry_adds_what_was_estimated() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for layout in ["files", "packed"] {
         let project = TestProject::new();
         let reference = format!("{}/team/{layout}", registry.host());

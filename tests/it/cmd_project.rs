@@ -1,22 +1,7 @@
 //! `init`, `add`, `remove`, `status`: what concerns the project folder alone.
 
-use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry};
-use serde_json::{Value, json};
-
-/// A project on an OCI layout beside it, with nothing tracked yet.
-pub(crate) fn project() -> TestProject {
-    let project = TestProject::new();
-    let layout = format!("oci:{}", project.home().join("layout").display());
-    let _ = project.run(&["init", "--ref", &layout]).success();
-    project
-}
-
-/// The changes that `status` or `diff` lists, as `change path`.
-pub(crate) fn changes(document: &Value) -> Vec<String> {
-    let text = |change: &Value, field: &str| change[field].as_str().unwrap().to_owned();
-    let changes = document["changes"].as_array().unwrap().iter();
-    changes.map(|change| format!("{} {}", text(change, "change"), text(change, "path"))).collect()
-}
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, changes_in};
+use serde_json::json;
 
 #[test]
 fn init_needs_no_server_and_can_be_repeated() {
@@ -139,7 +124,7 @@ fn init_refuses_what_is_no_remote_and_creates_nothing() {
 
 #[test]
 fn add_takes_files_folders_and_globs() {
-    let project = project();
+    let project = TestProject::on_layout();
     for path in ["a.txt", "src/x.py", "src/deep/y.py", "data/z.csv", "src/__pycache__/x.pyc"] {
         project.write(path, path);
     }
@@ -164,7 +149,7 @@ fn add_takes_files_folders_and_globs() {
 
 #[test]
 fn a_dry_run_changes_nothing() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a.txt", "a");
     let _ = project.run(&["add", "--dry-run", "a.txt"]).success();
     assert_eq!(
@@ -181,7 +166,7 @@ fn a_dry_run_changes_nothing() {
 
 #[test]
 fn remove_untracks_and_the_next_push_drops() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a.txt", "a").write("b.txt", "b").write("c.txt", "c");
     let _ = project.run(&["add", "."]).success();
     let _ = project.run(&["push"]).success();
@@ -190,13 +175,13 @@ fn remove_untracks_and_the_next_push_drops() {
     assert!(project.exists("a.txt") && !project.exists("b.txt"));
     let _ = project.run(&["push"]).success();
     let status = project.run(&["status", "--json"]).success().json();
-    assert_eq!((changes(&status), &status["unchanged"]), (vec![], &json!([".gitignore", "c.txt"])));
+    assert_eq!((changes_in(&status), &status["unchanged"]), (vec![], &json!([".gitignore", "c.txt"])));
     let _ = project.run(&["remove", "nowhere"]).code(6);
 }
 
 #[test]
 fn status_names_every_change() {
-    let project = project();
+    let project = TestProject::on_layout();
     for path in ["same", "edited", "deleted"] {
         project.write(path, path);
     }
@@ -205,7 +190,7 @@ fn status_names_every_change() {
     project.write("edited", "new").remove("deleted").write("new", "new").write("extra", "x");
     let _ = project.run(&["add", "new"]).success();
     let status = project.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status), ["deleted_local deleted", "modified_local edited", "added_local new"]);
+    assert_eq!(changes_in(&status), ["deleted_local deleted", "modified_local edited", "added_local new"]);
     assert_eq!(
         status["summary"],
         json!({"added_local": 1, "deleted_local": 1, "modified_local": 1, "unchanged": 2})
@@ -215,7 +200,7 @@ fn status_names_every_change() {
         (&json!([".gitignore", "same"]), &json!(["extra"]))
     );
     let offline = project.run(&["status", "--offline", "--json"]).success().json();
-    assert_eq!((changes(&offline), &offline["remote"]["state"]), (changes(&status), &json!("offline")));
+    assert_eq!((changes_in(&offline), &offline["remote"]["state"]), (changes_in(&status), &json!("offline")));
 }
 
 #[test]
@@ -226,14 +211,14 @@ fn status_of_a_remote_that_is_not_there_says_so() {
     let _ = project.run(&["add", "a"]).success();
     let status = project.run(&["status", "--json", "--retries", "0"]).success().json();
     assert_eq!(status["remote"]["state"], "unreachable");
-    assert_eq!(changes(&status), ["added_local a"]);
+    assert_eq!(changes_in(&status), ["added_local a"]);
     let output = project.run(&["push", "--retries", "0"]).code(7);
     assert!(output.stderr().contains("127.0.0.1:1") && output.stderr().contains("hint:"), "{output}");
 }
 
 #[test]
 fn status_compares_once_and_names_ten() {
-    let project = project();
+    let project = TestProject::on_layout();
     for at in 0..12 {
         project.write(&format!("f{at:02}"), "same");
     }
@@ -259,7 +244,7 @@ fn status_compares_once_and_names_ten() {
 
 #[test]
 fn status_lists_untracked_files_when_asked() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "").write("b/c", "").write("b/d.pyc", "");
     let _ = project.run(&["add", "a"]).success();
     let output = project.run(&["status"]).success();
@@ -270,10 +255,7 @@ fn status_lists_untracked_files_when_asked() {
 
 #[test]
 fn status_says_how_the_remote_is() {
-    let (registry, closed) = (Registry::start(), Registry::start_with_password());
-    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&closed) {
-        return;
-    }
+    let (Some(registry), Some(closed)) = (Registry::get(), Registry::get_with_password()) else { return };
     let proxy = Proxy::start(registry.host());
     let states = [
         (registry.host(), "empty", "empty"),
@@ -290,7 +272,7 @@ fn status_says_how_the_remote_is() {
         let _ = project.run(&["add", "a"]).success();
         let status = project.run(&["status", "--json", "--retries", "0"]).success().json();
         assert_eq!(
-            (&status["remote"]["state"], changes(&status)),
+            (&status["remote"]["state"], changes_in(&status)),
             (&json!(state), vec!["added_local a".to_owned()])
         );
         let text = project.run(&["status", "--retries", "0"]).success();

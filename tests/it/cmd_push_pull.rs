@@ -2,35 +2,21 @@
 
 use std::path::Path;
 
-use modelops_bundle_tests::{TestProject, Tree};
+use modelops_bundle_tests::{TestProject, Tree, changes_in};
 use serde_json::json;
-
-use crate::cmd_project::{changes, project};
-
-/// A second project on the same remote, with what `first` pushed.
-pub(crate) fn clone_of(first: &TestProject) -> TestProject {
-    let second = TestProject::new();
-    let layout = format!("oci:{}:latest", first.home().join("layout").display());
-    let _ = second.run(&["pull", &layout]).success();
-    second
-}
 
 /// A project that has pushed three files.
 fn pushed() -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1").write("b", "2").write("dir/c", "3");
     let _ = project.run(&["add", "a", "b", "dir"]).success();
     let _ = project.run(&["push"]).success();
     project
 }
 
-pub(crate) fn without_gitignore(tree: &Tree) -> Tree {
-    tree.filtered(|path| path != ".gitignore")
-}
-
 #[test]
 fn a_tree_goes_there_and_comes_back() {
-    let project = project();
+    let project = TestProject::on_layout();
     project
         .write("src/model.py", "def step(): ...\n")
         .write("data/empty", "")
@@ -41,10 +27,10 @@ fn a_tree_goes_there_and_comes_back() {
     // Six files and .gitignore; the copies share a blob, the empty file needs none.
     assert_eq!(report["uploaded"]["files"], 7, "{report}");
     assert_eq!(report["uploaded"]["blobs"], 5, "{report}");
-    let second = clone_of(&project);
+    let second = project.pulled_again();
     second.tree().assert_same(&project.tree());
     let status = second.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status), Vec::<String>::new());
+    assert_eq!(changes_in(&status), Vec::<String>::new());
 }
 
 #[test]
@@ -67,7 +53,7 @@ fn remembered(project: &TestProject) -> Tree {
 #[test]
 fn what_changes_nothing_leaves_what_is_remembered_as_it_is() {
     let project = pushed();
-    let second = clone_of(&project);
+    let second = project.pulled_again();
     let before = (remembered(&project), remembered(&second));
     for _ in 0..2 {
         let _ = project.run(&["push"]).success();
@@ -89,13 +75,13 @@ fn what_changes_nothing_leaves_what_is_remembered_as_it_is() {
     let _ = project.run(&["push", "--tag", "trial"]).success();
     assert!(project.read_text(".modelops-bundle/synced.json").contains("trial"));
     let status = second.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status), Vec::<String>::new());
+    assert_eq!(changes_in(&status), Vec::<String>::new());
 }
 
 #[test]
 fn the_same_tree_has_the_same_index_from_anywhere() {
     let push = |order: [&str; 3]| {
-        let project = project();
+        let project = TestProject::on_layout();
         for path in order {
             project.write(path, path);
             let _ = project.run(&["add", path]).success();
@@ -109,7 +95,7 @@ fn the_same_tree_has_the_same_index_from_anywhere() {
 #[test]
 fn a_fixed_clock_gives_the_same_bundle() {
     let push = || {
-        let project = project();
+        let project = TestProject::on_layout();
         project.write("a", "a");
         let _ = project.run(&["add", "a"]).success();
         project.command(["push", "--json"]).env("SOURCE_DATE_EPOCH", "0").run().success().json()["digest"]
@@ -121,7 +107,7 @@ fn a_fixed_clock_gives_the_same_bundle() {
 #[test]
 fn an_edit_sends_only_itself_and_arrives() {
     let project = pushed();
-    let second = clone_of(&project);
+    let second = project.pulled_again();
     project.write("b", "edited").write("new", "new").remove("a");
     let _ = project.run(&["add", "new"]).success();
     let report = project.run(&["push", "--json"]).success().json();
@@ -136,13 +122,13 @@ fn an_edit_sends_only_itself_and_arrives() {
     let report = second.run(&["pull", "--json"]).success().json();
     assert_eq!(report["downloaded"], json!({"files": 2, "blobs": 2, "bytes": 9}));
     assert_eq!(report["deleted"], json!(["a"]));
-    without_gitignore(&second.tree()).assert_same(&without_gitignore(&project.tree()));
+    second.tree().without_gitignore().assert_same(&project.tree().without_gitignore());
 }
 
 #[test]
 fn a_pull_over_a_local_edit_changes_nothing() {
     let project = pushed();
-    let second = clone_of(&project);
+    let second = project.pulled_again();
     project.write("a", "theirs").write("b", "theirs");
     let _ = project.run(&["push"]).success();
     second.write("a", "mine");
@@ -158,7 +144,7 @@ fn a_pull_over_a_local_edit_changes_nothing() {
 #[test]
 fn a_setting_says_how_pulls_decide_and_an_option_overrules_it() {
     let project = pushed();
-    let second = clone_of(&project);
+    let second = project.pulled_again();
     project.write("a", "theirs");
     let _ = project.run(&["push"]).success();
     second.write("b", "mine");
@@ -189,7 +175,7 @@ fn an_untracked_file_in_the_way_stops_a_pull() {
 #[test]
 fn a_folder_in_the_way_stops_a_pull() {
     let project = pushed();
-    let second = clone_of(&project);
+    let second = project.pulled_again();
     project.write("thing", "a file");
     let _ = project.run(&["add", "thing"]).success();
     let _ = project.run(&["push"]).success();
@@ -204,17 +190,17 @@ fn a_folder_in_the_way_stops_a_pull() {
 #[test]
 fn a_file_becomes_a_folder_and_back() {
     let project = pushed();
-    let second = clone_of(&project);
+    let second = project.pulled_again();
     project.remove("a").write("a/b/c", "deep");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
     let _ = second.run(&["pull", "--overwrite"]).success();
-    without_gitignore(&second.tree()).assert_same(&without_gitignore(&project.tree()));
+    second.tree().without_gitignore().assert_same(&project.tree().without_gitignore());
     project.remove("a").write("a", "flat");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
     let _ = second.run(&["pull", "--overwrite"]).success();
-    without_gitignore(&second.tree()).assert_same(&without_gitignore(&project.tree()));
+    second.tree().without_gitignore().assert_same(&project.tree().without_gitignore());
 }
 
 #[test]
@@ -230,19 +216,19 @@ fn deleted_files_come_back_only_when_asked() {
 #[test]
 fn a_mode_travels() {
     let project = pushed();
-    let second = clone_of(&project);
+    let second = project.pulled_again();
     project.write_executable("a", "1");
     let report = project.run(&["push", "--json"]).success().json();
     assert_eq!((&report["changed"], &report["uploaded"]["blobs"]), (&json!(true), &json!(0)));
     let report = second.run(&["pull", "--json"]).success().json();
     assert_eq!(report["downloaded"]["blobs"], 0, "the content is here already");
-    without_gitignore(&second.tree()).assert_same(&without_gitignore(&project.tree()));
+    second.tree().without_gitignore().assert_same(&project.tree().without_gitignore());
 }
 
 #[test]
 fn a_push_does_not_undo_what_it_has_not_seen() {
     let project = pushed();
-    let second = clone_of(&project);
+    let second = project.pulled_again();
     project.write("a", "theirs").write("new", "theirs");
     let _ = project.run(&["add", "new"]).success();
     let digest = project.run(&["push", "--json"]).success().json()["digest"].clone();
@@ -255,7 +241,7 @@ fn a_push_does_not_undo_what_it_has_not_seen() {
     assert_eq!(pulled["kept"], json!([{ "path": "b", "change": "modified_local" }]));
     let _ = second.run(&["push"]).success();
     let status = second.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status), Vec::<String>::new());
+    assert_eq!(changes_in(&status), Vec::<String>::new());
     assert_eq!((second.read_text("new"), second.read_text("b")), ("theirs".to_owned(), "mine".to_owned()));
 }
 
@@ -300,10 +286,10 @@ fn diff_compares_any_two() {
     project.write("a", "edited").remove("b").write("new", "n");
     let _ = project.run(&["add", "new"]).success();
     let expected = ["modified_local a", "deleted_local b", "added_local new"];
-    assert_eq!(changes(&project.run(&["diff", "--json"]).success().json()), expected);
-    assert_eq!(changes(&project.run(&["diff", "one", "--json"]).success().json()), expected);
+    assert_eq!(changes_in(&project.run(&["diff", "--json"]).success().json()), expected);
+    assert_eq!(changes_in(&project.run(&["diff", "one", "--json"]).success().json()), expected);
     let _ = project.run(&["push", "--tag", "two"]).success();
-    assert_eq!(changes(&project.run(&["diff", "one", "two", "--json"]).success().json()), expected);
+    assert_eq!(changes_in(&project.run(&["diff", "one", "two", "--json"]).success().json()), expected);
     let text = project.run(&["diff", "one", "two", "--stat"]).success();
     assert_eq!(
         text.stdout(),
@@ -358,7 +344,7 @@ fn a_damaged_layout_is_noticed() {
 
 #[test]
 fn more_files_than_registries_take_as_blobs_are_refused_with_the_reason() {
-    let project = project();
+    let project = TestProject::on_layout();
     let _ = project.run(&["init", "--layout", "files"]).success();
     for number in 0..401 {
         project.write(&format!("f{number}"), number.to_string());
@@ -377,7 +363,7 @@ fn more_files_than_registries_take_as_blobs_are_refused_with_the_reason() {
 fn files_with_holes_are_stored_with_holes() {
     use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
-    let project = project();
+    let project = TestProject::on_layout();
     let _ = project.run(&["init", "--layout", "files"]).success();
     let file = std::fs::File::create(project.path().join("sparse")).unwrap();
     file.set_len(64 << 20).unwrap();

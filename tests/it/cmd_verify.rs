@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use bundle_core::bundle::index::BundleIndex;
 use bundle_core::digest::Digest;
 use bundle_core::pack::zstd::{Compressor, decompress_up_to};
-use modelops_bundle_tests::{CommandOutput, Proxy, Registry, TestProject, can_connect_to_registry, noise};
+use modelops_bundle_tests::{CommandOutput, Proxy, Registry, TestProject, noise};
 use serde_json::{Value, json};
-
-use crate::cmd_project::project;
 
 fn fill(project: &TestProject) {
     project.write("data/large", noise(1, 2_000_000)).write("data/empty", "");
@@ -20,7 +18,7 @@ fn fill(project: &TestProject) {
 
 /// A project that has pushed five files in this layout.
 fn pushed(layout: &str) -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     let _ = project.run(&["init", "--layout", layout]).success();
     fill(&project);
     project
@@ -114,15 +112,12 @@ fn a_good_bundle_is_good_in_a_folder() {
         let text = project.run(&["verify"]).success();
         assert!(text.stdout().contains("is whole: checked 5 files"), "{text}");
     }
-    let _ = project().run(&["verify"]).code(6);
+    let _ = TestProject::on_layout().run(&["verify"]).code(6);
 }
 
 #[test]
 fn a_registry_is_asked_for_each_blob_once() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for (layout, requests) in [("files", 5), ("packed", 4)] {
         let proxy = Proxy::start(registry.host());
         let project = TestProject::new();
@@ -140,10 +135,7 @@ fn a_registry_is_asked_for_each_blob_once() {
 
 #[test]
 fn a_registry_that_lost_or_changed_a_pack_is_found_out() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = TestProject::new();
     let reference = format!("{}/team/p", registry.host());
     let _ = project.run(&["init", "--ref", &reference, "--layout", "packed"]).success();
@@ -346,7 +338,7 @@ fn forge_table(project: &TestProject, change: impl FnOnce(&mut OpenTable, &mut V
 
 /// A project that has pushed what [`fill`] writes and a file that is compressed, in layout `packed`.
 fn pushed_with_text() -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     let _ = project.run(&["init", "--layout", "packed"]).success();
     project.write("text", "the same line again\n".repeat(500));
     let _ = project.run(&["add", "text"]).success();

@@ -2,15 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{
-    BundleCommand, Registry, TestProject, bundle_binary, can_connect_to_registry, tools,
-};
-
-use crate::cmd_project::project;
+use modelops_bundle_tests::{BundleCommand, Registry, TestProject, bundle_binary, tools};
 
 /// A project with two tags, two tracked files and an environment, and the script of a shell beside it.
 fn completed(shell: &str) -> (TestProject, PathBuf) {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("data/cases.csv", "1").write("src/model.py", "2").write("notes.txt", "3");
     let _ = project.run(&["add", "data", "src"]).success();
     let _ = project.run(&["push", "--tag", "latest", "--tag", "stable"]).success();
@@ -172,10 +168,7 @@ fn zsh_completes_commands_options_and_values() {
 
 #[test]
 fn a_completion_is_quiet_quick_and_changes_nothing() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let ask = |project: &TestProject, words: &[&str]| {
         let words = [&["--", "modelops-bundle"], words].concat();
         let said = project.command(words).env("MODELOPS_BUNDLE_COMPLETE", "zsh").run().success();

@@ -1,9 +1,7 @@
 //! Bundles carried between registries, layouts and archives; blobs named instead of sent.
 
-use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry, noise};
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, noise};
 use serde_json::json;
-
-use crate::registry::project_on;
 
 /// Pushes two versions, `v1.0.0` and, with one more file, `latest`.
 fn publish(project: &TestProject) {
@@ -17,12 +15,9 @@ fn publish(project: &TestProject) {
 
 #[test]
 fn a_copy_within_a_registry_sends_no_blob() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "org/a");
+    let project = TestProject::on_registry(proxy.host(), "org/a");
     publish(&project);
     let target = format!("{}/org/sub/b", proxy.host());
     proxy.take_seen();
@@ -49,12 +44,9 @@ fn a_copy_within_a_registry_sends_no_blob() {
 
 #[test]
 fn an_upload_opened_instead_of_a_mount_is_used() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "a");
+    let project = TestProject::on_registry(proxy.host(), "a");
     publish(&project);
     // The registry knows the blob, and the sibling that is named does not have it.
     let manifest = registry.client().manifest("a", "v1.0.0").unwrap();
@@ -78,12 +70,9 @@ fn an_upload_opened_instead_of_a_mount_is_used() {
 
 #[test]
 fn packs_that_another_repository_has_are_not_sent() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "org/a");
+    let project = TestProject::on_registry(proxy.host(), "org/a");
     let _ = project.run(&["init", "--layout", "packed"]).success();
     project.write("large", noise(1, 3_000_000)).write("small", "1");
     let _ = project.run(&["add", "large", "small"]).success();
@@ -101,12 +90,9 @@ fn packs_that_another_repository_has_are_not_sent() {
 
 #[test]
 fn a_mount_that_is_refused_is_an_upload() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "a");
+    let project = TestProject::on_registry(proxy.host(), "a");
     publish(&project);
     for status in [401, 403, 404, 405] {
         proxy.inject(Matching::new("POST", "/blobs/uploads/"), Fault::Answer(status, vec![]));
@@ -119,11 +105,8 @@ fn a_mount_that_is_refused_is_an_upload() {
 
 #[test]
 fn every_tag_goes_through_layouts_to_another_registry() {
-    let (registry, other) = (Registry::start(), Registry::start());
-    if !can_connect_to_registry(&registry) || !can_connect_to_registry(&other) {
-        return;
-    }
-    let project = project_on(registry.host(), "a");
+    let (Some(registry), Some(other)) = (Registry::get(), Registry::get()) else { return };
+    let project = TestProject::on_registry(registry.host(), "a");
     publish(&project);
     let _ = project.run(&["tag", "v1.0.0", "stable"]).success();
     let layout = format!("oci:{}", project.home().join("l").display());

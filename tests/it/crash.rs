@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use modelops_bundle_tests::{TestProject, Tree, noise};
 
-use crate::cmd_project::project;
-use crate::packed::packed;
-
 /// How many kills; spread over the length of an undisturbed run, most of them where it works.
 const KILLS: u32 = 60;
 
@@ -67,12 +64,12 @@ fn moment(undisturbed: Duration, kill: u32, kills: u32) -> Duration {
 // under a journal: killed at any instant, the next command leaves the old tree or the new one, whole."
 #[test]
 fn the_tree_is_the_old_one_or_the_new_one() {
-    println!("{}", kill_pulls(&project(), &trees(), KILLS));
+    println!("{}", kill_pulls(&TestProject::on_layout(), &trees(), KILLS));
 }
 
 #[test]
 fn a_packed_tree_is_the_old_one_or_the_new_one() {
-    println!("{}", kill_pulls(&packed(), &large_trees(), FEWER_KILLS));
+    println!("{}", kill_pulls(&TestProject::packed_on_layout(), &large_trees(), FEWER_KILLS));
 }
 
 /// Pulls one tree over the other, again and again, and kills each pull; tells what came of it.
@@ -117,7 +114,7 @@ fn kill_pulls(source: &TestProject, (old_files, new_files): &(Files, Files), kil
 
 #[test]
 fn the_tag_of_a_packed_push_names_the_old_bundle_or_the_new_one() {
-    let source = packed();
+    let source = TestProject::packed_on_layout();
     let (old_files, new_files) = large_trees();
     let mut current = push(&source, &old_files, "latest");
     let mut next = push(&source, &new_files, "other");

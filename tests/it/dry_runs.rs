@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry, noise};
+use modelops_bundle_tests::{Registry, TestProject, noise};
 use serde_json::Value;
 
 /// What may differ between the documents of a dry run and of the run: what only a run can know, and what it costs.
@@ -141,10 +141,7 @@ fn a_dry_run_says_what_the_run_does_with_a_folder() {
 
 #[test]
 fn a_dry_run_says_what_the_run_does_with_a_registry() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for layout in ["files", "packed"] {
         try_all(&format!("{}/{layout}", registry.host()), layout, Some(registry.storage()));
     }
@@ -152,10 +149,7 @@ fn a_dry_run_says_what_the_run_does_with_a_registry() {
 
 #[test]
 fn a_dry_run_of_a_login_keeps_nothing() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = TestProject::new();
     let case = Case { project: &project, storage: None };
     case.compare(&[0], &["login", registry.host(), "-u", "me", "--password-stdin"]);

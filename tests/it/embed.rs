@@ -4,10 +4,9 @@
 use std::process::Command;
 
 use bundle_core::pack::zstd::decompress;
-use modelops_bundle_tests::{TestProject, noise, tools};
+use modelops_bundle_tests::{StoredBundle, TestProject, noise, tools};
 use serde_json::Value;
 
-use crate::packed::{Stored, packed};
 use crate::vectors;
 
 #[test]
@@ -40,7 +39,7 @@ fn the_component_answers_the_vectors_in_python() {
 #[test]
 fn a_pack_is_what_the_papers_say_in_python() {
     let Some(python) = tools::require(&tools::PYTHON) else { return };
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     // Sizes at which something begins, and noise: nothing of it is compressed.
     for (seed, size) in [(1, 400_000), (3, 16_384), (5, 16_385), (7, 70_001), (9, 1), (11, 1025)] {
         project.write(&format!("{seed:02}"), noise(seed, size));
@@ -48,7 +47,7 @@ fn a_pack_is_what_the_papers_say_in_python() {
     project.write("zeros", "");
     let _ = project.run(&["add", "0*", "1*", "zeros"]).success();
     let report = project.run(&["push", "--json"]).success().json();
-    let stored = Stored::of(&project, &report);
+    let stored = StoredBundle::of(&project, &report);
     let [pack] = &stored.index.packs[..] else { panic!("{} packs", stored.index.packs.len()) };
     let file = project.home().join("layout/blobs/sha256").join(pack.digest.hex());
     let bytes = std::fs::read(&file).unwrap();

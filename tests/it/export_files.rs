@@ -3,11 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{
-    BundleCommand, Registry, TestProject, Tree, can_connect_to_registry, noise, text,
-};
-
-use crate::cmd_project::project;
+use modelops_bundle_tests::{BundleCommand, Registry, TestProject, Tree, noise, text};
 
 /// A name that no field of a header holds.
 fn long_path() -> String {
@@ -54,14 +50,11 @@ fn listed(file: &Path, home: &Path) -> Vec<String> {
 
 #[test]
 fn the_same_bytes_from_every_layout_and_place() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let plain = project();
+    let Some(registry) = Registry::get() else { return };
+    let plain = TestProject::on_layout();
     fill(&plain, "files");
     let (file, expected) = exported(&plain, &[]);
-    let packed = project();
+    let packed = TestProject::on_layout();
     fill(&packed, "packed");
     assert!(exported(&packed, &[]).1 == expected, "the layouts differ");
     assert!(exported(&packed, &["--concurrency", "1"]).1 == expected, "the concurrency shows");
@@ -105,7 +98,7 @@ fn the_same_bytes_from_every_layout_and_place() {
 #[test]
 fn a_file_that_is_damaged_leaves_nothing() {
     for layout in ["files", "packed"] {
-        let project = project();
+        let project = TestProject::on_layout();
         fill(&project, layout);
         let blobs = project.home().join("layout/blobs/sha256");
         let largest = fs::read_dir(&blobs).unwrap().map(|entry| entry.unwrap().path());
@@ -138,7 +131,7 @@ fn a_file_that_is_damaged_leaves_nothing() {
 
 #[test]
 fn a_dry_run_and_a_bad_target_write_nothing() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -171,7 +164,7 @@ fn a_dry_run_and_a_bad_target_write_nothing() {
 
 #[test]
 fn it_cannot_be_imported_and_says_what_it_is() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -187,7 +180,7 @@ fn it_cannot_be_imported_and_says_what_it_is() {
 #[test]
 fn memory_does_not_grow_with_the_files() {
     for layout in ["files", "packed"] {
-        let project = project();
+        let project = TestProject::on_layout();
         let _ = project.run(&["init", "--layout", layout]).success();
         project.write("large", noise(3, 96 << 20));
         let _ = project.run(&["add", "large"]).success();

@@ -9,11 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use modelops_bundle_tests::{
-    CommandOutput, Fault, Generation, Matching, ProtectedRegistry, Protection, Proxy, TestProject,
-    can_connect_to_registry, noise,
+    CommandOutput, Fault, Generation, Matching, ProtectedRegistry, Protection, Proxy, TestProject, noise,
 };
-
-use crate::registry::project_on;
 
 const BLOB: &str = "/blobs/sha256";
 const UPLOADS: &str = "/blobs/uploads/";
@@ -109,8 +106,7 @@ fn on_each_registry(
     let kinds =
         Generation::ALL.into_iter().flat_map(|generation| Protection::ALL.map(|kind| (generation, kind)));
     let places: Vec<_> = kinds
-        .map(|(generation, protection)| ProtectedRegistry::start(generation, protection))
-        .filter(|place| can_connect_to_registry(&place.registry))
+        .filter_map(|(generation, protection)| ProtectedRegistry::start(generation, protection))
         .collect();
     let mut jobs = Vec::new();
     for place in &places {
@@ -130,7 +126,7 @@ fn on_each_registry(
 
 /// A project with a large file that was pushed to `repository`.
 fn pushed_project(place: &ProtectedRegistry, repository: &str) -> TestProject {
-    let project = project_on(place.host(), repository);
+    let project = TestProject::on_registry(place.host(), repository);
     let _ = project.run(&["init", "--layout", "files"]).success();
     project.write("large", &CONTENTS[0]).write("small", "1");
     let _ = project.run(&["add", "large", "small"]).success();
@@ -356,10 +352,7 @@ fn whatever_goes_wrong_a_pull_is_whole_or_changes_nothing() {
 #[test]
 fn a_blob_may_be_on_another_host_which_gets_no_login() {
     for generation in Generation::ALL {
-        let place = ProtectedRegistry::start(generation, Protection::Open);
-        if !can_connect_to_registry(&place.registry) {
-            continue;
-        }
+        let Some(place) = ProtectedRegistry::start(generation, Protection::Open) else { continue };
         let project = pushed_project(&place, "p");
         let (proxy, store) = (place.proxy(), place.proxy());
         let manifest = place.registry.client().manifest("p", "latest").unwrap().json();

@@ -3,11 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Registry, TestProject};
 use serde_json::{Value, json};
-
-use crate::cmd_project::project;
-use crate::registry::project_on;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -52,7 +49,7 @@ fn foreign_manifests() -> Vec<(&'static str, &'static str, Value, &'static str)>
 
 /// A project on a repository that holds its bundle and something of every other kind.
 fn among_others(registry: &Registry) -> TestProject {
-    let project = project_on(registry.host(), "shared");
+    let project = TestProject::on_registry(registry.host(), "shared");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -66,10 +63,7 @@ fn among_others(registry: &Registry) -> TestProject {
 
 #[test]
 fn what_is_no_bundle_is_called_so_by_every_command() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     for (tag, _, _, words) in foreign_manifests() {
         let named = format!("{}/shared:{tag}", registry.host());
@@ -103,10 +97,7 @@ fn what_is_no_bundle_is_called_so_by_every_command() {
 
 #[test]
 fn status_says_that_the_tag_names_no_bundle() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let _ = project.run(&["config", "set", "default_tag", "docker"]).success();
     let status = project.run(&["status", "--json"]).success().json();
@@ -116,10 +107,7 @@ fn status_says_that_the_tag_names_no_bundle() {
 
 #[test]
 fn a_copy_of_all_tags_leaves_out_what_is_no_bundle() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let (from, to) = (format!("{}/shared", registry.host()), format!("{}/copies", registry.host()));
     let copied = project.run(&["copy", "--all-tags", &from, &to, "--json"]).success().json();
@@ -140,10 +128,7 @@ fn named(project: &TestProject, tag: &str) -> String {
 
 #[test]
 fn tags_of_other_tools_are_moved_and_deleted_by_force_alone() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let client = registry.client();
     let elsewhere = format!("{}/elsewhere", registry.host());
@@ -171,7 +156,7 @@ fn tags_of_other_tools_are_moved_and_deleted_by_force_alone() {
 
 /// A layout with one bundle and, where it is said, a signature of it, under the names that are given to them.
 fn layout_with(names: &[(Option<&str>, &str)]) -> (TestProject, PathBuf) {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "content");
     let _ = project.run(&["add", "a"]).success();
     let layout = project.home().join("by-others");
@@ -329,10 +314,7 @@ fn a_hint_for_what_lies_on_disk_can_be_typed() {
 
 #[test]
 fn a_push_onto_what_is_no_bundle_is_told_what_to_do() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let (host, client) = (registry.host(), registry.client());
     for arguments in [&["push", "--tag", "image"][..], &["push", "--tag", "image", "--force"]] {
@@ -361,10 +343,7 @@ fn a_push_onto_what_is_no_bundle_is_told_what_to_do() {
 
 #[test]
 fn a_further_tag_of_another_tool_stops_a_push_before_anything_is_sent() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = among_others(&registry);
     let before = registry.client().tag_digest("shared", "latest");
     project.write("new", "content that nobody has");
@@ -384,7 +363,7 @@ fn a_further_tag_of_another_tool_stops_a_push_before_anything_is_sent() {
 
 #[test]
 fn a_text_is_no_archive() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("plain.txt", "just a line\n");
     let output = project.run(&["import", "plain.txt", "--dest", "q"]).code(1);
     assert!(output.stderr().contains("it is not a tar"), "{output}");

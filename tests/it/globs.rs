@@ -3,8 +3,6 @@
 use modelops_bundle_tests::{CommandOutput, TestProject};
 use serde_json::{Value, json};
 
-use crate::cmd_project::project;
-
 const FILES: [&str; 10] = [
     "!note",
     "README.md",
@@ -19,7 +17,7 @@ const FILES: [&str; 10] = [
 ];
 
 fn with_files() -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     for path in FILES {
         project.write(path, path);
     }
@@ -79,7 +77,7 @@ fn arguments_are_relative_to_where_one_is() {
 }
 
 #[test]
-fn remove_understands_the_same() {
+fn remove_takes_the_same_patterns_as_add() {
     let project = with_files();
     let _ = project.run(&["add", "."]).success();
     let removed = |arguments: &[&str]| {
@@ -147,7 +145,7 @@ fn what_matches_nothing_is_an_error_and_changes_nothing() {
 fn names_that_no_bundle_can_hold_are_told() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    let project = project();
+    let project = TestProject::on_layout();
     let not_unicode = OsStr::from_bytes(b"b\xffd");
     std::fs::write(project.path().join(not_unicode), "").unwrap();
     project.write("new\nline", "").write("fine", "");
@@ -163,7 +161,7 @@ fn names_that_no_bundle_can_hold_are_told() {
 #[test]
 #[cfg(unix)]
 fn names_that_some_system_takes_for_others_are_told() {
-    let project = project();
+    let project = TestProject::on_layout();
     let names = [
         (".git./config", "keep out of"),
         (".git /config", "keep out of"),
@@ -196,14 +194,14 @@ fn names_that_some_system_takes_for_others_are_told() {
     let _ = project.run(&["push"]).success();
     let status = project.run(&["status", "--json"]).success().json();
     assert_eq!(status["summary"], json!({"unchanged": legal.len() + 1}), "{status}");
-    let clone = crate::cmd_push_pull::clone_of(&project);
+    let clone = project.pulled_again();
     legal.iter().for_each(|name| assert_eq!(clone.read_text(name), *name));
     names.iter().for_each(|(name, _)| assert!(!clone.exists(name), "{name:?}"));
 }
 
 #[test]
 fn a_shell_may_have_expanded_the_glob() {
-    let project = project();
+    let project = TestProject::on_layout();
     let names: Vec<String> = (0..20_000).map(|at| format!("f{at:05}")).collect();
     for name in &names {
         project.write(name, "");

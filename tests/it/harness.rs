@@ -1,8 +1,7 @@
 //! The harness itself: what the other tests take for granted.
 
 use modelops_bundle_tests::{
-    BundleCommand, Fault, Matching, PASSWORD, Proxy, Registry, Request, TestProject, Tree, USER,
-    can_connect_to_registry, tools,
+    BundleCommand, Fault, Matching, PASSWORD, Proxy, Registry, Request, TestProject, Tree, USER, tools,
 };
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,10 +14,7 @@ const HELLO: &str = "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286
 
 #[test]
 fn a_registry_starts_answers_and_stops() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let client = registry.client();
     assert_eq!(client.send(Request::new("GET", "/v2/")).status, 200);
     assert_eq!(client.tags("models/seir"), Vec::<String>::new());
@@ -34,10 +30,7 @@ fn a_registry_starts_answers_and_stops() {
 
 #[test]
 fn a_manifest_comes_back_byte_for_byte() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let client = registry.client();
     client.put_blob("models/seir", HELLO, b"hello\n");
     let media_type = "application/vnd.oci.image.manifest.v1+json";
@@ -55,10 +48,7 @@ fn a_manifest_comes_back_byte_for_byte() {
 
 #[test]
 fn a_registry_with_a_password_asks_for_it() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_with_password() else { return };
     let stranger = Request::new("GET", "/v2/").send(registry.host()).unwrap();
     assert_eq!(stranger.status, 401);
     assert!(stranger.header("WWW-Authenticate").unwrap().starts_with("Basic"));
@@ -67,20 +57,14 @@ fn a_registry_with_a_password_asks_for_it() {
 
 #[test]
 fn two_registries_know_nothing_of_each_other() {
-    let (one, other) = (Registry::start(), Registry::start());
-    if !can_connect_to_registry(&one) || !can_connect_to_registry(&other) {
-        return;
-    }
+    let (Some(one), Some(other)) = (Registry::get(), Registry::get()) else { return };
     one.client().put_blob("models/seir", HELLO, b"hello\n");
     assert_eq!(other.client().blob("models/seir", HELLO), None);
 }
 
 #[test]
 fn the_proxy_counts_and_an_upload_through_it_stays_with_it() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let opened = Request::new("POST", "/v2/models/seir/blobs/uploads/").send(proxy.host()).unwrap();
     let location = opened.header("Location").unwrap();
@@ -100,10 +84,7 @@ fn the_proxy_counts_and_an_upload_through_it_stays_with_it() {
 
 #[test]
 fn the_proxy_passes_many_requests_at_once() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     registry.client().put_blob("models/seir", HELLO, b"hello\n");
     let proxy = Proxy::start(registry.host());
     let path = format!("/v2/models/seir/blobs/{HELLO}");
@@ -120,10 +101,7 @@ fn the_proxy_passes_many_requests_at_once() {
 
 #[test]
 fn a_hook_runs_before_its_request_is_passed_on() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let behind_its_back = registry.client();
     proxy.before(Matching::new("GET", "/blobs/").nth(2), move || {
@@ -136,10 +114,7 @@ fn a_hook_runs_before_its_request_is_passed_on() {
 
 #[test]
 fn the_proxy_answers_in_the_registrys_place() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     proxy.inject(Matching::new("GET", "/v2/").times(2), Fault::Answer(503, vec![("Retry-After", "0")]));
     let get = Request::new("GET", "/v2/");
@@ -151,10 +126,7 @@ fn the_proxy_answers_in_the_registrys_place() {
 
 #[test]
 fn the_proxy_cuts_an_answer_short() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     registry.client().put_blob("models/seir", HELLO, b"hello\n");
     let proxy = Proxy::start(registry.host());
     proxy.inject(Matching::new("GET", "/blobs/"), Fault::CutResponse(4));
@@ -166,10 +138,7 @@ fn the_proxy_cuts_an_answer_short() {
 
 #[test]
 fn the_proxy_cuts_an_upload_short_and_loses_an_answer() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let open = || {
         let opened = Request::new("POST", "/v2/models/seir/blobs/uploads/").send(proxy.host()).unwrap();
@@ -190,10 +159,7 @@ fn the_proxy_cuts_an_upload_short_and_loses_an_answer() {
 
 #[test]
 fn the_proxy_delays_a_request() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let delay = Duration::from_millis(150);
     proxy.inject(Matching::new("", "/v2/"), Fault::Delay(delay));
@@ -204,10 +170,7 @@ fn the_proxy_delays_a_request() {
 
 #[test]
 fn a_proxy_that_is_dropped_hangs_up() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let host = proxy.host().to_owned();
     let (arrived, wait) = mpsc::channel();
@@ -356,10 +319,7 @@ fn node_starts_the_browser() {
 
 #[test]
 fn a_rule_is_for_the_requests_it_names() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);

@@ -4,11 +4,8 @@ use std::net::TcpListener;
 
 use modelops_bundle_tests::{
     Authority, Fault, Generation, Matching, ProtectedRegistry, Protection, Proxy, Registry, TestProject,
-    can_connect_to_registry,
 };
 use serde_json::{Value, json};
-
-use crate::registry::project_on;
 
 #[track_caller]
 fn verdict(document: &Value, check: &str) -> String {
@@ -18,12 +15,9 @@ fn verdict(document: &Value, check: &str) -> String {
 
 #[test]
 fn a_registry_is_well() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     let empty = project.run(&["health", "--json"]).success().json();
     assert_eq!((&empty["ok"], verdict(&empty, "ranges")), (&json!(true), "skipped".to_owned()), "{empty}");
     project.write("a", "content");
@@ -61,12 +55,9 @@ fn a_registry_is_well() {
 
 #[test]
 fn what_is_missing_is_named() {
-    let registry = Registry::start_without_deletes();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get_without_deletes() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     project.write("a", "content");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -86,11 +77,8 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn a_login_that_is_wanted_and_a_host_that_is_not_there() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "p");
+    let Some(registry) = Registry::get_with_password() else { return };
+    let project = TestProject::on_registry(registry.host(), "p");
     let report = project.run(&["health", "--json"]).code(5).json();
     assert_eq!((verdict(&report, "reachable"), verdict(&report, "auth")), ("ok".into(), "fail".into()));
     // Nobody listens on a port that was free a moment ago.
@@ -103,11 +91,8 @@ fn a_login_that_is_wanted_and_a_host_that_is_not_there() {
 #[test]
 fn a_registry_that_is_not_trusted_is_there_and_tls_is_the_trouble() {
     for generation in Generation::ALL {
-        let place = ProtectedRegistry::start(generation, Protection::Tls);
-        if !can_connect_to_registry(&place.registry) {
-            return;
-        }
-        let project = project_on(place.host(), "p");
+        let Some(place) = ProtectedRegistry::start(generation, Protection::Tls) else { return };
+        let project = TestProject::on_registry(place.host(), "p");
         let stranger = Authority::new();
         let untrusted = project.command(["health", "--json"]).arg("--ca-file").arg(stranger.certificate());
         let in_plain_http = project.command(["health", "--json"]);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use modelops_bundle_tests::{Registry, RegistryClient, TestProject, Tree, can_connect_to_registry};
+use modelops_bundle_tests::{Registry, RegistryClient, TestProject, assert_pull_is_refused};
 use serde_json::{Value, json};
 
 const INDEX: &str = "application/vnd.modelops.bundle.index.v1+json";
@@ -46,44 +46,14 @@ fn serve(client: &RegistryClient, index: &[u8], manifest: &Value, blobs: &[&[u8]
 /// Pulls what the registry serves, expects a failure with one of `codes`, and nothing changed anywhere.
 #[track_caller]
 fn expect_refusal(registry: &Registry, codes: &[i32], words: &str) {
-    let _ = expect_refusal_of(&format!("{}/evil", registry.host()), codes, words);
-}
-
-/// Pulls into a folder with a file of its own, expects a failure with one of `codes`, and nothing changed anywhere.
-/// Gives the most memory that a pull held, where the system tells.
-#[track_caller]
-pub(crate) fn expect_refusal_of(reference: &str, codes: &[i32], words: &str) -> Option<u64> {
-    let project = TestProject::new();
-    let _ = project.run(&["init", "--ref", reference]).success();
-    project.write("mine", "precious");
-    let around = project.path().parent().unwrap();
-    let before = Tree::read(around);
-    let mut peak = None;
-    for arguments in [&["pull"][..], &["pull", "--overwrite"]] {
-        let output = project.run(arguments).code_among(codes);
-        assert!(
-            output.stderr().lines().any(|line| line.starts_with("error: "))
-                && output.stderr().contains(words),
-            "{words}: {output}"
-        );
-        assert!(!output.stderr().contains('\u{1b}'), "{output}");
-        peak = peak.max(output.peak_memory());
-    }
-    let after = Tree::read(around);
-    let own = |path: &str| !path.starts_with("project/.modelops-bundle/");
-    after.filtered(own).assert_same(&before.filtered(own));
-    assert!(!project.exists(".modelops-bundle/staging"));
-    peak
+    let _ = assert_pull_is_refused(&format!("{}/evil", registry.host()), codes, words);
 }
 
 // README: "A bundle cannot reach out of its folder. Paths are checked when they are read, also for what some file system takes for
 // `.git` (`git~1`, `.git.`)."
 #[test]
 fn paths_that_lead_out() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"evil";
     for path in [
         "../evil",
@@ -127,10 +97,7 @@ fn paths_that_lead_out() {
 
 #[test]
 fn indexes_that_contradict_themselves() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"evil";
     let good = entry("a", content);
     let raw = |files: &str| format!(r#"{{"version":"1.0","files":{{{files}}}}}"#).into_bytes();
@@ -170,10 +137,7 @@ fn indexes_that_contradict_themselves() {
 
 #[test]
 fn a_gigabyte_of_nesting() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     // A blob of a gigabyte is refused by its size alone, without a byte of it being asked for.
     let small = b"[";
     let mut named = manifest(small, &json!([]));
@@ -190,10 +154,7 @@ fn a_gigabyte_of_nesting() {
 // README: "Digests and sizes are checked on every byte."
 #[test]
 fn bytes_that_are_not_what_they_are_called() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"the right content";
     let index = index(&json!({"a": entry("a", content)}));
     serve(&registry.client(), &index, &manifest(&index, &json!([layer(content)])), &[content]);
@@ -206,10 +167,7 @@ fn bytes_that_are_not_what_they_are_called() {
 
 #[test]
 fn manifests_that_are_none() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"x";
     let good = index(&json!({"a": entry("a", content)}));
     let edit = |change: &dyn Fn(&mut Value)| {
@@ -236,11 +194,8 @@ fn manifests_that_are_none() {
 // README: "Links are never written through."
 #[test]
 #[cfg(unix)]
-fn links_on_the_way_out() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+fn a_pull_does_not_write_through_links() {
+    let Some(registry) = Registry::get() else { return };
     let content: &[u8] = b"evil";
     let index = index(&json!({"way/out": entry("way/out", content)}));
     serve(&registry.client(), &index, &manifest(&index, &json!([layer(content)])), &[content]);

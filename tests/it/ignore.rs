@@ -8,8 +8,6 @@ use std::process::{Command, Stdio};
 use modelops_bundle_tests::TestProject;
 use serde_json::json;
 
-use crate::cmd_project::project;
-
 /// What is not ignored, as `add` finds it.
 fn kept(project: &TestProject) -> BTreeSet<String> {
     let document = project.run(&["add", "--dry-run", "--json", "."]).success().json();
@@ -18,7 +16,7 @@ fn kept(project: &TestProject) -> BTreeSet<String> {
 
 #[test]
 fn rules_come_from_every_folder_and_the_defaults() {
-    let project = project();
+    let project = TestProject::on_layout();
     for path in [
         "build/out.bin",
         "build.txt",
@@ -59,7 +57,7 @@ fn rules_come_from_every_folder_and_the_defaults() {
 
 #[test]
 fn what_is_ignored_is_told_and_can_be_forced() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write(".modelopsignore", "*.log\n").write("a.log", "").write("b.pyc", "").write("c.txt", "");
     let words = "2 ignored by ignore rules (.modelopsignore + defaults)";
     let output = project.run(&["add", "."]).success();
@@ -80,7 +78,7 @@ fn what_is_ignored_is_told_and_can_be_forced() {
 
 #[test]
 fn status_names_what_is_ignored_and_by_which_rule() {
-    let project = project();
+    let project = TestProject::on_layout();
     for path in [
         "a.log",
         "build/deep/x",
@@ -119,7 +117,7 @@ fn status_names_what_is_ignored_and_by_which_rule() {
 
 #[test]
 fn status_explains_single_paths() {
-    let project = project();
+    let project = TestProject::on_layout();
     project
         .write(".modelopsignore", "*.log\nbuild/\n")
         .write("sub/.modelopsignore", "!keep.log\n")
@@ -157,7 +155,7 @@ fn status_explains_single_paths() {
 
 #[test]
 fn rules_that_cannot_be_read_stop_the_command() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a.txt", "a").write(".modelopsignore", vec![b'x'; (1 << 20) + 1]);
     let output = project.run(&["add", "."]).code(1);
     assert!(output.stderr().contains(".modelopsignore"), "{output}");

@@ -2,17 +2,12 @@
 
 use std::process::Command;
 
-use modelops_bundle_tests::{BundleCommand, Registry, TestProject, Tree, can_connect_to_registry, tools};
-
-use crate::cmd_project::project;
+use modelops_bundle_tests::{BundleCommand, Registry, TestProject, Tree, tools};
 
 #[test]
 fn oras_pulls_what_we_pushed() {
-    let registry = Registry::start();
+    let Some(registry) = Registry::get() else { return };
     let Some(python) = tools::require(&tools::PYTHON) else { return };
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
     let project = TestProject::new();
     let _ = project.run(&["init", "--ref", &format!("{}/team/p", registry.host())]).success();
     project
@@ -39,7 +34,7 @@ fn oras_pulls_what_we_pushed() {
 #[test]
 fn skopeo_copies_what_we_exported() {
     let Some(skopeo) = tools::require(&tools::SKOPEO) else { return };
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1").write("b/c", "2").write("empty", "");
     let _ = project.run(&["add", "a", "b", "empty"]).success();
     let digest = project.run(&["push", "--json"]).success().json()["digest"].clone();

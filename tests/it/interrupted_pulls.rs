@@ -5,9 +5,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry, noise};
-
-use crate::registry::project_on;
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject, noise};
 
 const MIB: u64 = 1 << 20;
 
@@ -20,11 +18,8 @@ fn received(proxy: &Proxy) -> u64 {
 
 /// Pulls through a proxy that lets one answer stall, kills that, and pulls again: the second pull gets no more than the rest.
 fn check(layout: &str, files: &[(&str, usize)], stalling: Matching, stalls_after: u64, most: u64) {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "p");
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::on_registry(registry.host(), "p");
     let _ = project.run(&["init", "--layout", layout]).success();
     for (at, (path, length)) in files.iter().enumerate() {
         project.write(path, noise(at as u64, *length));

@@ -20,11 +20,9 @@ use modelops_bundle::workspace::Workspace;
 use modelops_bundle_tests::TestProject;
 use tokio::runtime::Runtime;
 
-use crate::cmd_project::project;
-
 /// A project whose bundle lies in a layout under the tag `latest`, and the reference of that.
 pub(crate) fn pushed() -> (TestProject, Reference) {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a.txt", "one");
     let _ = project.run(&["add", "a.txt"]).success();
     let _ = project.run(&["push"]).success();

@@ -8,8 +8,6 @@ use modelops_bundle_tests::{
     BundleCommand, CommandOutput, TestProject, bundle_binary, noise, script_with_mounts,
 };
 
-use crate::cmd_project::project;
-
 /// Runs the program with so many KiB of address space.
 fn within(project: &TestProject, kib: u64, arguments: &[&str]) -> BundleCommand {
     BundleCommand::of_program("prlimit", project.home())
@@ -22,7 +20,7 @@ fn within(project: &TestProject, kib: u64, arguments: &[&str]) -> BundleCommand 
 #[test]
 fn every_command_works_with_little_address_space() {
     for (gib, layout) in [(4, "packed"), (4, "files"), (2, "packed"), (16, "files")] {
-        let project = project();
+        let project = TestProject::on_layout();
         let _ = project.run(&["config", "set", "layout", layout]).success();
         for at in 0..120 {
             project.write(&format!("data/{at}"), format!("content {at}"));
@@ -44,7 +42,7 @@ fn every_command_works_with_little_address_space() {
 
 #[test]
 fn too_little_address_space_is_named_and_any_more_is_enough() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -76,7 +74,7 @@ fn limited(project: &TestProject, limit: &str, arguments: &[&str]) -> BundleComm
 
 #[test]
 fn a_file_that_may_not_grow_fails_in_words_and_leaves_nothing() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("big", noise(1, 400_000));
     let _ = project.run(&["add", "big"]).success();
     let _ = project.run(&["push"]).success();
@@ -112,7 +110,7 @@ fn a_file_that_may_not_grow_fails_in_words_and_leaves_nothing() {
 
 #[test]
 fn few_open_files_are_named_as_the_cause() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -133,7 +131,7 @@ fn script_output(project: &TestProject, script: &str) -> CommandOutput {
 
 #[test]
 fn inputs_without_an_end_are_refused() {
-    let project = project();
+    let project = TestProject::on_layout();
     let started = Instant::now();
     let output = script_output(&project, "exec \"$MB\" core call diff </dev/zero").code(2);
     assert!(output.stderr().contains("standard input has more than 256.0 MiB"), "{output}");
@@ -156,7 +154,7 @@ fn inputs_without_an_end_are_refused() {
 
 #[test]
 fn a_full_disk_is_named_with_what_was_to_be_written() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -192,7 +190,7 @@ fn a_full_disk_is_named_with_what_was_to_be_written() {
 
 #[test]
 fn what_is_done_and_cannot_be_printed_is_said_to_be_done() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a");
     for arguments in [&["add", "a"][..], &["push"], &["status"], &["push", "--json"], &["verify", "--json"]] {
         let mut command = Command::new(bundle_binary());

@@ -3,11 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{Proxy, Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Proxy, Registry, TestProject};
 use serde_json::{Value, json};
-
-use crate::cmd_project::project;
-use crate::registry::project_on;
 
 /// Pushes three bundles, each with a tag of its own.
 fn publish(project: &TestProject) {
@@ -37,7 +34,7 @@ fn listed(project: &TestProject, place: &str) -> Vec<Value> {
 #[test]
 fn one_lost_manifest_hinders_nothing_else_in_a_layout() {
     for harm in [|file: &Path| fs::remove_file(file).unwrap(), |file: &Path| fs::write(file, "{}").unwrap()] {
-        let project = project();
+        let project = TestProject::on_layout();
         publish(&project);
         let place = format!("oci:{}", project.home().join("layout").display());
         let two = digest_of(&project, "two");
@@ -68,7 +65,7 @@ fn one_lost_manifest_hinders_nothing_else_in_a_layout() {
 
 #[test]
 fn a_copy_of_all_tags_leaves_out_what_is_lost_and_says_so() {
-    let project = project();
+    let project = TestProject::on_layout();
     publish(&project);
     let place = format!("oci:{}", project.home().join("layout").display());
     let two = digest_of(&project, "two");
@@ -87,7 +84,7 @@ fn a_copy_of_all_tags_leaves_out_what_is_lost_and_says_so() {
 
 #[test]
 fn a_lost_manifest_is_written_again_where_that_is_meant() {
-    let project = project();
+    let project = TestProject::on_layout();
     publish(&project);
     let place = format!("oci:{}", project.home().join("layout").display());
     let good = format!("oci:{}", project.home().join("good").display());
@@ -109,11 +106,8 @@ fn a_lost_manifest_is_written_again_where_that_is_meant() {
 
 #[test]
 fn one_lost_manifest_hinders_nothing_else_on_a_registry() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "p");
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::on_registry(registry.host(), "p");
     publish(&project);
     let two = digest_of(&project, "two");
     let revisions = registry.storage().join("docker/registry/v2/repositories/p/_manifests/revisions/sha256");
@@ -136,12 +130,9 @@ fn one_lost_manifest_hinders_nothing_else_on_a_registry() {
 
 #[test]
 fn a_place_that_is_not_there_is_not_one_without_bundles() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     publish(&project);
     let none = format!("{}/none", proxy.host());
     let folder = project.home().join("none");

@@ -23,6 +23,7 @@ mod embed;
 mod export_files;
 mod faults;
 mod foreign;
+mod fuzz;
 mod globs;
 mod harness;
 mod health;

@@ -5,10 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use modelops_bundle_tests::{BundleCommand, CommandOutput, Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{BundleCommand, CommandOutput, Registry, TestProject, changes_in};
 use serde_json::json;
-
-use crate::cmd_project::changes;
 
 /// The calls as they are on such file systems. Whatever is not defined stays as it is.
 const LIBRARY: &str = r#"
@@ -129,7 +127,7 @@ fn assert_contents(folder: &Path) {
 fn assert_unchanged(there: &FileSystem, project: &TestProject) {
     let status = there.run(project, &["status", "--json"]).json();
     assert_eq!(
-        (changes(&status), status["remote"]["state"].as_str()),
+        (changes_in(&status), status["remote"]["state"].as_str()),
         (vec![], Some("available")),
         "{status}"
     );
@@ -163,11 +161,10 @@ fn everything(there: &FileSystem) {
     let elsewhere = project.home().parent().unwrap().join("elsewhere");
     assert_contents(&elsewhere);
     let status = there.command(&project, &elsewhere, &["status", "--json"]).run().success().json();
-    assert_eq!(changes(&status), Vec::<String>::new());
+    assert_eq!(changes_in(&status), Vec::<String>::new());
     use_remote(there, &project, &layout);
 
-    let registry = Registry::start();
-    if can_connect_to_registry(&registry) {
+    if let Some(registry) = Registry::get() {
         use_remote(there, &filled(), &format!("{}/p", registry.host()));
     }
     assert!(there.was_asked());
@@ -245,7 +242,7 @@ fn what_cannot_be_made_executable_is_said_once_and_is_no_change() {
     assert_programs(&format!("{layout}:latest"), &["run.sh", "deep/er/tool", "plain"]);
     // Where modes are kept, the same folder shows what it lacks.
     let status = pulled.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status).len(), 3, "{status}");
+    assert_eq!(changes_in(&status).len(), 3, "{status}");
 }
 
 #[test]

@@ -11,9 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bundle_core::digest::Digest;
-use modelops_bundle_tests::{
-    BundleCommand, CommandOutput, PASSWORD, Registry, Tree, USER, bundle_binary, can_connect_to_registry,
-};
+use modelops_bundle_tests::{BundleCommand, CommandOutput, PASSWORD, Registry, Tree, USER, bundle_binary};
 
 /// Where a file is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -505,8 +503,7 @@ fn nothing_is_kept_that_the_table_does_not_name() {
     ] {
         let _ = world.run(arguments).success();
     }
-    let registry = Registry::start_with_password();
-    if can_connect_to_registry(&registry) {
+    if let Some(registry) = Registry::get_with_password() {
         let login = ["login", "-u", USER, "--password-stdin", registry.host()];
         let _ = world.command(&login).input(PASSWORD).run().success();
     }

@@ -4,72 +4,16 @@ use std::fs;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bundle_core::bundle::index::BundleIndex;
 use bundle_core::bundle::layout::Layout;
-use bundle_core::bundle::manifest::Manifest;
 use bundle_core::pack::chunk::{Chunker, Rest};
-use modelops_bundle_tests::{
-    Fault, Matching, Proxy, Registry, TestProject, can_connect_to_registry, noise, text,
-};
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, StoredBundle, TestProject, noise, text};
 use serde_json::{Value, json};
 
-use crate::cmd_project::project;
-use crate::cmd_push_pull::clone_of;
-use crate::registry::project_on;
-
 const MIB: usize = 1 << 20;
-
-/// A project in layout `packed`, on an OCI layout beside it, with nothing tracked yet.
-pub(crate) fn packed() -> TestProject {
-    packing(project())
-}
-
-/// The same on a registry.
-pub(crate) fn packed_on(host: &str, repository: &str) -> TestProject {
-    packing(project_on(host, repository))
-}
-
-fn packing(project: TestProject) -> TestProject {
-    let _ = project.run(&["init", "--layout", "packed"]).success();
-    project
-}
-
-/// Pushes everything in the project.
-pub(crate) fn push(project: &TestProject) -> Value {
-    let _ = project.run(&["add", "--quiet", "."]).success();
-    project.run(&["push", "--json"]).success().json()
-}
 
 fn sent(report: &Value) -> (u64, u64) {
     let uploaded = |field: &str| report["uploaded"][field].as_u64().unwrap();
     (uploaded("blobs"), uploaded("bytes"))
-}
-
-/// A bundle as it lies in the OCI layout beside a project.
-pub(crate) struct Stored {
-    manifest: Manifest,
-    pub(crate) index: BundleIndex,
-}
-
-impl Stored {
-    pub(crate) fn of(project: &TestProject, report: &Value) -> Self {
-        let blob = |digest: &str| {
-            let hex = digest.strip_prefix("sha256:").unwrap();
-            fs::read(project.home().join("layout/blobs/sha256").join(hex)).unwrap()
-        };
-        let manifest = Manifest::parse(&blob(report["digest"].as_str().unwrap())).unwrap();
-        let index = blob(&manifest.config.digest.to_string());
-        let text = BundleIndex::text(&index, &manifest.config.media_type).unwrap();
-        Self { index: BundleIndex::parse(text.as_bytes()).unwrap(), manifest }
-    }
-
-    /// The layers, which are exactly the packs.
-    fn packs(&self) -> Vec<String> {
-        let layers: Vec<String> = self.manifest.layers.iter().map(|layer| layer.digest.to_string()).collect();
-        let packs: Vec<String> = self.index.packs.iter().map(|pack| pack.digest.to_string()).collect();
-        assert_eq!(layers, packs);
-        packs
-    }
 }
 
 /// Files of every size at which something begins or ends.
@@ -89,25 +33,22 @@ fn write_awkward_files(project: &TestProject) {
 
 #[test]
 fn every_kind_of_file_goes_there_and_comes_back() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let on_registry = packed_on(registry.host(), "team/p");
-    let on_layout = packed();
+    let Some(registry) = Registry::get() else { return };
+    let on_registry = TestProject::packed_on_registry(registry.host(), "team/p");
+    let on_layout = TestProject::packed_on_layout();
     let layout = format!("oci:{}:latest", on_layout.home().join("layout").display());
     for (project, remote) in
         [(on_registry, format!("{}/team/p:latest", registry.host())), (on_layout, layout)]
     {
         let second = TestProject::new();
         project.write("noise", noise(103, 70_000)).write("one", "0").write("gone", "g");
-        let _ = push(&project);
+        let _ = project.push_everything();
         let _ = second.run(&["pull", &remote]).success();
         second.tree().assert_same(&project.tree());
         // Over an older version, then over edits, then into an empty folder.
         write_awkward_files(&project);
         project.remove("gone");
-        let _ = push(&project);
+        let _ = project.push_everything();
         let _ = second.run(&["pull"]).success();
         second.tree().assert_same(&project.tree());
         second.write("noise", "mine").write("one", "mine").remove("report.txt");
@@ -127,28 +68,28 @@ fn every_kind_of_file_goes_there_and_comes_back() {
 
 #[test]
 fn a_bundle_may_have_no_content_at_all() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     project.write("a", "1").write("empty", "");
     let _ = project.run(&["add", "a", "empty"]).success();
     let _ = project.run(&["push"]).success();
     project.remove("a");
     let report = project.run(&["push", "--json"]).success().json();
-    assert_eq!(Stored::of(&project, &report).index.packs, []);
-    let second = clone_of(&project);
+    assert_eq!(StoredBundle::of(&project, &report).index.packs, []);
+    let second = project.pulled_again();
     assert_eq!((second.read_text("empty"), second.exists("a")), (String::new(), false));
     project.remove("empty");
     let _ = project.run(&["push"]).code(3);
     let _ = project.run(&["push", "--replace"]).success();
-    assert!(!clone_of(&project).exists("empty"));
+    assert!(!project.pulled_again().exists("empty"));
     project.write("a", "1");
-    let _ = push(&project);
-    clone_of(&project).tree().assert_same(&project.tree());
+    let _ = project.push_everything();
+    project.pulled_again().tree().assert_same(&project.tree());
 }
 
 #[test]
 fn the_same_tree_has_the_same_packs_from_anywhere() {
     let prepare = || {
-        let project = packed();
+        let project = TestProject::packed_on_layout();
         project.write("text", text(5 * MIB)).write("noise", noise(7, 5 * MIB));
         for number in 0..40 {
             project.write(&format!("small/{number}"), noise(number * 2, number as usize * 1000));
@@ -156,9 +97,9 @@ fn the_same_tree_has_the_same_packs_from_anywhere() {
         project
     };
     let push = |project: &TestProject| {
-        let report = push(project);
+        let report = project.push_everything();
         let tree = report["tree"].clone();
-        (report["index"].clone(), tree, Stored::of(project, &report).packs())
+        (report["index"].clone(), tree, StoredBundle::of(project, &report).packs())
     };
     let expected = push(&prepare());
     let warm = prepare();
@@ -173,15 +114,15 @@ fn the_same_tree_has_the_same_packs_from_anywhere() {
 
 #[test]
 fn a_project_changes_its_layout_and_back() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     project.write("a", noise(1, 100_000)).write("copy", noise(1, 100_000)).write("empty", "");
     let mut trees = Vec::new();
     for layout in ["files", "packed", "files", "packed"] {
         let _ = project.run(&["init", "--layout", layout]).success();
-        let report = push(&project);
+        let report = project.push_everything();
         assert_eq!(report["changed"], true, "{layout}");
-        assert_eq!(Stored::of(&project, &report).index.layout == Layout::Packed, layout == "packed");
-        clone_of(&project).tree().assert_same(&project.tree());
+        assert_eq!(StoredBundle::of(&project, &report).index.layout == Layout::Packed, layout == "packed");
+        project.pulled_again().tree().assert_same(&project.tree());
         let again = project.run(&["push", "--json"]).success().json();
         assert_eq!((&again["changed"], sent(&again)), (&json!(false), (0, 0)));
         assert_eq!(again["digest"], report["digest"]);
@@ -193,7 +134,7 @@ fn a_project_changes_its_layout_and_back() {
 
 #[test]
 fn a_list_of_bundles_counts_the_files_of_packed_ones_too() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     // The index of so many files does not travel inside the manifest.
     for number in 0..3000 {
         project.write(&format!("many/{number}"), number.to_string());
@@ -215,15 +156,15 @@ fn a_list_of_bundles_counts_the_files_of_packed_ones_too() {
 
 #[test]
 fn auto_goes_by_the_number_of_files() {
-    let project = project();
+    let project = TestProject::on_layout();
     for number in 0..100 {
         project.write(&format!("f/{number}"), number.to_string());
     }
     let push = |expected| {
         let _ = project.run(&["add", "--quiet", "f"]).success();
         let report = project.run(&["push", "--json"]).success().json();
-        assert_eq!(Stored::of(&project, &report).index.layout, expected);
-        clone_of(&project).tree().filtered(|path| path != ".gitignore")
+        assert_eq!(StoredBundle::of(&project, &report).index.layout, expected);
+        project.pulled_again().tree().filtered(|path| path != ".gitignore")
     };
     let hundred = push(Layout::Files);
     project.write("f/more", "m");
@@ -234,14 +175,14 @@ fn auto_goes_by_the_number_of_files() {
 
 #[test]
 fn an_insertion_moves_little_in_either_direction() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     let mut content = noise(1, 9 * MIB);
     project.write("large", &content).write("other", "x");
-    let _ = push(&project);
-    let second = clone_of(&project);
+    let _ = project.push_everything();
+    let second = project.pulled_again();
     content.splice(4_000_000..4_000_000, [7; 100]);
     project.write("large", &content);
-    let report = push(&project);
+    let report = project.push_everything();
     let (blobs, bytes) = sent(&report);
     assert!(blobs == 1 && bytes < MIB as u64, "{report}");
     let pulled = second.run(&["pull", "--json"]).success().json();
@@ -252,17 +193,14 @@ fn an_insertion_moves_little_in_either_direction() {
 
 #[test]
 fn a_large_file_comes_whole_from_several_packs_and_from_what_is_here() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for layout in ["files", "packed"] {
-        let project = project_on(registry.host(), layout);
+        let project = TestProject::on_registry(registry.host(), layout);
         let _ = project.run(&["init", "--layout", layout]).success();
         // Two packs, and a second file that shares chunks of both.
         let mut content = noise(1, 80 * MIB + 4321);
         project.write("large", &content).write("part of it", &content[50 * MIB + 1..70 * MIB]);
-        let _ = push(&project);
+        let _ = project.push_everything();
         let colleague = TestProject::new();
         let _ = colleague.run(&["pull", &format!("{}/{layout}:latest", registry.host())]).success();
         colleague.tree().assert_same(&project.tree());
@@ -270,7 +208,7 @@ fn a_large_file_comes_whole_from_several_packs_and_from_what_is_here() {
             content.splice(at..at, [7; 100]);
         }
         project.write("large", &content);
-        let _ = push(&project);
+        let _ = project.push_everything();
         let _ = colleague.run(&["pull"]).success();
         colleague.tree().assert_same(&project.tree());
     }
@@ -278,13 +216,13 @@ fn a_large_file_comes_whole_from_several_packs_and_from_what_is_here() {
 
 #[test]
 fn content_that_is_there_is_not_sent_again() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     project.write("a", noise(1, 100_000)).write("b", noise(3, 300_000)).write("c", "small");
-    let _ = push(&project);
+    let _ = project.push_everything();
     let expect_nothing_sent = |what: &str| {
-        let report = push(&project);
+        let report = project.push_everything();
         assert_eq!((&report["changed"], sent(&report)), (&json!(true), (0, 0)), "{what}");
-        clone_of(&project).tree().assert_same(&project.tree());
+        project.pulled_again().tree().assert_same(&project.tree());
     };
     let a = project.read("a");
     project.remove("a").write("moved/a", &a);
@@ -303,15 +241,15 @@ fn content_that_is_there_is_not_sent_again() {
 
 #[test]
 fn what_is_put_together_from_chunks_that_are_here_is_not_counted_as_fetched() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     let content = noise(1, 2 * MIB);
     project.write("large", &content);
-    let _ = push(&project);
-    let colleague = clone_of(&project);
+    let _ = project.push_everything();
+    let colleague = project.pulled_again();
     // The first chunks of it, whole: the new version holds nothing that the old one does not.
     let end = Chunker::new().lengths(&content, Rest::Whole).take(5).sum();
     project.write("large", &content[..end]);
-    let _ = push(&project);
+    let _ = project.push_everything();
     let pulled = colleague.run(&["pull", "--json"]).success().json();
     assert_eq!((&pulled["downloaded"]["files"], &pulled["downloaded"]["blobs"]), (&json!(0), &json!(0)));
     colleague.tree().assert_same(&project.tree());
@@ -319,63 +257,60 @@ fn what_is_put_together_from_chunks_that_are_here_is_not_counted_as_fetched() {
 
 #[test]
 fn a_project_without_a_memory_finds_what_is_there() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     let content = noise(1, 2 * MIB);
     project.write("large", &content).write("kept", noise(3, 50_000));
-    let _ = push(&project);
+    let _ = project.push_everything();
     project.remove(".modelops-bundle/cache").write("large", [&content[..], b"more"].concat());
-    let (blobs, bytes) = sent(&push(&project));
+    let (blobs, bytes) = sent(&project.push_everything());
     assert!(blobs == 1 && bytes < 600_000, "{bytes} bytes were sent");
     // The same folder elsewhere, that never saw this remote.
-    let fresh = packed();
+    let fresh = TestProject::packed_on_layout();
     let layout = format!("oci:{}", project.home().join("layout").display());
     let _ = fresh.run(&["init", "--ref", &layout]).success();
     fresh.write("large", &content).write("kept", noise(3, 50_000));
     let _ = fresh.run(&["add", "."]).success();
     let (blobs, bytes) = sent(&fresh.run(&["push", "--replace", "--json"]).success().json());
     assert!(blobs <= 1 && bytes < 600_000, "{bytes} bytes were sent");
-    clone_of(&project).tree().assert_same(&fresh.tree());
+    project.pulled_again().tree().assert_same(&fresh.tree());
 }
 
 #[test]
 fn a_pack_that_is_mostly_waste_is_written_anew() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     project.write("a", noise(1, 600_000)).write("b", noise(3, 400_000)).write("c", noise(5, 100_000));
-    let before = Stored::of(&project, &push(&project)).packs();
+    let before = StoredBundle::of(&project, &project.push_everything()).packs();
     project.remove("a");
-    let report = push(&project);
+    let report = project.push_everything();
     let (blobs, bytes) = sent(&report);
     assert!(blobs == 1 && bytes < 520_000, "{report}");
-    let after = Stored::of(&project, &report).packs();
+    let after = StoredBundle::of(&project, &report).packs();
     assert!(after.len() == 1 && after != before);
-    clone_of(&project).tree().assert_same(&project.tree());
+    project.pulled_again().tree().assert_same(&project.tree());
 }
 
 #[test]
 fn many_small_pushes_end_in_few_packs() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     let mut counts = Vec::new();
     for number in 0..70 {
         project.write(&format!("f{number}"), noise(number * 2, 1500));
-        counts.push(Stored::of(&project, &push(&project)).packs().len());
+        counts.push(StoredBundle::of(&project, &project.push_everything()).packs().len());
     }
     assert!(counts.iter().all(|count| *count <= 65), "{counts:?}");
     assert!(counts.iter().any(|count| *count > 60) && counts[69] < 10, "{counts:?}");
-    clone_of(&project).tree().assert_same(&project.tree());
+    project.pulled_again().tree().assert_same(&project.tree());
 }
 
 #[test]
 fn a_push_costs_what_changed() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = packed_on(proxy.host(), "p");
+    let project = TestProject::packed_on_registry(proxy.host(), "p");
     for number in 0..200 {
         project.write(&format!("d/{number}"), noise(number * 2, 3000));
     }
-    let _ = push(&project);
+    let _ = project.push_everything();
     proxy.take_seen();
     let report = project.run(&["push", "--json"]).success().json();
     let seen = proxy.take_seen();
@@ -399,10 +334,7 @@ fn a_push_costs_what_changed() {
 
 #[test]
 fn a_pack_that_cannot_be_sent_while_it_grows_is_sent_once_it_is_whole() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let faults = [
         None,
         Some(("PATCH", Fault::Answer(405, Vec::new()))),
@@ -414,7 +346,7 @@ fn a_pack_that_cannot_be_sent_while_it_grows_is_sent_once_it_is_whole() {
     for (number, fault) in faults.into_iter().enumerate() {
         let proxy = Proxy::start(registry.host());
         let repository = format!("p{number}");
-        let project = packed_on(proxy.host(), &repository);
+        let project = TestProject::packed_on_registry(proxy.host(), &repository);
         // Read in many steps, so that it is sent in more than one, too.
         for file in 0..40 {
             project.write(&format!("{file}"), noise(file, 500_000));
@@ -425,7 +357,7 @@ fn a_pack_that_cannot_be_sent_while_it_grows_is_sent_once_it_is_whole() {
         } else {
             2
         };
-        let report = push(&project);
+        let report = project.push_everything();
         assert_eq!(proxy.count("PATCH", "/blobs/uploads/"), 1);
         // The stream's end or the pack as a whole, and the index.
         assert!(proxy.count("PUT", "/blobs/uploads/") as u64 <= puts, "{number}");
@@ -439,17 +371,14 @@ fn a_pack_that_cannot_be_sent_while_it_grows_is_sent_once_it_is_whole() {
 
 #[test]
 fn a_registry_that_knows_no_ranges_is_pulled_from_all_the_same() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = packed_on(registry.host(), "p");
+    let project = TestProject::packed_on_registry(registry.host(), "p");
     project.write("a", noise(1, 700_000)).write("b", noise(3, 700_000)).write("c", "c");
-    let _ = push(&project);
+    let _ = project.push_everything();
     let older = project.tree();
     project.write("b", [&noise(3, 700_000)[..], b"more"].concat()).write("d", noise(5, 500_000));
-    let _ = push(&project);
+    let _ = project.push_everything();
     proxy.inject(Matching::new("GET", "/blobs/").always(), Fault::Header("range", None));
     let second = TestProject::new();
     older.write(second.path());
@@ -470,13 +399,10 @@ fn a_registry_that_knows_no_ranges_is_pulled_from_all_the_same() {
 
 #[test]
 fn wrong_answers_about_ranges_change_nothing() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = packed_on(registry.host(), "p");
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::packed_on_registry(registry.host(), "p");
     project.write("a", noise(1, 700_000)).write("b", text(300_000));
-    let _ = push(&project);
+    let _ = project.push_everything();
     for (fault, codes, words) in [
         // Whoever asks for another part than was wanted leaves a request for the whole pack alone.
         (Fault::Header("range", Some("bytes=0-9")), &[0][..], ""),
@@ -517,20 +443,17 @@ fn wrong_answers_about_ranges_change_nothing() {
 
 #[test]
 fn a_file_that_changes_after_it_was_seen_is_named() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for (size, change) in
         [(1000, "grown"), (1000, "other"), (5 * MIB, "grown"), (5 * MIB, "other"), (5 * MIB, "gone")]
     {
         let proxy = Proxy::start(registry.host());
         let name = format!("p{size}{change}");
-        let project = packed_on(proxy.host(), &name);
+        let project = TestProject::packed_on_registry(proxy.host(), &name);
         project.write("steady", "s");
         let _ = project.run(&["add", "steady"]).success();
         let _ = project.run(&["push"]).success();
-        let other = packed_on(registry.host(), &name);
+        let other = TestProject::packed_on_registry(registry.host(), &name);
         let _ = other.run(&["pull"]).success();
         other.write("theirs", "of another project");
         let _ = other.run(&["add", "theirs"]).success();
@@ -554,8 +477,8 @@ fn a_file_that_changes_after_it_was_seen_is_named() {
 }
 
 #[test]
-fn a_file_that_never_rests_is_refused_or_pushed_as_it_was() {
-    let project = packed();
+fn what_is_pushed_of_a_file_that_never_rests_can_be_pulled() {
+    let project = TestProject::packed_on_layout();
     project.write("steady", noise(1, 3 * MIB)).write("restless", noise(3, 5 * MIB));
     let _ = project.run(&["add", "steady", "restless"]).success();
     let file = project.path().join("restless");
@@ -581,17 +504,17 @@ fn a_file_that_never_rests_is_refused_or_pushed_as_it_was() {
         assert!(refused || output.stdout().contains("Pushed"), "{output}");
     }
     if project.home().join("layout/index.json").exists() {
-        let _ = clone_of(&project);
+        let _ = project.pulled_again();
     }
-    let _ = push(&project);
-    clone_of(&project).tree().assert_same(&project.tree());
+    let _ = project.push_everything();
+    project.pulled_again().tree().assert_same(&project.tree());
 }
 
 #[test]
 fn a_packed_bundle_travels_in_an_archive() {
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     project.write("a", noise(1, 300_000)).write("b", text(100_000)).write("empty", "");
-    let digest = push(&project)["digest"].clone();
+    let digest = project.push_everything()["digest"].clone();
     let _ = project.run(&["export", "a.tar"]).success();
     let second = TestProject::new();
     let archive = project.path().join("a.tar");

@@ -14,12 +14,9 @@ use bundle_core::pack::write::{FrameWriter, PackWriter};
 use bundle_core::pack::zstd::{Compressor, decompress};
 use bundle_core::plan::fetch::{MAX_PROPORTION, PLAUSIBLE_BYTES};
 use bundle_core::plan::seal::packed_index;
-use modelops_bundle_tests::{TestProject, noise, text};
+use modelops_bundle_tests::{TestProject, assert_pull_is_refused, noise, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-use crate::hostile::expect_refusal_of;
-use crate::packed::push;
 
 /// What a pull of a bundle of 150 kB may hold, the compiled component and the program included.
 const MEMORY: u64 = 256 << 20;
@@ -178,7 +175,7 @@ impl Served {
 
     #[track_caller]
     fn expect_refusal(&self, codes: &[i32], words: &str) {
-        let peak = expect_refusal_of(&self.reference(), codes, words);
+        let peak = assert_pull_is_refused(&self.reference(), codes, words);
         assert!(peak.is_none_or(|peak| peak < MEMORY), "{words}: it held {peak:?} bytes");
     }
 
@@ -199,7 +196,7 @@ fn nothing(_: &mut Value) {}
 type Lie = fn(&mut Forgery, usize);
 
 #[test]
-fn tables_that_lie() {
+fn a_table_that_contradicts_its_pack_is_refused() {
     let _ = Forgery::honest().serve(nothing).expect_honest();
     let last = Forgery::honest().chunks() - 1;
     let lies: [(&str, Lie); 12] = [
@@ -445,7 +442,7 @@ fn packs_that_come_twice_or_by_the_hundred_give_the_right_files_or_none() {
     assert_eq!(project.read("f498"), 498_u32.to_le_bytes());
     let _ = project.run(&["init", "--layout", "packed"]).success();
     project.write("f7", "edited");
-    let _ = push(&project);
+    let _ = project.push_everything();
     let second = TestProject::new();
     let _ = second.run(&["pull", &served.reference()]).success();
     second.tree().assert_same(&project.tree());

@@ -12,11 +12,9 @@ use modelops_bundle_tests::{
     Answer, Asked, Authority, CommandOutput, Held, ScriptedRegistry, TestProject, noise,
 };
 
-use crate::registry::project_on;
-
 /// A project with some files, whose remote is `t/x` on `host`.
 fn project(host: &str, layout: &str) -> TestProject {
-    let project = project_on(host, "t/x");
+    let project = TestProject::on_registry(host, "t/x");
     let _ = project.run(&["init", "--layout", layout]).success();
     project.write("large", noise(7, 300_000)).write("small", "1");
     let _ = project.run(&["add", "large", "small"]).success();

@@ -9,11 +9,9 @@ use serde_json::json;
 
 use modelops_bundle_tests::{Answer, Asked, Held, ScriptedRegistry, TestProject, noise};
 
-use crate::registry::project_on;
-
 /// A project with one file, whose remote is `t/x` on `host`.
 fn project(host: &str) -> TestProject {
-    let project = project_on(host, "t/x");
+    let project = TestProject::on_registry(host, "t/x");
     let _ = project.run(&["init", "--layout", "files"]).success();
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();

@@ -5,14 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use modelops_bundle_tests::{
-    BundleCommand, Fault, Matching, Proxy, Registry, TestProject, bundle_binary, can_connect_to_registry,
-    noise, tools,
+    BundleCommand, Fault, Matching, Proxy, Registry, TestProject, bundle_binary, noise, tools,
 };
 use serde_json::Value;
-
-use crate::cmd_project::project;
-use crate::packed::{packed, packed_on, push};
-use crate::registry::project_on;
 
 const MIB: usize = 1 << 20;
 
@@ -55,7 +50,7 @@ fn typing(python: &Path, project: &TestProject, script: &[&str], arguments: &[&s
 #[cfg(target_os = "linux")]
 fn a_terminal_shows_bars_and_then_the_result() {
     let Some(python) = tools::require(&tools::PYTHON) else { return };
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     track_hole(&project, 512 << 20);
     let pushed = in_a_terminal(&python, &project, &["push"]);
     let shown = pushed["shown"].as_str().unwrap();
@@ -75,12 +70,9 @@ fn a_terminal_shows_bars_and_then_the_result() {
 
 #[test]
 fn elsewhere_a_line_comes_now_and_then() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     project.write("a", noise(1, MIB)).write("b", noise(2, MIB));
     let _ = project.run(&["add", "a", "b"]).success();
     // Long enough for a line; what comes after it makes one.
@@ -96,7 +88,7 @@ fn elsewhere_a_line_comes_now_and_then() {
 #[cfg(target_os = "linux")]
 fn after_ctrl_c_the_error_begins_on_a_line_of_its_own() {
     let Some(python) = tools::require(&tools::PYTHON) else { return };
-    let project = project();
+    let project = TestProject::on_layout();
     let stopped = interrupted(&python, &project, "User for", &["login", "127.0.0.1:1"]);
     let shown = stopped["shown"].as_str().unwrap();
     assert_eq!(stopped["exit"], 130, "{shown}");
@@ -107,7 +99,7 @@ fn after_ctrl_c_the_error_begins_on_a_line_of_its_own() {
 #[cfg(target_os = "linux")]
 fn after_ctrl_c_no_bar_is_left() {
     let Some(python) = tools::require(&tools::PYTHON) else { return };
-    let project = packed();
+    let project = TestProject::packed_on_layout();
     track_hole(&project, 4096 << 20);
     let stopped = interrupted(&python, &project, "reading", &["push"]);
     let shown = stopped["shown"].as_str().unwrap();
@@ -118,15 +110,12 @@ fn after_ctrl_c_no_bar_is_left() {
 
 #[test]
 fn a_verification_knows_its_total_from_the_start() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = packed_on(proxy.host(), "p");
+    let project = TestProject::packed_on_registry(proxy.host(), "p");
     for at in 1..4 {
         project.write(&format!("f{at}"), noise(at, MIB));
-        let _ = push(&project);
+        let _ = project.push_everything();
     }
     // The tables come by ranges too; each pack then as a whole, one after the other.
     let slow = Matching::new("GET", "/blobs/sha256").times(100);
@@ -139,14 +128,11 @@ fn a_verification_knows_its_total_from_the_start() {
 
 #[test]
 fn what_is_tried_again_is_told_once() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     project.write("a", noise(1, MIB)).write("b", noise(2, MIB));
-    let _ = push(&project);
+    let _ = project.push_everything();
     let told = |options: &[&str]| {
         proxy.inject(Matching::new("GET", "/blobs/sha256").times(4), Fault::CutResponse(100));
         let run = project.run(&[&["verify"], options].concat()).success();
@@ -158,12 +144,11 @@ fn what_is_tried_again_is_told_once() {
 
 #[test]
 fn a_push_that_the_network_ends_says_how_to_go_on() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    for project in [project_on(proxy.host(), "p"), packed_on(proxy.host(), "q")] {
+    for project in
+        [TestProject::on_registry(proxy.host(), "p"), TestProject::packed_on_registry(proxy.host(), "q")]
+    {
         project.write("a", noise(1, MIB));
         let _ = project.run(&["add", "a"]).success();
         proxy.inject(Matching::new("", "/blobs/uploads/").times(100), Fault::ResetRequest(0));
@@ -175,7 +160,7 @@ fn a_push_that_the_network_ends_says_how_to_go_on() {
 #[test]
 #[cfg(unix)]
 fn a_pipe_that_nobody_reads_breaks_nothing() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", noise(1, 3 * MIB));
     let _ = project.run(&["add", "a"]).success();
     let script =

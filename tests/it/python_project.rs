@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use modelops_bundle_tests::{PythonTool, Registry, TestProject, Tree, can_connect_to_registry};
+use modelops_bundle_tests::{PythonTool, Registry, TestProject, Tree, changes_in};
 use serde_json::json;
-
-use crate::cmd_project::changes;
 
 fn fixture(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
@@ -22,17 +20,14 @@ fn python_project() -> TestProject {
 
 #[test]
 fn status_push_and_pull_work_as_it_is() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = python_project();
     let config = project.read_text(".modelops-bundle/config.yaml");
     project.write(".modelops-bundle/config.yaml", config.replace("localhost:5000", registry.host()));
     let status = project.run(&["status", "--json"]).success().json();
     assert_eq!((&status["tag"], &status["remote"]["state"]), (&json!("latest"), &json!("empty")));
     let offline = project.run(&["status", "--json", "--offline"]).success().json();
-    assert_eq!((changes(&offline), &offline["summary"]), (vec![], &json!({"unchanged": 5})));
+    assert_eq!((changes_in(&offline), &offline["summary"]), (vec![], &json!({"unchanged": 5})));
 
     let _ = project.run(&["push"]).success();
     let state: serde_json::Value =
@@ -51,10 +46,7 @@ fn status_push_and_pull_work_as_it_is() {
 
 #[test]
 fn a_bundle_that_it_pushed_is_pulled_and_pushed_again() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let files = Tree::read(&fixture("python-project"));
     let client = registry.client();
     let index = std::fs::read(fixture("python-bundle/config.json")).unwrap();
@@ -98,7 +90,7 @@ fn add_and_remove_put_the_list_where_the_python_tool_looks() {
         assert_eq!(project.read_text(".modelops-bundle/tracked.txt"), expected.join("\n") + "\n");
         assert!(!project.exists(".modelops-bundle/tracked"), "there is one list");
         let status = project.run(&["status", "--json", "--offline"]).success().json();
-        let found = changes(&status);
+        let found = changes_in(&status);
         assert!(found.contains(&"added_local new/file.csv".to_owned()), "{status}");
         assert!(project.exists(first), "it is only no longer tracked");
     }
@@ -128,7 +120,7 @@ fn the_list_of_registered_models_travels_as_a_file() {
     // It is data: what it says is nobody's setting.
     second.write(REGISTRY_FILE, "registry_ref: elsewhere.example/x\nlayout: packed\n");
     let status = second.run(&["status", "--json"]).success().json();
-    assert!(changes(&status).contains(&format!("modified_local {REGISTRY_FILE}")), "{status}");
+    assert!(changes_in(&status).contains(&format!("modified_local {REGISTRY_FILE}")), "{status}");
     let _ = second.run(&["push"]).success();
     assert_eq!(second.read(".modelops-bundle/config.yaml"), settings);
 
@@ -192,10 +184,7 @@ fn every_name_that_is_tracked_is_pushed_and_comes_back() {
 
 #[test]
 fn what_the_python_tool_reads_stays_in_a_layout_that_it_reads() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let files = (0..120).map(|at| (format!("f{at}.txt"), format!("{at}").into_bytes())).collect();
     let _ = PythonTool::new(&registry, "lots", "latest").put(&files);
     let reference = format!("{}/lots", registry.host());
@@ -288,10 +277,7 @@ fn a_pin_to_another_place_stops_a_push_until_it_is_settled() {
 
 #[test]
 fn both_tools_take_turns() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let python = PythonTool::new(&registry, "pyproj", "latest");
     // A project that the Python tool made, with a registered model, more files than go into a bundle of files by
     // default, and an executable.
@@ -311,7 +297,7 @@ fn both_tools_take_turns() {
 
     // In that very folder this tool sees no change, and in a fresh one it has the same files.
     let status = bob.run(&["status", "--json"]).success().json();
-    assert_eq!((changes(&status), &status["summary"]), (vec![], &json!({"unchanged": 121})));
+    assert_eq!((changes_in(&status), &status["summary"]), (vec![], &json!({"unchanged": 121})));
     let reference = format!("{}/pyproj", registry.host());
     let alice = TestProject::new();
     let _ = alice.run(&["init", "--ref", &reference]).success();
@@ -341,7 +327,7 @@ fn both_tools_take_turns() {
     // Nobody took the executable bit away, so nobody loses it.
     let status = alice.run(&["status", "--json"]).success().json();
     let expected = [format!("modified_remote {REGISTRY_FILE}"), "modified_remote data/runs/1.csv".to_owned()];
-    let mut found = changes(&status);
+    let mut found = changes_in(&status);
     found.retain(|change| !change.ends_with("data/runs/2.csv"));
     assert_eq!(found, expected);
     let pulled = alice.run(&["pull", "--overwrite", "--json"]).success().json();
@@ -349,7 +335,7 @@ fn both_tools_take_turns() {
     assert!(!alice.exists("data/runs/2.csv"));
     is_program(&alice, true);
     let status = alice.run(&["status", "--json"]).success().json();
-    assert_eq!((changes(&status), &status["summary"]), (vec![], &json!({"unchanged": 120})));
+    assert_eq!((changes_in(&status), &status["summary"]), (vec![], &json!({"unchanged": 120})));
     // A new content of the program comes with the mode that it has here.
     python.pull(&bob);
     bob.write("run.sh", "#!/bin/sh\nexec python3 src/model.py\n");
@@ -376,6 +362,6 @@ fn both_tools_take_turns() {
     }
     // The folder of the Python tool goes on with this one.
     let status = bob.run(&["status", "--json"]).success().json();
-    let found = changes(&status);
+    let found = changes_in(&status);
     assert!(found.iter().all(|change| change.ends_with("run.sh")), "{status}");
 }

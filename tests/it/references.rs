@@ -1,15 +1,10 @@
 //! How a person writes a reference: what each spelling means, to every command.
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry};
-
-use crate::cmd_project::project;
+use modelops_bundle_tests::{Registry, TestProject};
 
 #[test]
 fn a_reference_as_helm_writes_it_names_a_registry() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let plain = format!("{}/team/seir", registry.host());
     let url = format!("oci://{plain}");
     let project = TestProject::new();
@@ -41,7 +36,7 @@ fn a_reference_as_helm_writes_it_names_a_registry() {
 
 #[test]
 fn a_folder_written_as_a_url_is_refused_with_its_right_spelling() {
-    let project = project();
+    let project = TestProject::on_layout();
     for arguments in [
         ["init", "--ref", "oci:///srv/x"].as_slice(),
         &["inspect", "oci:///srv/x"],
@@ -65,7 +60,7 @@ fn a_folder_written_as_a_url_is_refused_with_its_right_spelling() {
 
 #[test]
 fn a_remote_that_was_a_folder_once_is_explained() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write(".modelops-bundle/config.yaml", "registry_ref: oci://127.0.0.1:1/team/x\n");
     let said = project.run(&["status", "--offline"]).success();
     for part in ["earlier releases", "/127.0.0.1:1/team/x", "config set registry_ref 127.0.0.1:1/team/x"] {
@@ -81,7 +76,7 @@ fn a_remote_that_was_a_folder_once_is_explained() {
 
 #[test]
 fn a_project_with_broken_settings_is_not_taken_for_none() {
-    let project = project();
+    let project = TestProject::on_layout();
     let _ = project.run(&["init", "--tag", "main"]).success();
     project.write("a", "a");
     let _ = project.run(&["add", "a"]).success();
@@ -127,7 +122,7 @@ fn a_variable_that_is_no_text_does_not_count_as_not_set() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a");
     let _ = project.run(&["add", "a"]).success();
     let no_text = OsStr::from_bytes(b"\xff");
@@ -137,7 +132,7 @@ fn a_variable_that_is_no_text_does_not_count_as_not_set() {
 
 #[test]
 fn a_path_where_a_reference_is_wanted_is_told_how_to_write_it() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -157,7 +152,7 @@ fn a_path_where_a_reference_is_wanted_is_told_how_to_write_it() {
 
 #[test]
 fn a_place_is_called_by_its_plain_path() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -169,7 +164,7 @@ fn a_place_is_called_by_its_plain_path() {
 
 #[test]
 fn what_is_no_list_of_a_layout_is_told_with_its_place() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();

@@ -6,10 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use modelops_bundle_tests::{
-    TestProject, Tree, give_to_plain_user, make_immutable, noise, run_as_owner, script_with_mounts,
+    TestProject, Tree, give_to_plain_user, make_immutable, noise, run_as_owner, script_with_mounts, tools,
 };
-
-use crate::cmd_project::project;
 
 /// What the tree has before the pull, and what the bundle `two` has.
 struct Case {
@@ -21,7 +19,7 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let source = project();
+        let source = TestProject::on_layout();
         for folder in ["a", "m", "z"] {
             source.write(&format!("{folder}/f"), "1");
         }
@@ -113,7 +111,7 @@ fn an_import_into_a_folder_is_all_or_nothing_too() {
 
 #[test]
 fn a_dry_run_is_refused_where_the_run_may_not_write() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a").write("archives/x", "");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -166,7 +164,7 @@ fn another_users_file_under_the_sticky_bit_stops_a_pull_before_it_begins() {
     give_to_plain_user(&case.victim);
     let is_root = fs::metadata(case.source.path()).unwrap();
     if std::os::unix::fs::MetadataExt::uid(&is_root) != 0 {
-        println!("skipped: only root can give a file to another user");
+        tools::tell_skipped("only root can give a file to another user");
         return;
     }
     for path in ["m", "m/f"] {
@@ -301,7 +299,7 @@ fn a_removal_stops_before_what_is_mounted_or_immutable() {
 #[test]
 fn a_mounted_folder_in_which_a_file_is_to_come_stops_a_pull_before_it_begins() {
     for mounted in ["d/e", "d/e/inner"] {
-        let source = project();
+        let source = TestProject::on_layout();
         source.write("d/e/f", "x").write("d/e/inner/g", "y");
         let _ = source.run(&["add", "d"]).success();
         let _ = source.run(&["push", "--tag", "one"]).success();

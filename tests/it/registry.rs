@@ -1,19 +1,9 @@
 //! On a real registry: what is sent, how often is asked, and what protects a tag.
 
 use modelops_bundle_tests::{
-    Entry, Fault, Generation, Matching, Proxy, Registry, RegistrySetup, TestProject, Tree,
-    can_connect_to_registry,
+    Entry, Fault, Generation, Matching, Proxy, Registry, RegistrySetup, TestProject, Tree, changes_in,
 };
 use serde_json::json;
-
-use crate::cmd_project::changes;
-
-/// A project whose remote is `repository` on `host`.
-pub(crate) fn project_on(host: &str, repository: &str) -> TestProject {
-    let project = TestProject::new();
-    let _ = project.run(&["init", "--ref", &format!("{host}/{repository}")]).success();
-    project
-}
 
 /// The files of a wheel, put into `project`, all of them tracked, nothing else.
 fn put_release(project: &TestProject, tree: &Tree) {
@@ -25,15 +15,12 @@ fn put_release(project: &TestProject, tree: &Tree) {
 
 #[test]
 fn two_releases_of_a_real_project() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let (Some(old), Some(new)) = (Tree::of_wheel("covasim-3.1.5"), Tree::of_wheel("covasim-3.1.6")) else {
         return;
     };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "idm/models/covasim");
+    let project = TestProject::on_registry(proxy.host(), "idm/models/covasim");
     put_release(&project, &old);
     let first = project.run(&["push", "--tag", "3.1.5", "--tag", "latest", "--json"]).success().json();
     assert_eq!(first["uploaded"]["files"], old.len(), "{first}");
@@ -42,7 +29,7 @@ fn two_releases_of_a_real_project() {
     let differing = old.differing_paths(&new);
     let status = project.run(&["status", "--json"]).success().json();
     let changed: Vec<String> =
-        changes(&status).iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+        changes_in(&status).iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
     assert_eq!(changed, differing);
     let diff = project.run(&["diff", "3.1.5", "--json"]).success().json();
     assert_eq!(diff["changes"].as_array().unwrap().len(), differing.len());
@@ -73,12 +60,9 @@ fn two_releases_of_a_real_project() {
 
 #[test]
 fn a_push_with_nothing_to_do_asks_little_and_writes_nothing() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     project.write("a", "1").write("b", "2");
     let _ = project.run(&["add", "a", "b"]).success();
     let _ = project.run(&["push"]).success();
@@ -93,12 +77,9 @@ fn a_push_with_nothing_to_do_asks_little_and_writes_nothing() {
 
 #[test]
 fn the_same_tree_from_two_folders_has_the_same_digests() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let push = |repository: &str| {
-        let project = project_on(registry.host(), repository);
+        let project = TestProject::on_registry(registry.host(), repository);
         project.write("a", "1").write("d/b", "2").write_executable("run", "3");
         let _ = project.run(&["add", "a", "d", "run"]).success();
         project.run(&["push", "--json"]).success().json()
@@ -111,12 +92,9 @@ fn the_same_tree_from_two_folders_has_the_same_digests() {
 // (exit code 4) and the tag is untouched."
 #[test]
 fn a_tag_that_moved_meanwhile_is_left_alone() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -135,7 +113,7 @@ fn a_tag_that_moved_meanwhile_is_left_alone() {
     let output = project.run(&["push"]).code(4);
     assert!(output.stderr().contains("moved") && output.stderr().contains("hint:"), "{output}");
     let status = other.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status), Vec::<String>::new(), "the tag names what the other push wrote");
+    assert_eq!(changes_in(&status), Vec::<String>::new(), "the tag names what the other push wrote");
     assert_eq!(
         registry.client().tag_digest("p", "latest").unwrap(),
         status["remote"]["digest"].as_str().unwrap()
@@ -147,12 +125,9 @@ fn a_tag_that_moved_meanwhile_is_left_alone() {
 
 #[test]
 fn a_push_that_is_overtaken_says_so() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -171,12 +146,9 @@ fn a_push_that_is_overtaken_says_so() {
 
 #[test]
 fn a_write_that_met_itself_is_no_conflict() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     // The registry moves the tag, its answer is lost, and it refuses the second try as it should.
@@ -195,12 +167,9 @@ fn a_write_that_met_itself_is_no_conflict() {
 
 #[test]
 fn tags_are_listed_with_one_request_each() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let mut arguments = vec!["push".to_owned()];
@@ -219,12 +188,9 @@ fn tags_are_listed_with_one_request_each() {
 
 #[test]
 fn a_push_of_one_file_asks_little() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     project.write("a", "1").write("b", "2").write("c", "3");
     let _ = project.run(&["add", "a", "b", "c"]).success();
     let _ = project.run(&["push"]).success();
@@ -250,12 +216,9 @@ fn a_push_of_one_file_asks_little() {
 fn a_thousand_tags_are_listed_page_by_page_and_one_request_each() {
     // Only the later one lists by pages.
     for (generation, pages) in [(Generation::Second, 1), (Generation::Third, 2)] {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
-        let project = project_on(proxy.host(), "p");
+        let project = TestProject::on_registry(proxy.host(), "p");
         project.write("a", "1");
         let _ = project.run(&["add", "a"]).success();
         let _ = project.run(&["push"]).success();
@@ -278,12 +241,9 @@ fn a_thousand_tags_are_listed_page_by_page_and_one_request_each() {
 
 #[test]
 fn a_push_of_many_files_makes_few_connections() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     for number in 0..200 {
         project.write(&format!("files/{number}"), number.to_string());
     }
@@ -303,11 +263,8 @@ fn a_push_of_many_files_makes_few_connections() {
 
 #[test]
 fn a_private_registry_wants_to_know_who_asks() {
-    let registry = Registry::start_with_password();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "p");
+    let Some(registry) = Registry::get_with_password() else { return };
+    let project = TestProject::on_registry(registry.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let output = project.run(&["push"]).code(5);
@@ -318,12 +275,9 @@ fn a_private_registry_wants_to_know_who_asks() {
 
 #[test]
 fn a_broken_transfer_is_tried_again() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     let content: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     project.write("big", &content);
     let _ = project.run(&["add", "big"]).success();

@@ -3,10 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use modelops_bundle_tests::{Registry, TestProject, can_connect_to_registry, noise};
-
-use crate::cmd_project::project;
-use crate::registry::project_on;
+use modelops_bundle_tests::{Registry, TestProject, noise};
 
 /// Pushes files that fill more than one blob in either layout.
 fn publish(project: &TestProject, layout: &str) {
@@ -59,7 +56,7 @@ fn is_mended_by_force(project: &TestProject) {
 #[test]
 fn a_layout_that_lost_a_blob_gets_it_again_by_a_forced_push() {
     for layout in ["files", "packed"] {
-        let project = project();
+        let project = TestProject::on_layout();
         publish(&project, layout);
         let blobs = project.home().join("layout/blobs/sha256");
         fs::remove_file(larger_than(&blobs, 80_000).last().unwrap()).unwrap();
@@ -70,11 +67,8 @@ fn a_layout_that_lost_a_blob_gets_it_again_by_a_forced_push() {
 #[test]
 fn a_registry_that_lost_a_blob_gets_it_again_by_a_forced_push() {
     for layout in ["files", "packed"] {
-        let registry = Registry::start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
-        let project = project_on(registry.host(), "lossy");
+        let Some(registry) = Registry::get() else { return };
+        let project = TestProject::on_registry(registry.host(), "lossy");
         publish(&project, layout);
         fs::remove_file(larger_than(&registry.storage(), 80_000).last().unwrap()).unwrap();
         is_mended_by_force(&project);
@@ -83,11 +77,8 @@ fn a_registry_that_lost_a_blob_gets_it_again_by_a_forced_push() {
 
 #[test]
 fn a_push_that_changes_nothing_asks_for_no_blob() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "whole");
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::on_registry(registry.host(), "whole");
     publish(&project, "files");
     let pushed = project.run(&["push", "--json"]).success().json();
     assert!(pushed["requests"].as_u64().unwrap() <= 3, "{pushed}");
@@ -105,7 +96,7 @@ fn damage_largest(folder: &Path) -> PathBuf {
 #[test]
 fn a_layout_with_a_damaged_blob_is_mended_by_a_forced_push() {
     for layout in ["files", "packed"] {
-        let project = project();
+        let project = TestProject::on_layout();
         publish(&project, layout);
         damage_largest(&project.home().join("layout/blobs/sha256"));
         is_mended_by_force(&project);
@@ -114,7 +105,7 @@ fn a_layout_with_a_damaged_blob_is_mended_by_a_forced_push() {
 
 #[test]
 fn a_layout_with_a_damaged_manifest_is_mended_by_a_forced_push() {
-    let project = project();
+    let project = TestProject::on_layout();
     publish(&project, "files");
     let status = project.run(&["status", "--json"]).success().json();
     let blobs = project.home().join("layout/blobs/sha256");
@@ -148,7 +139,7 @@ fn is_mended_by_copy(project: &TestProject, good: &str, place: &str) {
 #[test]
 fn a_forced_copy_sends_again_what_a_layout_has_lost_or_damaged() {
     for layout in ["files", "packed"] {
-        let project = project();
+        let project = TestProject::on_layout();
         publish(&project, layout);
         let folder = project.home().join("copied");
         let (good, place) = (
@@ -166,7 +157,7 @@ fn a_forced_copy_sends_again_what_a_layout_has_lost_or_damaged() {
 
 #[test]
 fn a_copy_to_where_a_blob_is_lost_sends_it_unforced() {
-    let project = project();
+    let project = TestProject::on_layout();
     publish(&project, "files");
     let folder = project.home().join("copied");
     let place = format!("oci:{}:latest", folder.display());
@@ -185,11 +176,8 @@ fn a_copy_to_where_a_blob_is_lost_sends_it_unforced() {
 
 #[test]
 fn a_copy_to_a_registry_that_lost_a_blob_sends_it() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project();
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::on_layout();
     publish(&project, "files");
     let place = format!("{}/copied:latest", registry.host());
     let _ = project.run(&["copy", "latest", &place]).success();

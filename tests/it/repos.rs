@@ -1,18 +1,13 @@
 //! Which repositories a registry has.
 
-use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, can_connect_to_registry};
+use modelops_bundle_tests::{Fault, Matching, Proxy, Registry, TestProject};
 use serde_json::json;
-
-use crate::registry::project_on;
 
 #[test]
 fn a_registry_lists_its_repositories() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "a/b/c/d/e");
+    let project = TestProject::on_registry(proxy.host(), "a/b/c/d/e");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     for name in ["a/b/c/d/e", "a/other", "ab", "z"] {
@@ -43,12 +38,9 @@ fn a_registry_lists_its_repositories() {
 
 #[test]
 fn a_registry_that_lists_nothing_says_so() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     for (status, code) in [(401, 5), (403, 5), (404, 1), (405, 1)] {
         proxy.inject(Matching::new("GET", "/v2/_catalog"), Fault::Answer(status, vec![]));
         let output = project.run(&["repos"]).code(code);

@@ -3,54 +3,27 @@
 use std::collections::BTreeSet;
 
 use modelops_bundle_tests::{
-    Fault, Generation, Matching, Proxy, Registry, RegistrySetup, Seen, TestProject, can_connect_to_registry,
-    noise,
+    Fault, Generation, MIB, Matching, Proxy, RegistrySetup, Seen, TestProject, UPLOADS,
+    assert_large_file_arrived, noise, project_with_large_file, upload_requests,
 };
-
-use crate::registry::project_on;
-
-pub(crate) const UPLOADS: &str = "/blobs/uploads/";
-pub(crate) const MIB: u64 = 1 << 20;
-
-/// A project with one file of so many MiB, whose way to the registry is through `proxy`.
-pub(crate) fn project_with(proxy: &Proxy, mib: u64) -> TestProject {
-    let project = project_on(proxy.host(), "p");
-    let _ = project.run(&["init", "--layout", "files"]).success();
-    project.write("large", noise(1, (mib * MIB) as usize));
-    let _ = project.run(&["add", "large"]).success();
-    project
-}
 
 fn push(project: &TestProject) {
     let _ = project.run(&["push", "--timeout", "1", "--retries", "5"]).success();
 }
 
-pub(crate) fn assert_arrived(project: &TestProject, registry: &Registry) {
-    let second = TestProject::new();
-    let _ = second.run(&["pull", &format!("{}/p:latest", registry.host())]).success();
-    second.tree().assert_same(&project.tree());
-}
-
-pub(crate) fn of<'a>(seen: &'a [Seen], method: &str) -> Vec<&'a Seen> {
-    seen.iter().filter(|one| one.method == method && one.path.contains(UPLOADS)).collect()
-}
-
 #[test]
 fn an_upload_goes_on_where_it_stopped() {
     for fault in [Fault::ResetRequest(6 * MIB), Fault::StallRequest(6 * MIB)] {
-        let registry = RegistrySetup::new(Generation::Third).start();
-        if !can_connect_to_registry(&registry) {
-            return;
-        }
+        let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
         let proxy = Proxy::start(registry.host());
-        let project = project_with(&proxy, 9);
+        let project = project_with_large_file(&proxy, 9);
         proxy.inject(Matching::new("PUT", UPLOADS), fault);
         // The rest breaks as well.
         proxy.inject(Matching::new("PATCH", UPLOADS), Fault::ResetRequest(MIB));
         push(&project);
         let seen = proxy.seen();
         let shown: Vec<String> = seen.iter().map(ToString::to_string).collect();
-        let (first, rest) = (of(&seen, "PUT")[0], of(&seen, "PATCH"));
+        let (first, rest) = (upload_requests(&seen, "PUT")[0], upload_requests(&seen, "PATCH"));
         assert_eq!(first.sent, 6 * MIB);
         assert_eq!(rest.len(), 2, "{shown:#?}");
         let starts: Vec<u64> = rest.iter().map(|patch| content_range(patch).0).collect();
@@ -59,7 +32,7 @@ fn an_upload_goes_on_where_it_stopped() {
         assert!(rest.iter().all(|patch| content_range(patch).1 == 9 * MIB - 1));
         let sent: u64 = seen.iter().map(|one| one.sent).sum();
         assert!(sent < 13 * MIB, "{sent}");
-        assert_arrived(&project, &registry);
+        assert_large_file_arrived(&project, &registry);
     }
 }
 
@@ -71,41 +44,35 @@ fn content_range(seen: &Seen) -> (u64, u64) {
 
 #[test]
 fn a_registry_that_forgets_uploads_is_asked_once() {
-    let registry = RegistrySetup::new(Generation::Second).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Second).start() else { return };
     let proxy = Proxy::start(registry.host());
     // More than the connection's buffers hold: whoever has sent everything cannot tell what the registry forgot.
-    let project = project_with(&proxy, 24);
+    let project = project_with_large_file(&proxy, 24);
     proxy.inject(Matching::new("PUT", UPLOADS).times(2), Fault::ResetRequest(4 * MIB));
     push(&project);
     let seen = proxy.seen();
-    let asked = of(&seen, "GET");
+    let asked = upload_requests(&seen, "GET");
     assert_eq!(asked.iter().map(|one| one.status).collect::<Vec<_>>(), [Some(404)]);
-    assert!(of(&seen, "PATCH").is_empty());
-    let large = of(&seen, "PUT").into_iter().filter(|put| put.sent >= 4 * MIB).count();
+    assert!(upload_requests(&seen, "PATCH").is_empty());
+    let large = upload_requests(&seen, "PUT").into_iter().filter(|put| put.sent >= 4 * MIB).count();
     assert_eq!(large, 3);
-    assert_arrived(&project, &registry);
+    assert_large_file_arrived(&project, &registry);
 }
 
 #[test]
 fn a_pack_that_is_sent_while_it_grows_goes_on_where_it_stopped() {
     for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
-        let project = project_with(&proxy, 24);
+        let project = project_with_large_file(&proxy, 24);
         let _ = project.run(&["init", "--layout", "packed"]).success();
         proxy.inject(Matching::new("PATCH", UPLOADS), Fault::ResetRequest(8 * MIB));
         push(&project);
         let seen = proxy.seen();
         let sent: u64 = seen.iter().map(|one| one.sent).sum();
-        let opened: BTreeSet<&str> = of(&seen, "PATCH")
+        let opened: BTreeSet<&str> = upload_requests(&seen, "PATCH")
             .iter()
-            .chain(&of(&seen, "PUT"))
+            .chain(&upload_requests(&seen, "PUT"))
             .filter(|one| one.sent > MIB)
             .map(|one| one.path.as_str())
             .collect();
@@ -113,41 +80,35 @@ fn a_pack_that_is_sent_while_it_grows_goes_on_where_it_stopped() {
             Generation::Second => assert!(opened.len() == 2 && sent >= 32 * MIB, "{opened:?} {sent}"),
             Generation::Third => assert!(opened.len() == 1 && sent < 32 * MIB, "{opened:?} {sent}"),
         }
-        assert_arrived(&project, &registry);
+        assert_large_file_arrived(&project, &registry);
     }
 }
 
 #[test]
 fn what_is_too_large_for_one_request_goes_in_chunks_from_then_on() {
     for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
-        let project = project_with(&proxy, 6);
+        let project = project_with_large_file(&proxy, 6);
         project.write("other", noise(3, 5 << 20));
         let _ = project.run(&["add", "other"]).success();
         proxy.inject(Matching::new("PUT", UPLOADS), Fault::Answer(413, vec![]));
         let _ = project.run(&["push", "--concurrency", "1"]).success();
         let seen = proxy.seen();
         let refused = seen.iter().filter(|one| one.status == Some(413)).count();
-        let chunks: Vec<u64> = of(&seen, "PATCH").iter().map(|patch| patch.sent).collect();
+        let chunks: Vec<u64> = upload_requests(&seen, "PATCH").iter().map(|patch| patch.sent).collect();
         let mut sorted = chunks.clone();
         sorted.sort_unstable();
         assert_eq!((refused, sorted), (1, vec![MIB, 2 * MIB, 4 * MIB, 4 * MIB]));
-        assert_arrived(&project, &registry);
+        assert_large_file_arrived(&project, &registry);
     }
 }
 
 #[test]
 fn whoever_gets_further_may_try_again() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_with(&proxy, 8);
+    let project = project_with_large_file(&proxy, 8);
     proxy.inject(Matching::new("PUT", UPLOADS), Fault::ResetRequest(3 * MIB));
     proxy.inject(Matching::new("PATCH", UPLOADS).times(3), Fault::ResetRequest(3 * MIB / 2));
     let _ = project.run(&["push", "--retries", "1"]).success();

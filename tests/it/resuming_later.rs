@@ -6,13 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use modelops_bundle_tests::{
-    Fault, Generation, Matching, PASSWORD, Proxy, RegistrySetup, TestProject, USER, can_connect_to_registry,
-    noise,
+    Fault, Generation, MIB, Matching, PASSWORD, Proxy, RegistrySetup, TestProject, UPLOADS, USER,
+    assert_large_file_arrived, noise, project_with_large_file, upload_requests,
 };
 use serde_json::Value;
-
-use crate::registry::project_on;
-use crate::resuming::{MIB, UPLOADS, assert_arrived, of, project_with};
 
 /// How long a push may take to come to where it is killed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,7 +44,7 @@ fn sent_to(proxy: &Proxy) -> u64 {
 
 /// A project with one large file, of whose push 6 MiB have arrived when it was killed.
 fn broken_off(proxy: &Proxy) -> TestProject {
-    let project = project_with(proxy, 9);
+    let project = project_with_large_file(proxy, 9);
     proxy.inject(Matching::new("PUT", UPLOADS), Fault::StallRequest(6 * MIB));
     push_killed_at(&project, proxy, 6 * MIB, &[]);
     proxy.take_seen();
@@ -57,10 +54,7 @@ fn broken_off(proxy: &Proxy) -> TestProject {
 #[test]
 fn the_next_push_sends_only_the_rest() {
     for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
         let project = broken_off(&proxy);
         assert!(record_of(&project).exists());
@@ -68,7 +62,7 @@ fn the_next_push_sends_only_the_rest() {
         assert!(!output.stderr().contains("_state"), "a URL's secrets are shown");
         let report = output.json();
         let (seen, sent) = (proxy.seen(), sent_to(&proxy));
-        let asked: Vec<_> = of(&seen, "GET").iter().map(|one| one.status).collect();
+        let asked: Vec<_> = upload_requests(&seen, "GET").iter().map(|one| one.status).collect();
         match generation {
             // It has the bytes, and no way to say so.
             Generation::Second => assert!(asked == [Some(404)] && sent > 9 * MIB, "{asked:?} {sent}"),
@@ -78,18 +72,15 @@ fn the_next_push_sends_only_the_rest() {
         assert_eq!(report["uploaded"]["bytes"], large.map(|one| one.sent).sum::<u64>());
         assert_eq!(report["uploaded"]["blobs"], 1);
         assert!(!record_of(&project).exists());
-        assert_arrived(&project, &registry);
+        assert_large_file_arrived(&project, &registry);
     }
 }
 
 #[test]
 fn a_push_that_gave_up_is_gone_on_with() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_with(&proxy, 9);
+    let project = project_with_large_file(&proxy, 9);
     proxy.inject(Matching::new("PUT", UPLOADS), Fault::ResetRequest(6 * MIB));
     proxy.inject(Matching::new("GET", UPLOADS).times(2), Fault::Answer(503, vec![]));
     proxy.inject(Matching::new("POST", UPLOADS).nth(2), Fault::Answer(503, vec![]));
@@ -100,45 +91,39 @@ fn a_push_that_gave_up_is_gone_on_with() {
     proxy.take_seen();
     push(&project);
     assert!(sent_to(&proxy) < 5 * MIB, "{:#?}", proxy.seen());
-    assert_arrived(&project, &registry);
+    assert_large_file_arrived(&project, &registry);
 }
 
 #[test]
 fn whole_chunks_are_kept_by_every_registry() {
     for generation in Generation::ALL {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
-        let project = project_with(&proxy, 6);
+        let project = project_with_large_file(&proxy, 6);
         proxy.inject(Matching::new("PUT", UPLOADS), Fault::Answer(413, vec![]));
         proxy.inject(Matching::new("PATCH", UPLOADS).nth(2).times(3), Fault::Answer(503, vec![]));
         let _ = project.run(&["push", "--retries", "1"]).code(7);
         proxy.take_seen();
         push(&project);
-        let rest: Vec<u64> = of(&proxy.seen(), "PATCH").iter().map(|patch| patch.sent).collect();
+        let rest: Vec<u64> = upload_requests(&proxy.seen(), "PATCH").iter().map(|patch| patch.sent).collect();
         assert_eq!(rest, [2 * MIB]);
-        assert_arrived(&project, &registry);
+        assert_large_file_arrived(&project, &registry);
     }
 }
 
 #[test]
 fn packs_that_arrived_are_not_sent_again_and_the_broken_one_goes_on() {
     for (generation, mib) in [(Generation::Third, 132), (Generation::Second, 70)] {
-        let registry = RegistrySetup::new(generation).start();
-        if !can_connect_to_registry(&registry) {
-            continue;
-        }
+        let Some(registry) = RegistrySetup::new(generation).start() else { continue };
         let proxy = Proxy::start(registry.host());
-        let project = project_with(&proxy, mib);
+        let project = project_with_large_file(&proxy, mib);
         let _ = project.run(&["init", "--layout", "packed"]).success();
         // One at a time, so that the second is sent while it grows as the first was; and to a byte at which no piece of
         // the first ends.
         let arrived = 4 * MIB + 4321;
         proxy.inject(Matching::new("PATCH", UPLOADS).nth(2), Fault::StallRequest(arrived));
         push_killed_at(&project, &proxy, arrived, &["--concurrency", "1"]);
-        let first: u64 = of(&proxy.take_seen(), "PATCH")[0].sent;
+        let first: u64 = upload_requests(&proxy.take_seen(), "PATCH")[0].sent;
         assert!(first > 60 * MIB, "{first}");
         let report = push(&project);
         let (seen, sent) = (proxy.seen(), sent_to(&proxy));
@@ -150,33 +135,27 @@ fn packs_that_arrived_are_not_sent_again_and_the_broken_one_goes_on() {
         let bytes = report["uploaded"]["bytes"].as_u64().unwrap();
         assert!(bytes >= left && bytes <= sent, "{report}");
         assert!(!record_of(&project).exists());
-        assert_arrived(&project, &registry);
+        assert_large_file_arrived(&project, &registry);
     }
 }
 
 #[test]
 fn a_file_that_changed_is_sent_as_it_is_now() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = broken_off(&proxy);
     project.write("large", noise(5, (9 * MIB) as usize));
     push(&project);
-    assert!(of(&proxy.seen(), "GET").is_empty(), "what is left is of another blob");
+    assert!(upload_requests(&proxy.seen(), "GET").is_empty(), "what is left is of another blob");
     assert!(!record_of(&project).exists());
-    assert_arrived(&project, &registry);
+    assert_large_file_arrived(&project, &registry);
 }
 
 #[test]
 fn a_pack_that_begins_as_before_and_ends_otherwise_is_sent_anew() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_with(&proxy, 9);
+    let project = project_with_large_file(&proxy, 9);
     project.write("second", noise(3, 4 << 20));
     let _ = project.run(&["add", "second"]).success();
     let _ = project.run(&["init", "--layout", "packed"]).success();
@@ -186,20 +165,17 @@ fn a_pack_that_begins_as_before_and_ends_otherwise_is_sent_anew() {
     project.write("second", noise(5, 4 << 20));
     let report = project.run(&["push", "--json", "--retries", "0"]).success().json();
     let seen = proxy.seen();
-    assert_eq!(of(&seen, "GET").len(), 1);
-    assert!(of(&seen, "PUT").iter().any(|put| put.status == Some(400)), "{seen:#?}");
+    assert_eq!(upload_requests(&seen, "GET").len(), 1);
+    assert!(upload_requests(&seen, "PUT").iter().any(|put| put.status == Some(400)), "{seen:#?}");
     // Each byte counts once, however often it went.
     let bytes = report["uploaded"]["bytes"].as_u64().unwrap();
     assert!((13 * MIB..14 * MIB).contains(&bytes), "{report}");
-    assert_arrived(&project, &registry);
+    assert_large_file_arrived(&project, &registry);
 }
 
 #[test]
 fn a_registry_that_forgot_gets_all_of_it() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = broken_off(&proxy);
     // At once: file by file, the registry may still be writing down how far the broken upload came.
@@ -207,8 +183,8 @@ fn a_registry_that_forgot_gets_all_of_it() {
     fs::rename(uploads, registry.storage().join("forgotten")).unwrap();
     push(&project);
     let seen = proxy.seen();
-    assert_eq!(of(&seen, "GET").iter().map(|one| one.status).collect::<Vec<_>>(), [Some(404)]);
-    assert_arrived(&project, &registry);
+    assert_eq!(upload_requests(&seen, "GET").iter().map(|one| one.status).collect::<Vec<_>>(), [Some(404)]);
+    assert_large_file_arrived(&project, &registry);
     // Whatever else it answers is no reason to fail.
     for status in [400, 401, 403, 410, 500] {
         project.write("large", noise(u64::from(status), (9 * MIB) as usize));
@@ -217,16 +193,13 @@ fn a_registry_that_forgot_gets_all_of_it() {
         proxy.take_seen();
         proxy.inject(Matching::new("GET", UPLOADS).times(2), Fault::Answer(status, vec![]));
         push(&project);
-        assert_arrived(&project, &registry);
+        assert_large_file_arrived(&project, &registry);
     }
 }
 
 #[test]
 fn a_record_that_is_none_is_ignored_and_replaced() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = broken_off(&proxy);
     let good = fs::read_to_string(record_of(&project)).unwrap();
@@ -234,7 +207,7 @@ fn a_record_that_is_none_is_ignored_and_replaced() {
         fs::write(record_of(&project), bad).unwrap();
         proxy.inject(Matching::new("PUT", UPLOADS), Fault::StallRequest(6 * MIB));
         push_killed_at(&project, &proxy, 6 * MIB, &[]);
-        assert!(of(&proxy.take_seen(), "GET").is_empty());
+        assert!(upload_requests(&proxy.take_seen(), "GET").is_empty());
         let written = fs::read_to_string(record_of(&project)).unwrap();
         assert!(written.starts_with("{\"format\":1,"), "{bad}");
     }
@@ -242,37 +215,31 @@ fn a_record_that_is_none_is_ignored_and_replaced() {
     fs::remove_file(record_of(&project)).unwrap();
     fs::create_dir(record_of(&project)).unwrap();
     push(&project);
-    assert_arrived(&project, &registry);
+    assert_large_file_arrived(&project, &registry);
 }
 
 #[test]
 fn what_is_left_at_one_repository_is_nothing_to_another() {
-    let registry = RegistrySetup::new(Generation::Third).start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).start() else { return };
     let proxy = Proxy::start(registry.host());
     let project = broken_off(&proxy);
     let place = |name: &str| format!("{}/{name}", proxy.host());
     let _ = project.run(&["init", "--ref", &place("other")]).success();
     push(&project);
-    assert!(of(&proxy.take_seen(), "GET").is_empty());
+    assert!(upload_requests(&proxy.take_seen(), "GET").is_empty());
     assert!(record_of(&project).exists(), "the other push has not come to its end");
     let _ = project.run(&["init", "--ref", &place("p")]).success();
     push(&project);
     assert!(sent_to(&proxy) < 5 * MIB, "{:#?}", proxy.seen());
     assert!(!record_of(&project).exists());
-    assert_arrived(&project, &registry);
+    assert_large_file_arrived(&project, &registry);
 }
 
 #[test]
 fn a_record_is_its_owners_and_holds_no_credentials() {
-    let registry = RegistrySetup::new(Generation::Third).with_password().start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = RegistrySetup::new(Generation::Third).with_password().start() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     let login = ["login", proxy.host(), "--username", USER, "--password-stdin"];
     let _ = project.command(login).input(PASSWORD).run().success();
     let _ = project.run(&["init", "--layout", "files"]).success();

@@ -4,8 +4,6 @@ use std::fs;
 
 use modelops_bundle_tests::{BundleCommand, TestProject, Tree};
 
-use crate::cmd_project::project;
-
 /// Whether a program can be run here.
 fn is_here(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -126,5 +124,5 @@ fn what_is_relative_is_so_to_the_named_folder() {
         fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(elsewhere, ["work"]);
     let _ = home.run(&["-C", "nowhere", "status"]).code(6);
-    let _ = project().run(&["-C", "..", "status"]).code(6);
+    let _ = TestProject::on_layout().run(&["-C", "..", "status"]).code(6);
 }

@@ -12,14 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use modelops_bundle_tests::{
-    Answer, BundleCommand, CommandOutput, Registry, ScriptedRegistry, TestProject, bundle_binary,
-    can_connect_to_registry, noise, tools,
+    Answer, BundleCommand, CommandOutput, Registry, ScriptedRegistry, TestProject, bundle_binary, noise,
+    tools,
 };
 use serde_json::json;
-
-use crate::cmd_project::project;
-use crate::packed::packed;
-use crate::registry::project_on;
 
 /// How often each kind of command is interrupted.
 const RUNS: u32 = 8;
@@ -288,7 +284,7 @@ impl Places {
 
     /// Two commands that bring a bundle that is not there yet from this machine to the registry of `host`.
     fn to_registry(&self, host: &str) -> [Kind<'_>; 2] {
-        let [copied, imported] = [project(), project()];
+        let [copied, imported] = [TestProject::on_layout(), TestProject::on_layout()];
         let layout = format!("oci:{}:latest", copied.home().join("layout").display());
         let archive = imported.home().join("news.tar").display().to_string();
         let kind = |name, arguments: [&str; 3], news: TestProject, archive: Option<String>| Kind {
@@ -405,7 +401,7 @@ fn assert_ended_well(places: &Places, kind: &Kind<'_>, run: u32, output: &Comman
 
 #[test]
 fn an_interrupted_command_leaves_nothing_and_can_be_repeated() {
-    for source in [project(), packed()] {
+    for source in [TestProject::on_layout(), TestProject::packed_on_layout()] {
         let places = Places::in_layout(source);
         let mut dice = Dice::of_this_run();
         println!("interrupted: MODELOPS_TEST_SEED={}", dice.0);
@@ -420,7 +416,7 @@ fn an_interrupted_command_leaves_nothing_and_can_be_repeated() {
 
 #[test]
 fn what_a_killed_command_leaves_is_cleared_by_the_next_one() {
-    for source in [project(), packed()] {
+    for source in [TestProject::on_layout(), TestProject::packed_on_layout()] {
         let places = Places::in_layout(source);
         let mut dice = Dice::of_this_run();
         println!("killed: MODELOPS_TEST_SEED={}", dice.0);
@@ -438,13 +434,10 @@ fn what_a_killed_command_leaves_is_cleared_by_the_next_one() {
 
 #[test]
 fn a_command_that_is_interrupted_at_a_registry_leaves_nothing_and_can_be_repeated() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for (layout, signals) in [("files", &SIGNALS[..]), ("packed", &[("KILL", 137)])] {
         let remote = format!("{}/{layout}", registry.host());
-        let source = project_on(registry.host(), layout);
+        let source = TestProject::on_registry(registry.host(), layout);
         let _ = source.run(&["init", "--layout", layout]).success();
         let places = Places::new(source, remote);
         let mut dice = Dice::of_this_run();
@@ -542,7 +535,7 @@ fn a_second_command_says_whom_it_waits_for_and_can_be_stopped() {
 
 #[test]
 fn who_waits_for_a_layout_says_for_whom() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -567,7 +560,7 @@ fn who_waits_for_a_layout_says_for_whom() {
 
 #[test]
 fn a_signal_is_answered_in_words_where_nobody_reads_the_document() {
-    let project = project();
+    let project = TestProject::on_layout();
     for at in 0..3000 {
         project.write(&format!("data/a-file-with-a-long-name-{at}"), "");
     }
@@ -595,7 +588,7 @@ fn a_signal_is_answered_in_words_where_nobody_reads_the_document() {
 
 #[test]
 fn a_first_copy_that_is_interrupted_or_fails_leaves_no_layout() {
-    let project = project();
+    let project = TestProject::on_layout();
     let target = project.home().join("new/layout");
     let to = format!("oci:{}:v1", target.display());
     project.write("big", noise(1, 400_000));
@@ -651,7 +644,7 @@ fn a_push_that_is_stopped_names_the_tags_that_it_has_written() {
             }
             None
         });
-        let project = project_on(registry.host(), "t/x");
+        let project = TestProject::on_registry(registry.host(), "t/x");
         project.write("a", "1");
         let _ = project.run(&["add", "a"]).success();
         let first = if bump { "0.1.0" } else { "latest" };
@@ -717,7 +710,7 @@ fn a_terminal_shows_again_what_is_typed_when_a_login_is_ended() {
 
 #[test]
 fn devices_and_links_are_never_replaced_by_what_a_command_writes() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "a");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -746,7 +739,7 @@ fn devices_and_links_are_never_replaced_by_what_a_command_writes() {
 
 #[test]
 fn a_file_that_is_there_is_replaced_only_with_force() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "mine").write("b.tar", "mine");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -777,7 +770,7 @@ fn a_file_that_is_there_is_replaced_only_with_force() {
 
 #[test]
 fn a_first_pull_that_fails_or_is_only_planned_leaves_nothing() {
-    let source = project();
+    let source = TestProject::on_layout();
     source.write("a", "a").write("x", "x");
     let _ = source.run(&["add", "."]).success();
     let _ = source.run(&["push"]).success();

@@ -38,7 +38,6 @@ use serde_json::Value;
 
 use self::in_memory::InMemory;
 use self::program::Program;
-pub(crate) use self::program::undo_store;
 use self::world::World;
 
 const SEEDS: u64 = 50;
@@ -236,28 +235,4 @@ impl fmt::Display for Stories {
         }
         Ok(())
     }
-}
-
-/// The paths of a list, whether its items are paths or say more of them; those of the program's own are left out.
-pub(crate) fn paths_of(document: &Value, list: &str) -> BTreeSet<String> {
-    let items = document[list].as_array().into_iter().flatten();
-    let paths = items.filter_map(|item| item["path"].as_str().or(item.as_str()).map(str::to_owned));
-    paths.filter(|path| path != ".gitignore").collect()
-}
-
-/// Every path that a document names as replaced or gone.
-pub(crate) fn named(document: &Value) -> BTreeSet<String> {
-    let mut named = BTreeSet::new();
-    let mut open = vec![document];
-    while let Some(value) = open.pop() {
-        if let Value::Object(object) = value {
-            for list in ["deleted", "replaced", "dropped", "expired", "overwritten"] {
-                named.extend(paths_of(value, list));
-            }
-            open.extend(object.values());
-        } else if let Value::Array(items) = value {
-            open.extend(items);
-        }
-    }
-    named
 }

@@ -4,15 +4,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use modelops_bundle_tests::{Entry, TestProject};
+use modelops_bundle_tests::{Entry, TestProject, changes_in};
 use serde_json::{Value, json};
-
-use crate::cmd_project::{changes, project};
-use crate::cmd_push_pull::clone_of;
 
 /// Files, and links of every kind beside them.
 fn with_links() -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("real/file", "content").write("real/deep/x", "deep");
     let outside = project.home().join("outside");
     fs::create_dir(&outside).unwrap();
@@ -80,7 +77,7 @@ fn links_inside_are_read_and_all_others_are_named() {
         assert!(line.is_some_and(|line| line.contains(words)), "{link}: {warnings}");
     }
     let _ = project.run(&["push"]).success();
-    let clone = clone_of(&project);
+    let clone = project.pulled_again();
     let tree = clone.tree();
     assert!(tree.paths().all(|path| matches!(tree.entry(path), Some(Entry::File { .. }))), "{tree:?}");
     assert_eq!(
@@ -91,7 +88,7 @@ fn links_inside_are_read_and_all_others_are_named() {
     project.write("real/file", "new");
     let status = project.run(&["status", "--json"]).success().json();
     let changed = ["absolute", "alias/file", "chain", "real/file", "relative"];
-    assert_eq!(changes(&status), changed.map(|path| format!("modified_local {path}")));
+    assert_eq!(changes_in(&status), changed.map(|path| format!("modified_local {path}")));
 }
 
 #[test]
@@ -130,7 +127,7 @@ fn links_can_be_refused_or_all_followed() {
         let _ = project.run(&["add", link]).code(1);
     }
     let _ = project.run(&["push"]).success();
-    assert_eq!(clone_of(&project).read_text("out/secret"), "secret");
+    assert_eq!(project.pulled_again().read_text("out/secret"), "secret");
     // Tracked once, and refused since: said by name, before anything is sent.
     set_policy(&project, "inside");
     let output = project.run(&["push"]).code(1);
@@ -143,7 +140,7 @@ fn links_can_be_refused_or_all_followed() {
 
 #[test]
 fn folders_that_link_to_each_other_come_to_an_end() {
-    let project = project();
+    let project = TestProject::on_layout();
     for name in ["a", "b", "c"] {
         project.write(&format!("{name}/x"), name);
         for other in ["a", "b", "c"].into_iter().filter(|other| *other != name) {
@@ -184,7 +181,7 @@ fn a_pull_goes_through_links_inside_and_replaces_links_to_files() {
     let project = with_links();
     let _ = project.run(&["add", "alias", "relative"]).success();
     let _ = project.run(&["push"]).success();
-    let clone = clone_of(&project);
+    let clone = project.pulled_again();
     clone.write("alias/file", "from elsewhere").write("relative", "too");
     let _ = clone.run(&["push"]).success();
     let _ = project.run(&["pull"]).success();

@@ -1,9 +1,7 @@
 //! Tags given and taken, on a real registry and in layouts.
 
-use modelops_bundle_tests::{Proxy, Registry, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{Proxy, Registry, TestProject};
 use serde_json::json;
-
-use crate::registry::project_on;
 
 /// A project with two bundles: `v1.0.0`, and `latest` with `next`.
 fn publish(project: &TestProject) {
@@ -21,11 +19,8 @@ fn tags(project: &TestProject) -> Vec<String> {
 
 #[test]
 fn a_bundle_gets_further_tags() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "a/b/c/d/e");
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::on_registry(registry.host(), "a/b/c/d/e");
     publish(&project);
     let digest = registry.client().tag_digest("a/b/c/d/e", "v1.0.0").unwrap();
     let dry = project.run(&["tag", "v1.0.0", "stable", "--dry-run", "--json"]).success().json();
@@ -53,12 +48,9 @@ fn a_bundle_gets_further_tags() {
 
 #[test]
 fn hundreds_of_tags_cost_a_request_each() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
-    let project = project_on(proxy.host(), "p");
+    let project = TestProject::on_registry(proxy.host(), "p");
     publish(&project);
     let client = registry.client();
     let manifest = client.manifest("p", "latest").unwrap().body;
@@ -75,11 +67,8 @@ fn hundreds_of_tags_cost_a_request_each() {
 
 #[test]
 fn a_tag_is_deleted_and_nothing_else() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "p");
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::on_registry(registry.host(), "p");
     publish(&project);
     let before = registry.client().tag_digest("p", "latest").unwrap();
     let dry = project.run(&["delete", "next", "--dry-run", "--json"]).code_among(&[0, 3]).json();
@@ -108,11 +97,8 @@ fn a_tag_is_deleted_and_nothing_else() {
 
 #[test]
 fn a_bundle_with_tags_is_deleted_only_on_demand() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "p");
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::on_registry(registry.host(), "p");
     publish(&project);
     let digest = registry.client().tag_digest("p", "latest").unwrap();
     let output = project.run(&["delete", &digest]).code(3);
@@ -125,11 +111,8 @@ fn a_bundle_with_tags_is_deleted_only_on_demand() {
 
 #[test]
 fn a_registry_that_deletes_nothing_says_so() {
-    let registry = Registry::start_without_deletes();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "p");
+    let Some(registry) = Registry::get_without_deletes() else { return };
+    let project = TestProject::on_registry(registry.host(), "p");
     publish(&project);
     let output = project.run(&["delete", "v1.0.0"]).code(1);
     assert!(output.stderr().contains("does not delete") && output.stderr().contains("hint:"), "{output}");

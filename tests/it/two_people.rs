@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_core::digest::Digest;
-use modelops_bundle_tests::{CommandOutput, Registry, RegistryClient, TestProject, can_connect_to_registry};
+use modelops_bundle_tests::{CommandOutput, Registry, RegistryClient, TestProject, paths_in, paths_lost_in};
 use serde_json::{Value, json};
-
-use crate::simulation::{named, paths_of, undo_store};
 
 const REPOSITORY: &str = "team/seir";
 
@@ -51,9 +49,9 @@ impl Day {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
         let output = self.of(name).run(&arguments);
         let mut after: BTreeSet<String> = self.held().into_values().flatten().collect();
-        after.extend(self.people.values().flat_map(undo_store));
+        after.extend(self.people.values().flat_map(TestProject::undo_store));
         let document: Value = serde_json::from_slice(output.stdout_bytes()).unwrap_or(Value::Null);
-        let is_named = named(&document);
+        let is_named = paths_lost_in(&document);
         for (path, contents) in before {
             for content in contents {
                 let is_kept = after.contains(&content) || is_named.contains(&path);
@@ -127,15 +125,12 @@ fn one_stop(path: &str, kind: &str) -> BTreeMap<String, String> {
 }
 
 fn list(document: &Value, name: &str) -> Vec<String> {
-    paths_of(document, name).into_iter().collect()
+    paths_in(document, name).into_iter().collect()
 }
 
 #[test]
 fn a_day_of_two_people() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let mut day = Day::new(registry);
     day.comes("ada");
     day.of("ada").write("model", "1").write("data/cases", "1").write("params", "1").write("notes", "1");
@@ -427,7 +422,7 @@ fn a_third_person(day: &mut Day) {
 
     let pulled = day.runs("cleo", &["pull", "--theirs", "model"]).success().json();
     assert_eq!(list(&pulled, "replaced"), ["model"], "{pulled}");
-    assert!(undo_store(day.of("cleo")).contains(&Digest::of(b"cleo").to_string()), "her model is kept");
+    assert!(day.of("cleo").undo_store().contains(&Digest::of(b"cleo").to_string()), "her model is kept");
     day.then(
         "She lets theirs count, and hers is kept",
         &[("cleo", "model=3 data/cases=3 params=one docs/notes=ben thesis=cleo")],

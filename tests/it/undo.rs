@@ -5,16 +5,13 @@ use modelops_bundle_tests::script_with_mounts;
 use modelops_bundle_tests::{BundleCommand, TestProject, Tree, noise};
 use serde_json::{Value, json};
 
-use crate::cmd_project::project;
-use crate::cmd_push_pull::clone_of;
-
 /// The project's own files that an undo puts back.
 const OWN: [&str; 2] = [".modelops-bundle/state.json", ".modelops-bundle/tracked.txt"];
 
 /// A project with three files, of which one can be run, and a clone of it that is one bundle behind: there one was edited,
 /// one deleted, one added, and a file became a folder.
 fn behind() -> (TestProject, TestProject) {
-    let first = project();
+    let first = TestProject::on_layout();
     first
         .write("a", "1")
         .write("dir/gone", "2")
@@ -22,7 +19,7 @@ fn behind() -> (TestProject, TestProject) {
         .write_executable("run.sh", "#!/bin/sh\n");
     let _ = first.run(&["add", "."]).success();
     let _ = first.run(&["push"]).success();
-    let second = clone_of(&first);
+    let second = first.pulled_again();
     first.write("a", "one").remove("dir").remove("swap").write("swap/inner", "a folder").write("new/b", "3");
     first.write("run.sh", "#!/bin/sh\necho\n");
     let _ = first.run(&["add", "."]).success();
@@ -68,7 +65,7 @@ fn a_pull_is_taken_back_and_done_again() {
 
 #[test]
 fn the_first_pull_of_a_project_is_taken_back() {
-    let first = project();
+    let first = TestProject::on_layout();
     first.write("a", "1").write("dir/b", "2");
     let _ = first.run(&["add", "a", "dir"]).success();
     let _ = first.run(&["push"]).success();
@@ -86,7 +83,7 @@ fn the_first_pull_of_a_project_is_taken_back() {
     second.tree().assert_same(&new);
     assert_eq!(own(&second), new_files);
     // A bundle that is made a project of is none that can be taken back.
-    assert_eq!(operations(&clone_of(&first)), Vec::<Value>::new());
+    assert_eq!(operations(&first.pulled_again()), Vec::<Value>::new());
 }
 
 #[test]
@@ -135,7 +132,7 @@ fn what_stands_in_the_way_of_an_undo_stops_it() {
 
 #[test]
 fn add_and_remove_are_taken_back() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1").write("b", "2");
     let tracked = || match project.exists(OWN[1]) {
         true => project.read_text(OWN[1]),
@@ -163,7 +160,7 @@ fn add_and_remove_are_taken_back() {
 
 #[test]
 fn files_that_are_nowhere_else_are_deleted_only_by_force() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("same", "1").write("edited", "1").write("never", "1");
     let _ = project.run(&["add", "same", "edited"]).success();
     let _ = project.run(&["push"]).success();
@@ -180,7 +177,7 @@ fn files_that_are_nowhere_else_are_deleted_only_by_force() {
 
 #[test]
 fn several_operations_are_taken_back_as_one() {
-    let project = project();
+    let project = TestProject::on_layout();
     for name in ["a", "b", "c"] {
         project.write(name, name);
         let _ = project.run(&["add", name]).success();
@@ -244,7 +241,7 @@ fn what_does_not_fit_stops_a_command() {
 
 #[test]
 fn older_operations_make_room_and_are_named() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "0123456789").write("b", "0123456789").write("c", "0123456789");
     let limit = |arguments: &[&str]| {
         project.command(arguments).env("MODELOPS_BUNDLE_UNDO_LIMIT", "25").run().success().json()
@@ -270,13 +267,13 @@ fn older_operations_make_room_and_are_named() {
 #[test]
 fn content_that_the_new_bundle_has_is_not_kept_and_comes_back_all_the_same() {
     for layout in ["files", "packed"] {
-        let first = project();
+        let first = TestProject::on_layout();
         let _ = first.run(&["config", "set", "layout", layout]).success();
         let content = noise(7, 300_000);
         first.write("data/a", &content).write_executable("data/run", &content).write("b", "b");
         let _ = first.run(&["add", "."]).success();
         let _ = first.run(&["push"]).success();
-        let second = clone_of(&first);
+        let second = first.pulled_again();
         let old = second.tree();
         first.remove("data").write("moved/a", &content);
         let _ = first.run(&["add", "."]).success();
@@ -303,12 +300,12 @@ fn content_that_the_new_bundle_has_is_not_kept_and_comes_back_all_the_same() {
 #[cfg(unix)]
 #[test]
 fn a_link_that_a_pull_replaced_is_a_link_again() {
-    let first = project();
+    let first = TestProject::on_layout();
     first.write("real", "content");
     std::os::unix::fs::symlink("real", first.path().join("link")).unwrap();
     let _ = first.run(&["add", "."]).success();
     let _ = first.run(&["push"]).success();
-    let other = clone_of(&first);
+    let other = first.pulled_again();
     other.write("link", "from elsewhere");
     let _ = other.run(&["push"]).success();
     let _ = first.run(&["pull"]).success();
@@ -325,12 +322,12 @@ fn a_link_that_a_pull_replaced_is_a_link_again() {
 #[cfg(target_os = "linux")]
 #[test]
 fn where_the_store_or_a_folder_is_on_another_file_system_content_is_copied() {
-    let first = project();
+    let first = TestProject::on_layout();
     first.write("a", "1").write("m/b", "2").write_executable("m/run", "3").write("m/gone", "4");
     std::os::unix::fs::symlink("a", first.path().join("link")).unwrap();
     let _ = first.run(&["add", "."]).success();
     let _ = first.run(&["push"]).success();
-    let second = clone_of(&first);
+    let second = first.pulled_again();
     second.remove("link");
     std::os::unix::fs::symlink("a", second.path().join("link")).unwrap();
     first.write("a", "one").write("m/b", "two").write("m/run", "three").remove("m/gone").remove("link");
@@ -429,14 +426,14 @@ const KILLS: u32 = 30;
 
 #[test]
 fn killed_at_any_instant_an_undo_is_whole_or_has_not_happened() {
-    let first = project();
+    let first = TestProject::on_layout();
     for number in 0..60 {
         first.write(&format!("d{}/f{number}", number % 7), noise(number, 20_000));
     }
     first.write("swap", "a file");
     let _ = first.run(&["add", "."]).success();
     let _ = first.run(&["push"]).success();
-    let second = clone_of(&first);
+    let second = first.pulled_again();
     for number in 0..60 {
         first.write(&format!("d{}/f{number}", number % 7), noise(number + 100, 30_000));
     }

@@ -3,10 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use modelops_bundle_tests::{TestProject, give_to_plain_user, run_as_owner};
+use modelops_bundle_tests::{TestProject, changes_in, give_to_plain_user, run_as_owner};
 use serde_json::{Value, json};
-
-use crate::cmd_project::{changes, project};
 
 fn set_mode(project: &TestProject, path: &str, mode: u32) {
     fs::set_permissions(project.path().join(path), fs::Permissions::from_mode(mode)).unwrap();
@@ -14,7 +12,7 @@ fn set_mode(project: &TestProject, path: &str, mode: u32) {
 
 /// A pushed project, given to a user without rights.
 fn pushed(paths: &[&str]) -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     for path in paths {
         project.write(path, path);
     }
@@ -25,7 +23,7 @@ fn pushed(paths: &[&str]) -> TestProject {
 
 #[test]
 fn an_untracked_folder_that_cannot_be_read_is_named_and_passed_over() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("src/a", "a").write("closed/deep/x", "x").write("other/y", "y");
     give_to_plain_user(&project);
     for closed in ["closed/deep", "closed"] {
@@ -75,7 +73,7 @@ fn status_lists_tracked_paths_that_cannot_be_read_and_a_push_refuses_them_by_nam
     let unreadable: Vec<&Value> =
         report["unreadable"].as_array().unwrap().iter().map(|one| &one["path"]).collect();
     assert_eq!(unreadable, ["closed/x", "dangling", "out", "pipe", "shut"]);
-    assert_eq!(changes(&report), ["modified_local changed"]);
+    assert_eq!(changes_in(&report), ["modified_local changed"]);
     let text = run_as_owner(&project, &["status"]).run().success();
     assert!(text.stdout().contains("dangling: it is a link to nothing"), "{}", text.stdout());
     let push = run_as_owner(&project, &["push"]).run().code(1);
@@ -134,7 +132,7 @@ fn a_diff_names_what_cannot_be_read_and_compares_the_rest() {
 
 #[test]
 fn names_that_no_bundle_holds_are_counted() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("fine", "").write("arabic \u{200f}", "").write("hebrew \u{200e}", "");
     let output = project.run(&["add", "."]).success();
     assert!(output.stdout().contains("2 left out, since they cannot be tracked"), "{}", output.stdout());

@@ -2,14 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use modelops_bundle_tests::{
-    BundleCommand, Fault, Matching, Proxy, Registry, TestProject, Tree, can_connect_to_registry,
-};
+use modelops_bundle_tests::{BundleCommand, Fault, Matching, Proxy, Registry, TestProject, Tree};
 use serde_json::{Value, json};
-
-use crate::cmd_project::project;
-use crate::cmd_push_pull::clone_of;
-use crate::registry::project_on;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -19,7 +13,7 @@ fn bump(project: &TestProject, arguments: &[&str]) -> Value {
 
 /// A project that tracks two files and has pushed nothing.
 fn two_files() -> TestProject {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1").write("b", "1");
     let _ = project.run(&["add", "a", "b"]).success();
     project
@@ -132,14 +126,14 @@ fn a_packed_bundle_gets_a_version_too() {
     project.write("c", "1");
     let _ = project.run(&["add", "c"]).success();
     assert_eq!(bump(&project, &["auto"])["version"], "0.2.0");
-    clone_of(&project).tree().assert_same(&project.tree());
+    project.pulled_again().tree().assert_same(&project.tree());
 }
 
 #[test]
 fn what_others_did_is_not_undone_by_a_version() {
     let project = two_files();
     let _ = bump(&project, &["auto"]);
-    let other = clone_of(&project);
+    let other = project.pulled_again();
     other.write("a", "theirs");
     assert_eq!(bump(&other, &["auto"])["version"], "0.1.1");
     project.write("a", "mine");
@@ -153,7 +147,7 @@ fn what_others_did_is_not_undone_by_a_version() {
 
 /// Two projects at `repository`, the first one through `proxy`; both have changed a file of 0.1.0.
 fn rivals(registry: &Registry, proxy: &Proxy, repository: &str) -> (TestProject, TestProject) {
-    let project = project_on(proxy.host(), repository);
+    let project = TestProject::on_registry(proxy.host(), repository);
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = bump(&project, &["auto"]);
@@ -175,10 +169,7 @@ fn later(project: &TestProject) -> impl FnMut() + Send + 'static {
 
 #[test]
 fn a_version_that_another_push_took_is_left_alone() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     for (repository, force) in [("p", &[][..]), ("forced", &["--force"])] {
         let proxy = Proxy::start(registry.host());
         let (project, other) = rivals(&registry, &proxy, repository);
@@ -197,10 +188,7 @@ fn a_version_that_another_push_took_is_left_alone() {
 
 #[test]
 fn a_registry_that_honours_conditions_is_told_that_the_version_is_new() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let (project, other) = rivals(&registry, &proxy, "p");
     // The other push comes at the last instant: between the last look at the tag and its writing.
@@ -218,10 +206,7 @@ fn a_registry_that_honours_conditions_is_told_that_the_version_is_new() {
 
 #[test]
 fn a_tag_that_moved_publishes_no_version() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let (project, other) = rivals(&registry, &proxy, "p");
     let (home, folder) = (other.home().to_owned(), other.path().to_owned());
@@ -253,7 +238,7 @@ fn race(one: &TestProject, other: &TestProject) -> usize {
 fn two_pushes_at_once_to_a_layout_publish_no_version_twice() {
     let one = two_files();
     let _ = bump(&one, &["auto"]);
-    let other = clone_of(&one);
+    let other = one.pulled_again();
     for round in 0..6 {
         one.write("a", format!("one {round}"));
         other.write("a", format!("other {round}"));
@@ -266,10 +251,7 @@ fn two_pushes_at_once_to_a_layout_publish_no_version_twice() {
 
 #[test]
 fn two_pushes_at_once_to_a_registry_publish_no_version_twice() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let proxy = Proxy::start(registry.host());
     let (one, other) = rivals(&registry, &proxy, "p");
     for round in 0..4 {
@@ -285,11 +267,8 @@ fn two_pushes_at_once_to_a_registry_publish_no_version_twice() {
 
 #[test]
 fn the_highest_of_many_tags_is_found() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "p");
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::on_registry(registry.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push"]).success();
@@ -312,11 +291,8 @@ fn the_highest_of_many_tags_is_found() {
 
 #[test]
 fn a_highest_version_that_is_no_bundle_is_named() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
-    let project = project_on(registry.host(), "p");
+    let Some(registry) = Registry::get() else { return };
+    let project = TestProject::on_registry(registry.host(), "p");
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let report = project.run(&["push", "--json"]).success().json();

@@ -3,12 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use modelops_bundle_tests::{Registry, TestProject, Tree, can_connect_to_registry};
+use modelops_bundle_tests::{Registry, TestProject, Tree, changes_in, paths_in};
 use serde_json::{Value, json};
-
-use crate::cmd_project::{changes, project};
-use crate::cmd_push_pull::clone_of;
-use crate::simulation::{paths_of, undo_store};
 
 /// The section's sentences, as they read without their marks.
 fn sentences() -> Vec<String> {
@@ -56,11 +52,11 @@ fn each_sentence_stands_at_a_test() {
 
 /// Two projects on one remote, both with `a`, `b` and `c`.
 fn two() -> (TestProject, TestProject) {
-    let first = project();
+    let first = TestProject::on_layout();
     first.write("a", "1").write("b", "1").write("c", "1");
     let _ = first.run(&["add", "a", "b", "c"]).success();
     let _ = first.run(&["push"]).success();
-    let second = clone_of(&first);
+    let second = first.pulled_again();
     (first, second)
 }
 
@@ -118,7 +114,7 @@ fn a_push_stops_however_it_came_not_to_have_seen() {
     let _ = fresh.run(&["add", "mine"]).success();
     stops(&fresh, json!(["a", "b", "c"]));
     // Sent elsewhere.
-    let elsewhere = project();
+    let elsewhere = TestProject::on_layout();
     elsewhere.write("other", "1");
     let _ = elsewhere.run(&["add", "other"]).success();
     let _ = elsewhere.run(&["push"]).success();
@@ -168,7 +164,7 @@ fn a_replacing_push_names_what_it_replaces() {
 // README: "A published version (`v1.2.3`) is never moved by a push, not even with `--replace`; only `tag --force` moves it."
 #[test]
 fn a_published_version_is_moved_by_a_forced_tag_alone() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1");
     let _ = project.run(&["add", "a"]).success();
     let _ = project.run(&["push", "--tag", "v1.2.3", "--tag", "latest"]).success();
@@ -207,7 +203,7 @@ fn a_pull_brings_theirs_and_keeps_mine() {
     assert!(!second.exists("c"));
     assert_ne!(document["local_tree"], document["tree"], "{output}");
     let status = second.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status), ["modified_local b", "deleted_local c", "added_local own"]);
+    assert_eq!(changes_in(&status), ["modified_local b", "deleted_local c", "added_local own"]);
     // In words too: it never says that the project has what the remote has.
     let text = second.run(&["pull"]).success();
     assert!(text.stdout().contains("kept yours: ") && !text.stdout().contains("has what"), "{text}");
@@ -259,7 +255,7 @@ fn a_pull_stops_at_a_conflict_until_it_is_settled() {
     }
     assert!(!second.exists("c"));
     let status = second.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status), ["modified_local a", "modified_local new"]);
+    assert_eq!(changes_in(&status), ["modified_local a", "modified_local new"]);
 }
 
 // README: "What a command takes from your disk can be brought back. What a pull or `remove --rm` replaces or deletes is kept in the
@@ -272,20 +268,20 @@ fn what_is_taken_from_the_disk_comes_back() {
     second.write("a", "mine").write("b", "mine").write("c", "mine");
     let before = second.tree();
     let document = second.run(&["pull", "--overwrite", "--json"]).success().json();
-    assert_eq!(paths_of(&document, "replaced").into_iter().collect::<Vec<_>>(), ["a", "b"], "{document}");
+    assert_eq!(paths_in(&document, "replaced").into_iter().collect::<Vec<_>>(), ["a", "b"], "{document}");
     assert_eq!(document["deleted"], json!(["c"]), "{document}");
     assert_eq!(second.read_text("a") + &second.read_text("b"), "theirs1");
     let mine = bundle_core::digest::Digest::of(b"mine").to_string();
-    assert!(undo_store(&second).contains(&mine));
+    assert!(second.undo_store().contains(&mine));
     let _ = second.run(&["undo"]).success();
     second.tree().assert_same(&before);
 
     let _ = second.run(&["remove", "--rm", "--force", "b"]).success();
-    assert!(!second.exists("b") && undo_store(&second).contains(&mine));
+    assert!(!second.exists("b") && second.undo_store().contains(&mine));
     let _ = second.run(&["undo"]).success();
     second.tree().assert_same(&before);
     let status = second.run(&["status", "--json"]).success().json();
-    assert!(changes(&status).contains(&"modified_local b".to_owned()), "{status}");
+    assert!(changes_in(&status).contains(&"modified_local b".to_owned()), "{status}");
 }
 
 // README: "`remove --rm` stops at files that you edited or never pushed, unless `--force` is given."
@@ -308,13 +304,13 @@ fn a_removal_from_disk_stops_at_what_is_nowhere_else() {
 
 /// A project with so many files, pushed, and a second one that has them.
 fn many(files: usize) -> (TestProject, TestProject) {
-    let first = project();
+    let first = TestProject::on_layout();
     for at in 0..files {
         first.write(&format!("d/{at:02}"), format!("content {at}"));
     }
     let _ = first.run(&["add", "d"]).success();
     let _ = first.run(&["push"]).success();
-    let second = clone_of(&first);
+    let second = first.pulled_again();
     (first, second)
 }
 
@@ -337,7 +333,7 @@ fn a_mass_of_deletions_stops_with_their_number() {
         }
         let push = if stops { &["push", "--json", "--replace"][..] } else { &push };
         let document = first.run(push).success().json();
-        assert_eq!(paths_of(&document, "deleted").len(), gone, "{document}");
+        assert_eq!(paths_in(&document, "deleted").len(), gone, "{document}");
 
         let pull = ["pull", "--json"];
         if stops {
@@ -348,7 +344,7 @@ fn a_mass_of_deletions_stops_with_their_number() {
         }
         let pull = if stops { &["pull", "--json", "--accept-deletions"][..] } else { &pull };
         let document = second.run(pull).success().json();
-        assert_eq!(paths_of(&document, "deleted").len(), gone, "{document}");
+        assert_eq!(paths_in(&document, "deleted").len(), gone, "{document}");
     }
 }
 
@@ -378,10 +374,7 @@ fn a_push_that_drops_what_lies_there_untracked_says_how_to_track_it() {
 /// The same on a registry: what is dropped by a script that says what it expects.
 #[test]
 fn a_script_says_what_it_expects_a_tag_to_name() {
-    let registry = Registry::start();
-    if !can_connect_to_registry(&registry) {
-        return;
-    }
+    let Some(registry) = Registry::get() else { return };
     let project = TestProject::new();
     let _ = project.run(&["init", "--ref", &format!("{}/p", registry.host())]).success();
     project.write("a", "1");
@@ -451,19 +444,19 @@ fn a_push_forward_from_an_ancestor_is_free() {
 
 #[test]
 fn a_tag_that_names_nothing_is_no_empty_bundle() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("a", "1").write("b", "1");
     let _ = project.run(&["add", "a", "b"]).success();
     let pushed = project.run(&["push", "--tag", "v1.0.0", "--json"]).success().json();
     let status = project.run(&["status", "--json"]).success();
     let document = status.json();
-    assert_eq!((changes(&document), &document["base"]["digest"]), (vec![], &pushed["digest"]), "{status}");
+    assert_eq!((changes_in(&document), &document["base"]["digest"]), (vec![], &pushed["digest"]), "{status}");
     assert_eq!(document["base"]["version"], "v1.0.0", "{status}");
     let text = project.run(&["status"]).success();
     assert!(text.stdout().contains("latest") && !text.stdout().contains("deleted_remote"), "{text}");
     project.write("a", "2");
     let status = project.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status), ["modified_local a"]);
+    assert_eq!(changes_in(&status), ["modified_local a"]);
     // A push there has nothing to undo.
     project.remove("b");
     let _ = project.run(&["push"]).success();
@@ -480,7 +473,7 @@ fn a_pull_records_the_whole_bundle_also_where_it_left_a_path_alone() {
     let _ = second.run(&["pull", "--mine", "a", "--mine", "b"]).success();
     // Nothing of it is unseen: what it leaves out and changes is its own doing.
     let status = second.run(&["status", "--json"]).success().json();
-    assert_eq!(changes(&status), ["modified_local a", "deleted_local b", "deleted_local c"]);
+    assert_eq!(changes_in(&status), ["modified_local a", "deleted_local b", "deleted_local c"]);
     let state: Value = serde_json::from_slice(&second.read(".modelops-bundle/state.json")).unwrap();
     let synced = state["last_synced_files"].as_object().unwrap();
     let theirs = bundle_core::digest::Digest::of(b"theirs").to_string();
@@ -518,7 +511,7 @@ fn an_exact_pull_ends_with_the_very_tree_or_changes_nothing() {
 
 #[test]
 fn a_gitignore_as_init_wrote_it_is_in_nobodys_way() {
-    let first = project();
+    let first = TestProject::on_layout();
     first.write("a", "1").write(".gitignore", ".modelops-bundle/\nout/\n");
     let _ = first.run(&["add", "a", ".gitignore"]).success();
     let _ = first.run(&["push"]).success();

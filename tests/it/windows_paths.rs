@@ -2,15 +2,13 @@
 //!
 //! That the other system's rules hold is tested where they are: `bundle_core::name::file_names`, `project::disk_path`.
 
+use modelops_bundle_tests::TestProject;
 use serde_json::Value;
-
-use crate::cmd_project::project;
-use crate::cmd_push_pull::clone_of;
 
 // README: "Names travel. Paths in a bundle are POSIX paths on every system."
 #[test]
 fn what_travels_has_slashes() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("data/deep/a b.csv", "1").write("src/x.py", "2");
     let _ = project.run(&["add", "data", "src"]).success();
     let pushed = project.run(&["push", "--json"]).success().json();
@@ -35,7 +33,7 @@ fn what_travels_has_slashes() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_push_warns_of_names_that_other_systems_cannot_hold() {
-    let project = project();
+    let project = TestProject::on_layout();
     let names = ["NUL.txt", "a/COM\u{b9}", "conin$", "dot.", "file:stream", "git~1 x./x", "space ", "what?"];
     let alike = ["Data/x", "data/y", "caf\u{e9}", "cafe\u{301}", "STRASSE", "stra\u{df}e"];
     for name in names.into_iter().chain(alike) {
@@ -58,12 +56,12 @@ fn a_push_warns_of_names_that_other_systems_cannot_hold() {
     // Nothing new, nothing to warn of; and this system can hold them all.
     let again = project.run(&["push"]).success();
     assert_eq!(again.stderr(), "", "{again}");
-    clone_of(&project).tree().assert_same(&project.tree());
+    project.pulled_again().tree().assert_same(&project.tree());
 }
 
 #[test]
 fn names_that_are_no_paths_of_a_bundle_are_refused_with_the_reason() {
-    let project = project();
+    let project = TestProject::on_layout();
     project.write("x", "");
     for (argument, words) in [("C:x", "drive letter"), ("C:/x", "drive letter"), (r"..\x", "backslash")] {
         if cfg!(windows) {

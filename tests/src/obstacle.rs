@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use crate::bin::bundle_binary;
 use crate::command::BundleCommand;
 use crate::project::TestProject;
+use crate::tools;
 
 /// A user and group that own nothing.
 const NOBODY: u32 = 65534;
@@ -47,7 +48,7 @@ pub fn script_with_mounts(project: &TestProject, script: &str) -> Option<BundleC
     probe.args(&arguments).args(["sh", "-c", "mount -t tmpfs none /mnt"]);
     let can_mount = probe.stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !can_mount.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: mounts of one's own are not allowed here");
+        tools::tell_skipped("mounts of one's own are not allowed here");
         return None;
     }
     let command = BundleCommand::of_program("unshare", project.home()).args(arguments);
@@ -58,7 +59,7 @@ pub fn script_with_mounts(project: &TestProject, script: &str) -> Option<BundleC
 /// Marks an entry immutable until this is dropped; `None`, with a word of why, where that is not possible.
 pub fn make_immutable(path: &Path) -> Option<Immutable> {
     if !change_flag("+i", path) {
-        eprintln!("skipped: nothing can be made immutable here");
+        tools::tell_skipped("nothing can be made immutable here");
         return None;
     }
     Some(Immutable { path: path.to_owned() })

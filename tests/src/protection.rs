@@ -36,15 +36,16 @@ pub struct ProtectedRegistry {
     pub generation: Generation,
     /// What protects it.
     pub protection: Protection,
-    /// The registry itself, for [`can_connect_to_registry`](crate::can_connect_to_registry).
+    /// The registry itself.
     pub registry: Registry,
     tls: Option<(Authority, Certified)>,
     tokens: Option<TokenServer>,
 }
 
 impl ProtectedRegistry {
-    /// Starts it.
-    pub fn start(generation: Generation, protection: Protection) -> Self {
+    /// Starts it; see [`Registry::get`].
+    #[track_caller]
+    pub fn start(generation: Generation, protection: Protection) -> Option<Self> {
         let setup = RegistrySetup::new(generation);
         let (mut tls, mut tokens) = (None, None);
         let setup = match protection {
@@ -58,7 +59,7 @@ impl ProtectedRegistry {
             }
             Protection::Token => setup.with_tokens(tokens.insert(TokenServer::start())),
         };
-        Self { generation, protection, registry: setup.start(), tls, tokens }
+        Some(Self { generation, protection, registry: setup.start()?, tls, tokens })
     }
 
     /// Where it listens: `127.0.0.1:PORT`.

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// The user that [`Registry::start_with_password`] knows.
+/// The user that [`Registry::get_with_password`] knows.
 pub const USER: &str = "researcher";
 
 /// That user's password.
@@ -31,37 +31,6 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// Between looking for a free port and the registry taking it, another process may have taken it.
 const PORTS_TRIED: usize = 5;
-
-/// Whether the test can go on: its registry answers.
-///
-/// Every test that uses a registry begins with this. Where the registry cannot be reached (its program is
-/// not here, or does not start) the test returns early and this says so; in continuous integration, where
-/// `CI` is set, it panics instead, so no test is skipped unseen.
-///
-/// ```no_run
-/// # use modelops_bundle_tests::{Registry, can_connect_to_registry};
-/// let registry = Registry::start();
-/// if !can_connect_to_registry(&registry) {
-///     return;
-/// }
-/// ```
-#[track_caller]
-pub fn can_connect_to_registry(registry: &Registry) -> bool {
-    if let Err(why) = &registry.server {
-        tools::skip(&format!("cannot connect to a registry: {why}"));
-        return false;
-    }
-    let deadline = Instant::now() + START_LIMIT;
-    while !answers(&registry.host, registry.speaks) {
-        if Instant::now() > deadline {
-            let log = registry.log();
-            tools::skip(&format!("cannot connect to the registry at {}\n{log}", registry.host));
-            return false;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    true
-}
 
 /// Which program serves as a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,17 +133,22 @@ impl RegistrySetup {
         self
     }
 
-    /// Starts it.
-    pub fn start(self) -> Registry {
+    /// Starts it; see [`Registry::get`].
+    #[track_caller]
+    pub fn start(self) -> Option<Registry> {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let speaks = if self.tls.is_empty() { Speaks::Plain } else { Speaks::Tls };
-        let place = self.generation.program();
-        let (host, server) = match place.find() {
-            None => (String::new(), Err(format!("{} is not here; `cargo xtask test` gets it", place.name))),
-            Some(program) => launch(&program, folder.path(), &self, speaks),
-        };
-        let authorization = self.has_password.then_some(AUTHORIZATION);
-        Registry { host, speaks, authorization, server, folder }
+        let program = tools::require(self.generation.program())?;
+        match launch(&program, folder.path(), &self, speaks) {
+            Ok((host, server)) => {
+                let authorization = self.has_password.then_some(AUTHORIZATION);
+                Some(Registry { host, authorization, server, folder })
+            }
+            Err(why) => {
+                tools::skip(&format!("cannot connect to a registry: {why}"));
+                None
+            }
+        }
     }
 }
 
@@ -184,26 +158,35 @@ impl RegistrySetup {
 #[derive(Debug)]
 pub struct Registry {
     host: String,
-    speaks: Speaks,
     authorization: Option<&'static str>,
-    /// The process, or why there is none.
-    server: Result<Child, String>,
+    server: Child,
     folder: TempDir,
 }
 
 impl Registry {
     /// Starts a registry that anyone may read and write.
-    pub fn start() -> Self {
+    ///
+    /// `None` where there can be none on this machine: its program is not here, or does not start. The test returns
+    /// early then, and counts as skipped; in continuous integration, where `CI` is set, this panics instead.
+    ///
+    /// ```no_run
+    /// # use modelops_bundle_tests::Registry;
+    /// let Some(registry) = Registry::get() else { return };
+    /// ```
+    #[track_caller]
+    pub fn get() -> Option<Self> {
         RegistrySetup::new(Generation::Second).start()
     }
 
-    /// Starts a registry that anyone may read and write, and that deletes nothing: as registries are unless told otherwise.
-    pub fn start_without_deletes() -> Self {
+    /// Like [`get`](Self::get), and it deletes nothing: as registries are unless told otherwise.
+    #[track_caller]
+    pub fn get_without_deletes() -> Option<Self> {
         RegistrySetup::new(Generation::Second).without_deletes().start()
     }
 
-    /// Starts a registry that only [`USER`] with [`PASSWORD`] may use, by basic authentication.
-    pub fn start_with_password() -> Self {
+    /// Like [`get`](Self::get), and only [`USER`] with [`PASSWORD`] may use it, by basic authentication.
+    #[track_caller]
+    pub fn get_with_password() -> Option<Self> {
         RegistrySetup::new(Generation::Second).with_password().start()
     }
 
@@ -231,10 +214,8 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        if let Ok(server) = &mut self.server {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
+        let _ = self.server.kill();
+        let _ = self.server.wait();
     }
 }
 
@@ -355,7 +336,7 @@ fn launch(
     folder: &Path,
     setup: &RegistrySetup,
     speaks: Speaks,
-) -> (String, Result<Child, String>) {
+) -> Result<(String, Child), String> {
     let mut why = String::new();
     for _ in 0..PORTS_TRIED {
         let host = free_host();
@@ -374,10 +355,10 @@ fn launch(
             .spawn();
         let mut child = match spawned {
             Ok(child) => child,
-            Err(error) => return (host, Err(format!("cannot run {}: {error}", program.display()))),
+            Err(error) => return Err(format!("cannot run {}: {error}", program.display())),
         };
         match wait_until_it_answers(&mut child, &host, speaks) {
-            Ok(()) => return (host, Ok(child)),
+            Ok(()) => return Ok((host, child)),
             Err(reason) => why = reason,
         }
         let _ = child.kill();
@@ -385,7 +366,7 @@ fn launch(
         why.push('\n');
         why.push_str(&fs::read_to_string(log_file(folder)).unwrap_or_default());
     }
-    (String::new(), Err(why))
+    Err(why)
 }
 
 fn wait_until_it_answers(child: &mut Child, host: &str, speaks: Speaks) -> Result<(), String> {

@@ -111,6 +111,12 @@ impl Tree {
         Self(kept.map(|(path, entry)| (path.clone(), entry.clone())).collect())
     }
 
+    /// The tree without the `.gitignore` that the program writes at its top.
+    #[must_use]
+    pub fn without_gitignore(&self) -> Self {
+        self.filtered(|path| path != ".gitignore")
+    }
+
     /// The paths that differ between the two, in order: changed, or in one of them only.
     pub fn differing_paths(&self, other: &Self) -> Vec<String> {
         self.differences(other).into_iter().map(|(path, _)| path).collect()

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 
 /// The workspace's root folder.
-pub(crate) fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask)
 }
 
 /// A program to be run in the workspace's root with no standard input.
-pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+pub fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);
     command.current_dir(root()).stdin(Stdio::null());
     without_our_own_package(&mut command);
@@ -21,7 +21,7 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
 }
 
 /// The cargo that started this task.
-pub(crate) fn cargo() -> Command {
+pub fn cargo() -> Command {
     program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
@@ -38,7 +38,7 @@ fn without_our_own_package(command: &mut Command) {
 }
 
 /// Runs a command with its output going to the developer's terminal; any exit code but 0 is a failure.
-pub(crate) fn run(command: &mut Command) -> Result {
+pub fn run(command: &mut Command) -> Result {
     let shown = describe(command);
     let status = command.status().context(|| format!("cannot run `{shown}`"))?;
     if status.success() { Ok(()) } else { Err(Failure::step(format!("`{shown}` failed with {status}"))) }
@@ -62,7 +62,7 @@ pub(crate) fn run_watched(command: &mut Command, mut see: impl FnMut(&str)) -> R
 
 /// Runs a command quietly and returns its standard output; on failure the message holds the end of what it
 /// printed.
-pub(crate) fn read(command: &mut Command) -> Result<String> {
+pub fn read(command: &mut Command) -> Result<String> {
     let shown = describe(command);
     let output = command.output().context(|| format!("cannot run `{shown}`"))?;
     if !output.status.success() {
@@ -72,7 +72,7 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
 }
 
 /// Runs a command quietly for its effect.
-pub(crate) fn quietly(command: &mut Command) -> Result {
+pub fn quietly(command: &mut Command) -> Result {
     read(command).map(drop)
 }
 
@@ -81,7 +81,7 @@ fn judge(status: ExitStatus, shown: &str) -> Result {
 }
 
 /// The command as a person would type it.
-pub(crate) fn describe(command: &Command) -> String {
+pub fn describe(command: &Command) -> String {
     let mut shown = Path::new(command.get_program())
         .file_name()
         .unwrap_or(command.get_program())

@@ -3,11 +3,11 @@
 use std::fmt;
 
 /// The result of every step of a task.
-pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
+pub type Result<T = ()> = std::result::Result<T, Failure>;
 
 /// Why a task stopped.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The command line makes no sense.
     Usage(String),
     /// Something was tried and did not work.
@@ -16,17 +16,17 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// A command line that makes no sense.
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
+    pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage(message.into())
     }
 
     /// Something that was tried and did not work.
-    pub(crate) fn step(message: impl Into<String>) -> Self {
+    pub fn step(message: impl Into<String>) -> Self {
         Self::Step(message.into())
     }
 
     /// Whether the developer should be shown how to call the task.
-    pub(crate) fn is_usage(&self) -> bool {
+    pub fn is_usage(&self) -> bool {
         matches!(self, Self::Usage(_))
     }
 }
@@ -40,7 +40,7 @@ impl fmt::Display for Failure {
 }
 
 /// Says what was being done when the system refused.
-pub(crate) trait Context<T> {
+pub trait Context<T> {
     /// Turns the error into a [`Failure`] that begins with `what`.
     fn context(self, what: impl FnOnce() -> String) -> Result<T>;
 }

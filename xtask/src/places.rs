@@ -13,7 +13,8 @@
 //! | Node.js | `MODELOPS_TEST_NODE` | (`PATH` only) |
 //! | Playwright and other npm packages | `MODELOPS_TEST_NODE_MODULES` | `node/node_modules` |
 //! | Python with wasmtime and oras | `MODELOPS_TEST_PYTHON` | `python/bin/python` |
-//! | zsh, fish | `MODELOPS_TEST_ZSH`, `MODELOPS_TEST_FISH` | (`PATH` only) |
+//! | zsh | `MODELOPS_TEST_ZSH` | `zsh/zsh` |
+//! | fish | `MODELOPS_TEST_FISH` | `fish/fish` |
 //! | wheels used as real input | `MODELOPS_TEST_WHEELS` | `wheels` |
 
 use std::path::PathBuf;
@@ -85,11 +86,12 @@ pub const PYTHON: Place = Place {
 };
 
 /// A shell whose completions are tested.
-pub const ZSH: Place = Place { name: "zsh", variable: "MODELOPS_TEST_ZSH", installed: "", on_path: &["zsh"] };
+pub const ZSH: Place =
+    Place { name: "zsh", variable: "MODELOPS_TEST_ZSH", installed: "zsh/zsh", on_path: &["zsh"] };
 
 /// Another one.
 pub const FISH: Place =
-    Place { name: "fish", variable: "MODELOPS_TEST_FISH", installed: "", on_path: &["fish"] };
+    Place { name: "fish", variable: "MODELOPS_TEST_FISH", installed: "fish/fish", on_path: &["fish"] };
 
 /// The folder of wheels that tests unpack as real input.
 pub const WHEELS: Place =
@@ -131,7 +133,7 @@ pub fn must_not_skip() -> bool {
 }
 
 /// The first of the names that is a file in a folder of `PATH`.
-pub(crate) fn on_path(names: &[&str]) -> Option<PathBuf> {
+pub fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     names.iter().find_map(|name| {
         std::env::split_paths(&path)

@@ -21,12 +21,18 @@ struct Tool {
     place: &'static Place,
     /// What is installed, with versions: when this changes, the tool is installed anew.
     recipe: &'static [&'static str],
-    /// Fills the empty folder given, or installs into the system and leaves the folder empty.
+    /// Fills the empty folder given.
     install: fn(&Tool, &Path) -> Result,
 }
 
 /// skopeo, and those of its libraries that not every system has.
 const SKOPEO_PACKAGES: &[&str] = &["skopeo", "libassuan0", "libdevmapper1.02.1", "libgpgme11"];
+
+/// fish, and the one of its libraries that not every system has.
+const FISH_PACKAGES: &[&str] = &["fish", "fish-common", "libpcre2-32-0"];
+
+/// What drives the browser, and what checks the types of the page.
+const NPM_PACKAGES: &[&str] = &["playwright-core@1.65.1", "typescript@5.9.3"];
 
 /// Every tool, in the order in which they are looked for.
 const TOOLS: &[Tool] = &[
@@ -37,16 +43,21 @@ const TOOLS: &[Tool] = &[
         install: install_go,
     },
     Tool { place: &places::SKOPEO, recipe: SKOPEO_PACKAGES, install: debian::unpack_skopeo },
-    Tool { place: &places::CHROMIUM, recipe: &["chromium"], install: debian::install_chromium },
-    Tool { place: &places::ZSH, recipe: &["zsh"], install: debian::install },
-    Tool { place: &places::FISH, recipe: &["fish"], install: debian::install },
+    Tool {
+        place: &places::CHROMIUM,
+        recipe: &["chromium", "chromium-common"],
+        install: debian::unpack_chromium,
+    },
+    Tool { place: &places::ZSH, recipe: &["zsh-static", "zsh-common"], install: debian::unpack_zsh },
+    Tool { place: &places::FISH, recipe: FISH_PACKAGES, install: debian::unpack_fish },
     Tool { place: &places::NODE, recipe: &[], install: ask_for_node },
-    Tool { place: &places::NODE_MODULES, recipe: &["playwright-core@1.65.1"], install: install_npm },
+    Tool { place: &places::NODE_MODULES, recipe: NPM_PACKAGES, install: install_npm },
     Tool { place: &places::PYTHON, recipe: &["wasmtime==50.0.1", "oras==0.2.43"], install: install_python },
     Tool { place: &places::WHEELS, recipe: &["covasim==3.1.5", "covasim==3.1.6"], install: download_wheels },
 ];
 
 /// What the tests can use on this machine.
+#[derive(Default)]
 pub(crate) struct Toolbox {
     /// The environment variables that tell a test where each tool is.
     pub(crate) variables: Vec<(&'static str, PathBuf)>,
@@ -58,7 +69,7 @@ pub(crate) struct Toolbox {
 pub(crate) fn prepare() -> Result<Toolbox> {
     add_wasm_target()?;
     let _lock = lock()?;
-    let mut toolbox = Toolbox { variables: Vec::new(), missing: Vec::new() };
+    let mut toolbox = Toolbox::default();
     for tool in TOOLS {
         match find_or_install(tool) {
             Ok(path) => toolbox.variables.push((tool.place.variable, path)),
@@ -73,7 +84,7 @@ pub(crate) fn prepare() -> Result<Toolbox> {
 }
 
 /// Adds the target that the component and the page are built for, unless this toolchain has it.
-pub(crate) fn add_wasm_target() -> Result {
+pub fn add_wasm_target() -> Result {
     const TARGET: &str = "wasm32-unknown-unknown";
     let libraries = read(program("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
     if Path::new(libraries.trim()).is_dir() {

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_believed() {
+    fn a_frame_that_is_not_of_the_expected_size_is_refused() {
         let content = vec![9; 100_000];
         let frame = Compressor::new().unwrap().compress(&content).unwrap();
         assert!(matches!(decompress(&frame, 99_999), Err(CompressionError::Size { .. })));
@@ -234,7 +234,9 @@ mod tests {
         assert!(decompress(b"", 0).is_err());
         for (size, length) in [(0, 1), (200, 1), (300, 2), (70_000, 4)] {
             let frame = Compressor::new().unwrap().compress(&vec![0; size]).unwrap();
-            assert_eq!(content_size(&frame), Ok(size as u64), "{length} bytes of size");
+            assert_eq!(content_size(&frame), Ok(size as u64));
+            // The first two bits of the descriptor say in how many bytes the size is written.
+            assert_eq!(1 << (frame[4] >> 6), length, "{size} bytes of content");
         }
         assert!(decompress(b"no frame at all", 1).is_err());
         // A window of 2 GiB for five bytes, and one of 8 MiB.

@@ -124,7 +124,7 @@ impl Stage for Program {
     }
 
     fn undo_store(&self, who: usize) -> BTreeSet<String> {
-        undo_store(&self.projects[who])
+        self.projects[who].undo_store()
     }
 
     fn tags(&self) -> BTreeMap<String, String> {
@@ -180,20 +180,4 @@ fn folder() -> PathBuf {
         return memory.to_owned();
     }
     std::env::temp_dir()
-}
-
-/// The contents that a project keeps for `undo`.
-pub(crate) fn undo_store(project: &TestProject) -> BTreeSet<String> {
-    let mut folders = vec![project.path().join(".modelops-bundle/undo")];
-    let mut contents = BTreeSet::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(entry.path());
-            } else if let Ok(content) = fs::read(entry.path()) {
-                contents.insert(Digest::of(&content).to_string());
-            }
-        }
-    }
-    contents
 }

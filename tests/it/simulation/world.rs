@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bundle_core::digest::Digest;
+use modelops_bundle_tests::{paths_in, paths_lost_in};
 
-use super::{Files, Kill, Known, PEOPLE, Ran, Stage, State, Story, named, paths_of};
+use super::{Files, Kill, Known, PEOPLE, Ran, Stage, State, Story};
 use crate::three_way_model::{
     Disk, Facts, LISTS, Outcome, Pull, PullMode, Pushed, Row, Settled, Side, pulled, pushed,
 };
@@ -481,7 +482,7 @@ impl<S: Stage> World<S> {
         let own = self.stage.undo_store(who);
         let others: BTreeSet<String> = (0..PEOPLE).flat_map(|person| self.stage.undo_store(person)).collect();
         let in_registry = self.contents_of_registry();
-        let named = named(&ran.json);
+        let named = paths_lost_in(&ran.json);
         for (bundle, path, content) in lost {
             let was_on_disk = bundle.is_none();
             if was_on_disk {
@@ -700,8 +701,8 @@ impl<S: Stage> World<S> {
         if let Some(tag) = tag {
             person.seen.insert(tag, digest);
         }
-        let mut kept = paths_of(&ran.json, "kept");
-        kept.append(&mut paths_of(&ran.json, "adopted"));
+        let mut kept = paths_in(&ran.json, "kept");
+        kept.append(&mut paths_in(&ran.json, "adopted"));
         for (path, known) in remote.iter() {
             let differs = person.disk.get(path).is_none_or(|here| here.content != known.content);
             if differs {
@@ -753,7 +754,7 @@ impl<S: Stage> World<S> {
         }
         check(ran.code == Some(0), || format!("it should not stop\n{}", ran.shown))?;
         for (list, outcome) in LISTS {
-            let (named, expected) = (paths_of(&ran.json, list), predicted.with(outcome));
+            let (named, expected) = (paths_in(&ran.json, list), predicted.with(outcome));
             check(named.iter().map(String::as_str).eq(expected.iter().copied()), || {
                 format!("`{list}` should be {expected:?}\n{}", ran.shown)
             })?;
@@ -1080,7 +1081,7 @@ impl<S: Stage> World<S> {
             .filter(|(_, (row, _))| pushed(*row, false) == Pushed::Unseen)
             .map(|(path, _)| path.as_str())
             .collect();
-        let named = paths_of(&ran.json, "unseen");
+        let named = paths_in(&ran.json, "unseen");
         check(named.iter().all(|path| unseen.contains(path.as_str())), || {
             format!("status may call unseen only {unseen:?}\n{}", ran.shown)
         })

@@ -1,4 +1,4 @@
-//! Tools that Debian packages: unpacked without root where that is possible.
+//! Tools that Debian packages: unpacked into a folder, as any user. Nothing is installed into the system.
 
 use super::Tool;
 use crate::command::{program, quietly, read};
@@ -20,33 +20,9 @@ pub(super) fn unpack_skopeo(tool: &Tool, folder: &Path) -> Result {
     write_script(&folder.join("skopeo"), "usr/bin/skopeo")
 }
 
-/// Installs the packages of the recipe into the system, which only root can.
-pub(super) fn install(tool: &Tool, _: &Path) -> Result {
-    let apt = Apt::find()?;
-    if !is_root()? {
-        let names = tool.recipe.join(" ");
-        return Err(Failure::step(format!("it is part of the system: `apt-get install {names}`, as root")));
-    }
-    install_into_system(&apt, tool)
-}
-
-fn install_into_system(apt: &Apt, tool: &Tool) -> Result {
-    let install = ["install", "--yes", "--no-install-recommends"];
-    if quietly(apt.get().args(install).args(tool.recipe)).is_ok() {
-        return Ok(());
-    }
-    quietly(apt.get().arg("update"))?;
-    quietly(apt.get().args(install).args(tool.recipe))
-}
-
-/// Installs Chromium into the system when run as root. Otherwise unpacks it with those of its dependencies
-/// that the system lacks, and writes a script that starts it from there.
-pub(super) fn install_chromium(tool: &Tool, folder: &Path) -> Result {
+/// Unpacks Chromium with those of its dependencies that the system lacks, and writes a script that starts it from there.
+pub(super) fn unpack_chromium(tool: &Tool, folder: &Path) -> Result {
     let mut apt = Apt::find()?;
-    if is_root()? {
-        return install_into_system(&apt, tool);
-    }
-
     let simulate = ["install", "--simulate", "--no-install-recommends"];
     let simulated = match read(apt.get().args(simulate).args(tool.recipe)) {
         Ok(simulated) => simulated,
@@ -55,10 +31,34 @@ pub(super) fn install_chromium(tool: &Tool, folder: &Path) -> Result {
             read(apt.get().args(simulate).args(tool.recipe))?
         }
     };
-    let missing = packages_to_install(&simulated);
-    download_and_unpack(&apt, &missing, folder)?;
+    let mut packages = packages_to_install(&simulated);
+    // Of one whole, though the system may have a part of it.
+    packages.retain(|package| !tool.recipe.contains(package));
+    packages.extend(tool.recipe);
+    download_and_unpack(&apt, &packages, folder)?;
     // The package's own start script names folders of the system.
     write_script(&folder.join("chromium"), "usr/lib/chromium/chromium")
+}
+
+/// Unpacks fish, and writes a script that starts it from there.
+pub(super) fn unpack_fish(tool: &Tool, folder: &Path) -> Result {
+    unpack(tool, folder)?;
+    // It looks for its own functions beside itself where `etc` is there too.
+    let etc = folder.join("usr/etc");
+    quietly(program("ln").args(["-s", "../etc"]).arg(etc))?;
+    write_script(&folder.join("fish"), "usr/bin/fish")
+}
+
+/// Unpacks the zsh that has its modules inside, for a loaded one ignores where they are said to be; and writes a script
+/// that starts it with the functions from there.
+pub(super) fn unpack_zsh(tool: &Tool, folder: &Path) -> Result {
+    unpack(tool, folder)?;
+    let script = r#"#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")
+export FPATH=$(find "$here/usr/share/zsh/functions" -type d | sort | tr '\n' ':')
+exec "$here/bin/zsh-static" "$@"
+"#;
+    write_executable(&folder.join("zsh"), script)
 }
 
 /// `apt-get`, and whose package lists it reads.
@@ -144,12 +144,12 @@ if [ ! -d /etc/fonts ]; then export FONTCONFIG_PATH="$here/etc/fonts"; fi
 exec "$here/{program_path}" "$@"
 "#
     );
-    fs::write(path, script).context(|| format!("cannot write {}", path.display()))?;
-    quietly(program("chmod").arg("755").arg(path))
+    write_executable(path, &script)
 }
 
-fn is_root() -> Result<bool> {
-    Ok(read(program("id").arg("-u"))?.trim() == "0")
+fn write_executable(path: &Path, script: &str) -> Result {
+    fs::write(path, script).context(|| format!("cannot write {}", path.display()))?;
+    quietly(program("chmod").arg("755").arg(path))
 }
 
 #[cfg(test)]

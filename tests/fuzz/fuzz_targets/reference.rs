@@ -1,0 +1,6 @@
+//! See `modelops_bundle_tests::fuzz::reference`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    modelops_bundle_tests::fuzz::reference(bytes);
+});

@@ -1,0 +1,318 @@
+//! Logs in where a registry asks for it: tokens are fetched once for all requests that wait, and renewed ahead of their end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
+};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use super::address;
+use super::auth::{self, Bearer, Challenge, Known, Trust};
+use super::call::{Call, Said, said, text};
+use super::client::{Client, MAX_ERROR_BYTES};
+use super::retry::passes;
+use super::scope::Scopes;
+use super::token::{Grant, Token, TokenServer, Tokens};
+use crate::credentials::{Credentials, CredentialsError, Found};
+use crate::{CheckedLogin, Intent, RemoteError};
+
+/// The largest token that is taken.
+const MAX_TOKEN_BYTES: u64 = 1 << 20;
+
+/// What became of a challenge.
+pub(super) enum Answered {
+    /// It cannot be answered, or was already.
+    No,
+    /// Another request had the answer.
+    Found(HeaderValue),
+    /// This one fetched it: the last word.
+    Fetched(HeaderValue),
+}
+
+impl Client {
+    /// The header for a request to `url`: none to any other origin than the registry's, nor before that asked for it.
+    pub(super) async fn authorization(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+    ) -> Result<Option<HeaderValue>, RemoteError> {
+        if !self.auth.is_own(url) {
+            return Ok(None);
+        }
+        match &mut *self.auth.known.lock().await {
+            Known::Nothing => Ok(None),
+            Known::Basic(header) => Ok(Some(header.clone())),
+            Known::Bearer(bearer) => {
+                // A token without a name was for reading.
+                self.asker(call).await?;
+                let needed = self.needed(call, url);
+                if let Some(header) = bearer.tokens.find(&needed, Instant::now()) {
+                    return Ok(Some(header.clone()));
+                }
+                self.renew(call, bearer, needed).await.map(Some)
+            }
+        }
+    }
+
+    /// Answers the challenge of a request that was refused with the header `refused`.
+    pub(super) async fn log_in(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        headers: &HeaderMap,
+        refused: Option<&HeaderValue>,
+    ) -> Result<Answered, RemoteError> {
+        let challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let Some(challenge) = self.auth.challenge(url, challenges) else { return Ok(Answered::No) };
+        let mut known = self.auth.known.lock().await;
+        let (server, scopes) = match challenge {
+            Challenge::Bearer { server, scopes } => (server, scopes.join(&self.needed(call, url))),
+            Challenge::Basic => {
+                let found = self.auth.lookup().await.map_err(|why| self.nobody(why))?;
+                let Some(header) = found.and_then(|found| self.auth.basic(&found.credentials)) else {
+                    return Ok(Answered::No);
+                };
+                // It was sent already and did not help.
+                if refused == Some(&header) {
+                    return Ok(Answered::No);
+                }
+                *known = Known::Basic(header.clone());
+                return Ok(Answered::Fetched(header));
+            }
+        };
+        if !matches!(&*known, Known::Bearer(bearer) if bearer.server == server) {
+            *known = Known::Bearer(Bearer { server, tokens: Tokens::default(), refresh: None });
+        }
+        let Known::Bearer(bearer) = &mut *known else { return Ok(Answered::No) };
+        if let Some(refused) = refused {
+            bearer.tokens.drop_refused(refused);
+        }
+        if let Some(header) = bearer.tokens.find(&scopes, Instant::now()) {
+            return Ok(Answered::Found(header.clone()));
+        }
+        self.renew(call, bearer, scopes).await.map(Answered::Fetched)
+    }
+
+    /// Checks who asks, at the registry itself: nothing is read or written.
+    pub(super) async fn check_login(&self) -> Result<CheckedLogin, RemoteError> {
+        let call = Call::new(Method::GET, self.repository.base().clone(), "the login");
+        let not_a_registry = || RemoteError::NotARegistry { host: self.repository.host.clone() };
+        let response = self.send(&call).await.map_err(|error| match error {
+            // Every registry answers there, if only by asking who it is.
+            RemoteError::Missing { .. } => not_a_registry(),
+            RemoteError::Status { status: 400..500, .. } if !passes(&error) => not_a_registry(),
+            error => error,
+        })?;
+        self.refuse_web_page(response.headers())?;
+        match &*self.auth.known.lock().await {
+            Known::Nothing if !says_registry(response.headers()) => Err(not_a_registry()),
+            Known::Nothing => Ok(CheckedLogin::NotAsked),
+            Known::Basic(_) => Ok(CheckedLogin::Accepted { token_server: None, identity_token: None }),
+            Known::Bearer(bearer) => {
+                if self.auth.trust(&bearer.server) == Trust::Withheld {
+                    return Err(self.withheld(&bearer.server));
+                }
+                let host = address::authority(&bearer.server.realm);
+                let is_own = host == address::authority(self.repository.base());
+                let token_server = (!is_own).then_some(host);
+                Ok(CheckedLogin::Accepted { token_server, identity_token: bearer.refresh.clone() })
+            }
+        }
+    }
+
+    /// Whether the registry has asked for a login, and one was tried.
+    pub(super) async fn has_logged_in(&self) -> bool {
+        !matches!(&*self.auth.known.lock().await, Known::Nothing)
+    }
+
+    /// Who makes this request: where nothing will be written, it may be nobody.
+    async fn asker(&self, call: &Call<'_>) -> Result<Option<&Found>, RemoteError> {
+        match call.method {
+            Method::GET | Method::HEAD if self.intent == Intent::Read => Ok(self.auth.reader().await),
+            _ => self.auth.lookup().await.map_err(|why| self.nobody(why)),
+        }
+    }
+
+    fn nobody(&self, source: Arc<CredentialsError>) -> RemoteError {
+        RemoteError::Credentials { host: self.repository.host.clone(), source }
+    }
+
+    fn needed(&self, call: &Call<'_>, url: &Url) -> Scopes {
+        Scopes::needed(&self.repository.name, self.intent, &call.method, url)
+    }
+
+    /// What a request is a right to, in words.
+    fn right(&self, call: &Call<'_>) -> String {
+        let name = &self.repository.name;
+        match call.method {
+            _ if name.is_empty() => "access".to_owned(),
+            Method::GET | Method::HEAD => format!("the right to pull from `{name}`"),
+            Method::DELETE => format!("the right to delete from `{name}`"),
+            _ => format!("the right to push to `{name}`"),
+        }
+    }
+
+    /// Fetches a token and keeps it.
+    async fn renew(
+        &self,
+        call: &Call<'_>,
+        bearer: &mut Bearer,
+        scopes: Scopes,
+    ) -> Result<HeaderValue, RemoteError> {
+        let found = self.asker(call).await?;
+        let token = self.token(bearer, &scopes, found, &self.right(call)).await?;
+        if token.refresh.is_some() {
+            bearer.refresh.clone_from(&token.refresh);
+        }
+        let header = token.header.clone();
+        bearer.tokens.keep(scopes, token);
+        Ok(header)
+    }
+
+    async fn token(
+        &self,
+        bearer: &Bearer,
+        scopes: &Scopes,
+        found: Option<&Found>,
+        right: &str,
+    ) -> Result<Token, RemoteError> {
+        let server = &bearer.server;
+        let trusted = self.auth.trust(server) == Trust::Trusted;
+        let credentials = found.map(|found| &found.credentials).filter(|_| trusted);
+        if let Some(Credentials::IdentityToken { token, .. }) = credentials {
+            let token = bearer.refresh.as_deref().unwrap_or(token);
+            let form = server.form(scopes, Grant::Refresh { token }, self.access);
+            let response = self.post_for_token(server, form).await?;
+            return self.granted(server, response, right).await;
+        }
+        let mut request = self.http(&server.realm)?.get(server.url(scopes, self.access));
+        if let Some(authorization) = credentials.and_then(auth::basic) {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let response = self.ask_for_token(server, "GET", request).await?;
+        let is_post_wanted =
+            matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+        if let Some(Credentials::Password { user, password }) = credentials.filter(|_| is_post_wanted) {
+            let form = server.form(scopes, Grant::Password { user, password }, self.access);
+            let response = self.post_for_token(server, form).await?;
+            return self.granted(server, response, right).await;
+        }
+        self.granted(server, response, right).await
+    }
+
+    async fn post_for_token(&self, server: &TokenServer, form: String) -> Result<Response, RemoteError> {
+        let request = self.http(&server.realm)?.post(server.realm.clone());
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        self.ask_for_token(server, "POST", request).await
+    }
+
+    async fn ask_for_token(
+        &self,
+        server: &TokenServer,
+        method: &str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Response, RemoteError> {
+        self.count_request();
+        tracing::debug!(method, url = address::redacted(&server.realm), "request for a token");
+        let sent = request.header(ACCEPT_ENCODING, "identity").send();
+        tokio::time::timeout(self.timeout, sent)
+            .await
+            .map_err(|_| self.stalled(&server.realm))?
+            .map_err(|error| self.unanswered(&server.realm, error))
+    }
+
+    async fn granted(
+        &self,
+        server: &TokenServer,
+        response: Response,
+        right: &str,
+    ) -> Result<Token, RemoteError> {
+        let (host, status) = (address::authority(&server.realm), response.status());
+        if status.is_success() {
+            let date = text(response.headers(), DATE).map(str::to_owned);
+            let body = self.body(response, MAX_TOKEN_BYTES, "a token").await?;
+            return Token::read(&body, date.as_deref(), Instant::now(), &host);
+        }
+        let body = self.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
+        let Said { codes, message } = said(&body);
+        if let Some(error) = self.refused_by_proxy(&server.realm, status).filter(|_| codes.is_empty()) {
+            return Err(error);
+        }
+        let message = self.auth.conceal(message, None);
+        let is_bad_grant = codes.iter().any(|code| code == "invalid_grant");
+        Err(match status.as_u16() {
+            400 if is_bad_grant => self.unauthorized(Some(server), message, None),
+            401 => self.unauthorized(Some(server), message, None),
+            403 => self.unauthorized(Some(server), message, Some(right)),
+            status => RemoteError::Status {
+                host,
+                what: "a token".to_owned(),
+                status,
+                codes,
+                message,
+                asked_wait: None,
+            },
+        })
+    }
+
+    /// Why a request was refused that carried the header `sent`, or none.
+    pub(super) async fn refused(
+        &self,
+        call: &Call<'_>,
+        sent: Option<&HeaderValue>,
+        status: StatusCode,
+        message: String,
+    ) -> RemoteError {
+        let message = self.auth.conceal(message, sent);
+        let right = self.right(call);
+        match &*self.auth.known.lock().await {
+            // The token server took the credentials, and the registry does not take its token: for want of a right.
+            Known::Bearer(bearer) => self.unauthorized(Some(&bearer.server), message, Some(&right)),
+            _ if status == StatusCode::FORBIDDEN => {
+                RemoteError::Denied { host: self.repository.host.clone(), right, message }
+            }
+            _ => self.unauthorized(None, message, None),
+        }
+    }
+
+    /// Why nothing came of a login: `lacking` a right, or for want of credentials that are taken.
+    fn unauthorized(
+        &self,
+        server: Option<&TokenServer>,
+        message: String,
+        lacking: Option<&str>,
+    ) -> RemoteError {
+        let host = self.repository.host.clone();
+        if let Some(why) = self.auth.lookup_failure() {
+            return self.nobody(Arc::clone(why));
+        }
+        match (self.auth.known_credentials(), server, lacking) {
+            (None, ..) => RemoteError::Unauthorized { host, message },
+            (Some(_), Some(server), _) if self.auth.trust(server) == Trust::Withheld => self.withheld(server),
+            (Some(_), _, Some(right)) => RemoteError::Denied { host, right: right.to_owned(), message },
+            (Some(found), ..) => RemoteError::BadCredentials {
+                host,
+                user: found.credentials.user().to_owned(),
+                origin: found.origin.clone(),
+                message,
+            },
+        }
+    }
+
+    fn withheld(&self, server: &TokenServer) -> RemoteError {
+        RemoteError::Withheld {
+            host: self.repository.host.clone(),
+            token_server: address::authority(&server.realm),
+        }
+    }
+}
+
+/// Whether an answer that asks for no login may be a registry's: most say so, and none answers with a text for people.
+fn says_registry(headers: &HeaderMap) -> bool {
+    let content_type = text(headers, CONTENT_TYPE).unwrap_or_default().trim_start().to_ascii_lowercase();
+    headers.contains_key("docker-distribution-api-version")
+        || content_type.is_empty()
+        || content_type.contains("json")
+}

@@ -1,0 +1,82 @@
+//! Blobs that another repository of the same registry has: they are named there, not sent.
+//!
+//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#mounting-a-blob-from-another-repository>
+
+use bundle_core::bundle::descriptor::Descriptor;
+use bundle_core::name::reference::Place;
+use reqwest::Method;
+use reqwest::header::CONTENT_LENGTH;
+
+use super::address::Repository;
+use super::call::Call;
+use super::client::Client;
+use super::find;
+use super::retry::{self, Failure};
+use super::upload::{self, Session};
+use crate::RemoteError;
+
+/// What came of the first request for a blob.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// The registry took it from the sibling.
+    Mounted,
+    /// Its bytes are to go there.
+    Upload(Session),
+}
+
+/// The repository at `beside`, where it is another one of the same registry.
+pub(super) fn sibling(repository: &Repository, beside: Option<&Place>) -> Option<String> {
+    match beside {
+        Some(Place::Repository { host, name }) if *host == repository.host && *name != repository.name => {
+            Some(name.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Whether the sibling has a blob, which the registry is then likely to take from it.
+pub(super) async fn is_at_sibling(client: &Client, descriptor: &Descriptor) -> Result<bool, RemoteError> {
+    let Some(sibling) = client.sibling() else { return Ok(false) };
+    let url = client.repository.blob_of(sibling, &descriptor.digest);
+    match find::find_at(client, url, descriptor).await {
+        Err(error) if is_refusal(&error) => Ok(false),
+        found => found,
+    }
+}
+
+/// Has a blob taken from the sibling, or opens an upload for it, with one request for both.
+pub(super) async fn open(client: &Client, what: &str, descriptor: &Descriptor) -> Result<Opened, Failure> {
+    if let Some(sibling) = client.sibling() {
+        let url = client.repository.mount(&descriptor.digest, sibling);
+        let call = Call::new(Method::POST, url, what).with_header(CONTENT_LENGTH, "0")?;
+        match client.attempt(&call).await {
+            Ok(answer) if answer.status().as_u16() == 201 => {
+                client.hidden.wrote();
+                return Ok(Opened::Mounted);
+            }
+            Ok(answer) if answer.status().as_u16() == 202 => {
+                client.hidden.wrote();
+                client.refuse_web_page(answer.headers())?;
+                return Ok(Opened::Upload(Session::opened(&call, &answer)?));
+            }
+            Ok(_) => {}
+            Err(failure) if retry::passes(&failure.error) => return Err(failure),
+            // Who may push here need not be allowed to read there.
+            Err(failure) if is_refusal(&failure.error) => {}
+            Err(failure) => return Err(failure),
+        }
+        client.note_mounts_refused();
+    }
+    upload::open(client, what).await.map(Opened::Upload)
+}
+
+fn is_refusal(error: &RemoteError) -> bool {
+    matches!(
+        error,
+        RemoteError::Denied { .. }
+            | RemoteError::Missing { .. }
+            | RemoteError::Redirected { .. }
+            | RemoteError::Status { .. }
+            | RemoteError::Unauthorized { .. }
+    )
+}

@@ -15,6 +15,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use super::{Remote, RemoteError};
+use crate::error::BlobError;
 
 /// The bytes of a blob, piece by piece.
 pub type BlobStream = BoxStream<'static, Result<Bytes, RemoteError>>;
@@ -130,7 +131,7 @@ pub async fn read_small_blob(
     limit: u64,
 ) -> Result<Bytes, RemoteError> {
     if descriptor.size > limit {
-        return Err(RemoteError::TooLarge { what: name(descriptor), limit });
+        return Err(RemoteError::Blob(BlobError::TooLarge { what: name(descriptor), limit }));
     }
     let mut pieces = read_blob(remote, descriptor).await?;
     // A size is only a promise: memory grows with what really comes.
@@ -156,13 +157,17 @@ pub(super) fn check_bytes(bytes: &[u8], descriptor: &Descriptor) -> Result<(), R
 fn compare(hasher: Hasher, descriptor: &Descriptor) -> Result<(), RemoteError> {
     let length = hasher.length();
     if length != descriptor.size {
-        return Err(RemoteError::Size { what: name(descriptor), expected: descriptor.size, actual: length });
+        return Err(RemoteError::Blob(BlobError::Size {
+            what: name(descriptor),
+            expected: descriptor.size,
+            actual: length,
+        }));
     }
     let actual = hasher.finish();
     if actual == descriptor.digest {
         return Ok(());
     }
-    Err(RemoteError::Digest { what: name(descriptor), expected: descriptor.digest, actual })
+    Err(RemoteError::Blob(BlobError::Digest { what: name(descriptor), expected: descriptor.digest, actual }))
 }
 
 /// Passes `pieces` on while they fit `descriptor`, and fails where they do not.
@@ -195,7 +200,7 @@ impl Check {
         if actual <= expected {
             return Ok(());
         }
-        Err(RemoteError::Size { what: name(&self.descriptor), expected, actual })
+        Err(RemoteError::Blob(BlobError::Size { what: name(&self.descriptor), expected, actual }))
     }
 }
 
@@ -217,13 +222,22 @@ mod tests {
     async fn a_stream_passes_only_as_what_it_should_be() {
         let descriptor = Descriptor::of("x/y", b"content");
         assert_eq!(through(&[b"con", b"tent"], &descriptor).await.unwrap(), b"content");
-        assert!(matches!(through(&[b"con"], &descriptor).await, Err(RemoteError::Size { actual: 3, .. })));
-        assert!(matches!(through(&[], &descriptor).await, Err(RemoteError::Size { actual: 0, .. })));
+        assert!(matches!(
+            through(&[b"con"], &descriptor).await,
+            Err(RemoteError::Blob(BlobError::Size { actual: 3, .. }))
+        ));
+        assert!(matches!(
+            through(&[], &descriptor).await,
+            Err(RemoteError::Blob(BlobError::Size { actual: 0, .. }))
+        ));
         assert!(matches!(
             through(&[b"content", b"!", b"never read"], &descriptor).await,
-            Err(RemoteError::Size { actual: 8, .. })
+            Err(RemoteError::Blob(BlobError::Size { actual: 8, .. }))
         ));
-        assert!(matches!(through(&[b"c0ntent"], &descriptor).await, Err(RemoteError::Digest { .. })));
+        assert!(matches!(
+            through(&[b"c0ntent"], &descriptor).await,
+            Err(RemoteError::Blob(BlobError::Digest { .. }))
+        ));
         assert_eq!(through(&[], &Descriptor::of("x/y", b"")).await.unwrap(), b"");
     }
 }

@@ -17,6 +17,7 @@ pub mod layout;
 pub mod notice;
 pub mod registry;
 pub mod sparse;
+pub mod text;
 mod threads;
 mod tls;
 pub mod unfinished;
@@ -39,7 +40,10 @@ use self::archive::Archive;
 pub use self::blob::{
     BlobContent, BlobSource, BlobStream, RemoteBlob, Silent, Transferred, read_blob, read_small_blob,
 };
-pub use self::error::{RemoteError, RemoteErrorKind};
+pub use self::error::{
+    ArchiveFault, BlobError, ConnectionError, LayoutError, LoginError, RegistryError, RemoteError,
+    RemoteErrorKind,
+};
 use self::growing::GrowingFile;
 use self::layout::Layout;
 pub use self::notice::{Notice, Notices, Unheard};
@@ -144,7 +148,7 @@ pub trait Remote: Send + Sync {
     /// where that is known.
     ///
     /// A manifest goes with every tag that names it; blobs stay. [`RemoteError::Missing`] where there is none of that
-    /// name, [`RemoteError::DeletesOff`] where the remote deletes nothing at all.
+    /// name, [`RegistryError::DeletesOff`] where the remote deletes nothing at all.
     fn delete<'a>(
         &'a self,
         which: &'a Version,
@@ -153,7 +157,7 @@ pub trait Remote: Send + Sync {
 
     /// What it deletes at a time, found out with names that nothing has; nothing is changed.
     ///
-    /// [`RemoteError::DeletesOff`] where that is nothing at all.
+    /// [`RegistryError::DeletesOff`] where that is nothing at all.
     fn deletion(&self) -> BoxFuture<'_, Result<Deletion, RemoteError>> {
         async { Ok(Deletion::Done) }.boxed()
     }
@@ -317,7 +321,7 @@ impl FetchedManifest {
             Err(
                 ResolveError::DeclaredDiffers { expected, actual }
                 | ResolveError::PinnedDiffers { expected, actual },
-            ) => Err(RemoteError::Digest { what: what(), expected, actual }),
+            ) => Err(RemoteError::Blob(BlobError::Digest { what: what(), expected, actual })),
             Err(error @ ResolveError::Declared { .. }) => {
                 Err(RemoteError::Protocol { what: what(), fault: error.to_string() })
             }
@@ -437,7 +441,7 @@ impl Default for RemoteOptions {
 ///
 /// # Errors
 ///
-/// [`RemoteError::Protocol`] for a registry name that makes no URL, [`RemoteError::Unreachable`] where this machine
+/// [`RemoteError::Protocol`] for a registry name that makes no URL, [`ConnectionError::Unreachable`] where this machine
 /// cannot make connections.
 pub fn open(place: &Place, options: &RemoteOptions) -> Result<Box<dyn Remote>, RemoteError> {
     match place {
@@ -463,7 +467,7 @@ mod tests {
             assert_eq!(check(&tag, declared).unwrap().digest, right, "{declared}");
             assert!(check(&Version::Digest(wrong), declared).is_err());
         }
-        assert!(matches!(check(&tag, &wrong.to_string()), Err(RemoteError::Digest { .. })));
+        assert!(matches!(check(&tag, &wrong.to_string()), Err(RemoteError::Blob(BlobError::Digest { .. }))));
         assert!(matches!(check(&tag, "nonsense"), Err(RemoteError::Protocol { .. })));
     }
 

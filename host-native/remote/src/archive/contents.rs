@@ -10,11 +10,10 @@ use std::io::{self, Read, Seek};
 
 use bundle_core::digest::Digest;
 use tar::{EntryType, Header};
-use thiserror::Error;
 
-use super::compression::Compression;
 use super::{BLOB_FOLDER, BLOCK};
-use crate::image_layout::{INDEX_FILE, MARKER_FILE};
+use crate::error::ArchiveFault;
+use crate::image_layout::file_names::{INDEX_FILE, MARKER_FILE};
 
 /// The most blobs that an archive may hold: each one costs some memory.
 const MAX_BLOBS: usize = 1 << 18;
@@ -49,7 +48,7 @@ pub(super) struct Contents {
 
 impl Contents {
     /// Scans an archive of `length` bytes from its start to its end, one time.
-    pub(super) fn scan(archive: impl Read + Seek, length: u64) -> Result<Self, ArchiveError> {
+    pub(super) fn scan(archive: impl Read + Seek, length: u64) -> Result<Self, ArchiveFault> {
         let mut scan = Scan {
             archive: io::BufReader::with_capacity(64 << 10, archive),
             position: 0,
@@ -67,14 +66,14 @@ impl Contents {
     }
 
     /// Notes a file of the layout; says whether there was one of that name before.
-    fn insert(&mut self, name: &Name, extent: Extent) -> Result<bool, ArchiveError> {
+    fn insert(&mut self, name: &Name, extent: Extent) -> Result<bool, ArchiveFault> {
         let before = match name {
             Name::Marker => self.marker.replace(extent),
             Name::Index => self.index.replace(extent),
             Name::Blob(digest) => self.blobs.insert(*digest, extent),
         };
         if self.blobs.len() > MAX_BLOBS {
-            return Err(ArchiveError::TooManyBlobs { limit: MAX_BLOBS });
+            return Err(ArchiveFault::TooManyBlobs { limit: MAX_BLOBS });
         }
         Ok(before.is_some())
     }
@@ -119,10 +118,10 @@ struct Extensions {
 
 impl<R: Read + Seek> Scan<R> {
     /// Goes through the entries until the two empty blocks that end an archive.
-    fn entries(&mut self) -> Result<(), ArchiveError> {
+    fn entries(&mut self) -> Result<(), ArchiveFault> {
         let mut extensions = Extensions::default();
         while let Some(header) = self.header()? {
-            let size = size_field(&header).ok_or(ArchiveError::Header { position: self.position })?;
+            let size = size_field(&header).ok_or(ArchiveFault::Header { position: self.position })?;
             let repeated = match header.entry_type() {
                 EntryType::XHeader => {
                     let pax = Pax::parse(&self.extension(size)?)?;
@@ -130,7 +129,7 @@ impl<R: Read + Seek> Scan<R> {
                 }
                 EntryType::XGlobalHeader => {
                     if Pax::parse(&self.extension(size)?)? != Pax::default() {
-                        return Err(ArchiveError::GlobalOverride);
+                        return Err(ArchiveFault::GlobalOverride);
                     }
                     false
                 }
@@ -148,14 +147,14 @@ impl<R: Read + Seek> Scan<R> {
                 }
             };
             if repeated {
-                return Err(ArchiveError::RepeatedExtension);
+                return Err(ArchiveFault::RepeatedExtension);
             }
         }
         Ok(())
     }
 
     /// Reads the next header, if it is whole and there is one.
-    fn header(&mut self) -> Result<Option<Header>, ArchiveError> {
+    fn header(&mut self) -> Result<Option<Header>, ArchiveFault> {
         let position = self.position;
         // The end of an empty file, or of a piece of a tar, is missing; a short text never had one.
         if position == 0 && (1..BLOCK as u64).contains(&self.length) {
@@ -166,7 +165,7 @@ impl<R: Read + Seek> Scan<R> {
             return if self.block()?.iter().all(|byte| *byte == 0) {
                 Ok(None)
             } else {
-                Err(ArchiveError::Header { position })
+                Err(ArchiveFault::Header { position })
             };
         }
         let header = Header::from_byte_slice(&block).clone();
@@ -175,19 +174,19 @@ impl<R: Read + Seek> Scan<R> {
         match (header.cksum(), right.cksum()) {
             (Ok(found), Ok(expected)) if found == expected => Ok(Some(header)),
             _ if position == 0 && header.as_ustar().is_none() && header.as_gnu().is_none() => {
-                Err(ArchiveError::NotATar)
+                Err(ArchiveFault::NotATar)
             }
-            _ => Err(ArchiveError::Header { position }),
+            _ => Err(ArchiveFault::Header { position }),
         }
     }
 
     /// Judges a file that is too short for a header: what is left of a tar begins with a name and the zeros behind it.
-    fn judge_short_file(&mut self) -> ArchiveError {
+    fn judge_short_file(&mut self) -> ArchiveFault {
         let mut content = Vec::new();
         match (&mut self.archive).take(BLOCK as u64).read_to_end(&mut content) {
             Err(error) => read_fault(error),
-            Ok(_) if content.contains(&0) => ArchiveError::Truncated,
-            Ok(_) => ArchiveError::NotATar,
+            Ok(_) if content.contains(&0) => ArchiveFault::Truncated,
+            Ok(_) => ArchiveFault::NotATar,
         }
     }
 
@@ -198,27 +197,27 @@ impl<R: Read + Seek> Scan<R> {
         kind: EntryType,
         size: u64,
         extensions: Extensions,
-    ) -> Result<(), ArchiveError> {
+    ) -> Result<(), ArchiveFault> {
         let pax = extensions.pax.unwrap_or_default();
         let name = match (extensions.long_name, pax.path) {
-            (Some(_), Some(_)) => return Err(ArchiveError::RepeatedExtension),
+            (Some(_), Some(_)) => return Err(ArchiveFault::RepeatedExtension),
             (Some(name), None) => name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec(),
             (None, Some(name)) => name,
             (None, None) => header.path_bytes().into_owned(),
         };
         let refuse =
-            |fault: fn(String) -> ArchiveError| Err(fault(String::from_utf8_lossy(&name).into_owned()));
+            |fault: fn(String) -> ArchiveFault| Err(fault(String::from_utf8_lossy(&name).into_owned()));
         let size = match pax.size {
             None => size,
             Some(real) if size == real || size == 0 || size == CLIPPED_SIZE => real,
-            Some(_) => return refuse(|name| ArchiveError::TwoSizes { name }),
+            Some(_) => return refuse(|name| ArchiveFault::TwoSizes { name }),
         };
         // What of the file follows its header, and how much, is for such an entry written in the content itself.
         if kind.is_gnu_sparse() {
-            return refuse(|name| ArchiveError::Sparse { name });
+            return refuse(|name| ArchiveFault::Sparse { name });
         }
         if size > 0 && has_no_content(kind) {
-            return refuse(|name| ArchiveError::Content { name });
+            return refuse(|name| ArchiveFault::Content { name });
         }
         let extent = Extent { start: self.position, size };
         self.skip(size)?;
@@ -227,18 +226,18 @@ impl<R: Read + Seek> Scan<R> {
             return Ok(());
         };
         if kind != EntryType::Regular || pax.is_sparse {
-            return refuse(|name| ArchiveError::NotAFile { name });
+            return refuse(|name| ArchiveFault::NotAFile { name });
         }
         if self.contents.insert(&known, extent)? {
-            return refuse(|name| ArchiveError::Repeated { name });
+            return refuse(|name| ArchiveFault::Repeated { name });
         }
         Ok(())
     }
 
     /// Reads the content of an extension.
-    fn extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
+    fn extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveFault> {
         if size > MAX_EXTENSION_BYTES {
-            return Err(ArchiveError::LargeExtension { limit: MAX_EXTENSION_BYTES });
+            return Err(ArchiveFault::LargeExtension { limit: MAX_EXTENSION_BYTES });
         }
         let end = self.content_end(size)?;
         let mut content = Vec::new();
@@ -246,26 +245,26 @@ impl<R: Read + Seek> Scan<R> {
         let padding = end - self.position - size;
         self.position = end;
         self.archive.seek_relative(padding as i64).map_err(read_fault)?;
-        if content.len() as u64 == size { Ok(content) } else { Err(ArchiveError::Truncated) }
+        if content.len() as u64 == size { Ok(content) } else { Err(ArchiveFault::Truncated) }
     }
 
-    fn skip(&mut self, size: u64) -> Result<(), ArchiveError> {
+    fn skip(&mut self, size: u64) -> Result<(), ArchiveFault> {
         let end = self.content_end(size)?;
         // No file has more bytes than this can hold.
-        let step = i64::try_from(end - self.position).map_err(|_| ArchiveError::Truncated)?;
+        let step = i64::try_from(end - self.position).map_err(|_| ArchiveFault::Truncated)?;
         self.archive.seek_relative(step).map_err(read_fault)?;
         self.position = end;
         Ok(())
     }
 
     /// Where the block ends that content of `size` bytes ends in.
-    fn content_end(&self, size: u64) -> Result<u64, ArchiveError> {
+    fn content_end(&self, size: u64) -> Result<u64, ArchiveFault> {
         let padded = size.checked_next_multiple_of(BLOCK as u64);
         let end = padded.and_then(|padded| self.position.checked_add(padded));
-        end.filter(|end| *end <= self.length).ok_or(ArchiveError::Truncated)
+        end.filter(|end| *end <= self.length).ok_or(ArchiveFault::Truncated)
     }
 
-    fn block(&mut self) -> Result<[u8; BLOCK], ArchiveError> {
+    fn block(&mut self) -> Result<[u8; BLOCK], ArchiveFault> {
         let end = self.content_end(BLOCK as u64)?;
         let mut block = [0; BLOCK];
         self.archive.read_exact(&mut block).map_err(read_fault)?;
@@ -274,20 +273,20 @@ impl<R: Read + Seek> Scan<R> {
     }
 
     /// Checks that nothing follows the end of the archive but zeros: another reader may go on behind it.
-    fn padding(&mut self) -> Result<(), ArchiveError> {
+    fn padding(&mut self) -> Result<(), ArchiveFault> {
         if self.length - self.position > MAX_PADDING_BYTES {
-            return Err(ArchiveError::Trailing);
+            return Err(ArchiveFault::Trailing);
         }
         let mut rest = Vec::new();
         (&mut self.archive).take(MAX_PADDING_BYTES).read_to_end(&mut rest).map_err(read_fault)?;
-        if rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(ArchiveError::Trailing) }
+        if rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(ArchiveFault::Trailing) }
     }
 }
 
-fn read_fault(source: io::Error) -> ArchiveError {
+fn read_fault(source: io::Error) -> ArchiveFault {
     match source.kind() {
-        io::ErrorKind::UnexpectedEof => ArchiveError::Truncated,
-        _ => ArchiveError::Read(source),
+        io::ErrorKind::UnexpectedEof => ArchiveFault::Truncated,
+        _ => ArchiveFault::Read(source),
     }
 }
 
@@ -322,20 +321,20 @@ struct Pax {
 
 impl Pax {
     /// Reads the records `LENGTH KEY=VALUE\n`, where the length is that of the whole record.
-    fn parse(mut records: &[u8]) -> Result<Self, ArchiveError> {
+    fn parse(mut records: &[u8]) -> Result<Self, ArchiveFault> {
         let mut pax = Self::default();
         while !records.is_empty() {
-            let (key, value, rest) = record(records).ok_or(ArchiveError::Extension)?;
+            let (key, value, rest) = record(records).ok_or(ArchiveFault::Extension)?;
             let repeated = match key {
                 b"path" => pax.path.replace(value.to_vec()).is_some(),
-                b"size" => pax.size.replace(number(value).ok_or(ArchiveError::Extension)?).is_some(),
+                b"size" => pax.size.replace(number(value).ok_or(ArchiveFault::Extension)?).is_some(),
                 _ => {
                     pax.is_sparse |= key.starts_with(b"GNU.sparse.");
                     false
                 }
             };
             if repeated {
-                return Err(ArchiveError::RepeatedExtension);
+                return Err(ArchiveFault::RepeatedExtension);
             }
             records = rest;
         }
@@ -357,95 +356,6 @@ fn record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 fn number(text: &[u8]) -> Option<u64> {
     let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()
-}
-
-/// Why a file is no archive of an image layout, or none that is taken.
-#[derive(Debug, Error)]
-pub enum ArchiveError {
-    /// Somebody has compressed the file as a whole.
-    #[error("it is compressed with {format}")]
-    Compressed {
-        /// How.
-        format: Compression,
-    },
-    /// An entry has content that some readers skip and others take for entries.
-    #[error("the entry `{}` has content and is of a kind that has none", name.escape_debug())]
-    Content {
-        /// The entry.
-        name: String,
-    },
-    /// An extended header breaks the rules of its format.
-    #[error("an extended header is damaged")]
-    Extension,
-    /// A global header gives every entry a name or a size.
-    #[error("a global header overrides names or sizes")]
-    GlobalOverride,
-    /// A header's checksum or size is wrong, or it stands behind half of the mark that ends an archive.
-    #[error("there is no whole header before byte {position}")]
-    Header {
-        /// The end of the block, in bytes from the start of the file.
-        position: u64,
-    },
-    /// An extended header or a long name is larger than any that is read.
-    #[error("an extended header is larger than {limit} bytes")]
-    LargeExtension {
-        /// The most that is read.
-        limit: u64,
-    },
-    /// Something that the image layout has to hold is not there.
-    #[error("it does not hold {what}")]
-    Missing {
-        /// What is missing.
-        what: String,
-    },
-    /// It does not begin as a tar does.
-    #[error("it is not a tar")]
-    NotATar,
-    /// Nothing in it is part of an image layout.
-    #[error("it is a tar, but not one of an OCI image layout")]
-    NoLayout,
-    /// What is to be a file of the image layout is a link, a folder or the like.
-    #[error("the entry `{}` is not a plain file", name.escape_debug())]
-    NotAFile {
-        /// The entry.
-        name: String,
-    },
-    /// The file cannot be read.
-    #[error("reading failed")]
-    Read(#[source] io::Error),
-    /// Two entries have one name.
-    #[error("the entry `{}` comes twice", name.escape_debug())]
-    Repeated {
-        /// The name.
-        name: String,
-    },
-    /// Two extended headers say the same of one entry.
-    #[error("an extended header is repeated")]
-    RepeatedExtension,
-    /// An entry is stored without its holes.
-    #[error("the entry `{}` is a sparse file", name.escape_debug())]
-    Sparse {
-        /// The entry.
-        name: String,
-    },
-    /// There are more blobs than are kept in mind.
-    #[error("it holds more than {limit} blobs")]
-    TooManyBlobs {
-        /// The most.
-        limit: usize,
-    },
-    /// Something follows the end of the archive.
-    #[error("something follows the end of the archive")]
-    Trailing,
-    /// The file ends before the archive does.
-    #[error("it is cut off")]
-    Truncated,
-    /// A header and its extended header say different sizes.
-    #[error("the entry `{}` comes with two sizes", name.escape_debug())]
-    TwoSizes {
-        /// The entry.
-        name: String,
-    },
 }
 
 #[cfg(test)]

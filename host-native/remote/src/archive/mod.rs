@@ -3,7 +3,7 @@
 //! Nothing is unpacked: the headers are scanned once, in `contents.rs`, and blobs are read from where they lie. What
 //! an image layout holds is the matter of `image_layout`; a new archive is made in `writer.rs`.
 
-mod compression;
+pub(crate) mod compression;
 mod contents;
 pub mod header;
 mod writer;
@@ -22,7 +22,6 @@ use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 pub use self::compression::Compression;
-pub use self::contents::ArchiveError;
 use self::contents::{Contents, Extent};
 pub use self::writer::ArchiveWriter;
 use super::disk::{cannot, open_regular};
@@ -33,6 +32,7 @@ use super::{
     BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Listed, Remote, RemoteError, Stored,
     Version,
 };
+use crate::error::{ArchiveError, ArchiveFault};
 use crate::files::whole_file::{self, Links};
 use crate::threads::on_disk;
 
@@ -85,20 +85,28 @@ struct Scanned {
 
 impl Scanned {
     fn new(path: PathBuf) -> Result<Self, RemoteError> {
-        let Some((file, length)) = open_regular(&path, |path| RemoteError::NotAFile { path })? else {
-            return Err(RemoteError::NoArchive { path });
+        let Some((file, length)) =
+            open_regular(&path, |path| RemoteError::Archive(ArchiveError::NotAFile { path }))?
+        else {
+            return Err(RemoteError::Archive(ArchiveError::NoFile { path }));
         };
         let mut file = file;
         if let Some(format) = Compression::of(&mut file).map_err(cannot("read", &path))? {
-            return Err(RemoteError::Archive { path, source: ArchiveError::Compressed { format } });
+            return Err(RemoteError::Archive(ArchiveError::Unreadable {
+                path,
+                source: ArchiveFault::Compressed { format },
+            }));
         }
         let contents = match Contents::scan(file, length) {
             Ok(contents) => contents,
-            Err(ArchiveError::Read(source)) => return Err(cannot("read", &path)(source)),
-            Err(source) => return Err(RemoteError::Archive { path, source }),
+            Err(ArchiveFault::Read(source)) => return Err(cannot("read", &path)(source)),
+            Err(source) => return Err(RemoteError::Archive(ArchiveError::Unreadable { path, source })),
         };
         if contents.is_foreign() {
-            return Err(RemoteError::Archive { path, source: ArchiveError::NoLayout });
+            return Err(RemoteError::Archive(ArchiveError::Unreadable {
+                path,
+                source: ArchiveFault::NoLayout,
+            }));
         }
         let archive = Self { path, contents };
         let marker = archive.read(archive.contents.marker, MARKER_FILE, MAX_MARKER_BYTES)?;
@@ -134,7 +142,10 @@ impl Files for Scanned {
     }
 
     fn missing(&self, what: String) -> RemoteError {
-        RemoteError::Archive { path: self.path.clone(), source: ArchiveError::Missing { what } }
+        RemoteError::Archive(ArchiveError::Unreadable {
+            path: self.path.clone(),
+            source: ArchiveFault::Missing { what },
+        })
     }
 
     fn place(&self) -> Place {

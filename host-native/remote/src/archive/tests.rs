@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use tempfile::TempDir;
 
 use super::*;
+use crate::error::{ArchiveError, BlobError};
 use crate::{RemoteErrorKind, read_small_blob};
 
 const MANIFEST: &[u8] = br#"{"mediaType":"m","artifactType":"t"}"#;
@@ -61,7 +62,7 @@ async fn gives_back_what_was_written() {
     assert!(!archive.has_blob(&longer).await.unwrap());
     assert!(matches!(
         read_small_blob(&archive, &longer, 100).await,
-        Err(RemoteError::Size { actual: 7, .. })
+        Err(RemoteError::Blob(BlobError::Size { actual: 7, .. }))
     ));
     let missing = read_small_blob(&archive, &Descriptor::of("x/y", b"missing"), 100).await.unwrap_err();
     assert_eq!(missing.kind(), RemoteErrorKind::Integrity);
@@ -82,7 +83,7 @@ async fn is_written_as_a_whole_or_not_at_all() {
     assert!(begin().await.unwrap().blob(&content, failing).await.is_err());
     for wrong in [&b"conten"[..], b"content!"] {
         let fault = begin().await.unwrap().blob(&content, pieces(wrong)).await.unwrap_err();
-        assert!(matches!(fault, RemoteError::Size { expected: 7, .. }));
+        assert!(matches!(fault, RemoteError::Blob(BlobError::Size { expected: 7, .. })));
     }
     let mut twice = begin().await.unwrap();
     twice.blob(&content, pieces(b"content")).await.unwrap();
@@ -97,7 +98,7 @@ async fn is_written_as_a_whole_or_not_at_all() {
     assert_eq!(fs::read(&path).unwrap(), first);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let not_a_file = write(folder.path(), &[]).await.unwrap_err();
-    assert!(matches!(not_a_file, RemoteError::NotAFile { .. }));
+    assert!(matches!(not_a_file, RemoteError::Archive(ArchiveError::NotAFile { .. })));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::header::{END, PLAIN_MODE, headers, padding};
 use super::{BLOB_FOLDER, in_thread};
 use crate::disk::{cannot, new_file, open_regular, put_in_place};
+use crate::error::{ArchiveError, BlobError};
 use crate::files::leftovers::NewFile;
 use crate::image_layout::{INDEX_FILE, Index, MARKER_FILE, marker};
 use crate::{BlobStream, RemoteError, blob};
@@ -36,7 +37,7 @@ impl ArchiveWriter {
     ///
     /// # Errors
     ///
-    /// [`RemoteError::NotAFile`] where something else than a file is there; [`RemoteError::Io`].
+    /// [`ArchiveError::NotAFile`] where something else than a file is there; [`RemoteError::Io`].
     pub async fn create(
         target: &Path,
         tag: &Tag,
@@ -47,7 +48,7 @@ impl ArchiveWriter {
         index.point(tag, manifest, content);
         let target = target.to_owned();
         let (file, output, target) = in_thread(move || {
-            open_regular(&target, |path| RemoteError::NotAFile { path })?;
+            open_regular(&target, |path| RemoteError::Archive(ArchiveError::NotAFile { path }))?;
             let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
             let file = new_file(folder.unwrap_or(Path::new(".")))?;
             let output = file.as_file().try_clone().map_err(cannot("write", &target))?;
@@ -85,7 +86,7 @@ impl ArchiveWriter {
         // The header says how far the content goes: an archive in which it goes elsewhere would be torn.
         if written != descriptor.size {
             let (what, expected) = (blob::name(descriptor), descriptor.size);
-            return Err(RemoteError::Size { what, expected, actual: written });
+            return Err(RemoteError::Blob(BlobError::Size { what, expected, actual: written }));
         }
         self.put(padding(written)).await
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::program::{self, RunFault};
 use super::server::Server;
 use super::{Credentials, CredentialsError};
-use crate::error::harmless;
+use crate::text::harmless;
 
 /// What the hosts of Azure's registries end with.
 const DOMAIN: &str = ".azurecr.io";

@@ -12,7 +12,7 @@ use super::config::ConfigPlace;
 use super::program::{self, Ended, RunFault};
 use super::server::Server;
 use super::{Credentials, CredentialsError};
-use crate::error::harmless;
+use crate::text::harmless;
 
 /// What a helper says where it has nothing for a server; a text that is part of the protocol.
 const NOT_FOUND: &str = "credentials not found";

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Value, json};
 
 use super::text_field;
-use crate::error::harmless;
+use crate::text::harmless;
 
 /// The annotation that holds a tag.
 const NAME: &str = "org.opencontainers.image.ref.name";

@@ -3,6 +3,7 @@
 //! <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>. [`super::layout`] has one in a folder,
 //! [`super::archive`] in a tar; where a name leads there is their matter.
 
+pub(crate) mod file_names;
 mod index;
 
 use std::fs::File;
@@ -18,19 +19,15 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
+pub(super) use self::file_names::{INDEX_FILE, MARKER_FILE};
 pub(super) use self::index::{Entry, Index, IndexFault};
 use super::disk::cannot;
-use super::error::harmless;
+use super::text::harmless;
 use super::{BlobState, BlobStream, FetchedManifest, MAX_MANIFEST_BYTES, RemoteError, Version, blob};
-
-/// The list of manifests.
-pub(super) const INDEX_FILE: &str = "index.json";
+use crate::error::{BlobError, LayoutError};
 
 /// The largest list of manifests that is read.
 pub(super) const MAX_INDEX_BYTES: u64 = 64 << 20;
-
-/// The file that marks an image layout as one.
-pub(super) const MARKER_FILE: &str = "oci-layout";
 
 /// The largest marker that is read.
 pub(super) const MAX_MARKER_BYTES: u64 = 4096;
@@ -57,7 +54,7 @@ pub(super) trait Files {
 
     /// The error for an `index.json` that cannot be taken.
     fn bad_index(&self, IndexFault(fault): IndexFault) -> RemoteError {
-        RemoteError::Index { place: self.place(), fault }
+        RemoteError::Layout(LayoutError::Index { place: self.place(), fault })
     }
 
     /// What `index.json` says of a tag.
@@ -82,7 +79,7 @@ impl Stretch {
         let most = self.size.min(limit + 1);
         self.file.take(most).read_to_end(&mut content).map_err(cannot("read", &self.path))?;
         if content.len() as u64 > limit {
-            return Err(RemoteError::TooLarge { what: what.to_owned(), limit });
+            return Err(RemoteError::Blob(BlobError::TooLarge { what: what.to_owned(), limit }));
         }
         Ok(content)
     }
@@ -122,7 +119,7 @@ pub(super) fn find_blob(files: &impl Files, descriptor: &Descriptor) -> Result<S
     match files.open_blob(&descriptor.digest)? {
         None => Err(files.missing(what)),
         Some(found) if found.size != descriptor.size => {
-            Err(RemoteError::Size { what, expected: descriptor.size, actual: found.size })
+            Err(RemoteError::Blob(BlobError::Size { what, expected: descriptor.size, actual: found.size }))
         }
         Some(found) => Ok(found),
     }
@@ -155,9 +152,11 @@ pub(super) fn read_manifest(
     let Some(found) = files.open_blob(&digest)? else {
         return match which {
             Version::Digest(_) => Ok(None),
-            Version::Tag(tag) => {
-                Err(RemoteError::LostManifest { place: files.place(), tag: tag.clone(), digest })
-            }
+            Version::Tag(tag) => Err(RemoteError::Layout(LayoutError::LostManifest {
+                place: files.place(),
+                tag: tag.clone(),
+                digest,
+            })),
         };
     };
     let content = found.read(&format!("manifest {which}"), MAX_MANIFEST_BYTES)?;

@@ -12,6 +12,7 @@ use bundle_core::name::reference::Place;
 
 use super::PIECE_BYTES;
 use crate::disk::{OWN_PREFIX, cannot, check_folder, is_absent, new_file, open_regular, put_in_place};
+use crate::error::{BlobError, LayoutError};
 use crate::files::durable::{make_folders, missing_folders, remove_folders, sync_folder};
 use crate::files::file_lock::{self, Held};
 use crate::files::leftovers::{NewFile, Unfinished};
@@ -98,7 +99,7 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`RemoteError::NotALayout`] where it holds files and is none: they are someone's.
+    /// [`LayoutError::NotALayout`] where it holds files and is none: they are someone's.
     pub(super) fn prepare(&self) -> Result<(), RemoteError> {
         if !self.root.join(MARKER_FILE).exists() {
             // Registered first: a signal may come while they are made.
@@ -129,7 +130,7 @@ impl Directory {
             Ok(real) if real.is_dir() => Ok(()),
             Err(RemoteError::Io { source, .. }) if !is_absent(&source) => Err(cannot("read", folder)(source)),
             // A file, or a link to somewhere else, or to nowhere.
-            _ => Err(RemoteError::OutsideLayout { path: folder.to_owned() }),
+            _ => Err(RemoteError::Layout(LayoutError::OutsideLayout { path: folder.to_owned() })),
         }
     }
 
@@ -170,7 +171,7 @@ impl Directory {
                 if self.root.join(MARKER_FILE).exists() {
                     return Ok(());
                 }
-                return Err(RemoteError::NotALayout { path: self.root.clone() });
+                return Err(RemoteError::Layout(LayoutError::NotALayout { path: self.root.clone() }));
             }
         }
         Ok(())
@@ -194,7 +195,7 @@ impl Directory {
         {
             return Ok(());
         }
-        Err(RemoteError::NotALayout { path: self.root.clone() })
+        Err(RemoteError::Layout(LayoutError::NotALayout { path: self.root.clone() }))
     }
 
     /// Opens a regular file that lies, links resolved, inside the layout.
@@ -204,7 +205,8 @@ impl Directory {
             Err(RemoteError::Io { source, .. }) if is_absent(&source) => return Ok(None),
             Err(fault) => return Err(fault),
         };
-        let opened = open_regular(&real, |_| RemoteError::OutsideLayout { path: path.clone() })?;
+        let opened =
+            open_regular(&real, |_| RemoteError::Layout(LayoutError::OutsideLayout { path: path.clone() }))?;
         Ok(opened.map(|(file, size)| Stretch { file, path, size }))
     }
 
@@ -214,7 +216,7 @@ impl Directory {
         if real.starts_with(&root) {
             Ok(real)
         } else {
-            Err(RemoteError::OutsideLayout { path: path.to_owned() })
+            Err(RemoteError::Layout(LayoutError::OutsideLayout { path: path.to_owned() }))
         }
     }
 
@@ -244,10 +246,12 @@ impl Directory {
         let (length, actual) = (hasher.length(), hasher.finish());
         if length != descriptor.size || actual != descriptor.digest {
             return Err(match origin {
-                Some(path) => RemoteError::ChangedWhileRead { path: path.to_owned() },
-                None => {
-                    RemoteError::Digest { what: blob::name(descriptor), expected: descriptor.digest, actual }
-                }
+                Some(path) => RemoteError::Blob(BlobError::ChangedWhileRead { path: path.to_owned() }),
+                None => RemoteError::Blob(BlobError::Digest {
+                    what: blob::name(descriptor),
+                    expected: descriptor.digest,
+                    actual,
+                }),
             });
         }
         self.keep_blob(file, &descriptor.digest)

@@ -24,6 +24,7 @@ use super::{
     BlobContent, BlobSource, BlobState, BlobStream, Condition, Deletion, FetchedManifest, Listed, Notices,
     Remote, RemoteBlob, RemoteError, Stored, Transferred, Unheard, Version, blob,
 };
+use crate::error::BlobError;
 use crate::threads::on_disk;
 
 /// How much of a file is read at a time.
@@ -191,11 +192,11 @@ impl Remote for Layout {
             }
             match which {
                 Version::Digest(digest) if digest == descriptor.digest => Ok(()),
-                Version::Digest(expected) => Err(RemoteError::Digest {
+                Version::Digest(expected) => Err(RemoteError::Blob(BlobError::Digest {
                     what: "manifest".to_owned(),
                     expected,
                     actual: descriptor.digest,
-                }),
+                })),
                 Version::Tag(tag) => write_tag(directory, &tag, &descriptor, &bytes, condition),
             }
         })

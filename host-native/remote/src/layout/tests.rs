@@ -6,6 +6,7 @@ use bundle_core::bundle::descriptor::media_type;
 use tempfile::TempDir;
 
 use super::*;
+use crate::error::{BlobError, LayoutError};
 use crate::{RemoteErrorKind, Transferred, read_blob, read_small_blob};
 
 fn layout() -> (TempDir, Layout) {
@@ -70,7 +71,7 @@ async fn gives_back_what_was_stored() {
     assert_eq!(counter.0.load(Ordering::Relaxed), content.len() as u64, "once: it was there the second time");
     assert_eq!(read_small_blob(&layout, &descriptor, 1 << 20).await.unwrap(), content);
     let refused = read_small_blob(&layout, &descriptor, 1000).await.unwrap_err();
-    assert!(matches!(refused, RemoteError::TooLarge { limit: 1000, .. }));
+    assert!(matches!(refused, RemoteError::Blob(BlobError::TooLarge { limit: 1000, .. })));
 
     point(&layout, "v1", r#"{"mediaType":"m","artifactType":"t"}"#, Condition::Any).await.unwrap();
     let fetched = layout.manifest(&tag("v1")).await.unwrap().unwrap();
@@ -91,7 +92,7 @@ async fn stores_only_what_the_descriptor_says() {
     for said in [&b"c0ntent"[..], b"conten", b"content!"] {
         let descriptor = Descriptor::of("x/y", said);
         let fault = layout.push_blob(&descriptor, BlobSource::file(&file)).await.unwrap_err();
-        assert!(matches!(fault, RemoteError::ChangedWhileRead { .. }), "{fault}");
+        assert!(matches!(fault, RemoteError::Blob(BlobError::ChangedWhileRead { .. })), "{fault}");
         let fault = layout.push_blob(&descriptor, BlobSource::bytes(&b"content"[..])).await.unwrap_err();
         assert_eq!(fault.kind(), RemoteErrorKind::Integrity);
         assert!(!layout.has_blob(&descriptor).await.unwrap());
@@ -156,11 +157,14 @@ async fn damage_and_links_are_seen() {
 
     fs::write(&path, b"short").unwrap();
     assert!(!layout.has_blob(&descriptor).await.unwrap());
-    assert!(matches!(read_blob(&layout, &descriptor).await.err(), Some(RemoteError::Size { actual: 5, .. })));
+    assert!(matches!(
+        read_blob(&layout, &descriptor).await.err(),
+        Some(RemoteError::Blob(BlobError::Size { actual: 5, .. }))
+    ));
     layout.push_blob(&descriptor, BlobSource::bytes(&b"content"[..])).await.unwrap();
     fs::write(&path, b"c0ntent").unwrap();
     let fault = read_small_blob(&layout, &descriptor, 100).await.unwrap_err();
-    assert!(matches!(fault, RemoteError::Digest { .. }));
+    assert!(matches!(fault, RemoteError::Blob(BlobError::Digest { .. })));
 
     #[cfg(unix)]
     {
@@ -169,7 +173,7 @@ async fn damage_and_links_are_seen() {
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink(&outside, &path).unwrap();
         let fault = read_small_blob(&layout, &descriptor, 100).await.unwrap_err();
-        assert!(matches!(fault, RemoteError::OutsideLayout { .. }));
+        assert!(matches!(fault, RemoteError::Layout(LayoutError::OutsideLayout { .. })));
     }
 }
 
@@ -178,7 +182,10 @@ async fn a_folder_of_something_else_is_left_alone() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("thesis.txt"), "x").unwrap();
     let layout = Layout::new(folder.path());
-    assert!(matches!(point(&layout, "v1", "{}", Condition::Any).await, Err(RemoteError::NotALayout { .. })));
+    assert!(matches!(
+        point(&layout, "v1", "{}", Condition::Any).await,
+        Err(RemoteError::Layout(LayoutError::NotALayout { .. }))
+    ));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 
     fs::remove_file(folder.path().join("thesis.txt")).unwrap();

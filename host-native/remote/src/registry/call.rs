@@ -12,7 +12,8 @@ use serde::Deserialize;
 use super::address::{self, Misled};
 use super::outgoing::Part;
 use super::stream::Growing;
-use crate::error::harmless;
+use crate::error::{ConnectionError, RegistryError};
+use crate::text::harmless;
 use crate::{RemoteError, TlsFault};
 
 /// A request.
@@ -87,9 +88,11 @@ impl Call<'_> {
     /// The answer of the host of `asked` leads to where nobody can go.
     pub(super) fn misled(&self, asked: &Url, fault: Misled) -> RemoteError {
         match fault {
-            Misled::ToPlainHttp { to } => {
-                RemoteError::Downgrade { host: address::authority(asked), what: self.what.clone(), to }
-            }
+            Misled::ToPlainHttp { to } => RemoteError::Registry(RegistryError::Downgrade {
+                host: address::authority(asked),
+                what: self.what.clone(),
+                to,
+            }),
             fault => self.fault(&fault.to_string()),
         }
     }
@@ -109,16 +112,16 @@ pub(super) fn text(headers: &HeaderMap, name: impl reqwest::header::AsHeaderName
 pub(super) fn unreachable(host: &str, error: reqwest::Error) -> RemoteError {
     let host = host.to_owned();
     if let Some(fault) = TlsFault::of(&error) {
-        return RemoteError::Tls { host, fault };
+        return RemoteError::Connection(ConnectionError::Tls { host, fault });
     }
     // A URL may hold a signature.
     let source = Box::new(error.without_url());
     if chain(&*source).any(|cause| cause.to_string() == "dns error") {
-        RemoteError::HostNotFound { host }
+        RemoteError::Connection(ConnectionError::HostNotFound { host })
     } else if source.is_connect() && chain(&*source).any(is_refused_connection) {
-        RemoteError::ConnectionRefused { host }
+        RemoteError::Connection(ConnectionError::Refused { host })
     } else {
-        RemoteError::Unreachable { host, source }
+        RemoteError::Connection(ConnectionError::Unreachable { host, source })
     }
 }
 

@@ -12,7 +12,8 @@ use thiserror::Error;
 use super::address::Repository;
 use super::client::Client;
 use super::pages::{self, List};
-use crate::error::harmless;
+use crate::error::{LoginError, RegistryError};
+use crate::text::harmless;
 use crate::{RemoteError, RemoteOptions};
 
 /// What a registry says of its repositories.
@@ -50,10 +51,11 @@ pub async fn list(
 
 fn refused(host: &str, error: RemoteError) -> CatalogError {
     match error {
-        RemoteError::Denied { .. } | RemoteError::Unauthorized { .. } => {
+        RemoteError::Login(LoginError::Denied { .. } | LoginError::Unauthorized { .. }) => {
             CatalogError::Closed { source: error, host: host.to_owned() }
         }
-        RemoteError::Missing { .. } | RemoteError::Status { status: 400 | 405 | 501, .. } => {
+        RemoteError::Missing { .. }
+        | RemoteError::Registry(RegistryError::Status { status: 400 | 405 | 501, .. }) => {
             CatalogError::None { host: host.to_owned() }
         }
         error => CatalogError::Remote(error),

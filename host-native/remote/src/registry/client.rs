@@ -26,6 +26,7 @@ use super::proxy::{Proxies, ProxyFault};
 use super::retry::{self, Budget, Failure};
 use super::token::Access;
 use crate::error::is_passing;
+use crate::error::{ConnectionError, RegistryError};
 use crate::{Intent, Notices, RemoteError, RemoteOptions, TlsFault, TlsOptions};
 
 /// How many redirects a request follows.
@@ -104,7 +105,9 @@ impl ClientSettings {
         host: &str,
         tls: Result<ClientConfig, TlsFault>,
     ) -> Result<reqwest::Client, RemoteError> {
-        let tls = tls.map_err(|fault| RemoteError::Tls { host: host.to_owned(), fault })?;
+        let tls = tls.map_err(|fault| {
+            RemoteError::Connection(ConnectionError::Tls { host: host.to_owned(), fault })
+        })?;
         self.builder().tls_backend_preconfigured(tls).build().map_err(|error| unreachable(host, error))
     }
 }
@@ -162,9 +165,11 @@ impl Client {
 
     /// What talks to the host of `url`.
     pub(super) fn http(&self, url: &Url) -> Result<&reqwest::Client, RemoteError> {
-        self.settings.proxies.proxy_for(url).map_err(|error| RemoteError::ProxySetting {
-            host: address::authority(url),
-            source: error.clone(),
+        self.settings.proxies.proxy_for(url).map_err(|error| {
+            RemoteError::Connection(ConnectionError::ProxySetting {
+                host: address::authority(url),
+                source: error.clone(),
+            })
         })?;
         if url.scheme() == "http" {
             return Ok(&self.plain);
@@ -185,11 +190,13 @@ impl Client {
     pub(super) fn unanswered(&self, url: &Url, error: reqwest::Error) -> RemoteError {
         let host = address::authority(url);
         match self.settings.proxies.proxy_for(url) {
-            Ok(Some(proxy)) if error.is_connect() && TlsFault::of(&error).is_none() => RemoteError::Proxy {
-                host,
-                proxy: proxy.to_string(),
-                source: ProxyFault::of(Box::new(error.without_url())),
-            },
+            Ok(Some(proxy)) if error.is_connect() && TlsFault::of(&error).is_none() => {
+                RemoteError::Connection(ConnectionError::Proxy {
+                    host,
+                    proxy: proxy.to_string(),
+                    source: ProxyFault::of(Box::new(error.without_url())),
+                })
+            }
             _ => unreachable(&host, error),
         }
     }
@@ -202,7 +209,11 @@ impl Client {
             StatusCode::FORBIDDEN => ProxyFault::Refused(status.as_u16()),
             _ => return None,
         };
-        Some(RemoteError::Proxy { host: address::authority(url), proxy: proxy.to_string(), source })
+        Some(RemoteError::Connection(ConnectionError::Proxy {
+            host: address::authority(url),
+            proxy: proxy.to_string(),
+            source,
+        }))
     }
 
     /// Counts a request that is about to be made.
@@ -370,7 +381,10 @@ impl Client {
     }
 
     pub(super) fn stalled(&self, url: &Url) -> RemoteError {
-        RemoteError::Stalled { host: address::authority(url), after: self.timeout }
+        RemoteError::Connection(ConnectionError::Stalled {
+            host: address::authority(url),
+            after: self.timeout,
+        })
     }
 
     /// Makes a request for a document and reads its body; repeats both together.
@@ -398,7 +412,9 @@ impl Client {
     pub(super) fn refuse_web_page(&self, headers: &HeaderMap) -> Result<(), RemoteError> {
         let content_type = text(headers, CONTENT_TYPE).unwrap_or_default();
         if content_type.trim_start().to_ascii_lowercase().starts_with("text/html") {
-            return Err(RemoteError::NotARegistry { host: self.repository.host.clone() });
+            return Err(RemoteError::Registry(RegistryError::NotARegistry {
+                host: self.repository.host.clone(),
+            }));
         }
         Ok(())
     }
@@ -424,12 +440,12 @@ impl Client {
         if is_followed {
             return Ok(Some(target));
         }
-        Err(RemoteError::Redirected {
+        Err(RemoteError::Registry(RegistryError::Redirected {
             host: address::authority(asked),
             what: call.what.clone(),
             status,
             target: address::redacted(&target),
-        })
+        }))
     }
 
     /// What an answer that is an error means.
@@ -453,11 +469,13 @@ impl Client {
         }
         let is_sent = call.method == Method::PUT;
         let error = match status {
-            400 if url.scheme() == "http" && is_tls_servers_answer(&body) => RemoteError::WantsTls { host },
+            400 if url.scheme() == "http" && is_tls_servers_answer(&body) => {
+                RemoteError::Connection(ConnectionError::WantsTls { host })
+            }
             400..=499 if !self.auth.is_own(url) && !is_passing(status) => {
                 let (registry, what) = (self.repository.host.clone(), call.what.clone());
                 let message = self.auth.conceal(message, sent);
-                RemoteError::Elsewhere { registry, host, what, status, message }
+                RemoteError::Registry(RegistryError::Elsewhere { registry, host, what, status, message })
             }
             401 | 403 => self.refused(call, sent, code, message).await,
             // What is missing is not what was sent, but what that names.
@@ -466,7 +484,14 @@ impl Client {
             }
             _ => {
                 let message = self.auth.conceal(message, sent);
-                RemoteError::Status { host, what: call.what.clone(), status, codes, message, asked_wait }
+                RemoteError::Registry(RegistryError::Status {
+                    host,
+                    what: call.what.clone(),
+                    status,
+                    codes,
+                    message,
+                    asked_wait,
+                })
             }
         };
         Failure { error, asked_wait }

@@ -14,7 +14,8 @@ use super::address;
 use super::call::{text, unreachable};
 use super::client::Client;
 use crate::RemoteError;
-use crate::error::harmless;
+use crate::error::{BlobError, ConnectionError, RegistryError};
+use crate::text::harmless;
 
 /// How much is decoded at a time: a thousand times as much may come out.
 const STEP_BYTES: usize = 4 << 10;
@@ -49,7 +50,7 @@ impl Content {
     ///
     /// # Errors
     ///
-    /// [`RemoteError::Encoding`] for an encoding that cannot be undone.
+    /// [`RegistryError::Encoding`] for an encoding that cannot be undone.
     pub(super) fn of(
         response: Response,
         what: &str,
@@ -57,8 +58,12 @@ impl Content {
         timeout: Duration,
     ) -> Result<Self, RemoteError> {
         let decoder = encoding(response.headers()).map(|name| {
-            Decoder::of(name)
-                .ok_or_else(|| RemoteError::Encoding { what: what.to_owned(), encoding: harmless(name) })
+            Decoder::of(name).ok_or_else(|| {
+                RemoteError::Registry(RegistryError::Encoding {
+                    what: what.to_owned(),
+                    encoding: harmless(name),
+                })
+            })
         });
         let decoder = decoder.transpose()?;
         let pace = Pace::new(kind, timeout);
@@ -93,8 +98,12 @@ impl Content {
     fn decode(&mut self, step: impl FnOnce(&mut Decoder) -> io::Result<Bytes>) -> Result<Bytes, RemoteError> {
         let Some(decoder) = &mut self.decoder else { return Ok(Bytes::new()) };
         let name = decoder.name();
-        step(decoder)
-            .map_err(|_| RemoteError::Encoding { what: self.what.clone(), encoding: name.to_owned() })
+        step(decoder).map_err(|_| {
+            RemoteError::Registry(RegistryError::Encoding {
+                what: self.what.clone(),
+                encoding: name.to_owned(),
+            })
+        })
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>, RemoteError> {
@@ -102,7 +111,12 @@ impl Content {
         let begun = Instant::now();
         let piece = match tokio::time::timeout(self.pace.left(), self.response.chunk()).await {
             Ok(piece) => piece.map_err(|error| unreachable(&host, error))?,
-            Err(_) => return Err(RemoteError::Stalled { host, after: self.pace.timeout }),
+            Err(_) => {
+                return Err(RemoteError::Connection(ConnectionError::Stalled {
+                    host,
+                    after: self.pace.timeout,
+                }));
+            }
         };
         self.pace.note(piece.as_ref().map_or(0, Bytes::len), begun.elapsed());
         Ok(piece)
@@ -210,7 +224,7 @@ impl Client {
         limit: u64,
         what: &str,
     ) -> Result<Bytes, RemoteError> {
-        let too_large = || RemoteError::TooLarge { what: what.to_owned(), limit };
+        let too_large = || RemoteError::Blob(BlobError::TooLarge { what: what.to_owned(), limit });
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(too_large());
         }

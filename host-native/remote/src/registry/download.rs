@@ -15,7 +15,8 @@ use super::call::{Call, text};
 use super::client::Client;
 use super::content::{Content, Kind, encoding};
 use super::retry::{Budget, Failure, PROGRESS_BYTES};
-use crate::error::harmless;
+use crate::error::{BlobError, RegistryError};
+use crate::text::harmless;
 use crate::{BlobStream, RemoteError, blob};
 
 /// Asks for a blob and streams what comes.
@@ -139,13 +140,13 @@ impl Download {
         self.content = None;
         match &failure.error {
             // Asked for once in the other way, which is no repetition.
-            RemoteError::ContentRange { .. } if self.asks == Asks::Part => {
+            RemoteError::Registry(RegistryError::ContentRange { .. }) if self.asks == Asks::Part => {
                 self.asks = Asks::Whole;
                 self.client.note_ranges_ignored();
                 Ok(())
             }
             // Whatever is in the way may end an answer too early and not know it.
-            RemoteError::Size { expected, actual, .. } if actual < expected => {
+            RemoteError::Blob(BlobError::Size { expected, actual, .. }) if actual < expected => {
                 self.budget.spend_on(failure).await
             }
             _ => self.budget.spend(failure).await,
@@ -178,7 +179,12 @@ impl Download {
         }
         let (expected, actual) = (self.end(), self.position);
         if actual < expected {
-            return Err(RemoteError::Size { what: blob::name(&self.descriptor), expected, actual }.into());
+            return Err(RemoteError::Blob(BlobError::Size {
+                what: blob::name(&self.descriptor),
+                expected,
+                actual,
+            })
+            .into());
         }
         // That a whole blob has more is noticed by whoever verifies it.
         Ok(None)
@@ -204,11 +210,11 @@ impl Download {
             self.client.note_ranges_refused();
         }
         let Some(given) = given else {
-            return Err(RemoteError::ContentRange {
+            return Err(RemoteError::Registry(RegistryError::ContentRange {
                 what: blob::name(&self.descriptor),
                 expected: self.position,
                 found: harmless(range.unwrap_or(status.as_str())),
-            });
+            }));
         };
         // A registry may give any type to a blob, also this one to a page; but not to as many bytes as it has.
         let is_other_size = |length| length != given.end - given.start;

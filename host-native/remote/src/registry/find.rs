@@ -11,6 +11,7 @@ use super::address;
 use super::call::{Call, text};
 use super::client::Client;
 use super::content::encoding;
+use crate::error::RegistryError;
 use crate::{RemoteError, blob};
 
 /// What one way of asking came to.
@@ -99,19 +100,13 @@ fn hear(client: &Client, response: &Response, descriptor: &Descriptor) -> Result
 /// Whether it is not the registry itself that fails, but where it leads.
 fn is_elsewhere(client: &Client, error: &RemoteError) -> bool {
     let host = match error {
-        RemoteError::Downgrade { .. } | RemoteError::Elsewhere { .. } | RemoteError::Protocol { .. } => {
+        RemoteError::Registry(RegistryError::Downgrade { .. } | RegistryError::Elsewhere { .. })
+        | RemoteError::Protocol { .. } => {
             return true;
         }
-        RemoteError::ConnectionRefused { host }
-        | RemoteError::HostNotFound { host }
-        | RemoteError::Proxy { host, .. }
-        | RemoteError::ProxySetting { host, .. }
-        | RemoteError::Stalled { host, .. }
-        | RemoteError::Status { host, .. }
-        | RemoteError::Tls { host, .. }
-        | RemoteError::Unreachable { host, .. }
-        | RemoteError::WantsTls { host } => host,
+        RemoteError::Connection(error) => error.host(),
+        RemoteError::Registry(RegistryError::Status { host, .. }) => host,
         _ => return false,
     };
-    *host != address::authority(client.repository.base())
+    host != address::authority(client.repository.base())
 }

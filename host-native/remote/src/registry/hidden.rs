@@ -7,6 +7,7 @@ use reqwest::Method;
 
 use super::call::Call;
 use super::client::Client;
+use crate::error::LoginError;
 use crate::{Intent, RemoteError};
 
 /// Whether a repository that is to be written to was refused to be spoken of, and whether it is there by now.
@@ -65,5 +66,5 @@ impl Client {
 
 /// Whether a registry refuses one whose login it has not called wrong.
 fn is_refusal(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::Denied { .. } | RemoteError::Unauthorized { .. })
+    matches!(error, RemoteError::Login(LoginError::Denied { .. } | LoginError::Unauthorized { .. }))
 }

@@ -16,6 +16,7 @@ use super::retry::passes;
 use super::scope::Scopes;
 use super::token::{Grant, Token, TokenServer, Tokens};
 use crate::credentials::{Credentials, CredentialsError, Found};
+use crate::error::{LoginError, RegistryError};
 use crate::{CheckedLogin, Intent, RemoteError};
 
 /// The largest token that is taken.
@@ -98,11 +99,14 @@ impl Client {
     /// Checks who asks, at the registry itself: nothing is read or written.
     pub(super) async fn check_login(&self) -> Result<CheckedLogin, RemoteError> {
         let call = Call::new(Method::GET, self.repository.base().clone(), "the login");
-        let not_a_registry = || RemoteError::NotARegistry { host: self.repository.host.clone() };
+        let not_a_registry =
+            || RemoteError::Registry(RegistryError::NotARegistry { host: self.repository.host.clone() });
         let response = self.send(&call).await.map_err(|error| match error {
             // Every registry answers there, if only by asking who it is.
             RemoteError::Missing { .. } => not_a_registry(),
-            RemoteError::Status { status: 400..500, .. } if !passes(&error) => not_a_registry(),
+            RemoteError::Registry(RegistryError::Status { status: 400..500, .. }) if !passes(&error) => {
+                not_a_registry()
+            }
             error => error,
         })?;
         self.refuse_web_page(response.headers())?;
@@ -136,7 +140,7 @@ impl Client {
     }
 
     fn nobody(&self, source: Arc<CredentialsError>) -> RemoteError {
-        RemoteError::Credentials { host: self.repository.host.clone(), source }
+        RemoteError::Login(LoginError::Credentials { host: self.repository.host.clone(), source })
     }
 
     fn needed(&self, call: &Call<'_>, url: &Url) -> Scopes {
@@ -246,14 +250,14 @@ impl Client {
             400 if is_bad_grant => self.unauthorized(Some(server), message, None),
             401 => self.unauthorized(Some(server), message, None),
             403 => self.unauthorized(Some(server), message, Some(right)),
-            status => RemoteError::Status {
+            status => RemoteError::Registry(RegistryError::Status {
                 host,
                 what: "a token".to_owned(),
                 status,
                 codes,
                 message,
                 asked_wait: None,
-            },
+            }),
         })
     }
 
@@ -271,7 +275,7 @@ impl Client {
             // The token server took the credentials, and the registry does not take its token: for want of a right.
             Known::Bearer(bearer) => self.unauthorized(Some(&bearer.server), message, Some(&right)),
             _ if status == StatusCode::FORBIDDEN => {
-                RemoteError::Denied { host: self.repository.host.clone(), right, message }
+                RemoteError::Login(LoginError::Denied { host: self.repository.host.clone(), right, message })
             }
             _ => self.unauthorized(None, message, None),
         }
@@ -289,23 +293,25 @@ impl Client {
             return self.nobody(Arc::clone(why));
         }
         match (self.auth.known_credentials(), server, lacking) {
-            (None, ..) => RemoteError::Unauthorized { host, message },
+            (None, ..) => RemoteError::Login(LoginError::Unauthorized { host, message }),
             (Some(_), Some(server), _) if self.auth.trust(server) == Trust::Withheld => self.withheld(server),
-            (Some(_), _, Some(right)) => RemoteError::Denied { host, right: right.to_owned(), message },
-            (Some(found), ..) => RemoteError::BadCredentials {
+            (Some(_), _, Some(right)) => {
+                RemoteError::Login(LoginError::Denied { host, right: right.to_owned(), message })
+            }
+            (Some(found), ..) => RemoteError::Login(LoginError::BadCredentials {
                 host,
                 user: found.credentials.user().to_owned(),
                 origin: found.origin.clone(),
                 message,
-            },
+            }),
         }
     }
 
     fn withheld(&self, server: &TokenServer) -> RemoteError {
-        RemoteError::Withheld {
+        RemoteError::Login(LoginError::Withheld {
             host: self.repository.host.clone(),
             token_server: address::authority(&server.realm),
-        }
+        })
     }
 }
 

@@ -49,12 +49,13 @@ use self::call::{Call, Payload, said, text};
 use self::client::{Client, MAX_ERROR_BYTES};
 use self::pages::List;
 use self::upload::Stage;
-use super::error::harmless;
 use super::growing::GrowingFile;
+use super::text::harmless;
 use super::{
     BlobSource, BlobStream, CheckedLogin, Condition, Deletion, FetchedManifest, MAX_MANIFEST_BYTES, Remote,
     RemoteError, RemoteOptions, Stored, Version,
 };
+use crate::error::{BlobError, RegistryError};
 
 /// The manifests that we know by name; a registry may answer with another type where none of them is given.
 const MANIFEST_TYPES: [&str; 4] = [
@@ -78,7 +79,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`RemoteError::Protocol`] where host and name make no URL, [`RemoteError::Unreachable`] where this machine cannot
+    /// [`RemoteError::Protocol`] where host and name make no URL, [`RemoteError::Connection`] where this machine cannot
     /// make connections, for example for want of any trusted certificate.
     pub fn new(host: &str, name: &str, options: &RemoteOptions) -> Result<Self, RemoteError> {
         let repository = Repository::new(host, name, options.transport)?;
@@ -120,7 +121,7 @@ impl Registry {
         if let Version::Digest(expected) = *which
             && expected != actual
         {
-            return Err(RemoteError::Digest { what, expected, actual });
+            return Err(RemoteError::Blob(BlobError::Digest { what, expected, actual }));
         }
         let mut call = Call::new(Method::PUT, self.client.repository.manifest(which), what.clone())
             .with_header(CONTENT_TYPE, media_type)?;
@@ -140,7 +141,7 @@ impl Registry {
         let declared = text(response.headers(), CONTENT_DIGEST).and_then(|text| text.parse().ok());
         match declared {
             Some(declared) if declared != actual => {
-                Err(RemoteError::Digest { what, expected: actual, actual: declared })
+                Err(RemoteError::Blob(BlobError::Digest { what, expected: actual, actual: declared }))
             }
             _ => Ok(()),
         }
@@ -176,9 +177,9 @@ impl Registry {
         match (which, answer.status().is_success()) {
             (_, true) => Ok(Deletion::Done),
             (Version::Tag(_), false) => Ok(Deletion::OnlyManifests),
-            (Version::Digest(_), false) => {
-                Err(RemoteError::DeletesOff { host: self.client.repository.host.clone() })
-            }
+            (Version::Digest(_), false) => Err(RemoteError::Registry(RegistryError::DeletesOff {
+                host: self.client.repository.host.clone(),
+            })),
         }
     }
 
@@ -230,7 +231,7 @@ const MISSED_BLOB_WAITS: [Duration; 3] =
 
 /// Whether a registry refuses a manifest for want of a blob.
 fn misses_a_blob(error: &RemoteError) -> bool {
-    let RemoteError::Status { codes, .. } = error else { return false };
+    let RemoteError::Registry(RegistryError::Status { codes, .. }) = error else { return false };
     codes.iter().any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UNKNOWN")
 }
 
@@ -240,7 +241,7 @@ fn misses_a_blob(error: &RemoteError) -> bool {
 ///
 /// # Errors
 ///
-/// [`RemoteError::BadCredentials`] where they are wrong, and whatever a request may end with.
+/// [`LoginError::BadCredentials`](crate::LoginError::BadCredentials) where they are wrong, and whatever a request may end with.
 pub async fn check_login(host: &str, options: &RemoteOptions) -> Result<CheckedLogin, RemoteError> {
     let repository = Repository::new(host, "", options.transport)?;
     Client::new(repository, options)?.asking_for_identity_tokens().check_login().await

@@ -14,6 +14,7 @@ use super::find;
 use super::retry::{self, Failure};
 use super::upload::{self, Session};
 use crate::RemoteError;
+use crate::error::{LoginError, RegistryError};
 
 /// What came of the first request for a blob.
 #[derive(Debug)]
@@ -73,10 +74,8 @@ pub(super) async fn open(client: &Client, what: &str, descriptor: &Descriptor) -
 fn is_refusal(error: &RemoteError) -> bool {
     matches!(
         error,
-        RemoteError::Denied { .. }
+        RemoteError::Login(LoginError::Denied { .. } | LoginError::Unauthorized { .. })
             | RemoteError::Missing { .. }
-            | RemoteError::Redirected { .. }
-            | RemoteError::Status { .. }
-            | RemoteError::Unauthorized { .. }
+            | RemoteError::Registry(RegistryError::Redirected { .. } | RegistryError::Status { .. })
     )
 }

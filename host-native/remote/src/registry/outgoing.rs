@@ -12,6 +12,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 
 use super::file_pieces::FilePieces;
+use crate::error::BlobError;
 use crate::{BlobContent, BlobSource, RemoteError, blob};
 
 /// How much of a file is read and sent at a time.
@@ -144,7 +145,7 @@ impl Shared {
                 }
                 let file = FilePieces::open(path, position).await.map_err(cannot_read)?;
                 if file.length() != self.descriptor.size {
-                    return Err(RemoteError::ChangedWhileRead { path: path.clone() });
+                    return Err(RemoteError::Blob(BlobError::ChangedWhileRead { path: path.clone() }));
                 }
                 file.into_stream()
             }
@@ -159,7 +160,7 @@ impl Shared {
 
     fn changed(&self) -> std::io::Error {
         if let BlobContent::File(path) | BlobContent::OwnFile(path) = &self.source.content {
-            self.keep(RemoteError::ChangedWhileRead { path: path.clone() });
+            self.keep(RemoteError::Blob(BlobError::ChangedWhileRead { path: path.clone() }));
         }
         std::io::Error::other("the content changed")
     }
@@ -387,6 +388,6 @@ mod tests {
         std::fs::write(&file, b"X123456789").unwrap();
         assert!(sent(&outgoing, 4..10).await.is_err());
         let fault = outgoing.part(4..10).take_fault();
-        assert!(matches!(fault, Some(RemoteError::ChangedWhileRead { .. })));
+        assert!(matches!(fault, Some(RemoteError::Blob(BlobError::ChangedWhileRead { .. }))));
     }
 }

@@ -10,6 +10,7 @@ use super::Registry;
 use super::address::is_loopback;
 use super::call::{Call, text};
 use super::upload;
+use crate::error::{ConnectionError, RegistryError};
 use crate::{Deletion, RemoteError, Version};
 
 /// What a registry says when it is asked whether it is there.
@@ -116,7 +117,7 @@ impl Registry {
     pub async fn deletes(&self, absent: Digest) -> Result<bool, RemoteError> {
         match self.delete_manifest(&Version::Digest(absent)).await {
             Ok(_) | Err(RemoteError::Missing { .. }) => Ok(true),
-            Err(RemoteError::DeletesOff { .. }) => Ok(false),
+            Err(RemoteError::Registry(RegistryError::DeletesOff { .. })) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -124,5 +125,5 @@ impl Registry {
 
 /// Whether somebody answers, and the two sides find no encryption that both trust.
 pub fn is_about_tls(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::Tls { .. } | RemoteError::WantsTls { .. })
+    matches!(error, RemoteError::Connection(ConnectionError::Tls { .. } | ConnectionError::WantsTls { .. }))
 }

@@ -3,15 +3,14 @@
 //! <https://pkg.go.dev/golang.org/x/net/http/httpproxy>: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, or the same in lower
 //! case; `ALL_PROXY` stands in for the first two, as in curl. Nothing is sent here.
 
-use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use reqwest::Url;
-use thiserror::Error;
 
 use super::address;
+pub use crate::error::proxy::{ProxyError, ProxyFault};
 
 /// The proxies of an environment.
 #[derive(Clone, Debug, Default)]
@@ -44,52 +43,6 @@ impl fmt::Display for Proxy {
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// A variable that names no proxy. What it holds is not here: it may be a password.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the environment variable {variable} names no proxy: {fault}")]
-pub struct ProxyError {
-    /// The variable.
-    pub variable: &'static str,
-    /// What is wrong with it.
-    pub fault: &'static str,
-}
-
-/// Why a proxy is of no help.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ProxyFault {
-    /// It does not let a request through.
-    #[error("it refuses the request with status {0}")]
-    Refused(u16),
-    /// It makes no connection to that host.
-    #[error("it makes no connection to that host")]
-    NoTunnel,
-    /// It cannot be talked to.
-    #[error("it does not answer")]
-    Silent(#[source] Box<dyn Error + Send + Sync>),
-    /// It wants to know who asks, or does not believe it.
-    #[error("it wants a login")]
-    WantsLogin,
-}
-
-impl ProxyFault {
-    /// What is wrong where no connection came about through a proxy. The library tells it in words alone.
-    pub(super) fn of(error: Box<dyn Error + Send + Sync>) -> Self {
-        let mut next: Option<&(dyn Error + 'static)> = Some(&*error);
-        while let Some(cause) = next {
-            let words = cause.to_string();
-            if words.contains("proxy authorization required") {
-                return Self::WantsLogin;
-            }
-            if words == "tunnel error: unsuccessful" {
-                return Self::NoTunnel;
-            }
-            next = cause.source();
-        }
-        Self::Silent(error)
     }
 }
 

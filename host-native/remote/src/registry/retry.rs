@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::proxy::ProxyFault;
 use crate::error::is_passing;
+use crate::error::{ConnectionError, RegistryError};
 use crate::{Notice, Notices, RemoteError};
 
 /// The wait before the first repetition; each next one is twice as long.
@@ -84,9 +85,9 @@ impl Budget {
     /// Gives the failure's error back where there are no more tries.
     pub(super) async fn spend_on(&mut self, failure: Failure) -> Result<(), RemoteError> {
         let retries = match failure.error {
-            RemoteError::ConnectionRefused { .. } | RemoteError::HostNotFound { .. } => {
-                self.retries.min(self.refused_retries)
-            }
+            RemoteError::Connection(
+                ConnectionError::Refused { .. } | ConnectionError::HostNotFound { .. },
+            ) => self.retries.min(self.refused_retries),
             _ => self.retries,
         };
         if self.used >= retries || failure.asked_wait.is_some_and(|asked| asked > LONGEST_ASKED_WAIT) {
@@ -112,12 +113,16 @@ impl Budget {
 /// Whether the fault may be gone a moment later.
 pub(super) fn passes(error: &RemoteError) -> bool {
     match error {
-        RemoteError::ConnectionRefused { .. }
-        | RemoteError::HostNotFound { .. }
-        | RemoteError::Stalled { .. }
-        | RemoteError::Unreachable { .. } => true,
-        RemoteError::Proxy { source, .. } => matches!(source, ProxyFault::NoTunnel | ProxyFault::Silent(_)),
-        RemoteError::Status { status, .. } => is_passing(*status),
+        RemoteError::Connection(
+            ConnectionError::Refused { .. }
+            | ConnectionError::HostNotFound { .. }
+            | ConnectionError::Stalled { .. }
+            | ConnectionError::Unreachable { .. },
+        ) => true,
+        RemoteError::Connection(ConnectionError::Proxy { source, .. }) => {
+            matches!(source, ProxyFault::NoTunnel | ProxyFault::Silent(_))
+        }
+        RemoteError::Registry(RegistryError::Status { status, .. }) => is_passing(*status),
         _ => false,
     }
 }

@@ -21,6 +21,7 @@ use super::left;
 use super::outgoing::{self, PIECE_BYTES};
 use super::retry::{self, Failure, PROGRESS_BYTES};
 use super::upload::{self, Session, Stage};
+use crate::error::{ConnectionError, RegistryError};
 use crate::growing::GrowingFile;
 use crate::unfinished::HEAD_BYTES;
 use crate::{Content, RemoteError};
@@ -113,17 +114,13 @@ async fn stream(client: &Client, outgoing: &mut Growing) -> Result<Streamed, Rem
 fn is_final(error: &RemoteError) -> bool {
     matches!(
         error,
-        RemoteError::BadCredentials { .. }
-            | RemoteError::Credentials { .. }
-            | RemoteError::Denied { .. }
-            | RemoteError::ProxySetting { .. }
-            | RemoteError::Tls { .. }
-            | RemoteError::Io { .. }
-            | RemoteError::NoRepository { .. }
-            | RemoteError::TakesNoPushes { .. }
-            | RemoteError::Unauthorized { .. }
-            | RemoteError::WantsTls { .. }
-            | RemoteError::Withheld { .. }
+        RemoteError::Connection(
+            ConnectionError::ProxySetting { .. }
+                | ConnectionError::Tls { .. }
+                | ConnectionError::WantsTls { .. }
+        ) | RemoteError::Io { .. }
+            | RemoteError::Login(_)
+            | RemoteError::Registry(RegistryError::NoRepository { .. } | RegistryError::TakesNoPushes { .. })
     )
 }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use self::server::{Asked, Server, raw, reply};
 use super::*;
 use crate::credentials::Credentials;
+use crate::error::{BlobError, ConnectionError, LoginError, RegistryError};
 use crate::growing::growing;
 use crate::{Login, RemoteErrorKind, Transferred, read_small_blob};
 
@@ -89,7 +90,11 @@ async fn a_growing_blob_is_not_waited_for_where_no_other_way_helps() {
         let remote = registry.remote_with(login());
         let push = tokio::time::timeout(Duration::from_secs(10), remote.push_growing_blob(file));
         let error = push.await.unwrap().unwrap_err();
-        let is_told = matches!(error, RemoteError::BadCredentials { .. } | RemoteError::WantsTls { .. });
+        let is_told = matches!(
+            error,
+            RemoteError::Login(LoginError::BadCredentials { .. })
+                | RemoteError::Connection(ConnectionError::WantsTls { .. })
+        );
         assert!(is_told, "{error}");
         assert!(registry.asked().iter().all(|asked| asked.method == "POST"));
     }
@@ -152,7 +157,7 @@ async fn a_token_server_leads_a_password_nowhere_else() {
         })
         .await;
         let error = registry.remote_with(login()).manifest(&tag()).await.unwrap_err();
-        assert!(matches!(error, RemoteError::Status { .. }), "{error}");
+        assert!(matches!(error, RemoteError::Registry(RegistryError::Status { .. })), "{error}");
     }
     assert!(elsewhere.asked().is_empty());
 }
@@ -167,7 +172,7 @@ async fn a_secret_that_a_registry_repeats_is_cut_out() {
         })
         .await;
         let error = registry.remote_with(login()).manifest(&tag()).await.unwrap_err();
-        assert!(matches!(error, RemoteError::Denied { .. }), "{error}");
+        assert!(matches!(error, RemoteError::Login(LoginError::Denied { .. })), "{error}");
         let text = chain(&error);
         assert!(text.contains("pull from") && !text.contains("pw") && !text.contains("T0"), "{text}");
     }
@@ -213,7 +218,10 @@ async fn another_part_than_asked_for_is_refused() {
         })
         .await;
         let error = read_small_blob(&registry.remote(), &descriptor(), 100).await.unwrap_err();
-        assert!(matches!(error, RemoteError::ContentRange { expected: 4, .. }), "{error}");
+        assert!(
+            matches!(error, RemoteError::Registry(RegistryError::ContentRange { expected: 4, .. })),
+            "{error}"
+        );
     }
 }
 
@@ -240,7 +248,7 @@ async fn tries_again_and_gives_up() {
 async fn silence_is_noticed() {
     let registry = Server::new(|_, _| Vec::new()).await;
     let error = registry.remote().manifest(&tag()).await.unwrap_err();
-    assert!(matches!(error, RemoteError::Stalled { .. }), "{error}");
+    assert!(matches!(error, RemoteError::Connection(ConnectionError::Stalled { .. })), "{error}");
     assert_eq!(registry.asked().len(), 3);
 }
 
@@ -252,7 +260,7 @@ async fn a_manifest_has_a_limit() {
     for answer in [announced, endless] {
         let registry = Server::new(move |_, _| answer.clone()).await;
         let error = registry.remote().manifest(&tag()).await.unwrap_err();
-        assert!(matches!(error, RemoteError::TooLarge { .. }), "{error}");
+        assert!(matches!(error, RemoteError::Blob(BlobError::TooLarge { .. })), "{error}");
     }
 }
 
@@ -271,7 +279,7 @@ async fn answers_that_lie_are_refused() {
     let registry = Server::new(|_, _| reply(200, &[], b"{}")).await;
     let pinned = Version::Digest(Digest::of(b"other"));
     let error = registry.remote().manifest(&pinned).await.unwrap_err();
-    assert!(matches!(error, RemoteError::Digest { .. }));
+    assert!(matches!(error, RemoteError::Blob(BlobError::Digest { .. })));
 }
 
 #[tokio::test]
@@ -353,7 +361,7 @@ async fn what_is_too_large_goes_in_chunks_that_are_large_enough() {
     })
     .await;
     let error = registry.remote().push_blob(&descriptor, BlobSource::bytes(content)).await.unwrap_err();
-    assert!(matches!(error, RemoteError::Status { status: 413, .. }), "{error}");
+    assert!(matches!(error, RemoteError::Registry(RegistryError::Status { status: 413, .. })), "{error}");
     assert_eq!(patches(registry.asked()), [0; 0]);
 }
 
@@ -400,7 +408,7 @@ async fn an_upload_goes_on_from_where_the_registry_says() {
 async fn a_page_in_place_of_a_blob_is_called_so() {
     let registry = Server::new(|_, _| reply(200, &["content-type: text/html"], b"<html>log in</html>")).await;
     let error = read_small_blob(&registry.remote(), &descriptor(), 100).await.unwrap_err();
-    assert!(matches!(error, RemoteError::NotARegistry { .. }), "{error}");
+    assert!(matches!(error, RemoteError::Registry(RegistryError::NotARegistry { .. })), "{error}");
     // A blob may well be a page itself.
     let registry = Server::new(|_, _| reply(200, &["content-type: text/html"], CONTENT)).await;
     assert_eq!(read_small_blob(&registry.remote(), &descriptor(), 100).await.unwrap(), CONTENT);
@@ -436,10 +444,10 @@ async fn a_file_that_changed_is_never_stored() {
     let file = folder.path().join("file");
     std::fs::write(&file, b"012345678X").unwrap();
     let error = registry.remote().push_blob(&descriptor(), BlobSource::file(&file)).await.unwrap_err();
-    assert!(matches!(error, RemoteError::ChangedWhileRead { .. }), "{error}");
+    assert!(matches!(error, RemoteError::Blob(BlobError::ChangedWhileRead { .. })), "{error}");
     std::fs::write(&file, b"01234").unwrap();
     let error = registry.remote().push_blob(&descriptor(), BlobSource::file(&file)).await.unwrap_err();
-    assert!(matches!(error, RemoteError::ChangedWhileRead { .. }), "{error}");
+    assert!(matches!(error, RemoteError::Blob(BlobError::ChangedWhileRead { .. })), "{error}");
     assert!(registry.asked().iter().all(|asked| asked.body.len() < CONTENT.len()));
 }
 
@@ -467,9 +475,9 @@ async fn a_blob_of_another_remote_is_read_again_and_never_stored_wrong() {
     assert_eq!(source.asked().len(), 2, "once for each try");
     let whole = |asked: &Asked| asked.body == CONTENT;
     assert_eq!(target.asked().iter().filter(|asked| whole(asked)).count(), 2);
-    assert!(matches!(push().await, Err(RemoteError::Digest { .. })));
+    assert!(matches!(push().await, Err(RemoteError::Blob(BlobError::Digest { .. }))));
     assert!(matches!(push().await, Err(RemoteError::Missing { .. })));
-    assert!(matches!(push().await, Err(RemoteError::Size { .. })));
+    assert!(matches!(push().await, Err(RemoteError::Blob(BlobError::Size { .. }))));
     assert_eq!(target.asked().iter().filter(|asked| whole(asked)).count(), 2);
 }
 

@@ -16,6 +16,7 @@ use super::mount::{self, Opened};
 use super::outgoing::Outgoing;
 use super::retry::{Budget, Failure, PROGRESS_BYTES};
 use super::{CONTENT_DIGEST, find};
+use crate::error::{BlobError, RegistryError};
 use crate::{BlobSource, Content, RemoteError, Stored, blob};
 
 /// From where on a broken upload is worth the question how far it came.
@@ -227,7 +228,9 @@ impl Upload<'_> {
         let status = match &failure.error {
             // What the blob is read from may be gone as well, and is called otherwise.
             RemoteError::Missing { what } if *what == self.what => Some(404),
-            RemoteError::Elsewhere { status, .. } | RemoteError::Status { status, .. } => Some(*status),
+            RemoteError::Registry(
+                RegistryError::Elsewhere { status, .. } | RegistryError::Status { status, .. },
+            ) => Some(*status),
             _ => None,
         };
         match status {
@@ -258,7 +261,7 @@ impl Upload<'_> {
 
 /// Whether what was to be sent is at fault.
 fn is_of_this_side(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::ChangedWhileRead { .. } | RemoteError::Io { .. })
+    matches!(error, RemoteError::Blob(BlobError::ChangedWhileRead { .. }) | RemoteError::Io { .. })
 }
 
 /// Opens an upload.
@@ -280,8 +283,10 @@ pub(super) async fn open(client: &Client, what: &str) -> Result<Session, Failure
 pub(super) fn refused(client: &Client, error: RemoteError) -> RemoteError {
     let (host, name) = (client.repository.host.clone(), client.repository.name.clone());
     match error {
-        RemoteError::Missing { .. } => RemoteError::NoRepository { host, name },
-        RemoteError::Status { status: 405 | 501, .. } => RemoteError::TakesNoPushes { host, name },
+        RemoteError::Missing { .. } => RemoteError::Registry(RegistryError::NoRepository { host, name }),
+        RemoteError::Registry(RegistryError::Status { status: 405 | 501, .. }) => {
+            RemoteError::Registry(RegistryError::TakesNoPushes { host, name })
+        }
         error => error,
     }
 }
@@ -385,7 +390,7 @@ pub(super) async fn close(
     match declared {
         Some(actual) if actual != descriptor.digest => {
             let (what, expected) = (blob::name(descriptor), descriptor.digest);
-            Err(RemoteError::Digest { what, expected, actual }.into())
+            Err(RemoteError::Blob(BlobError::Digest { what, expected, actual }).into())
         }
         _ => Ok(()),
     }

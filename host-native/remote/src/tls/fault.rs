@@ -135,7 +135,7 @@ fn is_about_certificates(alert: Alert) -> bool {
 /// A name of a certificate without the kind that stands around it, as in `DnsName("r.example")`.
 fn plain(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
-    crate::error::harmless(inner.trim_matches('"'))
+    crate::text::harmless(inner.trim_matches('"'))
 }
 
 fn names(presented: &[String]) -> String {

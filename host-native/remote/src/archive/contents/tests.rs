@@ -37,13 +37,13 @@ fn pax(kind: EntryType, records: &[(&str, &str)]) -> Vec<u8> {
     entry("pax", kind, records.as_bytes())
 }
 
-fn scan(entries: &[Vec<u8>]) -> Result<Contents, ArchiveError> {
+fn scan(entries: &[Vec<u8>]) -> Result<Contents, ArchiveFault> {
     let mut bytes = entries.concat();
     bytes.resize(bytes.len() + 2 * BLOCK, 0);
     scan_bytes(&bytes)
 }
 
-fn scan_bytes(bytes: &[u8]) -> Result<Contents, ArchiveError> {
+fn scan_bytes(bytes: &[u8]) -> Result<Contents, ArchiveFault> {
     Contents::scan(Cursor::new(bytes), bytes.len() as u64)
 }
 
@@ -103,8 +103,8 @@ fn a_cut_is_seen_wherever_it_is() {
     for length in 0..bytes.len() {
         let fault = scan_bytes(&bytes[..length]).unwrap_err();
         // Of a few bytes of a name nobody can tell what they are of.
-        let is_unknown = length < 100 && matches!(fault, ArchiveError::NotATar);
-        assert!(is_unknown || matches!(fault, ArchiveError::Truncated), "{length}: {fault}");
+        let is_unknown = length < 100 && matches!(fault, ArchiveFault::NotATar);
+        assert!(is_unknown || matches!(fault, ArchiveFault::Truncated), "{length}: {fault}");
     }
     assert!(scan_bytes(&bytes).is_ok());
 }
@@ -112,9 +112,9 @@ fn a_cut_is_seen_wherever_it_is() {
 #[test]
 fn a_text_is_no_tar() {
     for text in [&b"just a line\n"[..], &[b'x'; 5000]] {
-        assert!(matches!(scan_bytes(text), Err(ArchiveError::NotATar)));
+        assert!(matches!(scan_bytes(text), Err(ArchiveFault::NotATar)));
     }
-    assert!(matches!(scan_bytes(b""), Err(ArchiveError::Truncated)));
+    assert!(matches!(scan_bytes(b""), Err(ArchiveFault::Truncated)));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_damaged_header_is_seen() {
     // One empty block is half of an end.
     bytes.drain(2 * BLOCK..3 * BLOCK);
     bytes.extend(file("index.json", b"{}"));
-    assert!(matches!(scan_bytes(&bytes), Err(ArchiveError::Header { .. })));
+    assert!(matches!(scan_bytes(&bytes), Err(ArchiveFault::Header { .. })));
 }
 
 #[test]
@@ -138,10 +138,10 @@ fn nothing_follows_the_end() {
     bytes.resize(bytes.len() + 20 * BLOCK, 0);
     assert!(scan_bytes(&bytes).is_ok(), "padding is usual");
     bytes.extend(file("index.json", b"{}"));
-    assert!(matches!(scan_bytes(&bytes), Err(ArchiveError::Trailing)));
+    assert!(matches!(scan_bytes(&bytes), Err(ArchiveFault::Trailing)));
     let mut bytes = file(X_FILE, b"x");
     bytes.resize(bytes.len() + 3 * BLOCK + MAX_PADDING_BYTES as usize, 0);
-    assert!(matches!(scan_bytes(&bytes), Err(ArchiveError::Trailing)));
+    assert!(matches!(scan_bytes(&bytes), Err(ArchiveFault::Trailing)));
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn no_extension_is_larger_than_what_is_read() {
     for kind in [EntryType::XHeader, EntryType::XGlobalHeader, EntryType::GNULongName, EntryType::GNULongLink]
     {
         let large = entry("x", kind, &vec![b' '; MAX_EXTENSION_BYTES as usize + 1]);
-        assert!(matches!(scan(&[large]), Err(ArchiveError::LargeExtension { .. })));
+        assert!(matches!(scan(&[large]), Err(ArchiveFault::LargeExtension { .. })));
     }
 }
 
@@ -278,5 +278,5 @@ fn many_empty_entries_cost_no_memory() {
         let name = Name::Blob(Digest::from_sha256(bytes));
         contents.insert(&name, Extent { start: 0, size: 0 }).err()
     });
-    assert!(matches!(fault, Some(ArchiveError::TooManyBlobs { .. })));
+    assert!(matches!(fault, Some(ArchiveFault::TooManyBlobs { .. })));
 }

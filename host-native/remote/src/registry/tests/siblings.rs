@@ -4,6 +4,7 @@ use bundle_core::name::reference::Place;
 
 use super::*;
 use crate::Stored;
+use crate::error::RegistryError;
 use crate::registry::catalog;
 
 impl Server {
@@ -107,7 +108,7 @@ async fn a_registry_says_what_time_it_is() {
     assert!(ping.is_open);
     assert_eq!(ping.date, httpdate::parse_http_date("Fri, 31 Dec 1999 23:59:59 GMT").ok());
     assert!(!registry.ping().await.unwrap().is_open);
-    assert!(matches!(registry.ping().await, Err(RemoteError::NotARegistry { .. })));
+    assert!(matches!(registry.ping().await, Err(RemoteError::Registry(RegistryError::NotARegistry { .. }))));
     assert_eq!(server.asked()[0].target, "/v2/");
 }
 
@@ -120,6 +121,6 @@ async fn a_tag_that_cannot_go_alone_is_told_from_deletes_that_are_off() {
         let registry = server.remote();
         assert_eq!(registry.delete(&tag(), Some(digest)).await.unwrap(), Deletion::OnlyManifests);
         let off = registry.delete(&Version::Digest(digest), Some(digest)).await;
-        assert!(matches!(off, Err(RemoteError::DeletesOff { .. })), "{status}");
+        assert!(matches!(off, Err(RemoteError::Registry(RegistryError::DeletesOff { .. }))), "{status}");
     }
 }

@@ -808,6 +808,7 @@ fn credentials_hint(error: &CredentialsError) -> &'static str {
         }
         CredentialsError::Io { .. } => "check the path, its permissions and the free space",
         CredentialsError::NoHome => "name a file in the environment variable REGISTRY_AUTH_FILE",
+        _ => "see what the program says with -vv",
     }
 }
 
@@ -853,13 +854,7 @@ impl From<CredentialsError> for CliError {
         let exit = match &error {
             // Nobody was refused.
             CredentialsError::Io { .. } | CredentialsError::NoHome => Exit::Failure,
-            CredentialsError::Azure { .. }
-            | CredentialsError::Config { .. }
-            | CredentialsError::Environment { .. }
-            | CredentialsError::Helper { .. }
-            | CredentialsError::HelperAnswer { .. }
-            | CredentialsError::HelperMissing { .. }
-            | CredentialsError::HelperSilent { .. } => Exit::Authentication,
+            _ => Exit::Authentication,
         };
         Self::of(exit, &error).hint(credentials_hint(&error))
     }
@@ -871,7 +866,7 @@ impl From<TlsFileError> for CliError {
             TlsFileError::Content { .. } => {
                 "the file must begin with a line such as -----BEGIN CERTIFICATE-----"
             }
-            TlsFileError::Read { .. } => "check the path that --ca-file, --cert or --key names",
+            _ => "check the path that --ca-file, --cert or --key names",
         };
         Self::of(Exit::Usage, &error).hint(hint)
     }
@@ -1412,8 +1407,8 @@ impl From<CatalogError> for CliError {
         match error {
             CatalogError::Closed { .. } => Self::of(Exit::Authentication, &error)
                 .hint(format!("log in as someone who may see the whole registry; {elsewhere}")),
-            CatalogError::None { .. } => Self::of(Exit::Failure, &error).hint(elsewhere),
             CatalogError::Remote(error) => error.into(),
+            _ => Self::of(Exit::Failure, &error).hint(elsewhere),
         }
     }
 }

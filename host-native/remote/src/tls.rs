@@ -28,6 +28,7 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// Whether the other side has to prove who it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verification {
     /// It has.
     #[default]
@@ -47,6 +48,7 @@ pub struct TlsOptions {
 
 /// Why a file of certificates or keys cannot be used.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum TlsFileError {
     /// It holds something else.
     #[error("`{}` does not hold {expected} in PEM form", path.display())]

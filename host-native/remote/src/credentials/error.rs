@@ -10,6 +10,7 @@ use super::config::ConfigPlace;
 
 /// Why credentials could not be found or kept.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CredentialsError {
     /// Azure's command line has no login for a registry.
     #[error("`az acr login --name {registry} --expose-token` {fault}")]

@@ -28,6 +28,7 @@ const REGISTRY: &str = "MODELOPS_BUNDLE_REGISTRY";
 
 /// What the environment says about credentials.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct Environment {
     /// `MODELOPS_BUNDLE_USERNAME`.
     pub user: Option<String>,

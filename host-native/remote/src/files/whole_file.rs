@@ -22,6 +22,7 @@ pub enum Links {
 /// Why a file is none to be read whole: the inner error of an [`io::Error`], so that it stands behind whatever could not
 /// be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum FileFault {
     /// It is a link, where none is followed.
     #[error("it is a symbolic link, which is not followed here")]

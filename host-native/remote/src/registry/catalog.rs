@@ -78,6 +78,7 @@ fn page(body: &[u8]) -> Option<Vec<String>> {
 
 /// Why the repositories of a registry are not known.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CatalogError {
     /// The registry does not tell this user.
     #[error("{host} does not say to this user which repositories it has")]

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bundle_core::digest::Digest;
+use bundle_core::name::reference::Place;
 use reqwest::Url;
 use thiserror::Error;
 
@@ -110,6 +111,16 @@ impl Repository {
         // Tags and digests hold nothing that means something in a path.
         url.set_path(&format!("{}{path}", self.base.path()));
         url
+    }
+
+    /// The repository at `beside`, where it is another one of the same registry.
+    pub(super) fn sibling(&self, beside: Option<&Place>) -> Option<String> {
+        match beside {
+            Some(Place::Repository { host, name }) if *host == self.host && *name != self.name => {
+                Some(name.clone())
+            }
+            _ => None,
+        }
     }
 }
 

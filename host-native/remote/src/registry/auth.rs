@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use tokio::sync::{Mutex, OnceCell};
@@ -14,6 +12,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::address::{self, Repository};
 use super::challenge::{self, RawChallenge};
 use super::scope::Scopes;
+use super::secret_header::basic;
 use super::token::{TokenServer, Tokens};
 use crate::credentials::server::Server;
 use crate::credentials::{Audience, Credentials, CredentialsError, Found, Origin};
@@ -201,24 +200,17 @@ impl Auth {
     }
 }
 
+impl Auth {
+    /// Whether the registry has asked for a login, and one was tried.
+    pub(super) async fn has_logged_in(&self) -> bool {
+        !matches!(&*self.known.lock().await, Known::Nothing)
+    }
+}
+
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Auth").field("server", &self.server).finish_non_exhaustive()
     }
-}
-
-/// The header of basic authentication; none for an identity token.
-pub(super) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
-    let Credentials::Password { user, password } = credentials else { return None };
-    let pair = STANDARD.encode(format!("{user}:{password}"));
-    secret(&format!("Basic {pair}"))
-}
-
-/// A header that no log shows.
-pub(super) fn secret(text: &str) -> Option<HeaderValue> {
-    let mut header = HeaderValue::from_str(text).ok()?;
-    header.set_sensitive(true);
-    Some(header)
 }
 
 #[cfg(test)]

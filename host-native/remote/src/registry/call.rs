@@ -2,19 +2,24 @@
 //!
 //! Nothing is sent here.
 
+use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use super::address::{self, Misled};
-use super::outgoing::Part;
-use super::stream::Growing;
 use crate::error::{ConnectionError, RegistryError};
 use crate::text::harmless;
 use crate::{RemoteError, TlsFault};
+
+/// The digest that a registry gives to what it sends or takes.
+pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// A request.
 #[derive(Debug)]
@@ -34,8 +39,32 @@ pub(super) struct Call<'a> {
 pub(super) enum Payload<'a> {
     Nothing,
     Bytes(Bytes),
-    Blob(Part<'a>),
-    Growing(&'a Growing),
+    Stream(&'a dyn Body),
+}
+
+/// The pieces of a body that is sent as it is read.
+pub(super) type Pieces = BoxStream<'static, Result<Bytes, io::Error>>;
+
+/// A body that takes its time to be sent.
+pub(super) trait Body: fmt::Debug + Send + Sync {
+    /// Begins to read it, anew for each try.
+    fn open(&self) -> BoxFuture<'_, Result<Pieces, RemoteError>>;
+
+    /// How many bytes were sent.
+    fn sent(&self) -> u64;
+
+    /// Whether nothing can be sent because nothing more has been written here.
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    /// How much longer the registry may be silent once it has everything.
+    fn commit_time(&self) -> Duration;
+
+    /// Why it broke off, if the fault was on this side.
+    fn take_fault(&self) -> Option<RemoteError> {
+        None
+    }
 }
 
 impl Payload<'_> {
@@ -43,22 +72,28 @@ impl Payload<'_> {
     pub(super) fn sent(&self) -> u64 {
         match self {
             Self::Nothing | Self::Bytes(_) => 0,
-            Self::Blob(part) => part.sent(),
-            Self::Growing(outgoing) => outgoing.sent(),
+            Self::Stream(body) => body.sent(),
         }
     }
 
     /// Whether nothing can be sent because nothing more has been written here.
     pub(super) fn waits_for_this_side(&self) -> bool {
-        matches!(self, Self::Growing(outgoing) if outgoing.is_waiting())
+        matches!(self, Self::Stream(body) if body.is_waiting())
     }
 
     /// How much longer the registry may be silent once it has everything.
     pub(super) fn commit_time(&self) -> Duration {
         match self {
             Self::Nothing | Self::Bytes(_) => Duration::ZERO,
-            Self::Blob(part) => part.commit_time(),
-            Self::Growing(outgoing) => outgoing.commit_time(),
+            Self::Stream(body) => body.commit_time(),
+        }
+    }
+
+    /// Why it broke off, if the fault was on this side.
+    pub(super) fn take_fault(&self) -> Option<RemoteError> {
+        match self {
+            Self::Nothing | Self::Bytes(_) => None,
+            Self::Stream(body) => body.take_fault(),
         }
     }
 }
@@ -133,8 +168,8 @@ fn chain<'a>(
 }
 
 fn is_refused_connection(error: &(dyn std::error::Error + 'static)) -> bool {
-    let error = error.downcast_ref::<std::io::Error>();
-    error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// A registry's own words.

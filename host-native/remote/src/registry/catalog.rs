@@ -46,7 +46,7 @@ pub async fn list(
         }
     };
     list.read(&client, take).await.map_err(|error| refused(host, error))?;
-    Ok(Catalog { names, requests: client.requests() })
+    Ok(Catalog { names, requests: client.http.requests() })
 }
 
 fn refused(host: &str, error: RemoteError) -> CatalogError {

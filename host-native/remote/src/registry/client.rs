@@ -2,38 +2,32 @@
 //!
 //! What the requests are for is not known here.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
     RETRY_AFTER, TRANSFER_ENCODING,
 };
-use reqwest::{Body, Method, Response, StatusCode, Url};
-use rustls::ClientConfig;
+use reqwest::{Method, Response, StatusCode, Url};
 
 use super::address::{self, Repository};
 use super::auth::Auth;
-use super::call::{Call, Payload, Said, said, text, unreachable};
-use super::hidden::Hidden;
-use super::learned::Learned;
-use super::left::Left;
-use super::login::Answered;
-use super::mount;
-use super::proxy::{Proxies, ProxyFault};
+use super::call::{Call, Payload, Said, said, text};
+use super::capabilities::Capabilities;
+use super::http::{Http, MAX_ERROR_BYTES};
+use super::kept_uploads::KeptUploads;
+use super::login::{Answered, Authenticator};
 use super::retry::{self, Budget, Failure};
 use super::token::Access;
-use crate::error::is_passing;
-use crate::error::{ConnectionError, RegistryError};
-use crate::{Intent, Notices, RemoteError, RemoteOptions, TlsFault, TlsOptions};
+use super::visibility::Visibility;
+use crate::error::{ConnectionError, RegistryError, is_passing};
+use crate::{Intent, Notices, RemoteError, RemoteOptions};
 
 /// How many redirects a request follows.
 const MAX_REDIRECTS: u32 = 5;
-
-/// The most of an error's body that is read.
-pub(super) const MAX_ERROR_BYTES: u64 = 64 << 10;
 
 /// How often a request is sent anew because of who asks: another request's token may be no better.
 const MAX_LOGINS: u32 = 2;
@@ -42,119 +36,40 @@ const MAX_LOGINS: u32 = 2;
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) repository: Repository,
-    /// For what needs no certificates: reading the system's takes longer than many a request.
-    plain: reqwest::Client,
-    /// For the registry's own host, made when it is first needed.
-    secure: OnceLock<reqwest::Client>,
-    /// For other hosts, where those are met differently.
-    elsewhere: OnceLock<reqwest::Client>,
-    /// How they are made.
-    settings: ClientSettings,
+    pub(super) http: Http,
     pub(super) auth: Auth,
     /// What is asked of token servers.
-    pub(super) access: Access,
+    access: Access,
     pub(super) intent: Intent,
     /// What is known of a repository to be written to.
-    pub(super) hidden: Hidden,
-    retries: u32,
-    notices: Arc<dyn Notices>,
-    pub(super) timeout: Duration,
-    requests: AtomicU64,
-    ignores_ranges: AtomicBool,
-    refuses_ranges: AtomicBool,
-    /// Whether the registry has answered anything.
-    has_answered: AtomicBool,
-    refuses_streams: AtomicBool,
-    /// How the registry takes blobs.
-    pub(super) uploads: Learned,
+    pub(super) visibility: Visibility,
+    /// What the registry can do.
+    pub(super) capabilities: Capabilities,
     /// The uploads of this run and of earlier ones.
-    pub(super) left: Left,
+    pub(super) kept: KeptUploads,
     /// A repository of the same registry that may have what is pushed.
     sibling: Option<String>,
-    refuses_mounts: AtomicBool,
-}
-
-/// What every connection has in common.
-#[derive(Debug)]
-struct ClientSettings {
-    user_agent: String,
-    connect_timeout: Duration,
-    proxies: Arc<Proxies>,
-    tls: TlsOptions,
-}
-
-impl ClientSettings {
-    fn builder(&self) -> reqwest::ClientBuilder {
-        let proxies = Arc::clone(&self.proxies);
-        // Where a variable names no proxy, no request is made: see `Client::http`.
-        let proxy_for =
-            move |url: &Url| proxies.proxy_for(url).ok().flatten().map(|proxy| proxy.url().clone());
-        reqwest::Client::builder()
-            .user_agent(&self.user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(self.connect_timeout)
-            .http1_only()
-            .proxy(reqwest::Proxy::custom(proxy_for))
-    }
-
-    /// What talks TLS to `host`.
-    fn secure(
-        &self,
-        host: &str,
-        tls: Result<ClientConfig, TlsFault>,
-    ) -> Result<reqwest::Client, RemoteError> {
-        let tls = tls.map_err(|fault| {
-            RemoteError::Connection(ConnectionError::Tls { host: host.to_owned(), fault })
-        })?;
-        self.builder().tls_backend_preconfigured(tls).build().map_err(|error| unreachable(host, error))
-    }
+    retries: u32,
+    notices: Arc<dyn Notices>,
+    /// Whether the registry has answered anything.
+    has_answered: AtomicBool,
 }
 
 impl Client {
     pub(super) fn new(repository: Repository, options: &RemoteOptions) -> Result<Self, RemoteError> {
-        // Fails where the program has chosen a provider already, which then serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let settings = ClientSettings {
-            user_agent: options.user_agent.clone(),
-            connect_timeout: options.timeout,
-            proxies: Arc::clone(&options.proxies),
-            tls: options.tls.clone(),
-        };
-        let plain = settings.builder().tls_certs_only([]).build();
-        let plain = plain.map_err(|error| unreachable(&repository.host, error))?;
-        let secure = OnceLock::new();
-        if repository.base().scheme() == "https" {
-            // A machine without any certificate is told now.
-            let _ = secure.set(settings.secure(&repository.host, settings.tls.for_registry())?);
-        }
-        let auth = Auth::new(&repository, options);
-        let left = Left::new(&repository, options);
-        let (retries, timeout) = (options.retries, options.timeout);
-        let sibling = mount::sibling(&repository, options.beside.as_ref());
         Ok(Self {
-            repository,
-            plain,
-            secure,
-            elsewhere: OnceLock::new(),
-            settings,
-            auth,
+            http: Http::new(&repository, options)?,
+            auth: Auth::new(&repository, options),
             access: Access::Online,
             intent: options.intent,
-            hidden: Hidden::default(),
-            retries,
+            visibility: Visibility::default(),
+            capabilities: Capabilities::new(),
+            kept: KeptUploads::new(&repository, options),
+            sibling: repository.sibling(options.beside.as_ref()),
+            retries: options.retries,
             notices: Arc::clone(&options.notices),
-            timeout,
-            requests: AtomicU64::new(0),
-            ignores_ranges: AtomicBool::new(false),
-            refuses_ranges: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
-            refuses_streams: AtomicBool::new(false),
-            uploads: Learned::new(),
-            left,
-            sibling,
-            refuses_mounts: AtomicBool::new(false),
+            repository,
         })
     }
 
@@ -163,108 +78,20 @@ impl Client {
         Self { access: Access::Offline, ..self }
     }
 
-    /// What talks to the host of `url`.
-    pub(super) fn http(&self, url: &Url) -> Result<&reqwest::Client, RemoteError> {
-        self.settings.proxies.proxy_for(url).map_err(|error| {
-            RemoteError::Connection(ConnectionError::ProxySetting {
-                host: address::authority(url),
-                source: error.clone(),
-            })
-        })?;
-        if url.scheme() == "http" {
-            return Ok(&self.plain);
-        }
-        let tls = &self.settings.tls;
-        // Our certificate is for the registry, and so is the user's word that it need not show one.
-        let is_own = !tls.is_particular() || url.host_str() == self.repository.base().host_str();
-        let cell = if is_own { &self.secure } else { &self.elsewhere };
-        if let Some(client) = cell.get() {
-            return Ok(client);
-        }
-        let config = if is_own { tls.for_registry() } else { tls.for_others() };
-        let made = self.settings.secure(&address::authority(url), config)?;
-        Ok(cell.get_or_init(|| made))
-    }
-
-    /// Why a request to `url` got no answer: for the proxy's sake, where it goes through one.
-    pub(super) fn unanswered(&self, url: &Url, error: reqwest::Error) -> RemoteError {
-        let host = address::authority(url);
-        match self.settings.proxies.proxy_for(url) {
-            Ok(Some(proxy)) if error.is_connect() && TlsFault::of(&error).is_none() => {
-                RemoteError::Connection(ConnectionError::Proxy {
-                    host,
-                    proxy: proxy.to_string(),
-                    source: ProxyFault::of(Box::new(error.without_url())),
-                })
-            }
-            _ => unreachable(&host, error),
-        }
-    }
-
-    /// What a proxy says in place of the host of `url`: what goes through it in plain HTTP, it may answer itself.
-    pub(super) fn refused_by_proxy(&self, url: &Url, status: StatusCode) -> Option<RemoteError> {
-        let proxy = self.settings.proxies.proxy_for(url).ok()?.filter(|_| url.scheme() == "http")?;
-        let source = match status {
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => ProxyFault::WantsLogin,
-            StatusCode::FORBIDDEN => ProxyFault::Refused(status.as_u16()),
-            _ => return None,
-        };
-        Some(RemoteError::Connection(ConnectionError::Proxy {
-            host: address::authority(url),
-            proxy: proxy.to_string(),
-            source,
-        }))
-    }
-
-    /// Counts a request that is about to be made.
-    pub(super) fn count_request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many requests were made, redirects and logins included.
-    pub(super) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Remembers that the registry sent a whole blob where a part was asked for.
-    pub(super) fn note_ranges_ignored(&self) {
-        self.ignores_ranges.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the registry is known to send whole blobs where parts are asked for.
-    pub(super) fn ignores_ranges(&self) -> bool {
-        self.ignores_ranges.load(Ordering::Relaxed)
-    }
-
-    /// Remembers that the registry refuses requests for parts of blobs.
-    pub(super) fn note_ranges_refused(&self) {
-        self.note_ranges_ignored();
-        self.refuses_ranges.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the registry is known to refuse requests for parts of blobs.
-    pub(super) fn refuses_ranges(&self) -> bool {
-        self.refuses_ranges.load(Ordering::Relaxed)
-    }
-
-    /// Remembers that the registry does not take a blob of unknown length.
-    pub(super) fn note_streams_refused(&self) {
-        self.refuses_streams.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the registry may take a blob of unknown length.
-    pub(super) fn takes_streams(&self) -> bool {
-        !self.refuses_streams.load(Ordering::Relaxed)
-    }
-
     /// A repository of the same registry from which a blob may be had without sending it.
     pub(super) fn sibling(&self) -> Option<&str> {
-        self.sibling.as_deref().filter(|_| !self.refuses_mounts.load(Ordering::Relaxed))
+        self.sibling.as_deref().filter(|_| self.capabilities.may_mount())
     }
 
-    /// Remembers that the registry lets nothing be taken from the sibling.
-    pub(super) fn note_mounts_refused(&self) {
-        self.refuses_mounts.store(true, Ordering::Relaxed);
+    /// What answers challenges.
+    pub(super) fn authenticator(&self) -> Authenticator<'_> {
+        Authenticator {
+            http: &self.http,
+            auth: &self.auth,
+            repository: &self.repository,
+            intent: self.intent,
+            access: self.access,
+        }
     }
 
     /// A fresh count of tries.
@@ -294,12 +121,12 @@ impl Client {
         loop {
             let sent = match answer.take() {
                 Some(answer) => Some(answer),
-                None => self.authorization(call, &url).await?,
+                None => self.authenticator().authorization(call, &url).await?,
             };
             let response = self.exchange(call, &url, sent.clone()).await?;
             let status = response.status();
             if status == StatusCode::UNAUTHORIZED && logins < MAX_LOGINS {
-                match self.log_in(call, &url, response.headers(), sent.as_ref()).await? {
+                match self.authenticator().log_in(call, &url, response.headers(), sent.as_ref()).await? {
                     Answered::No => {}
                     Answered::Found(header) => {
                         logins += 1;
@@ -340,7 +167,8 @@ impl Client {
         authorization: Option<HeaderValue>,
     ) -> Result<Response, RemoteError> {
         let mut request = self
-            .http(url)?
+            .http
+            .client_for(url)?
             .request(call.method.clone(), url.clone())
             .headers(call.headers.clone())
             .header(ACCEPT_ENCODING, "identity");
@@ -350,41 +178,30 @@ impl Client {
         match &call.payload {
             Payload::Nothing => {}
             Payload::Bytes(bytes) => request = request.body(bytes.clone()),
-            Payload::Blob(part) => request = request.body(Body::wrap_stream(part.open().await?)),
-            Payload::Growing(outgoing) => request = request.body(Body::wrap_stream(outgoing.open().await?)),
+            Payload::Stream(body) => request = request.body(reqwest::Body::wrap_stream(body.open().await?)),
         }
-        self.count_request();
+        self.http.count_request();
         tracing::debug!(method = %call.method, url = address::redacted(url), "request");
         let answer = tokio::select! {
-            answer = request.send() => answer.map_err(|error| self.unanswered(url, error)),
-            () = self.stall(&call.payload) => Err(self.stalled(url)),
+            answer = request.send() => answer.map_err(|error| self.http.unanswered(url, error)),
+            () = self.stall(&call.payload) => Err(self.http.stalled(url)),
         };
         if answer.is_ok() {
             self.has_answered.store(true, Ordering::Relaxed);
         }
         // What broke the body explains more than the broken connection.
-        match &call.payload {
-            Payload::Blob(part) => answer.map_err(|error| part.take_fault().unwrap_or(error)),
-            _ => answer,
-        }
+        answer.map_err(|error| call.payload.take_fault().unwrap_or(error))
     }
 
     /// Comes back when nothing has moved for too long.
     async fn stall(&self, payload: &Payload<'_>) {
         loop {
             let sent = payload.sent();
-            tokio::time::sleep(self.timeout).await;
+            tokio::time::sleep(self.http.timeout).await;
             if payload.sent() == sent && !payload.waits_for_this_side() {
                 return tokio::time::sleep(payload.commit_time()).await;
             }
         }
-    }
-
-    pub(super) fn stalled(&self, url: &Url) -> RemoteError {
-        RemoteError::Connection(ConnectionError::Stalled {
-            host: address::authority(url),
-            after: self.timeout,
-        })
     }
 
     /// Makes a request for a document and reads its body; repeats both together.
@@ -399,7 +216,7 @@ impl Client {
                 let response = self.attempt(call).await?;
                 self.refuse_web_page(response.headers())?;
                 let (status, headers) = (response.status(), response.headers().clone());
-                Ok::<_, Failure>((status, headers, self.body(response, limit, &call.what).await?))
+                Ok::<_, Failure>((status, headers, self.http.body(response, limit, &call.what).await?))
             };
             match tried.await {
                 Ok(document) => return Ok(document),
@@ -461,10 +278,10 @@ impl Client {
         let asked_wait = text(response.headers(), RETRY_AFTER)
             .and_then(|header| retry::retry_after(header, SystemTime::now()));
         let says_registry = response.headers().contains_key("docker-distribution-api-version");
-        let body = self.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
+        let body = self.http.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
         let Said { codes, message } = said(&body);
         let is_registrys = says_registry || !codes.is_empty();
-        if let Some(error) = self.refused_by_proxy(url, code).filter(|_| !is_registrys) {
+        if let Some(error) = self.http.refused_by_proxy(url, code).filter(|_| !is_registrys) {
             return error.into();
         }
         let is_sent = call.method == Method::PUT;
@@ -477,7 +294,7 @@ impl Client {
                 let message = self.auth.conceal(message, sent);
                 RemoteError::Registry(RegistryError::Elsewhere { registry, host, what, status, message })
             }
-            401 | 403 => self.refused(call, sent, code, message).await,
+            401 | 403 => self.authenticator().refused(call, sent, code, message).await,
             // What is missing is not what was sent, but what that names.
             404 if !is_sent || codes.is_empty() || !names_a_blob(&codes) => {
                 RemoteError::Missing { what: call.what.clone() }

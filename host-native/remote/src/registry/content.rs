@@ -12,7 +12,7 @@ use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 
 use super::address;
 use super::call::{text, unreachable};
-use super::client::Client;
+use super::http::Http;
 use crate::RemoteError;
 use crate::error::{BlobError, ConnectionError, RegistryError};
 use crate::text::harmless;
@@ -211,7 +211,7 @@ impl Pace {
     }
 }
 
-impl Client {
+impl Http {
     /// The body of `response`, as it comes.
     pub(super) fn content(&self, response: Response, what: &str, kind: Kind) -> Result<Content, RemoteError> {
         Content::of(response, what, kind, self.timeout)

@@ -72,7 +72,7 @@ enum Asks {
 impl Download {
     fn new(client: Arc<Client>, descriptor: &Descriptor, position: u64, end: Option<u64>) -> Self {
         let budget = client.budget();
-        let asks = if client.refuses_ranges() { Asks::Whole } else { Asks::Part };
+        let asks = if client.capabilities.refuses_ranges() { Asks::Whole } else { Asks::Part };
         Self {
             client,
             descriptor: descriptor.clone(),
@@ -142,7 +142,7 @@ impl Download {
             // Asked for once in the other way, which is no repetition.
             RemoteError::Registry(RegistryError::ContentRange { .. }) if self.asks == Asks::Part => {
                 self.asks = Asks::Whole;
-                self.client.note_ranges_ignored();
+                self.client.capabilities.note_ranges_ignored();
                 Ok(())
             }
             // Whatever is in the way may end an answer too early and not know it.
@@ -207,7 +207,7 @@ impl Download {
         };
         if !status.is_success() && status.as_u16() != 416 {
             tracing::debug!(%status, "the registry gives no parts of blobs");
-            self.client.note_ranges_refused();
+            self.client.capabilities.note_ranges_refused();
         }
         let Some(given) = given else {
             return Err(RemoteError::Registry(RegistryError::ContentRange {
@@ -223,9 +223,9 @@ impl Download {
         }
         self.skip = self.position - given.start;
         if given == whole && self.end.is_some_and(|end| (self.position..end) != whole) {
-            self.client.note_ranges_ignored();
+            self.client.capabilities.note_ranges_ignored();
         }
-        self.content = Some(self.client.content(response, &blob::name(&self.descriptor), Kind::Blob)?);
+        self.content = Some(self.client.http.content(response, &blob::name(&self.descriptor), Kind::Blob)?);
         Ok(())
     }
 }

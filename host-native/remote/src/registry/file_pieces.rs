@@ -8,8 +8,10 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 
-use super::outgoing::PIECE_BYTES;
 use crate::threads::on_disk;
+
+/// How much of a file is read and sent at a time.
+pub(super) const PIECE_BYTES: usize = 512 << 10;
 
 /// An open file, and where the next piece of it begins.
 #[derive(Debug)]

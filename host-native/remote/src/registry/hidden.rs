@@ -1,8 +1,6 @@
 //! Repositories that a registry does not speak of: many refuse to say what is in one that does not exist yet, or whether it
 //! does, to who may well make it by a push.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use reqwest::Method;
 
 use super::call::Call;
@@ -10,45 +8,17 @@ use super::client::Client;
 use crate::error::LoginError;
 use crate::{Intent, RemoteError};
 
-/// Whether a repository that is to be written to was refused to be spoken of, and whether it is there by now.
-#[derive(Debug, Default)]
-pub(super) struct Hidden {
-    refused: AtomicBool,
-    written: AtomicBool,
-}
-
-impl Hidden {
-    /// Remembers that something was written: from then on a refusal is one.
-    pub(super) fn wrote(&self) {
-        self.written.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether something was written.
-    pub(super) fn has_written(&self) -> bool {
-        self.written.load(Ordering::Relaxed)
-    }
-
-    /// Whether it was refused to be spoken of.
-    pub(super) fn has_refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    fn may_be_absent(&self) -> bool {
-        !self.has_written()
-    }
-}
-
 impl Client {
     /// Whether the refusal to show a tag may only mean that the repository is not there, so that the first write decides: not
     /// where its list of tags is shown.
     pub(super) async fn is_hidden(&self, error: &RemoteError) -> bool {
         let is_hidden = self.intent == Intent::Write
             && is_refusal(error)
-            && self.hidden.may_be_absent()
-            && self.has_logged_in().await
-            && (self.hidden.has_refused() || !self.shows_list().await);
+            && self.visibility.may_be_absent()
+            && self.auth.has_logged_in().await
+            && (self.visibility.has_refused() || !self.shows_list().await);
         if is_hidden {
-            self.hidden.refused.store(true, Ordering::Relaxed);
+            self.visibility.was_refused();
         }
         is_hidden
     }
@@ -60,7 +30,7 @@ impl Client {
 
     /// The same for the refusal to list tags, which says nothing by itself: many registries list none to anybody.
     pub(super) fn hides_tags(&self, error: &RemoteError) -> bool {
-        is_refusal(error) && self.hidden.has_refused() && self.hidden.may_be_absent()
+        is_refusal(error) && self.visibility.has_refused() && self.visibility.may_be_absent()
     }
 }
 

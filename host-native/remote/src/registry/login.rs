@@ -8,16 +8,16 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response, StatusCode, Url};
 
-use super::address;
-use super::auth::{self, Bearer, Challenge, Known, Trust};
+use super::address::{self, Repository};
+use super::auth::{Auth, Bearer, Challenge, Known, Trust};
 use super::call::{Call, Said, said, text};
-use super::client::{Client, MAX_ERROR_BYTES};
-use super::retry::passes;
+use super::http::{Http, MAX_ERROR_BYTES};
 use super::scope::Scopes;
-use super::token::{Grant, Token, TokenServer, Tokens};
+use super::secret_header::basic;
+use super::token::{Access, Grant, Token, TokenServer, Tokens};
 use crate::credentials::{Credentials, CredentialsError, Found};
 use crate::error::{LoginError, RegistryError};
-use crate::{CheckedLogin, Intent, RemoteError};
+use crate::{Intent, RemoteError};
 
 /// The largest token that is taken.
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
@@ -32,7 +32,18 @@ pub(super) enum Answered {
     Fetched(HeaderValue),
 }
 
-impl Client {
+/// Answers the challenges of one registry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Authenticator<'a> {
+    pub(super) http: &'a Http,
+    pub(super) auth: &'a Auth,
+    pub(super) repository: &'a Repository,
+    pub(super) intent: Intent,
+    /// What is asked of token servers.
+    pub(super) access: Access,
+}
+
+impl<'a> Authenticator<'a> {
     /// The header for a request to `url`: none to any other origin than the registry's, nor before that asked for it.
     pub(super) async fn authorization(
         &self,
@@ -96,43 +107,8 @@ impl Client {
         self.renew(call, bearer, scopes).await.map(Answered::Fetched)
     }
 
-    /// Checks who asks, at the registry itself: nothing is read or written.
-    pub(super) async fn check_login(&self) -> Result<CheckedLogin, RemoteError> {
-        let call = Call::new(Method::GET, self.repository.base().clone(), "the login");
-        let not_a_registry =
-            || RemoteError::Registry(RegistryError::NotARegistry { host: self.repository.host.clone() });
-        let response = self.send(&call).await.map_err(|error| match error {
-            // Every registry answers there, if only by asking who it is.
-            RemoteError::Missing { .. } => not_a_registry(),
-            RemoteError::Registry(RegistryError::Status { status: 400..500, .. }) if !passes(&error) => {
-                not_a_registry()
-            }
-            error => error,
-        })?;
-        self.refuse_web_page(response.headers())?;
-        match &*self.auth.known.lock().await {
-            Known::Nothing if !says_registry(response.headers()) => Err(not_a_registry()),
-            Known::Nothing => Ok(CheckedLogin::NotAsked),
-            Known::Basic(_) => Ok(CheckedLogin::Accepted { token_server: None, identity_token: None }),
-            Known::Bearer(bearer) => {
-                if self.auth.trust(&bearer.server) == Trust::Withheld {
-                    return Err(self.withheld(&bearer.server));
-                }
-                let host = address::authority(&bearer.server.realm);
-                let is_own = host == address::authority(self.repository.base());
-                let token_server = (!is_own).then_some(host);
-                Ok(CheckedLogin::Accepted { token_server, identity_token: bearer.refresh.clone() })
-            }
-        }
-    }
-
-    /// Whether the registry has asked for a login, and one was tried.
-    pub(super) async fn has_logged_in(&self) -> bool {
-        !matches!(&*self.auth.known.lock().await, Known::Nothing)
-    }
-
     /// Who makes this request: where nothing will be written, it may be nobody.
-    async fn asker(&self, call: &Call<'_>) -> Result<Option<&Found>, RemoteError> {
+    async fn asker(&self, call: &Call<'_>) -> Result<Option<&'a Found>, RemoteError> {
         match call.method {
             Method::GET | Method::HEAD if self.intent == Intent::Read => Ok(self.auth.reader().await),
             _ => self.auth.lookup().await.map_err(|why| self.nobody(why)),
@@ -191,8 +167,8 @@ impl Client {
             let response = self.post_for_token(server, form).await?;
             return self.granted(server, response, right).await;
         }
-        let mut request = self.http(&server.realm)?.get(server.url(scopes, self.access));
-        if let Some(authorization) = credentials.and_then(auth::basic) {
+        let mut request = self.http.client_for(&server.realm)?.get(server.url(scopes, self.access));
+        if let Some(authorization) = credentials.and_then(basic) {
             request = request.header(AUTHORIZATION, authorization);
         }
         let response = self.ask_for_token(server, "GET", request).await?;
@@ -207,7 +183,7 @@ impl Client {
     }
 
     async fn post_for_token(&self, server: &TokenServer, form: String) -> Result<Response, RemoteError> {
-        let request = self.http(&server.realm)?.post(server.realm.clone());
+        let request = self.http.client_for(&server.realm)?.post(server.realm.clone());
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         self.ask_for_token(server, "POST", request).await
     }
@@ -218,13 +194,13 @@ impl Client {
         method: &str,
         request: reqwest::RequestBuilder,
     ) -> Result<Response, RemoteError> {
-        self.count_request();
+        self.http.count_request();
         tracing::debug!(method, url = address::redacted(&server.realm), "request for a token");
         let sent = request.header(ACCEPT_ENCODING, "identity").send();
-        tokio::time::timeout(self.timeout, sent)
+        tokio::time::timeout(self.http.timeout, sent)
             .await
-            .map_err(|_| self.stalled(&server.realm))?
-            .map_err(|error| self.unanswered(&server.realm, error))
+            .map_err(|_| self.http.stalled(&server.realm))?
+            .map_err(|error| self.http.unanswered(&server.realm, error))
     }
 
     async fn granted(
@@ -236,12 +212,12 @@ impl Client {
         let (host, status) = (address::authority(&server.realm), response.status());
         if status.is_success() {
             let date = text(response.headers(), DATE).map(str::to_owned);
-            let body = self.body(response, MAX_TOKEN_BYTES, "a token").await?;
+            let body = self.http.body(response, MAX_TOKEN_BYTES, "a token").await?;
             return Token::read(&body, date.as_deref(), Instant::now(), &host);
         }
-        let body = self.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
+        let body = self.http.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
         let Said { codes, message } = said(&body);
-        if let Some(error) = self.refused_by_proxy(&server.realm, status).filter(|_| codes.is_empty()) {
+        if let Some(error) = self.http.refused_by_proxy(&server.realm, status).filter(|_| codes.is_empty()) {
             return Err(error);
         }
         let message = self.auth.conceal(message, None);
@@ -307,18 +283,10 @@ impl Client {
         }
     }
 
-    fn withheld(&self, server: &TokenServer) -> RemoteError {
+    pub(super) fn withheld(&self, server: &TokenServer) -> RemoteError {
         RemoteError::Login(LoginError::Withheld {
             host: self.repository.host.clone(),
             token_server: address::authority(&server.realm),
         })
     }
-}
-
-/// Whether an answer that asks for no login may be a registry's: most say so, and none answers with a text for people.
-fn says_registry(headers: &HeaderMap) -> bool {
-    let content_type = text(headers, CONTENT_TYPE).unwrap_or_default().trim_start().to_ascii_lowercase();
-    headers.contains_key("docker-distribution-api-version")
-        || content_type.is_empty()
-        || content_type.contains("json")
 }

@@ -1,21 +1,27 @@
 //! A remote that is a repository on a registry, over the distribution API.
 //!
-//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md>. How a request gets there is in
-//! `client.rs`, which `Authorization` it carries in `auth.rs`, how that is come by in `login.rs`; blobs go through `upload.rs` and `download.rs`.
+//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md>. Connections are made in `http.rs`; `client.rs`
+//! makes a request, follows redirects and repeats it; `auth.rs` says who may be told which secret, `login.rs` fetches
+//! tokens; what the registry has shown to be able to do is in `capabilities.rs`. A blob goes out through `upload.rs`, or
+//! `stream.rs` while it grows, within a `session.rs`, or is taken from another repository (`mount.rs`); it comes in
+//! through `download.rs`.
 
 mod address;
 mod auth;
 mod call;
+mod capabilities;
 pub mod catalog;
 mod challenge;
+mod check_login;
 mod client;
 mod content;
 mod download;
+mod earlier_upload;
 mod file_pieces;
 mod find;
 mod hidden;
-mod learned;
-mod left;
+mod http;
+mod kept_uploads;
 mod login;
 mod mount;
 mod outgoing;
@@ -24,9 +30,12 @@ pub mod probe;
 pub mod proxy;
 mod retry;
 mod scope;
+mod secret_header;
+mod session;
 mod stream;
 mod token;
 mod upload;
+mod visibility;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -45,10 +54,11 @@ use reqwest::{Method, Response};
 use serde::Deserialize;
 
 use self::address::Repository;
-use self::call::{Call, Payload, said, text};
-use self::client::{Client, MAX_ERROR_BYTES};
+use self::call::{CONTENT_DIGEST, Call, Payload, said, text};
+use self::client::Client;
+use self::http::MAX_ERROR_BYTES;
 use self::pages::List;
-use self::upload::Stage;
+use self::session::Stage;
 use super::growing::GrowingFile;
 use super::text::harmless;
 use super::{
@@ -64,8 +74,6 @@ const MANIFEST_TYPES: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
-
-const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// A repository on a registry.
 #[derive(Clone, Debug)]
@@ -134,7 +142,7 @@ impl Registry {
         call.accepted = &[412];
         let response = self.send_manifest(&call).await?;
         self.client.refuse_web_page(response.headers())?;
-        self.client.hidden.wrote();
+        self.client.visibility.wrote();
         if response.status().as_u16() == 412 {
             return Err(RemoteError::ConditionFailed { tag: which.to_string(), found: None });
         }
@@ -155,13 +163,16 @@ impl Registry {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            let wait =
-                if misses_a_blob(&error) && self.client.hidden.has_written() { waits.next() } else { None };
+            let wait = if misses_a_blob(&error) && self.client.visibility.has_written() {
+                waits.next()
+            } else {
+                None
+            };
             let Some(wait) = wait else {
                 // With a condition it may be that which is refused, as the caller finds out.
                 let has_condition =
                     [IF_MATCH, IF_NONE_MATCH].iter().any(|name| call.headers.contains_key(name));
-                return Err(if has_condition { error } else { upload::refused(&self.client, error) });
+                return Err(if has_condition { error } else { session::refused(&self.client, error) });
             };
             tracing::debug!(%error, "the registry does not see its own blobs yet");
             tokio::time::sleep(*wait).await;
@@ -217,7 +228,8 @@ impl Registry {
         match self.client.send(&call).await {
             Err(error) if self.client.hides_tags(&error) => Ok(true),
             Ok(answer) if answer.status().as_u16() == 404 => {
-                let body = self.client.body(answer, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
+                let body =
+                    self.client.http.body(answer, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
                 Ok(!said(&body).codes.iter().any(|code| code == "NAME_UNKNOWN"))
             }
             answer => answer.map(|_| true),
@@ -280,7 +292,7 @@ impl Remote for Registry {
     }
 
     fn range_support(&self) -> RangeSupport {
-        if self.client.ignores_ranges() { RangeSupport::Ignored } else { RangeSupport::Honoured }
+        if self.client.capabilities.ignores_ranges() { RangeSupport::Ignored } else { RangeSupport::Honoured }
     }
 
     fn has_blob<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, RemoteError>> {
@@ -314,11 +326,11 @@ impl Remote for Registry {
     }
 
     fn may_have_blobs(&self) -> bool {
-        self.client.left.broke_off() || self.client.sibling().is_some()
+        self.client.kept.broke_off() || self.client.sibling().is_some()
     }
 
     fn pushed(&self) {
-        self.client.left.finish();
+        self.client.kept.finish();
     }
 
     fn push_manifest<'a>(
@@ -357,7 +369,7 @@ impl Remote for Registry {
     }
 
     fn hides_tags(&self) -> bool {
-        self.client.hidden.has_refused()
+        self.client.visibility.has_refused()
     }
 
     fn shows_late_by(&self) -> Duration {
@@ -369,7 +381,7 @@ impl Remote for Registry {
     }
 
     fn requests(&self) -> u64 {
-        self.client.requests()
+        self.client.http.requests()
     }
 
     fn place(&self) -> Place {

@@ -3,16 +3,14 @@
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#mounting-a-blob-from-another-repository>
 
 use bundle_core::bundle::descriptor::Descriptor;
-use bundle_core::name::reference::Place;
 use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
 
-use super::address::Repository;
 use super::call::Call;
 use super::client::Client;
 use super::find;
 use super::retry::{self, Failure};
-use super::upload::{self, Session};
+use super::session::{self, Session};
 use crate::RemoteError;
 use crate::error::{LoginError, RegistryError};
 
@@ -23,16 +21,6 @@ pub(super) enum Opened {
     Mounted,
     /// Its bytes are to go there.
     Upload(Session),
-}
-
-/// The repository at `beside`, where it is another one of the same registry.
-pub(super) fn sibling(repository: &Repository, beside: Option<&Place>) -> Option<String> {
-    match beside {
-        Some(Place::Repository { host, name }) if *host == repository.host && *name != repository.name => {
-            Some(name.clone())
-        }
-        _ => None,
-    }
 }
 
 /// Whether the sibling has a blob, which the registry is then likely to take from it.
@@ -52,11 +40,11 @@ pub(super) async fn open(client: &Client, what: &str, descriptor: &Descriptor) -
         let call = Call::new(Method::POST, url, what).with_header(CONTENT_LENGTH, "0")?;
         match client.attempt(&call).await {
             Ok(answer) if answer.status().as_u16() == 201 => {
-                client.hidden.wrote();
+                client.visibility.wrote();
                 return Ok(Opened::Mounted);
             }
             Ok(answer) if answer.status().as_u16() == 202 => {
-                client.hidden.wrote();
+                client.visibility.wrote();
                 client.refuse_web_page(answer.headers())?;
                 return Ok(Opened::Upload(Session::opened(&call, &answer)?));
             }
@@ -66,9 +54,9 @@ pub(super) async fn open(client: &Client, what: &str, descriptor: &Descriptor) -
             Err(failure) if is_refusal(&failure.error) => {}
             Err(failure) => return Err(failure),
         }
-        client.note_mounts_refused();
+        client.capabilities.note_mounts_refused();
     }
-    upload::open(client, what).await.map(Opened::Upload)
+    session::open(client, what).await.map(Opened::Upload)
 }
 
 fn is_refusal(error: &RemoteError) -> bool {

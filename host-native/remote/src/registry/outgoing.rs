@@ -8,15 +8,14 @@ use std::time::Duration;
 use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::digest::Hasher;
 use bytes::{Buf as _, Bytes};
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 
-use super::file_pieces::FilePieces;
+use super::call::{Body, Pieces};
+use super::file_pieces::{FilePieces, PIECE_BYTES};
 use crate::error::BlobError;
 use crate::{BlobContent, BlobSource, RemoteError, blob};
-
-/// How much of a file is read and sent at a time.
-pub(super) const PIECE_BYTES: usize = 512 << 10;
 
 /// How many bytes a second a registry is trusted to check and store once it has them all.
 const COMMIT_BYTES_PER_SECOND: u64 = 8 << 20;
@@ -83,14 +82,13 @@ pub(super) struct Part<'a> {
     range: Range<u64>,
 }
 
-impl Part<'_> {
-    /// The byte of the blob that this try has come to; moves also while what comes before the part is read.
-    pub(super) fn sent(&self) -> u64 {
+impl Body for Part<'_> {
+    /// Moves also while what comes before the part is read.
+    fn sent(&self) -> u64 {
         self.outgoing.position()
     }
 
-    /// How much longer the registry may be silent: it has something to do once it has all bytes.
-    pub(super) fn commit_time(&self) -> Duration {
+    fn commit_time(&self) -> Duration {
         let Range { start, end } = self.range;
         if self.sent() < end {
             Duration::ZERO
@@ -101,29 +99,29 @@ impl Part<'_> {
         }
     }
 
-    /// Why the body broke off, if the fault was on this side.
-    pub(super) fn take_fault(&self) -> Option<RemoteError> {
+    fn take_fault(&self) -> Option<RemoteError> {
         lock(&self.outgoing.0.fault).take()
     }
 
     /// Opens the source where the part begins. The stream breaks off before the blob's last piece where the bytes are
     /// not what the descriptor says, so that they never become a complete blob.
-    pub(super) async fn open(
-        &self,
-    ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, RemoteError> {
-        let shared = &self.outgoing.0;
-        let parked = lock(&shared.parked).take().filter(|parked| parked.position == self.range.start);
-        let reading = match parked {
-            Some(parked) => parked,
-            None => shared.read_from(self.range.start).await?,
-        };
-        shared.position.store(reading.position, Ordering::Relaxed);
-        let body = PartBody { shared: Arc::clone(shared), range: self.range.clone() };
-        Ok(stream::try_unfold(Some((body, reading)), |state| async move {
-            let Some((body, reading)) = state else { return Ok(None) };
-            body.next(reading).await
-        })
-        .boxed())
+    fn open(&self) -> BoxFuture<'_, Result<Pieces, RemoteError>> {
+        async {
+            let shared = &self.outgoing.0;
+            let parked = lock(&shared.parked).take().filter(|parked| parked.position == self.range.start);
+            let reading = match parked {
+                Some(parked) => parked,
+                None => shared.read_from(self.range.start).await?,
+            };
+            shared.position.store(reading.position, Ordering::Relaxed);
+            let body = PartBody { shared: Arc::clone(shared), range: self.range.clone() };
+            let pieces = stream::try_unfold(Some((body, reading)), |state| async move {
+                let Some((body, reading)) = state else { return Ok(None) };
+                body.next(reading).await
+            });
+            Ok(pieces.boxed())
+        }
+        .boxed()
     }
 }
 

@@ -9,7 +9,7 @@ use reqwest::header::DATE;
 use super::Registry;
 use super::address::is_loopback;
 use super::call::{Call, text};
-use super::upload;
+use super::session;
 use crate::error::{ConnectionError, RegistryError};
 use crate::{Deletion, RemoteError, Version};
 
@@ -64,13 +64,13 @@ impl Registry {
     pub async fn probe_upload(&self) -> Result<ProbedUpload, RemoteError> {
         let what = "an upload";
         let mut budget = self.client.budget();
-        let session = loop {
-            match upload::open(&self.client, what).await {
-                Ok(session) => break session,
+        let opened = loop {
+            match session::open(&self.client, what).await {
+                Ok(opened) => break opened,
                 Err(failure) => budget.spend(failure).await?,
             }
         };
-        let cancel = Call::new(Method::DELETE, session.url, what);
+        let cancel = Call::new(Method::DELETE, opened.url, what);
         match self.client.attempt(&cancel).await {
             Ok(_) => Ok(ProbedUpload::Cancelled),
             Err(failure) => {

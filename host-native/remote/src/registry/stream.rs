@@ -8,19 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 
-use super::call::{Call, Payload};
+use super::call::{Body, Call, Payload, Pieces};
 use super::client::Client;
-use super::file_pieces::FilePieces;
+use super::earlier_upload;
+use super::file_pieces::{FilePieces, PIECE_BYTES};
 use super::find;
-use super::left;
-use super::outgoing::{self, PIECE_BYTES};
+use super::outgoing;
 use super::retry::{self, Failure, PROGRESS_BYTES};
-use super::upload::{self, Session, Stage};
+use super::session::{self, Session, Stage};
+use super::upload;
 use crate::error::{ConnectionError, RegistryError};
 use crate::growing::GrowingFile;
 use crate::unfinished::HEAD_BYTES;
@@ -32,7 +33,7 @@ const WHAT: &str = "the upload of a growing blob";
 /// Sends a blob that is still growing, from where it stopped when that breaks; as a whole where neither works.
 pub(super) async fn push(client: &Client, file: GrowingFile) -> Result<(), RemoteError> {
     let (mut counted, mut stage) = (0, Stage::Closed);
-    if client.takes_streams() {
+    if client.capabilities.takes_streams() {
         let mut outgoing = Growing::new(file.clone());
         stage = match stream(client, &mut outgoing).await? {
             Streamed::Whole => return Ok(()),
@@ -42,9 +43,9 @@ pub(super) async fn push(client: &Client, file: GrowingFile) -> Result<(), Remot
         counted = outgoing.reported.load(Ordering::Relaxed);
         if let Some(head) = &outgoing.head {
             match stage {
-                Stage::Closed => client.left.forget(head),
+                Stage::Closed => client.kept.forget(head),
                 Stage::Open(_) | Stage::Broken(_) => {
-                    client.left.rename(head, &Content::Blob(descriptor.digest));
+                    client.kept.rename(head, &Content::Blob(descriptor.digest));
                 }
             }
         }
@@ -77,7 +78,7 @@ async fn stream(client: &Client, outgoing: &mut Growing) -> Result<Streamed, Rem
         let failure = match go_on(client, outgoing, &mut session).await {
             Ok(()) => {
                 if let Some(head) = &outgoing.head {
-                    client.left.forget(head);
+                    client.kept.forget(head);
                 }
                 return Ok(Streamed::Whole);
             }
@@ -86,14 +87,14 @@ async fn stream(client: &Client, outgoing: &mut Growing) -> Result<Streamed, Rem
         };
         tracing::debug!(error = %failure.error, "the growing blob cannot be streamed to its end");
         if !retry::passes(&failure.error) {
-            client.note_streams_refused();
+            client.capabilities.note_streams_refused();
             return Ok(Streamed::UpTo(Stage::Closed));
         }
         let Some(broken) = session else { return Ok(Streamed::UpTo(Stage::Closed)) };
         if budget.spend(failure).await.is_err() {
             return Ok(Streamed::UpTo(Stage::Broken(broken)));
         }
-        let resumed = match upload::resume(client, WHAT, &broken, outgoing.sent(), u64::MAX).await {
+        let resumed = match session::resume(client, WHAT, &broken, outgoing.sent(), u64::MAX).await {
             Ok(Some(resumed)) => resumed,
             Ok(None) => return Ok(Streamed::UpTo(Stage::Closed)),
             Err(_) => return Ok(Streamed::UpTo(Stage::Broken(broken))),
@@ -133,9 +134,9 @@ async fn go_on(
     let open = match session {
         Some(session) => session,
         none => {
-            let opened = upload::open(client, WHAT).await?;
+            let opened = session::open(client, WHAT).await?;
             if outgoing.file.length() >= HEAD_BYTES as u64 {
-                outgoing.head = left::head(outgoing.file.path()).await;
+                outgoing.head = earlier_upload::head(outgoing.file.path()).await;
             }
             none.insert(opened)
         }
@@ -143,14 +144,14 @@ async fn go_on(
     outgoing.keep(client, open);
     let mut call = Call::new(Method::PATCH, open.url.clone(), WHAT)
         .with_header(CONTENT_TYPE, "application/octet-stream")?;
-    call.payload = Payload::Growing(&*outgoing);
+    call.payload = Payload::Stream(&*outgoing);
     let taken = client.attempt(&call).await?;
     client.refuse_web_page(taken.headers())?;
     let descriptor = outgoing.file.whole().await?;
-    let url = upload::next(&call, &taken)?;
+    let url = session::next(&call, &taken)?;
     open.url = url.clone();
     outgoing.keep(client, open);
-    upload::close(client, url, WHAT, &descriptor, Payload::Nothing).await
+    session::close(client, url, WHAT, &descriptor, Payload::Nothing).await
 }
 
 /// A growing blob on its way out.
@@ -175,22 +176,21 @@ impl Growing {
     /// Keeps its upload for a later run.
     fn keep(&self, client: &Client, session: &Session) {
         if let Some(head) = &self.head {
-            client.left.keep(head, session);
+            client.kept.keep(head, &session.url, session.offset);
         }
     }
+}
 
-    /// The byte to which this try has come.
-    pub(super) fn sent(&self) -> u64 {
+impl Body for Growing {
+    fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing can be sent because nothing more has been written.
-    pub(super) fn is_waiting(&self) -> bool {
+    fn is_waiting(&self) -> bool {
         !self.file.is_whole() && self.sent() >= self.file.length()
     }
 
-    /// How much longer the registry may be silent: it has something to do once it has all bytes.
-    pub(super) fn commit_time(&self) -> Duration {
+    fn commit_time(&self) -> Duration {
         let sent = self.sent();
         if self.file.is_whole() && sent >= self.file.length() {
             outgoing::commit_time(sent)
@@ -200,21 +200,22 @@ impl Growing {
     }
 
     /// Streams the file as it grows, from where this try begins to its end.
-    pub(super) async fn open(
-        &self,
-    ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, RemoteError> {
-        self.sent.store(self.start, Ordering::Relaxed);
-        let path = self.file.path();
-        let cannot_read = |source| RemoteError::Io { action: "read", path: path.to_owned(), source };
-        let input = FilePieces::open(path, self.start).await.map_err(cannot_read)?;
-        let reading = Reading {
-            file: self.file.clone(),
-            input,
-            position: self.start,
-            sent: Arc::clone(&self.sent),
-            reported: Arc::clone(&self.reported),
-        };
-        Ok(stream::try_unfold(reading, Reading::next).boxed())
+    fn open(&self) -> BoxFuture<'_, Result<Pieces, RemoteError>> {
+        async {
+            self.sent.store(self.start, Ordering::Relaxed);
+            let path = self.file.path();
+            let cannot_read = |source| RemoteError::Io { action: "read", path: path.to_owned(), source };
+            let input = FilePieces::open(path, self.start).await.map_err(cannot_read)?;
+            let reading = Reading {
+                file: self.file.clone(),
+                input,
+                position: self.start,
+                sent: Arc::clone(&self.sent),
+                reported: Arc::clone(&self.reported),
+            };
+            Ok(stream::try_unfold(reading, Reading::next).boxed())
+        }
+        .boxed()
     }
 }
 

@@ -11,8 +11,8 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use serde_json::{Map, Value};
 
-use super::auth::secret;
 use super::scope::Scopes;
+use super::secret_header::secret;
 use crate::RemoteError;
 
 /// What the program calls itself at a token server.

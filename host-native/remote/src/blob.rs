@@ -113,6 +113,10 @@ impl fmt::Debug for BlobSource {
 ///
 /// The stream ends with an error when size or digest are not those of `descriptor`, and at most one piece after the
 /// first byte too many: until it has ended well, what came is not the blob. Reads the size it is told and no more.
+///
+/// # Errors
+///
+/// As [`Remote::blob_unverified`]; the stream fails with a [`BlobError`] where the bytes are not those of `descriptor`.
 pub fn read_blob<'a>(
     remote: &'a dyn Remote,
     descriptor: &'a Descriptor,

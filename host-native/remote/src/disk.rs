@@ -20,17 +20,29 @@ pub(super) fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error
 }
 
 /// Makes a file in `folder` that has no name of its own yet, and goes when it is dropped before it gets one.
+///
+/// # Errors
+///
+/// [`RemoteError::Io`].
 pub fn new_file(folder: &Path) -> Result<NewFile, RemoteError> {
     // What becomes of it is there to be shared: the umask decides, as for any other file.
     leftovers::new_file(folder, Among::OtherFiles, Readers::ByUmask).map_err(cannot("write", folder))
 }
 
 /// Refuses a folder in which no file could be made, and makes none.
+///
+/// # Errors
+///
+/// [`RemoteError::Io`], as making a file would give.
 pub fn check_folder(folder: &Path) -> Result<(), RemoteError> {
     rights::check_folder(folder).map_err(cannot("write", folder))
 }
 
 /// Gives a file that is whole its name, once all of it is on disk.
+///
+/// # Errors
+///
+/// [`RemoteError::Io`].
 pub fn put_in_place(file: NewFile, target: &Path) -> Result<(), RemoteError> {
     file.as_file().sync_all().map_err(cannot("write", target))?;
     file.persist(target).map_err(cannot("write", target))?;

@@ -1,9 +1,35 @@
-//! Three remotes behind one trait: a repository on a registry, and an OCI image layout in a directory or, to be read
-//! alone, in a tar archive.
+//! A client of OCI registries, and of OCI image layouts in a directory or in a tar archive, behind one trait.
 //!
-//! What is moved and in which order is not decided here; a remote obeys one request at a time and says what
-//! happened. [`open`] picks the remote for a place, [`read_blob`] reads a blob and verifies it, [`RemoteError`] is
-//! what may go wrong.
+//! [`open`] picks the [`Remote`] for a place: a repository of a registry over the distribution API ([`registry`]), a
+//! directory ([`layout`]), or a tar archive that is only read ([`archive`]). A remote reads, writes, lists and deletes
+//! manifests, tags and blobs, one request at a time, and says what happened; what is to be moved, and in which order,
+//! is for the caller to decide. [`read_blob`] verifies what it reads. What may go wrong is a [`RemoteError`], sorted by
+//! the kind of place. Logins come from the same files and helpers that Docker and Podman use ([`credentials`]).
+//!
+//! The tags of a repository, and the manifest of each:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use bundle_core::name::reference::Reference;
+//! use modelops_bundle_remote::{RemoteOptions, Version, open};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let reference: Reference = "registry.example/team/model".parse()?;
+//! let options = RemoteOptions::default().with_timeout(Duration::from_secs(10));
+//! let remote = open(&reference.place, &options)?;
+//! for tag in remote.tags().await? {
+//!     // `None` where the tag was deleted meanwhile.
+//!     if let Some(manifest) = remote.manifest(&Version::Tag(tag.clone())).await? {
+//!         println!("{tag} {} {} bytes", manifest.digest, manifest.bytes.len());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything is asynchronous and runs on a tokio runtime; what has to wait for a disk does so on its blocking threads.
+//! Nothing here prints, and nothing knows of projects.
 
 pub mod archive;
 pub mod blob;
@@ -20,7 +46,7 @@ pub mod registry;
 mod remote;
 pub mod sparse;
 pub mod text;
-mod threads;
+pub mod threads;
 mod tls;
 pub mod unfinished;
 

@@ -26,6 +26,10 @@ pub const EXECUTABLE_MODE: u32 = 0o755;
 pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// What stands before a file's content: a header, with an extended one before it where the name or the size needs that.
+///
+/// # Errors
+///
+/// The name or the size is more than the format takes.
 pub fn headers(name: &str, size: u64, mode: u32) -> io::Result<Vec<u8>> {
     let mut records = String::new();
     // The fields of a header are ASCII.

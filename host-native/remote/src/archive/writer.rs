@@ -92,6 +92,10 @@ impl ArchiveWriter {
     }
 
     /// Ends the archive and gives it its name, once all of it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError::Io`], and no archive of that name is there then that was not there before.
     pub async fn finish(mut self) -> Result<(), RemoteError> {
         self.put(&END).await?;
         self.output.flush().await.map_err(cannot("write", &self.target))?;

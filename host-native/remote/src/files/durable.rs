@@ -30,6 +30,10 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// Makes the names in `folder` survive a power cut, where its file system can do that.
+///
+/// # Errors
+///
+/// Whatever the system says.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     // Only Unix lets a folder be opened and synced.
     if !cfg!(unix) {
@@ -44,6 +48,10 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Makes `folder` and whatever is missing above it, with names that survive a power cut. Says which were made, the outermost
 /// first; where one cannot be made, none stays.
+///
+/// # Errors
+///
+/// Whatever the system says.
 pub fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut made = Vec::new();
     let result = make_missing(folder, &mut made);

@@ -35,6 +35,10 @@ pub struct Held {
 }
 
 /// Locks `file`, which lies at `path`; `None` where another process holds it.
+///
+/// # Errors
+///
+/// Whatever the system says.
 pub fn try_lock(file: &File, path: &Path) -> io::Result<Option<Held>> {
     match file.try_lock() {
         Ok(()) => Ok(Some(Held { _named: None })),

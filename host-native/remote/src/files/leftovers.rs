@@ -52,6 +52,10 @@ pub enum Readers {
 
 /// Makes a file in `folder` that goes when it is dropped before it gets its own name. The first one in a folder also clears
 /// away what killed processes left there.
+///
+/// # Errors
+///
+/// Whatever the system says.
 pub fn new_file(folder: &Path, among: Among, readers: Readers) -> io::Result<NewFile> {
     new_file_by(folder, among, |path| {
         let mut options = OpenOptions::new();
@@ -68,6 +72,10 @@ pub fn new_file(folder: &Path, among: Among, readers: Readers) -> io::Result<New
 }
 
 /// The same, of a file that `open` makes at the path that it is given, in `folder`, unless something is there.
+///
+/// # Errors
+///
+/// Whatever `open` and the system say.
 pub fn new_file_by(
     folder: &Path,
     among: Among,
@@ -117,6 +125,10 @@ impl NewFile {
     }
 
     /// Gives it its name, in place of whatever has that.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says; the file is gone then.
     pub fn persist(self, path: &Path) -> io::Result<File> {
         self.0.persist(path).map_err(|error| error.error)
     }
@@ -147,6 +159,10 @@ pub struct NewFolder {
 
 impl NewFolder {
     /// Makes one in `parent`, as [`new_file`] makes a file.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
     pub fn make(parent: &Path, among: Among) -> io::Result<Self> {
         begin_in(parent, among);
         let prefix = own_prefix(among);

@@ -4,6 +4,10 @@ use std::io;
 use std::path::Path;
 
 /// Refuses a folder in which this process may make no file, with the error that making one would give.
+///
+/// # Errors
+///
+/// That which making a file would give.
 #[cfg(unix)]
 pub fn check_folder(folder: &Path) -> io::Result<()> {
     use rustix::fs::{Access, access};
@@ -16,6 +20,10 @@ pub fn check_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// How many bytes may still be written to the file system of `folder`; `None` where it says nothing of its size.
+///
+/// # Errors
+///
+/// Whatever the system says.
 #[cfg(unix)]
 pub fn room(folder: impl std::os::fd::AsFd) -> io::Result<Option<u64>> {
     let found = rustix::fs::fstatvfs(folder)?;

@@ -154,11 +154,19 @@ fn is_irregular(path: &Path) -> bool {
 }
 
 /// Refuses what is open and no regular file.
+///
+/// # Errors
+///
+/// [`FileFault::NotRegular`], and whatever the system says.
 pub fn check_regular(file: &File) -> io::Result<()> {
     if file.metadata()?.is_file() { Ok(()) } else { Err(FileFault::NotRegular.into()) }
 }
 
 /// Reads what is open, of at most `limit` bytes.
+///
+/// # Errors
+///
+/// [`FileFault::TooLong`], and whatever the system says.
 pub fn read_open(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     let expected = file.metadata()?.len();
     if expected > limit {

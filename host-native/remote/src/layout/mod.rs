@@ -55,6 +55,10 @@ impl Layout {
     }
 
     /// Finds out whether something could be pushed, and leaves everything as it is.
+    ///
+    /// # Errors
+    ///
+    /// As a push would end: any [`RemoteError`] of a layout.
     pub async fn try_to_write(&self) -> Result<(), RemoteError> {
         self.blocking(Directory::try_to_write).await
     }

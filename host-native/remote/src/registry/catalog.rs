@@ -26,6 +26,10 @@ pub struct Catalog {
 }
 
 /// Lists the repositories of `host`; where `namespace` is given, that one and those below it.
+///
+/// # Errors
+///
+/// [`CatalogError::Closed`] where this user may not see the list, [`CatalogError::None`] where the registry has none.
 pub async fn list(
     host: &str,
     namespace: Option<&str>,

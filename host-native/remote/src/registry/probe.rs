@@ -50,6 +50,10 @@ impl Registry {
     }
 
     /// Asks whether the registry is there.
+    ///
+    /// # Errors
+    ///
+    /// Any [`RemoteError`] of a request; a response that wants a login is none.
     pub async fn ping(&self) -> Result<Ping, RemoteError> {
         let mut call = Call::new(Method::GET, self.client.repository.root(), "the registry's own page");
         call.accepted = &[401, 403];
@@ -61,6 +65,10 @@ impl Registry {
     }
 
     /// Opens an upload and cancels it.
+    ///
+    /// # Errors
+    ///
+    /// Any [`RemoteError`] of opening an upload.
     pub async fn probe_upload(&self) -> Result<ProbedUpload, RemoteError> {
         let what = "an upload";
         let mut budget = self.client.budget();
@@ -81,6 +89,10 @@ impl Registry {
     }
 
     /// Whether the registry lists what refers to a manifest, such as signatures.
+    ///
+    /// # Errors
+    ///
+    /// Any [`RemoteError`] of a request.
     pub async fn lists_referrers(&self, digest: &Digest) -> Result<bool, RemoteError> {
         let mut call = Call::new(Method::GET, self.client.repository.referrers(digest), "referrers");
         call.accepted = &[400, 404, 405, 501];
@@ -114,6 +126,10 @@ impl Registry {
     }
 
     /// Whether the registry deletes manifests, asked with the digest of one that is not there.
+    ///
+    /// # Errors
+    ///
+    /// Any [`RemoteError`] of a request but [`RegistryError::DeletesOff`].
     pub async fn deletes(&self, absent: Digest) -> Result<bool, RemoteError> {
         match self.delete_manifest(&Version::Digest(absent)).await {
             Ok(_) | Err(RemoteError::Missing { .. }) => Ok(true),

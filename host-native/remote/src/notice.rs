@@ -12,7 +12,7 @@ use crate::credentials::CredentialsError;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// It could not be found out who asks. What anybody may read is read all the same.
+    /// The credentials could not be looked up. What anybody may read is read all the same.
     Anonymous {
         /// The registry.
         host: String,

@@ -40,7 +40,7 @@ pub enum Intent {
     Write,
 }
 
-/// Who asks.
+/// As whom requests are made.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Login {
@@ -76,7 +76,7 @@ pub struct RemoteOptions {
     pub beside: Option<Place>,
     /// What the remote is opened for; reading by default.
     pub intent: Intent,
-    /// Who asks; anonymous by default. Only ever told to the registry, and to the token server that it names.
+    /// As whom requests are made; anonymous by default. Only the registry is told, and the token server that it names.
     pub login: Login,
     /// Who is told what a user should know of; nobody by default.
     pub notices: Arc<dyn Notices>,

@@ -1,7 +1,7 @@
 //! Uploads that a run may leave unfinished, and a later one goes on with.
 //!
 //! Where they are kept is not known here: whoever opens a remote hands in an [`Unfinished`]. By default nothing is
-//! kept. What becomes of an upload that was kept is decided in `registry/left.rs`.
+//! kept. What becomes of an upload that was kept is decided in `registry/earlier_upload.rs`.
 
 use std::fmt;
 

@@ -26,7 +26,7 @@ use self::contents::{Contents, Extent};
 pub use self::writer::ArchiveWriter;
 use super::disk::{cannot, open_regular};
 use super::image_layout::{
-    self, Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch,
+    self, FileSlice, Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES,
 };
 use super::{
     BlobSource, BlobStream, Condition, Deletion, FetchedManifest, Listed, Remote, RemoteError, Stored,
@@ -123,11 +123,11 @@ impl Scanned {
     }
 
     /// Opens the archive where a file's content begins. The file may be another one by now: who reads it verifies it.
-    fn open(&self, extent: Extent) -> Result<Stretch, RemoteError> {
+    fn open(&self, extent: Extent) -> Result<FileSlice, RemoteError> {
         let Extent { start, size } = extent;
         let mut file = whole_file::open(&self.path, Links::Follow).map_err(cannot("read", &self.path))?;
         file.seek(SeekFrom::Start(start)).map_err(cannot("read", &self.path))?;
-        Ok(Stretch { file, path: self.path.clone(), size })
+        Ok(FileSlice { file, path: self.path.clone(), size })
     }
 }
 
@@ -137,7 +137,7 @@ impl Files for Scanned {
         Index::parse(&content).map_err(|fault| self.bad_index(fault))
     }
 
-    fn open_blob(&self, digest: &Digest) -> Result<Option<Stretch>, RemoteError> {
+    fn open_blob(&self, digest: &Digest) -> Result<Option<FileSlice>, RemoteError> {
         self.contents.blobs.get(digest).map(|extent| self.open(*extent)).transpose()
     }
 

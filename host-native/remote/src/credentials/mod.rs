@@ -1,4 +1,4 @@
-//! Who asks: credentials, and the places where other programs and [`login`](Store::save) keep them.
+//! Credentials, and the places where other programs and [`login`](Store::save) keep them.
 //!
 //! The same places that Docker, Podman and their kin use: a file of the Docker format ([`config`]) and programs that keep
 //! secrets for it ([`helper`]). What is looked for, and in which order, is in [`Store`]. What is sent where is not decided

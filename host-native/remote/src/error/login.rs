@@ -11,7 +11,7 @@ use crate::credentials::{CredentialsError, Origin};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LoginError {
-    /// The registry, or its token server, does not believe who asks.
+    /// The registry, or its token server, refuses the credentials.
     #[error("{host} does not take the password or token of `{user}`{}", said(message))]
     BadCredentials {
         /// The registry.
@@ -23,7 +23,7 @@ pub enum LoginError {
         /// What it says itself, made harmless; may be empty.
         message: String,
     },
-    /// A registry wants to know who asks, and that cannot be found out.
+    /// A registry wants a login, and the credentials cannot be looked up.
     #[error("{host} wants a login, and the credentials for it cannot be found out")]
     Credentials {
         /// The registry.
@@ -31,7 +31,7 @@ pub enum LoginError {
         /// Why.
         source: Arc<CredentialsError>,
     },
-    /// The registry knows who asks and refuses.
+    /// The user is authenticated, and not authorized.
     #[error("{host} denies {right}{}", said(message))]
     Denied {
         /// The registry.
@@ -41,7 +41,7 @@ pub enum LoginError {
         /// What it says itself, made harmless; may be empty.
         message: String,
     },
-    /// The registry wants to know who asks, and was not told or does not believe it.
+    /// The registry wants a login, and was given none or refuses it.
     #[error("{host} wants a login{}", said(message))]
     Unauthorized {
         /// The registry.

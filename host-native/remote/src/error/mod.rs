@@ -92,7 +92,7 @@ pub enum RemoteError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RemoteErrorKind {
-    /// Who asks is unknown or not allowed to.
+    /// Authentication failed, or the user is not authorized.
     Authentication,
     /// Bytes or sizes are not what they should be.
     Integrity,

@@ -27,7 +27,7 @@ pub enum ProxyFault {
     /// It cannot be talked to.
     #[error("it does not answer")]
     Silent(#[source] Box<dyn Error + Send + Sync>),
-    /// It wants to know who asks, or does not believe it.
+    /// It wants a login, or refuses the one that it was given.
     #[error("it wants a login")]
     WantsLogin,
 }

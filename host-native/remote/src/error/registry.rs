@@ -58,7 +58,7 @@ pub enum RegistryError {
         /// The encoding's name.
         encoding: String,
     },
-    /// The registry knows no such repository, and makes none for who asks.
+    /// The registry knows no such repository, and makes none for this user.
     #[error("{host} takes no push to `{name}`: it has no such repository for this user")]
     NoRepository {
         /// The registry.

@@ -34,7 +34,7 @@ pub(crate) struct Index {
     manifests: Vec<Box<str>>,
 }
 
-/// Why an `index.json` cannot be taken; of which place, whoever read it says.
+/// Why an `index.json` cannot be taken; its reader knows of which place it is.
 #[derive(Debug)]
 pub(crate) struct IndexFault(pub(crate) String);
 

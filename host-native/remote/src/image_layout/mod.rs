@@ -44,7 +44,7 @@ pub(super) trait Files {
     fn index(&self) -> Result<Index, RemoteError>;
 
     /// Opens a blob; `None` where there is none.
-    fn open_blob(&self, digest: &Digest) -> Result<Option<Stretch>, RemoteError>;
+    fn open_blob(&self, digest: &Digest) -> Result<Option<FileSlice>, RemoteError>;
 
     /// What it means that something is not there that has to be.
     fn missing(&self, what: String) -> RemoteError;
@@ -63,15 +63,15 @@ pub(super) trait Files {
     }
 }
 
-/// A stretch of a file on disk, which is open where the stretch begins.
+/// A slice of a file on disk, which is open where the slice begins.
 #[derive(Debug)]
-pub(super) struct Stretch {
+pub(super) struct FileSlice {
     pub(super) file: File,
     pub(super) path: PathBuf,
     pub(super) size: u64,
 }
 
-impl Stretch {
+impl FileSlice {
     /// Reads all of it, if it is no more than `limit` bytes.
     pub(super) fn read(self, what: &str, limit: u64) -> Result<Vec<u8>, RemoteError> {
         let mut content = Vec::new();
@@ -114,7 +114,7 @@ impl Stretch {
 }
 
 /// Opens a blob that has to be there, with the size that it should have.
-pub(super) fn find_blob(files: &impl Files, descriptor: &Descriptor) -> Result<Stretch, RemoteError> {
+pub(super) fn find_blob(files: &impl Files, descriptor: &Descriptor) -> Result<FileSlice, RemoteError> {
     let what = blob::name(descriptor);
     match files.open_blob(&descriptor.digest)? {
         None => Err(files.missing(what)),

@@ -19,7 +19,7 @@ use crate::files::leftovers::{NewFile, Unfinished};
 use crate::files::rights::nearest_folder;
 use crate::files::whole_file;
 use crate::image_layout::{
-    self, Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, Stretch, is_marker,
+    self, FileSlice, Files, INDEX_FILE, Index, MARKER_FILE, MAX_INDEX_BYTES, MAX_MARKER_BYTES, is_marker,
     marker,
 };
 use crate::{BlobState, Notice, Notices, RemoteError, Transferred, blob, sparse};
@@ -199,7 +199,7 @@ impl Directory {
     }
 
     /// Opens a regular file that lies, links resolved, inside the layout.
-    fn open(&self, path: PathBuf) -> Result<Option<Stretch>, RemoteError> {
+    fn open(&self, path: PathBuf) -> Result<Option<FileSlice>, RemoteError> {
         let real = match self.inside(&path) {
             Ok(real) => real,
             Err(RemoteError::Io { source, .. }) if is_absent(&source) => return Ok(None),
@@ -207,7 +207,7 @@ impl Directory {
         };
         let opened =
             open_regular(&real, |_| RemoteError::Layout(LayoutError::OutsideLayout { path: path.clone() }))?;
-        Ok(opened.map(|(file, size)| Stretch { file, path, size }))
+        Ok(opened.map(|(file, size)| FileSlice { file, path, size }))
     }
 
     fn inside(&self, path: &Path) -> Result<PathBuf, RemoteError> {
@@ -294,7 +294,7 @@ impl Files for Directory {
         Index::parse(&content).map_err(|fault| self.bad_index(fault))
     }
 
-    fn open_blob(&self, digest: &Digest) -> Result<Option<Stretch>, RemoteError> {
+    fn open_blob(&self, digest: &Digest) -> Result<Option<FileSlice>, RemoteError> {
         self.open(self.blob_file(digest))
     }
 

@@ -154,7 +154,7 @@ pub(super) fn authority(url: &Url) -> String {
 
 /// Why a `Location` cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum Misled {
+pub(super) enum BadLocation {
     #[error("it leads to something that is no URL")]
     NoUrl,
     #[error("it leads to something that is not http")]
@@ -169,10 +169,10 @@ pub(super) enum Misled {
 /// Resolves a `Location` against the URL that was asked.
 ///
 /// A registry behind a proxy that ends TLS may not know that, and call itself `http`: where it means itself, TLS goes on.
-pub(super) fn resolve(asked: &Url, location: &str) -> Result<Url, Misled> {
-    let mut url = asked.join(location).map_err(|_| Misled::NoUrl)?;
+pub(super) fn resolve(asked: &Url, location: &str) -> Result<Url, BadLocation> {
+    let mut url = asked.join(location).map_err(|_| BadLocation::NoUrl)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Misled::WithUser);
+        return Err(BadLocation::WithUser);
     }
     match url.scheme() {
         "https" => Ok(url),
@@ -182,10 +182,10 @@ pub(super) fn resolve(asked: &Url, location: &str) -> Result<Url, Misled> {
             if is_same && url.set_scheme("https").is_ok() && url.set_port(asked.port()).is_ok() {
                 Ok(url)
             } else {
-                Err(Misled::ToPlainHttp { to: redacted(&url) })
+                Err(BadLocation::ToPlainHttp { to: redacted(&url) })
             }
         }
-        _ => Err(Misled::NotHttp),
+        _ => Err(BadLocation::NotHttp),
     }
 }
 

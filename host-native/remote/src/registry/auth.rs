@@ -23,9 +23,9 @@ pub(super) struct Auth {
     origin: Url,
     server: Server,
     /// Whether what the registry says may have been said by somebody on the way.
-    hearing: Hearing,
+    channel: ChannelSecurity,
     login: Login,
-    /// Who asks, or why that could not be found out: looked up once.
+    /// The credentials, or why they could not be looked up; looked up once.
     lookup: OnceCell<Result<Option<Found>, Arc<CredentialsError>>>,
     notices: Arc<dyn Notices>,
     /// Locked while a token is fetched, so that others wait for that one.
@@ -34,7 +34,7 @@ pub(super) struct Auth {
 
 /// Who may be listening and speaking on the way to the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hearing {
+enum ChannelSecurity {
     /// Nobody: TLS with a certificate that is checked, or this machine itself.
     Private,
     /// Anybody, and the user said that he does not mind.
@@ -79,17 +79,17 @@ impl Auth {
     pub(super) fn new(repository: &Repository, options: &RemoteOptions) -> Self {
         let origin = repository.base().clone();
         let is_verified = options.tls.verification == Verification::Full;
-        let hearing = match origin.scheme() {
-            _ if address::is_loopback(&origin) => Hearing::Private,
-            "https" if is_verified => Hearing::Private,
-            "https" => Hearing::Open,
-            _ if options.transport == Transport::PlainHttp => Hearing::Open,
-            _ => Hearing::Refused,
+        let channel = match origin.scheme() {
+            _ if address::is_loopback(&origin) => ChannelSecurity::Private,
+            "https" if is_verified => ChannelSecurity::Private,
+            "https" => ChannelSecurity::Open,
+            _ if options.transport == Transport::PlainHttp => ChannelSecurity::Open,
+            _ => ChannelSecurity::Refused,
         };
         Self {
             server: Server::new(&repository.host, &repository.name),
             origin,
-            hearing,
+            channel,
             login: options.login.clone(),
             lookup: OnceCell::new(),
             notices: Arc::clone(&options.notices),
@@ -102,7 +102,7 @@ impl Auth {
         address::same_origin(url, &self.origin)
     }
 
-    /// Who asks, as far as is known; looked up once, when a registry first wants to know.
+    /// The credentials, if there are any; looked up once, when a registry first wants a login.
     pub(super) async fn lookup(&self) -> Result<Option<&Found>, Arc<CredentialsError>> {
         let looked_up = self.lookup.get_or_init(|| async {
             let found = match &self.login {
@@ -123,7 +123,7 @@ impl Auth {
         looked_up.await.as_ref().map(Option::as_ref).map_err(Arc::clone)
     }
 
-    /// Whom to be where nothing is written: nobody where that cannot be found out, of which the user is told.
+    /// The credentials for reading: none where they cannot be looked up, of which the user is told.
     pub(super) async fn reader(&self) -> Option<&Found> {
         let failed_before = self.lookup_failure().is_some();
         self.lookup().await.unwrap_or_else(|why| {
@@ -134,12 +134,12 @@ impl Auth {
         })
     }
 
-    /// Who asks, if that was looked up.
+    /// The credentials, if they were looked up.
     pub(super) fn known_credentials(&self) -> Option<&Found> {
         self.lookup.get()?.as_ref().ok()?.as_ref()
     }
 
-    /// Why it could not be found out who asks, if it could not.
+    /// Why the credentials could not be looked up, if they could not.
     pub(super) fn lookup_failure(&self) -> Option<&Arc<CredentialsError>> {
         self.lookup.get()?.as_ref().err()
     }
@@ -171,7 +171,7 @@ impl Auth {
 
     /// The header of basic authentication, where nobody listens or the user does not mind.
     pub(super) fn basic(&self, credentials: &Credentials) -> Option<HeaderValue> {
-        if self.hearing == Hearing::Refused { None } else { basic(credentials) }
+        if self.channel == ChannelSecurity::Refused { None } else { basic(credentials) }
     }
 
     /// Whether a token server gets to see the user's credentials: the registry's own host does, and so does another one
@@ -180,12 +180,14 @@ impl Auth {
         let realm = &server.realm;
         let is_own_host = realm.host_str() == self.origin.host_str();
         let is_local = address::is_loopback(realm) && address::is_loopback(&self.origin);
-        let is_trusted = match self.hearing {
-            Hearing::Refused => false,
-            Hearing::Open => is_own_host,
-            Hearing::Private if is_local => true,
+        let is_trusted = match self.channel {
+            ChannelSecurity::Refused => false,
+            ChannelSecurity::Open => is_own_host,
+            ChannelSecurity::Private if is_local => true,
             // A certificate for a bare address says nothing about who that is.
-            Hearing::Private => realm.scheme() == "https" && (is_own_host || realm.domain().is_some()),
+            ChannelSecurity::Private => {
+                realm.scheme() == "https" && (is_own_host || realm.domain().is_some())
+            }
         };
         if is_trusted { Trust::Trusted } else { Trust::Withheld }
     }
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_server_is_trusted_as_far_as_the_registry_is_heard() {
+    fn a_token_server_is_trusted_as_far_as_the_channel_to_the_registry_is_secure() {
         let (plain, loopback) = (Transport::PlainHttp, "127.0.0.1:5000");
         for (auth, realm, trust) in [
             (secure(), "https://r.example/token", Trust::Trusted),

@@ -5,19 +5,19 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use super::address;
 use super::auth::{Known, Trust};
-use super::call::{Call, text};
 use super::client::Client;
+use super::request::{Request, text};
 use super::retry::passes;
 use crate::error::RegistryError;
 use crate::{CheckedLogin, RemoteError};
 
 impl Client {
-    /// Checks who asks, at the registry itself: nothing is read or written.
+    /// Checks the credentials at the registry itself: nothing is read or written.
     pub(super) async fn check_login(&self) -> Result<CheckedLogin, RemoteError> {
-        let call = Call::new(Method::GET, self.repository.base().clone(), "the login");
+        let request = Request::new(Method::GET, self.repository.base().clone(), "the login");
         let not_a_registry =
             || RemoteError::Registry(RegistryError::NotARegistry { host: self.repository.host.clone() });
-        let response = self.send(&call).await.map_err(|error| match error {
+        let response = self.send(&request).await.map_err(|error| match error {
             // Every registry answers there, if only by asking who it is.
             RemoteError::Missing { .. } => not_a_registry(),
             RemoteError::Registry(RegistryError::Status { status: 400..500, .. }) if !passes(&error) => {

@@ -15,11 +15,11 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::address::{self, Repository};
 use super::auth::Auth;
-use super::call::{Call, Payload, Said, said, text};
 use super::capabilities::Capabilities;
 use super::http::{Http, MAX_ERROR_BYTES};
 use super::kept_uploads::KeptUploads;
-use super::login::{Answered, Authenticator};
+use super::login::{Authenticator, ChallengeAnswer};
+use super::request::{ErrorBody, Payload, Request, error_body, text};
 use super::retry::{self, Budget, Failure};
 use super::token::Access;
 use super::visibility::Visibility;
@@ -29,7 +29,7 @@ use crate::{Intent, Notices, RemoteError, RemoteOptions};
 /// How many redirects a request follows.
 const MAX_REDIRECTS: u32 = 5;
 
-/// How often a request is sent anew because of who asks: another request's token may be no better.
+/// How often a request is sent anew with other credentials: another request's token may be no better.
 const MAX_LOGINS: u32 = 2;
 
 /// The connection to a registry, for one repository.
@@ -102,10 +102,10 @@ impl Client {
     }
 
     /// Makes a request, again where it fails and may succeed later.
-    pub(super) async fn send(&self, call: &Call<'_>) -> Result<Response, RemoteError> {
+    pub(super) async fn send(&self, request: &Request<'_>) -> Result<Response, RemoteError> {
         let mut budget = self.budget();
         loop {
-            match self.attempt(call).await {
+            match self.attempt(request).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => budget.spend(failure).await?,
             }
@@ -113,84 +113,84 @@ impl Client {
     }
 
     /// Makes a request once: logs in where asked to, and follows redirects.
-    pub(super) async fn attempt(&self, call: &Call<'_>) -> Result<Response, Failure> {
-        let mut url = call.url.clone();
+    pub(super) async fn attempt(&self, request: &Request<'_>) -> Result<Response, Failure> {
+        let mut url = request.url.clone();
         let mut logins = 0;
         let mut redirects = 0;
         let mut answer = None;
         loop {
             let sent = match answer.take() {
                 Some(answer) => Some(answer),
-                None => self.authenticator().authorization(call, &url).await?,
+                None => self.authenticator().authorization(request, &url).await?,
             };
-            let response = self.exchange(call, &url, sent.clone()).await?;
+            let response = self.exchange(request, &url, sent.clone()).await?;
             let status = response.status();
             if status == StatusCode::UNAUTHORIZED && logins < MAX_LOGINS {
-                match self.authenticator().log_in(call, &url, response.headers(), sent.as_ref()).await? {
-                    Answered::No => {}
-                    Answered::Found(header) => {
+                match self.authenticator().log_in(request, &url, response.headers(), sent.as_ref()).await? {
+                    ChallengeAnswer::No => {}
+                    ChallengeAnswer::Found(header) => {
                         logins += 1;
                         answer = Some(header);
                         continue;
                     }
-                    Answered::Fetched(header) => {
+                    ChallengeAnswer::Fetched(header) => {
                         logins = MAX_LOGINS;
                         answer = Some(header);
                         continue;
                     }
                 }
             }
-            if let Some(target) = self.redirect(call, &url, &response)? {
+            if let Some(target) = self.redirect(request, &url, &response)? {
                 redirects += 1;
                 if redirects > MAX_REDIRECTS {
-                    return Err(call.fault("it is redirected again and again").into());
+                    return Err(request.fault("it is redirected again and again").into());
                 }
                 url = target;
                 continue;
             }
             if status.is_success() {
-                refuse_two_lengths(call, response.headers())?;
+                refuse_two_lengths(request, response.headers())?;
                 return Ok(response);
             }
-            if call.accepted.contains(&status.as_u16()) {
+            if request.accepted.contains(&status.as_u16()) {
                 return Ok(response);
             }
-            return Err(self.failure(call, &url, response, sent.as_ref()).await);
+            return Err(self.failure(request, &url, response, sent.as_ref()).await);
         }
     }
 
     /// Makes a single HTTP request and waits for the head of the answer.
     async fn exchange(
         &self,
-        call: &Call<'_>,
+        request: &Request<'_>,
         url: &Url,
         authorization: Option<HeaderValue>,
     ) -> Result<Response, RemoteError> {
-        let mut request = self
+        let mut builder = self
             .http
             .client_for(url)?
-            .request(call.method.clone(), url.clone())
-            .headers(call.headers.clone())
+            .request(request.method.clone(), url.clone())
+            .headers(request.headers.clone())
             .header(ACCEPT_ENCODING, "identity");
         if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization);
+            builder = builder.header(AUTHORIZATION, authorization);
         }
-        match &call.payload {
+        match &request.payload {
             Payload::Nothing => {}
-            Payload::Bytes(bytes) => request = request.body(bytes.clone()),
-            Payload::Stream(body) => request = request.body(reqwest::Body::wrap_stream(body.open().await?)),
+            Payload::Bytes(bytes) => builder = builder.body(bytes.clone()),
+            Payload::Stream(body) => builder = builder.body(reqwest::Body::wrap_stream(body.open().await?)),
         }
         self.http.count_request();
-        tracing::debug!(method = %call.method, url = address::redacted(url), "request");
+        tracing::debug!(method = %request.method, url = address::redacted(url), "request");
         let answer = tokio::select! {
-            answer = request.send() => answer.map_err(|error| self.http.unanswered(url, error)),
-            () = self.stall(&call.payload) => Err(self.http.stalled(url)),
+            answer = builder.send() => answer.map_err(|error| self.http.unanswered(url, error)),
+            () = self.stall(&request.payload) => Err(self.http.stalled(url)),
         };
         if answer.is_ok() {
             self.has_answered.store(true, Ordering::Relaxed);
         }
         // What broke the body explains more than the broken connection.
-        answer.map_err(|error| call.payload.take_fault().unwrap_or(error))
+        answer.map_err(|error| request.payload.take_fault().unwrap_or(error))
     }
 
     /// Comes back when nothing has moved for too long.
@@ -207,16 +207,16 @@ impl Client {
     /// Makes a request for a document and reads its body; repeats both together.
     pub(super) async fn document(
         &self,
-        call: &Call<'_>,
+        request: &Request<'_>,
         limit: u64,
     ) -> Result<(StatusCode, HeaderMap, Bytes), RemoteError> {
         let mut budget = self.budget();
         loop {
             let tried = async {
-                let response = self.attempt(call).await?;
+                let response = self.attempt(request).await?;
                 self.refuse_web_page(response.headers())?;
                 let (status, headers) = (response.status(), response.headers().clone());
-                Ok::<_, Failure>((status, headers, self.http.body(response, limit, &call.what).await?))
+                Ok::<_, Failure>((status, headers, self.http.body(response, limit, &request.what).await?))
             };
             match tried.await {
                 Ok(document) => return Ok(document),
@@ -241,7 +241,7 @@ impl Client {
     /// What is sent goes on only with its method and body, and to nobody else.
     fn redirect(
         &self,
-        call: &Call<'_>,
+        request: &Request<'_>,
         asked: &Url,
         response: &Response,
     ) -> Result<Option<Url>, RemoteError> {
@@ -250,16 +250,16 @@ impl Client {
             return Ok(None);
         }
         let location =
-            text(response.headers(), LOCATION).ok_or_else(|| call.fault("a redirect leads nowhere"))?;
-        let target = address::resolve(asked, location).map_err(|fault| call.misled(asked, fault))?;
-        let is_followed = matches!(call.method, Method::GET | Method::HEAD)
+            text(response.headers(), LOCATION).ok_or_else(|| request.fault("a redirect leads nowhere"))?;
+        let target = address::resolve(asked, location).map_err(|fault| request.bad_location(asked, fault))?;
+        let is_followed = matches!(request.method, Method::GET | Method::HEAD)
             || (matches!(status, 307 | 308) && address::same_origin(asked, &target));
         if is_followed {
             return Ok(Some(target));
         }
         Err(RemoteError::Registry(RegistryError::Redirected {
             host: address::authority(asked),
-            what: call.what.clone(),
+            what: request.what.clone(),
             status,
             target: address::redacted(&target),
         }))
@@ -268,7 +268,7 @@ impl Client {
     /// What an answer that is an error means.
     async fn failure(
         &self,
-        call: &Call<'_>,
+        request: &Request<'_>,
         url: &Url,
         response: Response,
         sent: Option<&HeaderValue>,
@@ -279,31 +279,31 @@ impl Client {
             .and_then(|header| retry::retry_after(header, SystemTime::now()));
         let says_registry = response.headers().contains_key("docker-distribution-api-version");
         let body = self.http.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
-        let Said { codes, message } = said(&body);
+        let ErrorBody { codes, message } = error_body(&body);
         let is_registrys = says_registry || !codes.is_empty();
         if let Some(error) = self.http.refused_by_proxy(url, code).filter(|_| !is_registrys) {
             return error.into();
         }
-        let is_sent = call.method == Method::PUT;
+        let is_sent = request.method == Method::PUT;
         let error = match status {
             400 if url.scheme() == "http" && is_tls_servers_answer(&body) => {
                 RemoteError::Connection(ConnectionError::WantsTls { host })
             }
             400..=499 if !self.auth.is_own(url) && !is_passing(status) => {
-                let (registry, what) = (self.repository.host.clone(), call.what.clone());
+                let (registry, what) = (self.repository.host.clone(), request.what.clone());
                 let message = self.auth.conceal(message, sent);
                 RemoteError::Registry(RegistryError::Elsewhere { registry, host, what, status, message })
             }
-            401 | 403 => self.authenticator().refused(call, sent, code, message).await,
+            401 | 403 => self.authenticator().refused(request, sent, code, message).await,
             // What is missing is not what was sent, but what that names.
             404 if !is_sent || codes.is_empty() || !names_a_blob(&codes) => {
-                RemoteError::Missing { what: call.what.clone() }
+                RemoteError::Missing { what: request.what.clone() }
             }
             _ => {
                 let message = self.auth.conceal(message, sent);
                 RemoteError::Registry(RegistryError::Status {
                     host,
-                    what: call.what.clone(),
+                    what: request.what.clone(),
                     status,
                     codes,
                     message,
@@ -316,9 +316,9 @@ impl Client {
 }
 
 /// Fails on an answer of two lengths: whoever is on the way may take it for two answers.
-fn refuse_two_lengths(call: &Call<'_>, headers: &HeaderMap) -> Result<(), RemoteError> {
+fn refuse_two_lengths(request: &Request<'_>, headers: &HeaderMap) -> Result<(), RemoteError> {
     if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-        return Err(call.fault("its answer has a length and is chunked as well"));
+        return Err(request.fault("its answer has a length and is chunked as well"));
     }
     Ok(())
 }

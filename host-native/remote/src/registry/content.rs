@@ -11,8 +11,8 @@ use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 
 use super::address;
-use super::call::{text, unreachable};
 use super::http::Http;
+use super::request::{text, unreachable};
 use crate::RemoteError;
 use crate::error::{BlobError, ConnectionError, RegistryError};
 use crate::text::harmless;

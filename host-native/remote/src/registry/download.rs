@@ -11,9 +11,9 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response};
 
-use super::call::{Call, text};
 use super::client::Client;
 use super::content::{Content, Kind, encoding};
+use super::request::{Request, text};
 use super::retry::{Budget, Failure, PROGRESS_BYTES};
 use crate::error::{BlobError, RegistryError};
 use crate::text::harmless;
@@ -98,18 +98,18 @@ impl Download {
         .boxed())
     }
 
-    fn call(&self) -> Result<Call<'static>, RemoteError> {
+    fn request(&self) -> Result<Request<'static>, RemoteError> {
         let (url, what) =
             (self.client.repository.blob(&self.descriptor.digest), blob::name(&self.descriptor));
-        let mut call = Call::new(Method::GET, url, what);
-        call.accepted = &[416];
+        let mut request = Request::new(Method::GET, url, what);
+        request.accepted = &[416];
         let last = self.end.map(|end| (end - 1).to_string());
         if self.asks == Asks::Part && (self.position > 0 || last.is_some()) {
-            call.accepted = &PART_REFUSED;
+            request.accepted = &PART_REFUSED;
             let range = format!("bytes={}-{}", self.position, last.unwrap_or_default());
-            call = call.with_header(RANGE, &range)?;
+            request = request.with_header(RANGE, &range)?;
         }
-        Ok(call)
+        Ok(request)
     }
 
     /// The byte of the blob after the last one that is wanted.
@@ -154,7 +154,7 @@ impl Download {
     }
 
     async fn ask(&mut self) -> Result<(), Failure> {
-        let response = self.client.attempt(&self.call()?).await?;
+        let response = self.client.attempt(&self.request()?).await?;
         Ok(self.begin(response)?)
     }
 

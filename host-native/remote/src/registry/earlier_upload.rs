@@ -45,13 +45,13 @@ pub(super) async fn take_up(
 async fn find(client: &Client, descriptor: &Descriptor, source: &BlobSource) -> Option<Session> {
     let blob = Content::Blob(descriptor.digest);
     if let Some(url) = client.kept.take(&client.repository, &blob) {
-        return Some(Session::left(url));
+        return Some(Session::of_earlier_run(url));
     }
     let BlobContent::OwnFile(path) = &source.content else { return None };
     let head = head(path).await?;
     let url = client.kept.take(&client.repository, &head)?;
     client.kept.rename(&head, &blob);
-    Some(Session::left(url))
+    Some(Session::of_earlier_run(url))
 }
 
 /// What a file begins with, where it has as much.

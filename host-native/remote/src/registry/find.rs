@@ -8,21 +8,21 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, Url};
 
 use super::address;
-use super::call::{Call, text};
 use super::client::Client;
 use super::content::encoding;
+use super::request::{Request, text};
 use crate::error::RegistryError;
 use crate::{RemoteError, blob};
 
 /// What one way of asking came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heard {
+enum Presence {
     /// It is there, with the size that it should have.
     Present,
     /// It is not.
     Absent,
     /// This way of asking does not tell.
-    Nothing,
+    Unknown,
 }
 
 /// Whether the registry has a blob.
@@ -40,26 +40,30 @@ pub(super) async fn find(client: &Client, descriptor: &Descriptor) -> Result<boo
 ///
 /// As for [`find`].
 pub(super) async fn find_at(client: &Client, url: Url, descriptor: &Descriptor) -> Result<bool, RemoteError> {
-    let head = Call::new(Method::HEAD, url.clone(), blob::name(descriptor));
-    let heard = match ask(client, head, descriptor).await? {
-        Heard::Nothing => {
-            let mut get = Call::new(Method::GET, url, blob::name(descriptor));
+    let head = Request::new(Method::HEAD, url.clone(), blob::name(descriptor));
+    let presence = match ask(client, head, descriptor).await? {
+        Presence::Unknown => {
+            let mut get = Request::new(Method::GET, url, blob::name(descriptor));
             if descriptor.size > 0 {
                 get = get.with_header(RANGE, "bytes=0-0")?;
             }
             ask(client, get, descriptor).await?
         }
-        heard => heard,
+        presence => presence,
     };
-    Ok(heard == Heard::Present)
+    Ok(presence == Presence::Present)
 }
 
-async fn ask(client: &Client, mut call: Call<'_>, descriptor: &Descriptor) -> Result<Heard, RemoteError> {
-    call.accepted = &[400, 403, 404, 405, 406, 416, 501];
+async fn ask(
+    client: &Client,
+    mut request: Request<'_>,
+    descriptor: &Descriptor,
+) -> Result<Presence, RemoteError> {
+    request.accepted = &[400, 403, 404, 405, 406, 416, 501];
     let mut budget = client.budget();
     loop {
-        let failure = match client.attempt(&call).await {
-            Ok(response) => return hear(client, &response, descriptor),
+        let failure = match client.attempt(&request).await {
+            Ok(response) => return presence_of(client, &response, descriptor),
             Err(failure) => failure,
         };
         let tells_nothing = is_elsewhere(client, &failure.error) || client.is_hidden(&failure.error).await;
@@ -67,33 +71,37 @@ async fn ask(client: &Client, mut call: Call<'_>, descriptor: &Descriptor) -> Re
             Ok(()) => {}
             Err(error) if tells_nothing => {
                 tracing::debug!(%error, "whether a blob is there cannot be asked in this way");
-                return Ok(Heard::Nothing);
+                return Ok(Presence::Unknown);
             }
             Err(error) => return Err(error),
         }
     }
 }
 
-fn hear(client: &Client, response: &Response, descriptor: &Descriptor) -> Result<Heard, RemoteError> {
+fn presence_of(
+    client: &Client,
+    response: &Response,
+    descriptor: &Descriptor,
+) -> Result<Presence, RemoteError> {
     let headers = response.headers();
     match response.status().as_u16() {
         // Another host does not know what the registry knows.
-        404 if client.auth.is_own(response.url()) => return Ok(Heard::Absent),
+        404 if client.auth.is_own(response.url()) => return Ok(Presence::Absent),
         206 => {
             let total = text(headers, CONTENT_RANGE).and_then(|range| range.rsplit_once('/'));
             let fits = total.is_some_and(|(_, total)| total == "*" || total.parse() == Ok(descriptor.size));
-            return Ok(if fits { Heard::Present } else { Heard::Nothing });
+            return Ok(if fits { Presence::Present } else { Presence::Unknown });
         }
         200 => {}
-        _ => return Ok(Heard::Nothing),
+        _ => return Ok(Presence::Unknown),
     }
     client.refuse_web_page(headers)?;
     if encoding(headers).is_some() {
-        return Ok(Heard::Nothing);
+        return Ok(Presence::Unknown);
     }
     match text(headers, CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) {
-        Some(length) if length != descriptor.size => Ok(Heard::Nothing),
-        _ => Ok(Heard::Present),
+        Some(length) if length != descriptor.size => Ok(Presence::Unknown),
+        _ => Ok(Presence::Present),
     }
 }
 

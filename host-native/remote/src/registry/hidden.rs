@@ -3,8 +3,8 @@
 
 use reqwest::Method;
 
-use super::call::Call;
 use super::client::Client;
+use super::request::Request;
 use crate::error::LoginError;
 use crate::{Intent, RemoteError};
 
@@ -24,8 +24,8 @@ impl Client {
     }
 
     async fn shows_list(&self) -> bool {
-        let call = Call::new(Method::GET, self.repository.tags(1), "the list of tags".to_owned());
-        self.attempt(&call).await.is_ok()
+        let request = Request::new(Method::GET, self.repository.tags(1), "the list of tags".to_owned());
+        self.attempt(&request).await.is_ok()
     }
 
     /// The same for the refusal to list tags, which says nothing by itself: many registries list none to anybody.

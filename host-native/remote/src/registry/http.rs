@@ -8,8 +8,8 @@ use reqwest::{StatusCode, Url};
 use rustls::ClientConfig;
 
 use super::address::{self, Repository};
-use super::call::unreachable;
 use super::proxy::{Proxies, ProxyFault};
+use super::request::unreachable;
 use crate::error::ConnectionError;
 use crate::{RemoteError, RemoteOptions, TlsFault, TlsOptions};
 

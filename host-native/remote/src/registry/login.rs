@@ -10,8 +10,8 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::address::{self, Repository};
 use super::auth::{Auth, Bearer, Challenge, Known, Trust};
-use super::call::{Call, Said, said, text};
 use super::http::{Http, MAX_ERROR_BYTES};
+use super::request::{ErrorBody, Request, error_body, text};
 use super::scope::Scopes;
 use super::secret_header::basic;
 use super::token::{Access, Grant, Token, TokenServer, Tokens};
@@ -22,8 +22,8 @@ use crate::{Intent, RemoteError};
 /// The largest token that is taken.
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
 
-/// What became of a challenge.
-pub(super) enum Answered {
+/// The answer to a challenge.
+pub(super) enum ChallengeAnswer {
     /// It cannot be answered, or was already.
     No,
     /// Another request had the answer.
@@ -47,7 +47,7 @@ impl<'a> Authenticator<'a> {
     /// The header for a request to `url`: none to any other origin than the registry's, nor before that asked for it.
     pub(super) async fn authorization(
         &self,
-        call: &Call<'_>,
+        request: &Request<'_>,
         url: &Url,
     ) -> Result<Option<HeaderValue>, RemoteError> {
         if !self.auth.is_own(url) {
@@ -58,12 +58,12 @@ impl<'a> Authenticator<'a> {
             Known::Basic(header) => Ok(Some(header.clone())),
             Known::Bearer(bearer) => {
                 // A token without a name was for reading.
-                self.asker(call).await?;
-                let needed = self.needed(call, url);
+                self.credentials_for(request).await?;
+                let needed = self.needed(request, url);
                 if let Some(header) = bearer.tokens.find(&needed, Instant::now()) {
                     return Ok(Some(header.clone()));
                 }
-                self.renew(call, bearer, needed).await.map(Some)
+                self.renew(request, bearer, needed).await.map(Some)
             }
         }
     }
@@ -71,62 +71,62 @@ impl<'a> Authenticator<'a> {
     /// Answers the challenge of a request that was refused with the header `refused`.
     pub(super) async fn log_in(
         &self,
-        call: &Call<'_>,
+        request: &Request<'_>,
         url: &Url,
         headers: &HeaderMap,
         refused: Option<&HeaderValue>,
-    ) -> Result<Answered, RemoteError> {
+    ) -> Result<ChallengeAnswer, RemoteError> {
         let challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        let Some(challenge) = self.auth.challenge(url, challenges) else { return Ok(Answered::No) };
+        let Some(challenge) = self.auth.challenge(url, challenges) else { return Ok(ChallengeAnswer::No) };
         let mut known = self.auth.known.lock().await;
         let (server, scopes) = match challenge {
-            Challenge::Bearer { server, scopes } => (server, scopes.join(&self.needed(call, url))),
+            Challenge::Bearer { server, scopes } => (server, scopes.join(&self.needed(request, url))),
             Challenge::Basic => {
-                let found = self.auth.lookup().await.map_err(|why| self.nobody(why))?;
+                let found = self.auth.lookup().await.map_err(|why| self.no_credentials(why))?;
                 let Some(header) = found.and_then(|found| self.auth.basic(&found.credentials)) else {
-                    return Ok(Answered::No);
+                    return Ok(ChallengeAnswer::No);
                 };
                 // It was sent already and did not help.
                 if refused == Some(&header) {
-                    return Ok(Answered::No);
+                    return Ok(ChallengeAnswer::No);
                 }
                 *known = Known::Basic(header.clone());
-                return Ok(Answered::Fetched(header));
+                return Ok(ChallengeAnswer::Fetched(header));
             }
         };
         if !matches!(&*known, Known::Bearer(bearer) if bearer.server == server) {
             *known = Known::Bearer(Bearer { server, tokens: Tokens::default(), refresh: None });
         }
-        let Known::Bearer(bearer) = &mut *known else { return Ok(Answered::No) };
+        let Known::Bearer(bearer) = &mut *known else { return Ok(ChallengeAnswer::No) };
         if let Some(refused) = refused {
             bearer.tokens.drop_refused(refused);
         }
         if let Some(header) = bearer.tokens.find(&scopes, Instant::now()) {
-            return Ok(Answered::Found(header.clone()));
+            return Ok(ChallengeAnswer::Found(header.clone()));
         }
-        self.renew(call, bearer, scopes).await.map(Answered::Fetched)
+        self.renew(request, bearer, scopes).await.map(ChallengeAnswer::Fetched)
     }
 
-    /// Who makes this request: where nothing will be written, it may be nobody.
-    async fn asker(&self, call: &Call<'_>) -> Result<Option<&'a Found>, RemoteError> {
-        match call.method {
+    /// The credentials for this request: where nothing will be written, there may be none.
+    async fn credentials_for(&self, request: &Request<'_>) -> Result<Option<&'a Found>, RemoteError> {
+        match request.method {
             Method::GET | Method::HEAD if self.intent == Intent::Read => Ok(self.auth.reader().await),
-            _ => self.auth.lookup().await.map_err(|why| self.nobody(why)),
+            _ => self.auth.lookup().await.map_err(|why| self.no_credentials(why)),
         }
     }
 
-    fn nobody(&self, source: Arc<CredentialsError>) -> RemoteError {
+    fn no_credentials(&self, source: Arc<CredentialsError>) -> RemoteError {
         RemoteError::Login(LoginError::Credentials { host: self.repository.host.clone(), source })
     }
 
-    fn needed(&self, call: &Call<'_>, url: &Url) -> Scopes {
-        Scopes::needed(&self.repository.name, self.intent, &call.method, url)
+    fn needed(&self, request: &Request<'_>, url: &Url) -> Scopes {
+        Scopes::needed(&self.repository.name, self.intent, &request.method, url)
     }
 
     /// What a request is a right to, in words.
-    fn right(&self, call: &Call<'_>) -> String {
+    fn right(&self, request: &Request<'_>) -> String {
         let name = &self.repository.name;
-        match call.method {
+        match request.method {
             _ if name.is_empty() => "access".to_owned(),
             Method::GET | Method::HEAD => format!("the right to pull from `{name}`"),
             Method::DELETE => format!("the right to delete from `{name}`"),
@@ -137,12 +137,12 @@ impl<'a> Authenticator<'a> {
     /// Fetches a token and keeps it.
     async fn renew(
         &self,
-        call: &Call<'_>,
+        request: &Request<'_>,
         bearer: &mut Bearer,
         scopes: Scopes,
     ) -> Result<HeaderValue, RemoteError> {
-        let found = self.asker(call).await?;
-        let token = self.token(bearer, &scopes, found, &self.right(call)).await?;
+        let found = self.credentials_for(request).await?;
+        let token = self.token(bearer, &scopes, found, &self.right(request)).await?;
         if token.refresh.is_some() {
             bearer.refresh.clone_from(&token.refresh);
         }
@@ -216,7 +216,7 @@ impl<'a> Authenticator<'a> {
             return Token::read(&body, date.as_deref(), Instant::now(), &host);
         }
         let body = self.http.body(response, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
-        let Said { codes, message } = said(&body);
+        let ErrorBody { codes, message } = error_body(&body);
         if let Some(error) = self.http.refused_by_proxy(&server.realm, status).filter(|_| codes.is_empty()) {
             return Err(error);
         }
@@ -240,13 +240,13 @@ impl<'a> Authenticator<'a> {
     /// Why a request was refused that carried the header `sent`, or none.
     pub(super) async fn refused(
         &self,
-        call: &Call<'_>,
+        request: &Request<'_>,
         sent: Option<&HeaderValue>,
         status: StatusCode,
         message: String,
     ) -> RemoteError {
         let message = self.auth.conceal(message, sent);
-        let right = self.right(call);
+        let right = self.right(request);
         match &*self.auth.known.lock().await {
             // The token server took the credentials, and the registry does not take its token: for want of a right.
             Known::Bearer(bearer) => self.unauthorized(Some(&bearer.server), message, Some(&right)),
@@ -266,7 +266,7 @@ impl<'a> Authenticator<'a> {
     ) -> RemoteError {
         let host = self.repository.host.clone();
         if let Some(why) = self.auth.lookup_failure() {
-            return self.nobody(Arc::clone(why));
+            return self.no_credentials(Arc::clone(why));
         }
         match (self.auth.known_credentials(), server, lacking) {
             (None, ..) => RemoteError::Login(LoginError::Unauthorized { host, message }),

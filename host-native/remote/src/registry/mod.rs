@@ -8,7 +8,6 @@
 
 mod address;
 mod auth;
-mod call;
 mod capabilities;
 pub mod catalog;
 mod challenge;
@@ -28,6 +27,7 @@ mod outgoing;
 mod pages;
 pub mod probe;
 pub mod proxy;
+mod request;
 mod retry;
 mod scope;
 mod secret_header;
@@ -54,10 +54,10 @@ use reqwest::{Method, Response};
 use serde::Deserialize;
 
 use self::address::Repository;
-use self::call::{CONTENT_DIGEST, Call, Payload, said, text};
 use self::client::Client;
 use self::http::MAX_ERROR_BYTES;
 use self::pages::List;
+use self::request::{CONTENT_DIGEST, Payload, Request, error_body, text};
 use self::session::Stage;
 use super::growing::GrowingFile;
 use super::text::harmless;
@@ -96,11 +96,11 @@ impl Registry {
     }
 
     async fn fetch_manifest(&self, which: &Version) -> Result<Option<FetchedManifest>, RemoteError> {
-        let mut call =
-            Call::new(Method::GET, self.client.repository.manifest(which), format!("manifest {which}"))
+        let mut request =
+            Request::new(Method::GET, self.client.repository.manifest(which), format!("manifest {which}"))
                 .with_header(ACCEPT, &MANIFEST_TYPES.join(", "))?;
-        call.accepted = &[404];
-        let answer = match self.client.document(&call, MAX_MANIFEST_BYTES).await {
+        request.accepted = &[404];
+        let answer = match self.client.document(&request, MAX_MANIFEST_BYTES).await {
             Err(error) if matches!(which, Version::Tag(_)) && self.client.is_hidden(&error).await => {
                 return Ok(None);
             }
@@ -131,16 +131,16 @@ impl Registry {
         {
             return Err(RemoteError::Blob(BlobError::Digest { what, expected, actual }));
         }
-        let mut call = Call::new(Method::PUT, self.client.repository.manifest(which), what.clone())
+        let mut request = Request::new(Method::PUT, self.client.repository.manifest(which), what.clone())
             .with_header(CONTENT_TYPE, media_type)?;
-        call = match condition {
-            Condition::Absent => call.with_header(IF_NONE_MATCH, "*")?,
-            Condition::Any => call,
-            Condition::Is(digest) => call.with_header(IF_MATCH, &format!("\"{digest}\""))?,
+        request = match condition {
+            Condition::Absent => request.with_header(IF_NONE_MATCH, "*")?,
+            Condition::Any => request,
+            Condition::Is(digest) => request.with_header(IF_MATCH, &format!("\"{digest}\""))?,
         };
-        call.payload = Payload::Bytes(bytes);
-        call.accepted = &[412];
-        let response = self.send_manifest(&call).await?;
+        request.payload = Payload::Bytes(bytes);
+        request.accepted = &[412];
+        let response = self.send_manifest(&request).await?;
         self.client.refuse_web_page(response.headers())?;
         self.client.visibility.wrote();
         if response.status().as_u16() == 412 {
@@ -156,10 +156,10 @@ impl Registry {
     }
 
     /// Sends a manifest, again where the registry does not see the blobs yet that it has just taken.
-    async fn send_manifest(&self, call: &Call<'_>) -> Result<Response, RemoteError> {
+    async fn send_manifest(&self, request: &Request<'_>) -> Result<Response, RemoteError> {
         let mut waits = MISSED_BLOB_WAITS.iter();
         loop {
-            let error = match self.client.send(call).await {
+            let error = match self.client.send(request).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -171,7 +171,7 @@ impl Registry {
             let Some(wait) = wait else {
                 // With a condition it may be that which is refused, as the caller finds out.
                 let has_condition =
-                    [IF_MATCH, IF_NONE_MATCH].iter().any(|name| call.headers.contains_key(name));
+                    [IF_MATCH, IF_NONE_MATCH].iter().any(|name| request.headers.contains_key(name));
                 return Err(if has_condition { error } else { session::refused(&self.client, error) });
             };
             tracing::debug!(%error, "the registry does not see its own blobs yet");
@@ -180,11 +180,11 @@ impl Registry {
     }
 
     async fn delete_manifest(&self, which: &Version) -> Result<Deletion, RemoteError> {
-        let mut call =
-            Call::new(Method::DELETE, self.client.repository.manifest(which), format!("manifest {which}"));
+        let mut request =
+            Request::new(Method::DELETE, self.client.repository.manifest(which), format!("manifest {which}"));
         // What registries say that know no such thing as deleting a tag, or anything.
-        call.accepted = &[400, 405, 501];
-        let answer = self.client.send(&call).await?;
+        request.accepted = &[400, 405, 501];
+        let answer = self.client.send(&request).await?;
         match (which, answer.status().is_success()) {
             (_, true) => Ok(Deletion::Done),
             (Version::Tag(_), false) => Ok(Deletion::OnlyManifests),
@@ -219,18 +219,18 @@ impl Registry {
     /// Whether the registry knows the repository. One that it does not let the user look at counts as known, and one of which
     /// it says only that there is nothing: some say that of a repository without tags.
     async fn knows_repository(&self) -> Result<bool, RemoteError> {
-        let mut call = Call::new(
+        let mut request = Request::new(
             Method::GET,
             self.client.repository.tags(pages::PER_PAGE),
             format!("the repository {}", self.place()),
         );
-        call.accepted = &[404];
-        match self.client.send(&call).await {
+        request.accepted = &[404];
+        match self.client.send(&request).await {
             Err(error) if self.client.hides_tags(&error) => Ok(true),
             Ok(answer) if answer.status().as_u16() == 404 => {
                 let body =
                     self.client.http.body(answer, MAX_ERROR_BYTES, "an error").await.unwrap_or_default();
-                Ok(!said(&body).codes.iter().any(|code| code == "NAME_UNKNOWN"))
+                Ok(!error_body(&body).codes.iter().any(|code| code == "NAME_UNKNOWN"))
             }
             answer => answer.map(|_| true),
         }

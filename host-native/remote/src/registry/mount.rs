@@ -6,9 +6,9 @@ use bundle_core::bundle::descriptor::Descriptor;
 use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
 
-use super::call::Call;
 use super::client::Client;
 use super::find;
+use super::request::Request;
 use super::retry::{self, Failure};
 use super::session::{self, Session};
 use crate::RemoteError;
@@ -37,8 +37,8 @@ pub(super) async fn is_at_sibling(client: &Client, descriptor: &Descriptor) -> R
 pub(super) async fn open(client: &Client, what: &str, descriptor: &Descriptor) -> Result<Opened, Failure> {
     if let Some(sibling) = client.sibling() {
         let url = client.repository.mount(&descriptor.digest, sibling);
-        let call = Call::new(Method::POST, url, what).with_header(CONTENT_LENGTH, "0")?;
-        match client.attempt(&call).await {
+        let request = Request::new(Method::POST, url, what).with_header(CONTENT_LENGTH, "0")?;
+        match client.attempt(&request).await {
             Ok(answer) if answer.status().as_u16() == 201 => {
                 client.visibility.wrote();
                 return Ok(Opened::Mounted);
@@ -46,7 +46,7 @@ pub(super) async fn open(client: &Client, what: &str, descriptor: &Descriptor) -
             Ok(answer) if answer.status().as_u16() == 202 => {
                 client.visibility.wrote();
                 client.refuse_web_page(answer.headers())?;
-                return Ok(Opened::Upload(Session::opened(&call, &answer)?));
+                return Ok(Opened::Upload(Session::opened(&request, &answer)?));
             }
             Ok(_) => {}
             Err(failure) if retry::passes(&failure.error) => return Err(failure),

@@ -12,8 +12,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
-use super::call::{Body, Pieces};
 use super::file_pieces::{FilePieces, PIECE_BYTES};
+use super::request::{Body, Pieces};
 use crate::error::BlobError;
 use crate::{BlobContent, BlobSource, RemoteError, blob};
 
@@ -195,13 +195,13 @@ impl Shared {
 /// Which bytes of a blob were counted as sent.
 #[derive(Debug, Default)]
 struct Counted {
-    /// So many at the start are there of an earlier run.
+    /// How many bytes at the start the registry has from an earlier run.
     had: u64,
-    /// So many at the start were thought to be, and have to be sent after all.
+    /// How many bytes at the start the registry was thought to have and has not.
     owed: u64,
-    /// The furthest of those that was sent all the same.
+    /// Up to which byte those were sent.
     paid: u64,
-    /// The furthest of the others that was.
+    /// Up to which byte the others were sent.
     to: u64,
 }
 

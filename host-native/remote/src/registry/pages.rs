@@ -8,8 +8,8 @@ use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Method, Url};
 
 use super::address;
-use super::call::Call;
 use super::client::Client;
+use super::request::Request;
 use crate::RemoteError;
 
 /// How many names are asked for at a time.
@@ -56,17 +56,17 @@ impl List {
         let (mut bytes, mut barren) = (0, 0);
         let mut next = Some(self.first);
         while let Some(url) = next {
-            let mut call = Call::new(Method::GET, url.clone(), &*self.what);
-            call.accepted = self.ends_with;
+            let mut request = Request::new(Method::GET, url.clone(), &*self.what);
+            request.accepted = self.ends_with;
             if !seen.insert(url.to_string()) || seen.len() > MAX_PAGES {
-                return Err(call.fault("its pages have no end"));
+                return Err(request.fault("its pages have no end"));
             }
-            let (status, headers, body) = client.document(&call, MAX_PAGE_BYTES).await?;
+            let (status, headers, body) = client.document(&request, MAX_PAGE_BYTES).await?;
             if !status.is_success() {
                 break;
             }
             let names = (self.names)(&body);
-            let names = names.ok_or_else(|| call.fault("it is not the JSON that it should be"))?;
+            let names = names.ok_or_else(|| request.fault("it is not the JSON that it should be"))?;
             bytes += body.len();
             let before = known.len();
             for name in names {
@@ -75,12 +75,12 @@ impl List {
                 }
             }
             if bytes > MAX_LIST_BYTES || known.len() > MAX_NAMES {
-                return Err(call.fault("it has more names than can be read"));
+                return Err(request.fault("it has more names than can be read"));
             }
             barren = if known.len() > before { 0 } else { barren + 1 };
-            next = next_page(&call, &url, &headers)?;
+            next = next_page(&request, &url, &headers)?;
             if next.is_some() && barren >= MAX_BARREN_PAGES {
-                return Err(call
+                return Err(request
                     .fault(&format!("{barren} pages in a row bring nothing new, and it names a next one")));
             }
         }
@@ -88,14 +88,14 @@ impl List {
     }
 }
 
-fn next_page(call: &Call<'_>, asked: &Url, headers: &HeaderMap) -> Result<Option<Url>, RemoteError> {
+fn next_page(request: &Request<'_>, asked: &Url, headers: &HeaderMap) -> Result<Option<Url>, RemoteError> {
     let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
     let Some(link) = links.filter_map(address::next_link).next() else {
         return Ok(None);
     };
-    let url = address::resolve(asked, link).map_err(|fault| call.misled(asked, fault))?;
+    let url = address::resolve(asked, link).map_err(|fault| request.bad_location(asked, fault))?;
     if !address::same_origin(asked, &url) {
-        return Err(call.fault("its next page is on another host"));
+        return Err(request.fault("its next page is on another host"));
     }
     Ok(Some(url))
 }

@@ -8,7 +8,7 @@ use reqwest::header::DATE;
 
 use super::Registry;
 use super::address::is_loopback;
-use super::call::{Call, text};
+use super::request::{Request, text};
 use super::session;
 use crate::error::{ConnectionError, RegistryError};
 use crate::{Deletion, RemoteError, Version};
@@ -16,7 +16,7 @@ use crate::{Deletion, RemoteError, Version};
 /// What a registry says when it is asked whether it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ping {
-    /// Whether it knows enough of who asks.
+    /// Whether the request was authenticated, as far as that is needed.
     pub is_open: bool,
     /// What its clock shows, in whole seconds.
     pub date: Option<SystemTime>,
@@ -55,10 +55,10 @@ impl Registry {
     ///
     /// Any [`RemoteError`] of a request; a response that wants a login is none.
     pub async fn ping(&self) -> Result<Ping, RemoteError> {
-        let mut call = Call::new(Method::GET, self.client.repository.root(), "the registry's own page");
-        call.accepted = &[401, 403];
+        let mut request = Request::new(Method::GET, self.client.repository.root(), "the registry's own page");
+        request.accepted = &[401, 403];
         let start = Instant::now();
-        let answer = self.client.send(&call).await?;
+        let answer = self.client.send(&request).await?;
         self.client.refuse_web_page(answer.headers())?;
         let date = text(answer.headers(), DATE).and_then(|date| httpdate::parse_http_date(date).ok());
         Ok(Ping { is_open: answer.status().is_success(), date, took: start.elapsed() })
@@ -78,7 +78,7 @@ impl Registry {
                 Err(failure) => budget.spend(failure).await?,
             }
         };
-        let cancel = Call::new(Method::DELETE, opened.url, what);
+        let cancel = Request::new(Method::DELETE, opened.url, what);
         match self.client.attempt(&cancel).await {
             Ok(_) => Ok(ProbedUpload::Cancelled),
             Err(failure) => {
@@ -94,9 +94,9 @@ impl Registry {
     ///
     /// Any [`RemoteError`] of a request.
     pub async fn lists_referrers(&self, digest: &Digest) -> Result<bool, RemoteError> {
-        let mut call = Call::new(Method::GET, self.client.repository.referrers(digest), "referrers");
-        call.accepted = &[400, 404, 405, 501];
-        Ok(self.client.send(&call).await?.status().is_success())
+        let mut request = Request::new(Method::GET, self.client.repository.referrers(digest), "referrers");
+        request.accepted = &[400, 404, 405, 501];
+        Ok(self.client.send(&request).await?.status().is_success())
     }
 
     /// Whether the registry deletes manifests.

@@ -8,8 +8,8 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, Response, Url};
 
 use super::address;
-use super::call::{CONTENT_DIGEST, Call, Payload, text};
 use super::client::Client;
+use super::request::{CONTENT_DIGEST, Payload, Request, text};
 use super::retry::Failure;
 use crate::error::{BlobError, RegistryError};
 use crate::{RemoteError, blob};
@@ -50,8 +50,8 @@ pub(super) enum Past {
     Opened,
     /// The registry was asked how far it came.
     Resumed,
-    /// An earlier run has left it; the registry was asked as well.
-    Left,
+    /// It is of an earlier run; the registry was asked as well.
+    EarlierRun,
 }
 
 /// What a registry says of an upload.
@@ -67,17 +67,18 @@ pub(super) enum Asked {
 
 /// Opens an upload.
 pub(super) async fn open(client: &Client, what: &str) -> Result<Session, Failure> {
-    let call = Call::new(Method::POST, client.repository.uploads(), what).with_header(CONTENT_LENGTH, "0")?;
+    let request =
+        Request::new(Method::POST, client.repository.uploads(), what).with_header(CONTENT_LENGTH, "0")?;
     let opened = client
-        .attempt(&call)
+        .attempt(&request)
         .await
         .map_err(|failure| Failure { error: refused(client, failure.error), ..failure })?;
     client.refuse_web_page(opened.headers())?;
     if opened.status().as_u16() != 202 {
-        return Err(call.fault("the registry does not open one").into());
+        return Err(request.fault("the registry does not open one").into());
     }
     client.visibility.wrote();
-    Ok(Session::opened(&call, &opened)?)
+    Ok(Session::opened(&request, &opened)?)
 }
 
 /// What the refusal of the first thing that is sent says of the repository.
@@ -94,15 +95,15 @@ pub(super) fn refused(client: &Client, error: RemoteError) -> RemoteError {
 
 impl Session {
     /// What the `answer` to the first request of an upload says of it.
-    pub(super) fn opened(call: &Call<'_>, answer: &Response) -> Result<Self, RemoteError> {
+    pub(super) fn opened(request: &Request<'_>, answer: &Response) -> Result<Self, RemoteError> {
         let least_chunk = text(answer.headers(), CHUNK_MIN_LENGTH).and_then(|length| length.parse().ok());
         let least_chunk = least_chunk.unwrap_or_default();
-        Ok(Self { url: next(call, answer)?, offset: 0, least_chunk, past: Past::Opened })
+        Ok(Self { url: next(request, answer)?, offset: 0, least_chunk, past: Past::Opened })
     }
 
-    /// One that an earlier run has left, of which nothing else is known.
-    pub(super) fn left(url: Url) -> Self {
-        Self { url, offset: 0, least_chunk: 0, past: Past::Left }
+    /// One of an earlier run, of which nothing else is known.
+    pub(super) fn of_earlier_run(url: Url) -> Self {
+        Self { url, offset: 0, least_chunk: 0, past: Past::EarlierRun }
     }
 }
 
@@ -135,23 +136,23 @@ pub(super) async fn resume(
 ///
 /// <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-a-blob-in-chunks>, its last part.
 pub(super) async fn ask(client: &Client, what: &str, session: &Session, size: u64) -> Result<Asked, Failure> {
-    let mut call = Call::new(Method::GET, session.url.clone(), what);
-    call.accepted = &[400, 404, 405, 410, 416, 501];
-    let answer = client.attempt(&call).await?;
+    let mut request = Request::new(Method::GET, session.url.clone(), what);
+    request.accepted = &[400, 404, 405, 410, 416, 501];
+    let answer = client.attempt(&request).await?;
     let offset = match answer.status().as_u16() {
         202 | 204 => text(answer.headers(), RANGE).and_then(held),
         _ => None,
     };
     match offset {
-        // `Range: 0-0` means nothing or one byte: count it as nothing.
+        // `Range: 0-0` is sent for 0 bytes and for 1 byte: count it as none.
         Some(0 | 1) => Ok(Asked::Nothing),
         Some(offset) if offset <= size => {
             tracing::debug!(offset, "an upload goes on where it stopped");
             let url = match text(answer.headers(), LOCATION) {
-                Some(_) => next(&call, &answer)?,
+                Some(_) => next(&request, &answer)?,
                 None => session.url.clone(),
             };
-            let past = if session.past == Past::Left { Past::Left } else { Past::Resumed };
+            let past = if session.past == Past::EarlierRun { Past::EarlierRun } else { Past::Resumed };
             Ok(Asked::Has(Session { url, offset, past, ..session.clone() }))
         }
         Some(_) | None => Ok(Asked::Unknown),
@@ -178,14 +179,14 @@ pub(super) async fn close(
     // What else the query holds is the registry's own state and goes back as it came.
     url.query_pairs_mut().append_pair("digest", &descriptor.digest.to_string());
     let length = if matches!(rest, Payload::Nothing) { 0 } else { descriptor.size };
-    let mut call = Call::new(Method::PUT, url, what)
+    let mut request = Request::new(Method::PUT, url, what)
         .with_header(CONTENT_TYPE, "application/octet-stream")?
         .with_header(CONTENT_LENGTH, &length.to_string())?;
-    call.payload = rest;
-    let stored = client.attempt(&call).await?;
+    request.payload = rest;
+    let stored = client.attempt(&request).await?;
     client.refuse_web_page(stored.headers())?;
     if stored.status().as_u16() == 202 {
-        return Err(call.fault("the registry does not finish it").into());
+        return Err(request.fault("the registry does not finish it").into());
     }
     let declared = text(stored.headers(), CONTENT_DIGEST).and_then(|digest| digest.parse::<Digest>().ok());
     match declared {
@@ -198,10 +199,10 @@ pub(super) async fn close(
 }
 
 /// Where the next request of an upload goes.
-pub(super) fn next(call: &Call<'_>, answer: &Response) -> Result<Url, RemoteError> {
-    let location = text(answer.headers(), LOCATION).ok_or_else(|| call.fault("it leads nowhere"))?;
+pub(super) fn next(request: &Request<'_>, answer: &Response) -> Result<Url, RemoteError> {
+    let location = text(answer.headers(), LOCATION).ok_or_else(|| request.fault("it leads nowhere"))?;
     // As seen from where the answer came: the request may have been redirected.
-    address::resolve(answer.url(), location).map_err(|fault| call.misled(answer.url(), fault))
+    address::resolve(answer.url(), location).map_err(|fault| request.bad_location(answer.url(), fault))
 }
 
 #[cfg(test)]

@@ -13,12 +13,12 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 
-use super::call::{Body, Call, Payload, Pieces};
 use super::client::Client;
 use super::earlier_upload;
 use super::file_pieces::{FilePieces, PIECE_BYTES};
 use super::find;
 use super::outgoing;
+use super::request::{Body, Payload, Pieces, Request};
 use super::retry::{self, Failure, PROGRESS_BYTES};
 use super::session::{self, Session, Stage};
 use super::upload;
@@ -142,13 +142,13 @@ async fn go_on(
         }
     };
     outgoing.keep(client, open);
-    let mut call = Call::new(Method::PATCH, open.url.clone(), WHAT)
+    let mut request = Request::new(Method::PATCH, open.url.clone(), WHAT)
         .with_header(CONTENT_TYPE, "application/octet-stream")?;
-    call.payload = Payload::Stream(&*outgoing);
-    let taken = client.attempt(&call).await?;
+    request.payload = Payload::Stream(&*outgoing);
+    let taken = client.attempt(&request).await?;
     client.refuse_web_page(taken.headers())?;
     let descriptor = outgoing.file.whole().await?;
-    let url = session::next(&call, &taken)?;
+    let url = session::next(&request, &taken)?;
     open.url = url.clone();
     outgoing.keep(client, open);
     session::close(client, url, WHAT, &descriptor, Payload::Nothing).await

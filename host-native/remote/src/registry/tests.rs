@@ -1,4 +1,4 @@
-mod left;
+mod earlier_upload;
 mod server;
 mod siblings;
 
@@ -164,11 +164,11 @@ async fn a_token_server_leads_a_password_nowhere_else() {
 
 #[tokio::test]
 async fn a_secret_that_a_registry_repeats_is_cut_out() {
-    let said = br#"{"errors":[{"code":"DENIED","message":"not with pw, bWU6cHc= or T0"}]}"#;
-    for token in [reply(403, &[], said), reply(200, &[], br#"{"token":"T0"}"#)] {
+    let error_body = br#"{"errors":[{"code":"DENIED","message":"not with pw, bWU6cHc= or T0"}]}"#;
+    for token in [reply(403, &[], error_body), reply(200, &[], br#"{"token":"T0"}"#)] {
         let registry = Server::new(move |asked, _| match asked.target.starts_with("/token") {
             true => token.clone(),
-            false => wants_token(asked).unwrap_or_else(|| reply(403, &[], said)),
+            false => wants_token(asked).unwrap_or_else(|| reply(403, &[], error_body)),
         })
         .await;
         let error = registry.remote_with(login()).manifest(&tag()).await.unwrap_err();

@@ -7,12 +7,12 @@ use bundle_core::bundle::descriptor::Descriptor;
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 
-use super::call::{Call, Payload};
 use super::client::Client;
 use super::earlier_upload;
 use super::find;
 use super::mount::{self, Opened};
 use super::outgoing::Outgoing;
+use super::request::{Payload, Request};
 use super::retry::{Budget, Failure, PROGRESS_BYTES};
 use super::session::{self, Past, Session, Stage, WORTH_RESUMING_BYTES};
 use crate::error::{BlobError, RegistryError};
@@ -142,18 +142,18 @@ impl Upload<'_> {
         let (start, size) = (session.offset, self.outgoing.descriptor().size);
         let end = size.min(start.saturating_add(largest));
         self.asked = end - start;
-        let mut call = Call::new(Method::PATCH, session.url.clone(), &*self.what)
+        let mut request = Request::new(Method::PATCH, session.url.clone(), &*self.what)
             .with_header(CONTENT_TYPE, "application/octet-stream")?
             .with_header(CONTENT_RANGE, &format!("{start}-{}", end - 1))?
             .with_header(CONTENT_LENGTH, &self.asked.to_string())?;
         let part = self.outgoing.part(start..end);
-        call.payload = Payload::Stream(&part);
-        let taken = self.client.attempt(&call).await?;
+        request.payload = Payload::Stream(&part);
+        let taken = self.client.attempt(&request).await?;
         self.client.refuse_web_page(taken.headers())?;
-        Ok(Session { url: session::next(&call, &taken)?, offset: end, ..session })
+        Ok(Session { url: session::next(&request, &taken)?, offset: end, ..session })
     }
 
-    /// Makes of a failure where the next try begins, and waits for it.
+    /// Finds out where the next try begins after a failure, and waits for it.
     ///
     /// # Errors
     ///
@@ -166,7 +166,9 @@ impl Upload<'_> {
         let past = session.past;
         match self.recover_from(failure, session).await {
             // Whatever an earlier run has left may be wrong in a way that a fresh upload is not.
-            Err(error) if past == Past::Left && !super::retry::passes(&error) && !is_of_this_side(&error) => {
+            Err(error)
+                if past == Past::EarlierRun && !super::retry::passes(&error) && !is_of_this_side(&error) =>
+            {
                 tracing::debug!(%error, "an upload of an earlier run is given up");
                 self.stage = Stage::Closed;
                 Ok(())

@@ -1,4 +1,4 @@
-//! A request, and what its answer says: headers, and a registry's own words where it is an error.
+//! A request, and what its response says: headers, and the body of an error.
 //!
 //! Nothing is sent here.
 
@@ -13,7 +13,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
-use super::address::{self, Misled};
+use super::address::{self, BadLocation};
 use crate::error::{ConnectionError, RegistryError};
 use crate::text::harmless;
 use crate::{RemoteError, TlsFault};
@@ -23,7 +23,7 @@ pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// A request.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct Request<'a> {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
@@ -98,7 +98,7 @@ impl Payload<'_> {
     }
 }
 
-impl Call<'_> {
+impl Request<'_> {
     pub(super) fn new(method: Method, url: Url, what: impl Into<String>) -> Self {
         Self {
             method,
@@ -121,9 +121,9 @@ impl Call<'_> {
     }
 
     /// The answer of the host of `asked` leads to where nobody can go.
-    pub(super) fn misled(&self, asked: &Url, fault: Misled) -> RemoteError {
+    pub(super) fn bad_location(&self, asked: &Url, fault: BadLocation) -> RemoteError {
         match fault {
-            Misled::ToPlainHttp { to } => RemoteError::Registry(RegistryError::Downgrade {
+            BadLocation::ToPlainHttp { to } => RemoteError::Registry(RegistryError::Downgrade {
                 host: address::authority(asked),
                 what: self.what.clone(),
                 to,
@@ -172,14 +172,14 @@ fn is_refused_connection(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// A registry's own words.
-pub(super) struct Said {
+/// The body of an error response: the registry's own codes and words.
+pub(super) struct ErrorBody {
     pub(super) codes: Vec<String>,
     pub(super) message: String,
 }
 
-/// Reads a registry's own words from the body of an error.
-pub(super) fn said(body: &[u8]) -> Said {
+/// Reads the codes and words from the body of an error response.
+pub(super) fn error_body(body: &[u8]) -> ErrorBody {
     #[derive(Deserialize)]
     struct Errors {
         #[serde(default)]
@@ -195,12 +195,12 @@ pub(super) fn said(body: &[u8]) -> Said {
         message: Option<String>,
     }
     let Ok(Errors { mut errors, error, error_description }) = serde_json::from_slice::<Errors>(body) else {
-        return Said { codes: Vec::new(), message: String::new() };
+        return ErrorBody { codes: Vec::new(), message: String::new() };
     };
     errors.extend(error.map(|code| OneError { code, message: error_description }));
     let messages: Vec<&str> = errors.iter().filter_map(|error| error.message.as_deref()).take(3).collect();
     let codes = errors.iter().take(10).map(|error| harmless(&error.code)).collect();
-    Said { codes, message: harmless(&messages.join("; ")) }
+    ErrorBody { codes, message: harmless(&messages.join("; ")) }
 }
 
 #[cfg(test)]
@@ -210,12 +210,13 @@ mod tests {
     #[test]
     fn reads_a_registrys_own_words() {
         let body = br#"{"errors":[{"code":"DENIED","message":"no\u001b[1m","detail":{}},{"code":"X"}]}"#;
-        let Said { codes, message } = said(body);
+        let ErrorBody { codes, message } = error_body(body);
         assert_eq!((codes, &*message), (vec!["DENIED".to_owned(), "X".to_owned()], "no [1m"));
-        let Said { codes, message } = said(br#"{"error":"invalid_grant","error_description":"wrong"}"#);
+        let ErrorBody { codes, message } =
+            error_body(br#"{"error":"invalid_grant","error_description":"wrong"}"#);
         assert_eq!((codes, &*message), (vec!["invalid_grant".to_owned()], "wrong"));
         for body in [&b"<html>"[..], b"", b"{}", br#"{"errors":null}"#, br#"{"errors":{"code":1}}"#] {
-            assert!(said(body).codes.is_empty());
+            assert!(error_body(body).codes.is_empty());
         }
     }
 }

@@ -52,7 +52,7 @@ async fn push(server: &Server, url: String) -> Arc<Kept> {
     kept
 }
 
-/// A registry that wants to know who asks, and opens uploads.
+/// A registry that wants a login, and opens uploads.
 fn registry(asked: &Asked) -> Vec<u8> {
     match &*asked.method {
         _ if !asked.logs_in() => reply(401, &["www-authenticate: Basic realm=x"], b""),

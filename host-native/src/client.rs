@@ -227,7 +227,7 @@ impl Client {
     ///
     /// As [`remote::open`].
     pub fn open(&self, reference: &Reference, intent: Intent) -> Result<Box<dyn Remote>, RemoteError> {
-        self.open_with(reference, &RemoteOptions { intent, ..self.0.remote.clone() })
+        self.open_with(reference, &self.0.remote.clone().with_intent(intent))
     }
 
     /// The same, by other options than those of the client.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
 use crate::remote::archive::Archive;
+use crate::remote::error::{ArchiveError, LoginError};
 use crate::remote::layout::Layout;
 use crate::remote::registry::Registry;
 use crate::remote::registry::probe::{Ping, ProbedUpload, is_about_tls};
@@ -289,7 +290,10 @@ fn admitted(registry: &Registry, ping: &Ping) -> Result<Finding, RemoteError> {
     if ping.is_open {
         return Ok(Finding::Admitted);
     }
-    Err(RemoteError::Unauthorized { host: registry.host().to_owned(), message: String::new() })
+    Err(RemoteError::Login(LoginError::Unauthorized {
+        host: registry.host().to_owned(),
+        message: String::new(),
+    }))
 }
 
 /// What comes of reading the bundle `trial`, and a small blob of it, where it has one.
@@ -412,7 +416,7 @@ pub async fn check_layout(layout: &Layout, trial: Trial<'_>, depth: Depth) -> Ve
 pub async fn check_archive(archive: &Archive, trial: Trial<'_>) -> Vec<Check> {
     match trial.read(archive, Finding::Read).await {
         Ok(read) => with_the_rest(Finding::Reached, Ok(read), Ok(Finding::WrittenAsWhole)),
-        Err(error @ RemoteError::NoArchive { .. }) => {
+        Err(error @ RemoteError::Archive(ArchiveError::NoFile { .. })) => {
             with_the_rest(Finding::Failed(error), Ok(Finding::Unasked), Ok(Finding::Unasked))
         }
         Err(error) => with_the_rest(Finding::Reached, Err(error), Ok(Finding::WrittenAsWhole)),
@@ -443,10 +447,11 @@ fn with_the_rest(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::error::RegistryError;
 
     #[test]
     fn only_what_is_needed_fails() {
-        let error = || RemoteError::DeletesOff { host: "h".to_owned() };
+        let error = || RemoteError::Registry(RegistryError::DeletesOff { host: "h".to_owned() });
         for (aspect, finding, verdict) in [
             (Aspect::Pull, Finding::Failed(error()), Verdict::Fail),
             (Aspect::Push, Finding::Unwanted, Verdict::Skipped),

@@ -23,9 +23,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, Scope, available_parallelism};
 use std::time::Duration;
 
+pub(crate) use modelops_bundle_remote::threads::on_disk;
 use thiserror::Error;
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
-use tokio::task::{JoinError, JoinHandle, block_in_place, spawn_blocking};
+use tokio::task::{JoinHandle, block_in_place, spawn_blocking};
 
 use crate::address_space;
 
@@ -93,19 +94,7 @@ pub fn check_files() -> Result<(), ThreadError> {
     pipes.map(drop).map_err(|source| ThreadError::NoFile { source })
 }
 
-/// Runs `work` on a thread of the runtime that may wait for a disk. It must wait for nothing else: the thread may be the
-/// only one.
-///
-/// # Errors
-///
-/// The work panicked, or the runtime shuts down.
-pub(crate) async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, JoinError> {
-    spawn_blocking(work).await
-}
-
-/// The same, begun at once, whether or not somebody waits for it.
+/// As [`on_disk`], begun at once, whether or not somebody waits for it.
 pub fn begin_on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     spawn_blocking(work)
 }

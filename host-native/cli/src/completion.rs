@@ -227,16 +227,15 @@ impl Facts {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return Vec::new();
         };
-        let options = RemoteOptions {
-            retries: 0,
-            timeout: PATIENCE,
-            login: Login::Stored(Arc::new(Store::new(without_helpers()))),
-            transport: match self.words.iter().any(|word| word == "--plain-http") {
-                true => Transport::PlainHttp,
-                false => Transport::Secure,
-            },
-            ..RemoteOptions::default()
+        let transport = match self.words.iter().any(|word| word == "--plain-http") {
+            true => Transport::PlainHttp,
+            false => Transport::Secure,
         };
+        let options = RemoteOptions::default()
+            .with_retries(0)
+            .with_timeout(PATIENCE)
+            .with_login(Login::Stored(Arc::new(Store::new(without_helpers()))))
+            .with_transport(transport);
         let tags: Vec<Tag> = runtime.block_on(async {
             let Ok(remote) = open(place, &options) else { return Vec::new() };
             let listed = tokio::time::timeout(PATIENCE, remote.tags()).await;
@@ -367,13 +366,12 @@ fn without_helpers() -> Environment {
     if environment.auth_config.as_deref().is_some_and(mentions_a_helper)
         || files.any(|file| names_a_helper(&file))
     {
-        return Environment {
-            user: environment.user,
-            python: environment.python,
-            password: environment.password,
-            registry: environment.registry,
-            ..Environment::default()
-        };
+        let mut variables = Environment::default();
+        variables.user = environment.user;
+        variables.python = environment.python;
+        variables.password = environment.password;
+        variables.registry = environment.registry;
+        return variables;
     }
     environment
 }

@@ -57,10 +57,12 @@ use modelops_bundle::project::tracked::TrackedError;
 use modelops_bundle::project::undo::BundleAt;
 use modelops_bundle::pull::PullError;
 use modelops_bundle::push::{PlanVersionError, PushError, UnseenBundle};
-use modelops_bundle::remote::archive::ArchiveError;
-use modelops_bundle::remote::error::spoken;
+use modelops_bundle::remote::error::{
+    ArchiveError, ArchiveFault, BlobError, ConnectionError, LayoutError, LoginError, RegistryError,
+};
 use modelops_bundle::remote::registry::catalog::CatalogError;
 use modelops_bundle::remote::registry::proxy::ProxyFault;
+use modelops_bundle::remote::text::spoken;
 use modelops_bundle::remote::{Notice, RemoteError, RemoteErrorKind, TlsFault, TlsFileError};
 use modelops_bundle::remove::RemoveError;
 use modelops_bundle::scan::select::SelectError;
@@ -524,120 +526,133 @@ impl From<RemoteError> for CliError {
             RemoteErrorKind::Moved => Exit::Moved,
             RemoteErrorKind::Network => Exit::Network,
             RemoteErrorKind::NotFound => Exit::NotFound,
-            RemoteErrorKind::Other => Exit::Failure,
+            // `Other`.
+            _ => Exit::Failure,
         };
         let hint = match &error {
-            RemoteError::BadCredentials { host, origin, .. } => {
+            RemoteError::Login(LoginError::BadCredentials { host, origin, .. }) => {
                 return Self::of(exit, &error).hint(refused_credentials_hint(host, origin));
             }
-            RemoteError::Unauthorized { host, .. } => {
+            RemoteError::Login(LoginError::Unauthorized { host, .. }) => {
                 return Self::of(exit, &error).hint(format!(
                     "log in with `modelops-bundle login {host}`; with `-u USER --password-stdin` in scripts"
                 ));
             }
-            RemoteError::Tls { fault, .. } => tls_hint(fault),
-            RemoteError::Proxy { host, source, .. } => {
+            RemoteError::Connection(ConnectionError::Tls { fault, .. }) => tls_hint(fault),
+            RemoteError::Connection(ConnectionError::Proxy { host, source, .. }) => {
                 return Self::of(exit, &error).hint(proxy_hint(host, source));
             }
-            RemoteError::ProxySetting { .. } => {
+            RemoteError::Connection(ConnectionError::ProxySetting { .. }) => {
                 "set it to a URL such as http://HOST:PORT, or unset it; hosts that NO_PROXY lists are reached without one"
             }
-            RemoteError::HostNotFound { host } | RemoteError::Unreachable { host, .. }
-                if is_no_host(host) =>
-            {
+            RemoteError::Connection(
+                ConnectionError::HostNotFound { host } | ConnectionError::Unreachable { host, .. },
+            ) if is_no_host(host) => {
                 return Self::of(exit, &error).hint(format!(
                     "`{host}` is taken for the registry's host, which comes first: write HOST/NAME, such as \
                      docker.io/{host}/NAME"
                 ));
             }
-            RemoteError::Credentials { source, .. } => credentials_hint(source),
-            RemoteError::Denied { .. } => {
+            RemoteError::Login(LoginError::Credentials { source, .. }) => credentials_hint(source),
+            RemoteError::Login(LoginError::Denied { .. }) => {
                 "ask the registry's owner for that right, or log in as another user"
             }
-            RemoteError::ConnectionRefused { .. } => {
+            RemoteError::Connection(ConnectionError::Refused { .. }) => {
                 "check the port, and whether the registry is running; nothing listens there now"
             }
-            RemoteError::HostNotFound { .. } => {
+            RemoteError::Connection(ConnectionError::HostNotFound { .. }) => {
                 "check the spelling of the host's name, the network and its name server"
             }
-            RemoteError::Downgrade { .. } => {
+            RemoteError::Registry(RegistryError::Downgrade { .. }) => {
                 "whoever ends TLS before the registry has to tell it so: the proxy there has to set the header \
                  `X-Forwarded-Proto: https`, or the registry its own address"
             }
-            RemoteError::Elsewhere { status: 401 | 403, .. } => {
+            RemoteError::Registry(RegistryError::Elsewhere { status: 401 | 403, .. }) => {
                 "the address that the registry gave is not taken there: it may have run out, this machine's clock may be \
                  wrong, or something in between may change requests; try again, and else tell who runs the registry"
             }
-            RemoteError::Elsewhere { .. } => {
+            RemoteError::Registry(RegistryError::Elsewhere { .. }) => {
                 "that host keeps the registry's content: try again, and else tell who runs the registry"
             }
-            RemoteError::NoRepository { .. } => {
+            RemoteError::Registry(RegistryError::NoRepository { .. }) => {
                 "have the repository made there first, check its name, or log in as a user who may push to it"
             }
-            RemoteError::TakesNoPushes { .. } => {
+            RemoteError::Registry(RegistryError::TakesNoPushes { .. }) => {
                 "it is only read, or passes on what another registry has: push to that one, or to one of your own"
             }
-            RemoteError::Redirected { .. } => {
+            RemoteError::Registry(RegistryError::Redirected { .. }) => {
                 "a push is not sent on to another address: name the registry by that address, if it is the right one"
             }
-            RemoteError::WantsTls { .. } => {
+            RemoteError::Connection(ConnectionError::WantsTls { .. }) => {
                 "leave out --plain-http, and name the authority that signed its certificate with --ca-file FILE; \
                  a registry on this machine is spoken to in TLS only with that"
             }
-            RemoteError::Withheld { .. } => {
+            RemoteError::Login(LoginError::Withheld { .. }) => {
                 "a token server on another host is told credentials only over TLS, by name, and only where nobody can \
                  tamper with what the registry says: leave out --insecure and --plain-http"
             }
-            RemoteError::Unreachable { host, source } => {
+            RemoteError::Connection(ConnectionError::Unreachable { host, source }) => {
                 return Self::unreachable(exit, host, source.as_ref());
             }
-            RemoteError::Stalled { .. } => "try again, or wait longer with --timeout SECONDS",
-            RemoteError::NotARegistry { .. } => {
+            RemoteError::Connection(ConnectionError::Stalled { .. }) => {
+                "try again, or wait longer with --timeout SECONDS"
+            }
+            RemoteError::Registry(RegistryError::NotARegistry { .. }) => {
                 "check the host's name and port; a proxy or a web page may be answering"
             }
-            RemoteError::Status { asked_wait: Some(wait), .. } if *wait >= LONG_WAIT => {
+            RemoteError::Registry(RegistryError::Status { asked_wait: Some(wait), .. })
+                if *wait >= LONG_WAIT =>
+            {
                 return Self::of(exit, &error)
                     .hint(format!("run the command again after the {} that it asked for", spoken(*wait)));
             }
-            RemoteError::Status { status: 501, .. } => "-vv shows the requests and their answers",
-            RemoteError::Status { status, .. } if *status >= 500 || *status == 429 => {
-                "the registry is busy or unwell: try again later, or with more --retries"
-            }
-            RemoteError::Status { .. } | RemoteError::Protocol { .. } => {
+            RemoteError::Registry(RegistryError::Status { status: 501, .. }) => {
                 "-vv shows the requests and their answers"
             }
-            RemoteError::Digest { .. } | RemoteError::Size { .. } | RemoteError::ContentRange { .. } => {
+            RemoteError::Registry(RegistryError::Status { status, .. })
+                if *status >= 500 || *status == 429 =>
+            {
+                "the registry is busy or unwell: try again later, or with more --retries"
+            }
+            RemoteError::Registry(RegistryError::Status { .. }) | RemoteError::Protocol { .. } => {
+                "-vv shows the requests and their answers"
+            }
+            RemoteError::Blob(BlobError::Digest { .. } | BlobError::Size { .. })
+            | RemoteError::Registry(RegistryError::ContentRange { .. }) => {
                 "what came is not what was stored: it was damaged or tampered with, and was not used"
             }
-            RemoteError::Encoding { .. } => {
+            RemoteError::Registry(RegistryError::Encoding { .. }) => {
                 "a proxy or a cache on the way changes what it passes on: it has to leave everything below /v2/ as it is"
             }
-            RemoteError::Archive { path, source: ArchiveError::Compressed { format } } => {
+            RemoteError::Archive(ArchiveError::Unreadable {
+                path,
+                source: ArchiveFault::Compressed { format },
+            }) => {
                 let undo = format!("undo that first: `{} {}`", format.undone_by(), path.display());
                 return Self::of(exit, &error).hint(undo);
             }
-            RemoteError::Archive { source: ArchiveError::NoLayout, .. } => {
+            RemoteError::Archive(ArchiveError::Unreadable { source: ArchiveFault::NoLayout, .. }) => {
                 "a plain tar of files, as `modelops-bundle export --files` writes it, is unpacked with `tar -xf`"
             }
-            RemoteError::Archive { source: ArchiveError::NotATar, .. } => {
+            RemoteError::Archive(ArchiveError::Unreadable { source: ArchiveFault::NotATar, .. }) => {
                 "name an archive that `modelops-bundle export` wrote, or an `oci-archive` of another tool"
             }
-            RemoteError::Archive { .. } => {
+            RemoteError::Archive(ArchiveError::Unreadable { .. }) => {
                 "the file is damaged, or no archive that `modelops-bundle export` wrote; nothing of it was used"
             }
-            RemoteError::Index { .. } => {
+            RemoteError::Layout(LayoutError::Index { .. }) => {
                 "the layout is damaged, or lists more than any does: copy it again from its source; nothing of it was used"
             }
-            RemoteError::NoArchive { .. } => "check the path",
-            RemoteError::NotAFile { .. } => "name a file",
-            RemoteError::TooLarge { .. } => {
+            RemoteError::Archive(ArchiveError::NoFile { .. }) => "check the path",
+            RemoteError::Archive(ArchiveError::NotAFile { .. }) => "name a file",
+            RemoteError::Blob(BlobError::TooLarge { .. }) => {
                 "no program that keeps to the formats writes one of that size: ask whoever runs that place; nothing of it was used"
             }
             RemoteError::ConditionFailed { .. } => "pull, look at what changed, and push again",
-            RemoteError::ChangedWhileRead { .. } => {
+            RemoteError::Blob(BlobError::ChangedWhileRead { .. }) => {
                 "run the command again when the file is no longer being written"
             }
-            RemoteError::LostManifest { place, tag, .. } => {
+            RemoteError::Layout(LayoutError::LostManifest { place, tag, .. }) => {
                 return Self::of(exit, &error).hint(again(&Reference {
                     place: place.clone(),
                     tag: Some(tag.clone()),
@@ -650,12 +665,13 @@ impl From<RemoteError> for CliError {
             }
             RemoteError::Io { action: "read", .. } => "check the path and its permissions",
             RemoteError::Io { .. } => "check the path, its permissions and the free space",
-            RemoteError::NotALayout { .. } => "name another folder, or an empty one",
-            RemoteError::OutsideLayout { .. } => {
+            RemoteError::Layout(LayoutError::NotALayout { .. }) => "name another folder, or an empty one",
+            RemoteError::Layout(LayoutError::OutsideLayout { .. }) => {
                 "a layout holds regular files only; copy it again from its source"
             }
-            RemoteError::DeletesOff { .. } => DELETES_OFF,
+            RemoteError::Registry(RegistryError::DeletesOff { .. }) => DELETES_OFF,
             RemoteError::Unsupported { .. } => "use a registry or an `oci:` folder",
+            _ => return Self::of(exit, &error),
         };
         Self::of(exit, &error).hint(hint)
     }
@@ -792,6 +808,7 @@ fn credentials_hint(error: &CredentialsError) -> &'static str {
         }
         CredentialsError::Io { .. } => "check the path, its permissions and the free space",
         CredentialsError::NoHome => "name a file in the environment variable REGISTRY_AUTH_FILE",
+        _ => "see what the program says with -vv",
     }
 }
 
@@ -837,13 +854,7 @@ impl From<CredentialsError> for CliError {
         let exit = match &error {
             // Nobody was refused.
             CredentialsError::Io { .. } | CredentialsError::NoHome => Exit::Failure,
-            CredentialsError::Azure { .. }
-            | CredentialsError::Config { .. }
-            | CredentialsError::Environment { .. }
-            | CredentialsError::Helper { .. }
-            | CredentialsError::HelperAnswer { .. }
-            | CredentialsError::HelperMissing { .. }
-            | CredentialsError::HelperSilent { .. } => Exit::Authentication,
+            _ => Exit::Authentication,
         };
         Self::of(exit, &error).hint(credentials_hint(&error))
     }
@@ -855,7 +866,7 @@ impl From<TlsFileError> for CliError {
             TlsFileError::Content { .. } => {
                 "the file must begin with a line such as -----BEGIN CERTIFICATE-----"
             }
-            TlsFileError::Read { .. } => "check the path that --ca-file, --cert or --key names",
+            _ => "check the path that --ca-file, --cert or --key names",
         };
         Self::of(Exit::Usage, &error).hint(hint)
     }
@@ -1396,8 +1407,8 @@ impl From<CatalogError> for CliError {
         match error {
             CatalogError::Closed { .. } => Self::of(Exit::Authentication, &error)
                 .hint(format!("log in as someone who may see the whole registry; {elsewhere}")),
-            CatalogError::None { .. } => Self::of(Exit::Failure, &error).hint(elsewhere),
             CatalogError::Remote(error) => error.into(),
+            _ => Self::of(Exit::Failure, &error).hint(elsewhere),
         }
     }
 }
@@ -1735,7 +1746,7 @@ impl From<PushError> for CliError {
                     "put the files back, or let the bundle drop them with `modelops-bundle remove PATH`; the tag was left alone",
                 ),
             PushError::NoTag => Self::of(Exit::Usage, &error).hint("name one with --tag"),
-            PushError::Open(OpenError::Remote(ref denied @ RemoteError::Denied { .. })) => {
+            PushError::Open(OpenError::Remote(ref denied @ RemoteError::Login(LoginError::Denied { .. }))) => {
                 Self::of(Exit::Authentication, denied).hint(NEEDS_PULL)
             }
             PushError::Open(error) => error.into(),

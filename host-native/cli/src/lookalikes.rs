@@ -2,7 +2,7 @@
 
 use bundle_core::name::path::is_zero_width;
 
-use modelops_bundle::remote::error::is_obeyed;
+use modelops_bundle::remote::text::is_obeyed;
 
 /// Between letters, they say whether the one joins the other.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];

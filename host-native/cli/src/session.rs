@@ -384,7 +384,7 @@ impl<'a> Session<'a> {
         reference: &Reference,
         intent: Intent,
     ) -> Result<Box<dyn Remote>, CliError> {
-        let options = RemoteOptions { intent, ..self.remote_options()? };
+        let options = self.remote_options()?.with_intent(intent);
         Ok(open(&reference.place, &options)?)
     }
 
@@ -395,12 +395,8 @@ impl<'a> Session<'a> {
         beside: Option<&Place>,
         unfinished: Arc<dyn Unfinished>,
     ) -> Result<Box<dyn Remote>, CliError> {
-        let options = RemoteOptions {
-            beside: beside.cloned(),
-            intent: Intent::Write,
-            unfinished,
-            ..self.remote_options()?
-        };
+        let options = self.remote_options()?.with_beside(beside.cloned()).with_intent(Intent::Write);
+        let options = options.with_unfinished(unfinished);
         Ok(open(&reference.place, &options)?)
     }
 
@@ -422,19 +418,18 @@ impl<'a> Session<'a> {
             tls.verification = Verification::Off;
         }
         let says_tls = global.ca_file.is_some() || global.cert.is_some() || global.insecure;
-        Ok(RemoteOptions {
-            retries: global.retries,
-            timeout: Duration::from_secs(global.timeout),
-            login: Login::Stored(Arc::new(self.credentials())),
-            notices: Arc::clone(&self.notices) as Arc<dyn Notices>,
-            tls,
-            transport: match says_tls {
-                true => Transport::Tls,
-                false if global.plain_http || wants_plain_http() => Transport::PlainHttp,
-                false => Transport::Secure,
-            },
-            ..RemoteOptions::default()
-        })
+        let transport = match says_tls {
+            true => Transport::Tls,
+            false if global.plain_http || wants_plain_http() => Transport::PlainHttp,
+            false => Transport::Secure,
+        };
+        Ok(RemoteOptions::default()
+            .with_retries(global.retries)
+            .with_timeout(Duration::from_secs(global.timeout))
+            .with_login(Login::Stored(Arc::new(self.credentials())))
+            .with_notices(Arc::clone(&self.notices) as Arc<dyn Notices>)
+            .with_tls(tls)
+            .with_transport(transport))
     }
 
     /// Where the user's credentials are.

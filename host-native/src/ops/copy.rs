@@ -12,7 +12,7 @@ use crate::bundle::{Bundle, Context, OpenError, open, version_of};
 use crate::client::{Cancelled, Client};
 use crate::component::LoadError;
 use crate::push::Force;
-use crate::remote::{Intent, Remote, RemoteError, RemoteOptions, Version};
+use crate::remote::{Intent, Remote, RemoteError, Version};
 use crate::transfer::{
     Carried, Delivery, Expected, TagError, Unconfirmed, claim, deliver, find_lost, foresee_deliveries,
     tag_digest,
@@ -103,10 +103,8 @@ pub async fn plan(
 ) -> Result<Planned, CopyError> {
     let from: Arc<dyn Remote> = Arc::from(client.open(source, Intent::Read)?);
     let beside = Some(source.place.clone());
-    let to = client.open_with(
-        target,
-        &RemoteOptions { beside, intent: Intent::Write, ..client.remote_options().clone() },
-    )?;
+    let remote_options = client.remote_options().clone().with_beside(beside).with_intent(Intent::Write);
+    let to = client.open_with(target, &remote_options)?;
     let (reading, writing) = (client.context(&*from)?, client.context(to.as_ref())?);
     let (bundles, deliveries, skipped) = client
         .unless_cancelled(async {

@@ -16,6 +16,7 @@ use crate::bundle::{
 use crate::client::{Cancelled, Client};
 use crate::component::LoadError;
 use crate::component::answers::ManifestError;
+use crate::remote::error::LayoutError;
 use crate::remote::{Intent, Remote, RemoteError, RemoteErrorKind, Version};
 
 /// How a place is listed; there is nothing to choose yet.
@@ -194,7 +195,9 @@ async fn read(context: Context<'_>, version: &Version) -> Result<ListedManifest,
     };
     let fetched = match context.remote.manifest(version).await {
         Ok(Some(fetched)) => fetched,
-        Ok(None) | Err(RemoteError::LostManifest { .. }) => return faulty(ListedFault::Lost).await,
+        Ok(None) | Err(RemoteError::Layout(LayoutError::LostManifest { .. })) => {
+            return faulty(ListedFault::Lost).await;
+        }
         Err(error) if error.kind() == RemoteErrorKind::Integrity => {
             return faulty(ListedFault::Remote(error)).await;
         }

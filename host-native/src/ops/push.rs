@@ -13,7 +13,7 @@ use crate::entry::Entered;
 use crate::push::{
     self, PreparedPush, PushError, PushOptions, Pushed, SentAhead, UploadRecord, open_destination,
 };
-use crate::remote::{Intent, Remote, RemoteError, RemoteOptions};
+use crate::remote::{Intent, Remote, RemoteError};
 use crate::scan::{ScanError, ScanOptions, Untracked, scan};
 use crate::threads::on_disk;
 
@@ -54,10 +54,8 @@ pub async fn plan(
 ) -> Result<Planned, PushingError> {
     let beside = entered.workspace.state.synced_ref.as_ref().map(|last| last.place.clone());
     let unfinished = Arc::new(UploadRecord::read(&entered.lock));
-    let remote = client.open_with(
-        reference,
-        &RemoteOptions { beside, intent: Intent::Write, unfinished, ..client.remote_options().clone() },
-    )?;
+    let remote_options = client.remote_options().clone().with_beside(beside).with_intent(Intent::Write);
+    let remote = client.open_with(reference, &remote_options.with_unfinished(unfinished))?;
     let prepared = {
         let workspace = &entered.workspace;
         let context = client.context(remote.as_ref())?.with_cache(&workspace.project);

@@ -13,6 +13,7 @@ use super::download::{layer_of, layers_of};
 use super::tables::load_tables;
 use super::unpacking::{Assembled, packs_of, unpack_to_memory};
 use crate::bundle::{Bundle, Context};
+use crate::remote::error::BlobError;
 use crate::remote::{RemoteError, read_small_blob};
 
 /// The content of `files`, which are files of `bundle`, by its digest.
@@ -29,7 +30,7 @@ pub async fn read_files(
     limit: u64,
 ) -> Result<BTreeMap<Digest, Bytes>, DownloadError> {
     if let Some(file) = files.iter().find(|file| file.size > limit) {
-        let source = RemoteError::TooLarge { what: "its content".to_owned(), limit };
+        let source = RemoteError::Blob(BlobError::TooLarge { what: "its content".to_owned(), limit });
         return Err(DownloadError::Fetch { path: file.path.to_string(), source });
     }
     let wanted: BTreeMap<Digest, &File> = files.iter().map(|file| (file.digest, *file)).collect();

@@ -17,6 +17,7 @@ use crate::project::folder::TABLES;
 use crate::project::own_folder::{Access, OwnFolder};
 use crate::project::parents::Missing;
 use crate::remote::RemoteError;
+use crate::remote::error::BlobError;
 
 /// How many tables a project keeps, beside those of the bundle that it is about.
 const MAX_KEPT_TABLES: usize = 1024;
@@ -161,7 +162,7 @@ async fn fetch(context: Context<'_>, pack: &Pack) -> Result<Bytes, TablesError> 
     let actual = Digest::of(&stored);
     if actual != pack.toc.digest {
         let what = format!("the table of the pack {}", pack.digest);
-        return Err(fault(RemoteError::Digest { what, expected: pack.toc.digest, actual }));
+        return Err(fault(RemoteError::Blob(BlobError::Digest { what, expected: pack.toc.digest, actual })));
     }
     Ok(stored.freeze())
 }

@@ -16,6 +16,7 @@ use crate::bundle::{Context, OpenError, read_view, resolve, under};
 use crate::component::CoreError;
 use crate::component::answers::ManifestError;
 use crate::push::Force;
+use crate::remote::error::{ConnectionError, RegistryError};
 use crate::remote::{Condition, RemoteError, RemoteErrorKind, Version};
 
 /// The digest of the manifest that `tag` names now.
@@ -394,15 +395,18 @@ pub async fn move_tags(
 fn may_be_for_the_condition(error: &RemoteError) -> bool {
     matches!(
         error,
-        RemoteError::ConditionFailed { .. } | RemoteError::Status { status: 400 | 405 | 412 | 501, .. }
+        RemoteError::ConditionFailed { .. }
+            | RemoteError::Registry(RegistryError::Status { status: 400 | 405 | 412 | 501, .. })
     )
 }
 
 /// Whether a write that ended so may have been carried out all the same.
 fn may_be_taken(error: &RemoteError) -> bool {
     match error {
-        RemoteError::Status { status, .. } => *status >= 500,
-        RemoteError::Stalled { .. } | RemoteError::Unreachable { .. } => true,
+        RemoteError::Registry(RegistryError::Status { status, .. }) => *status >= 500,
+        RemoteError::Connection(ConnectionError::Stalled { .. } | ConnectionError::Unreachable { .. }) => {
+            true
+        }
         _ => false,
     }
 }

@@ -34,6 +34,7 @@ use super::{DownloadError, Downloaded};
 use crate::bundle::{Bundle, Context};
 use crate::progress::Work;
 use crate::remote::RemoteError;
+use crate::remote::error::BlobError;
 use crate::threads::{Bridge, start};
 
 /// How many packs are read at the same time: files are hashed in their order, and what comes too early waits.
@@ -194,11 +195,11 @@ async fn fetch_pack<'a>(
         // A folder's blob may end before its time.
         if frames.peek().is_some_and(|(frame, _)| frame.offset < range.end) {
             let what = format!("pack {}", pack.digest);
-            return Err(fault(RemoteError::Size {
+            return Err(fault(RemoteError::Blob(BlobError::Size {
                 what,
                 expected: range.end,
                 actual: range.start + received,
-            }));
+            })));
         }
     }
     Ok(received)

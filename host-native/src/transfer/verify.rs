@@ -25,7 +25,7 @@ use crate::bundle::{Bundle, Context, OpenError, is_listed, open_index, open_mani
 use crate::component::CoreError;
 use crate::component::answers::{IndexError, ManifestError, ResolveError};
 use crate::progress::Work;
-use crate::remote::archive::ArchiveError;
+use crate::remote::error::{ArchiveError, ArchiveFault, BlobError, LayoutError};
 use crate::remote::{RemoteError, RemoteErrorKind, Version};
 use crate::threads::ThreadError;
 
@@ -310,8 +310,13 @@ fn damage(error: RemoteError) -> Result<RemoteError, VerifyError> {
 /// Whether an error says that something is not there which is named elsewhere.
 fn is_missing(error: &RemoteError) -> bool {
     match error {
-        RemoteError::Archive { source, .. } => matches!(source, ArchiveError::Missing { .. }),
-        error => matches!(error, RemoteError::LostManifest { .. } | RemoteError::Missing { .. }),
+        RemoteError::Archive(ArchiveError::Unreadable { source, .. }) => {
+            matches!(source, ArchiveFault::Missing { .. })
+        }
+        error => matches!(
+            error,
+            RemoteError::Layout(LayoutError::LostManifest { .. }) | RemoteError::Missing { .. }
+        ),
     }
 }
 
@@ -319,7 +324,8 @@ fn is_missing(error: &RemoteError) -> bool {
 pub fn tells_damage(error: &OpenError) -> bool {
     match error {
         OpenError::Remote(error) => {
-            is_missing(error) || matches!(error, RemoteError::Digest { .. } | RemoteError::Size { .. })
+            is_missing(error)
+                || matches!(error, RemoteError::Blob(BlobError::Digest { .. } | BlobError::Size { .. }))
         }
         error => is_damage(error),
     }

@@ -12,7 +12,7 @@ use crate::ui::{Report, shown};
 use modelops_bundle::credentials::server::Server;
 use modelops_bundle::credentials::{Credentials, Kept};
 use modelops_bundle::remote::registry::check_login;
-use modelops_bundle::remote::{CheckedLogin, Login, RemoteOptions};
+use modelops_bundle::remote::{CheckedLogin, Login};
 use modelops_bundle_report::{LoginReport, StoredReport};
 
 /// The longest password that is read.
@@ -87,7 +87,7 @@ pub(crate) fn run(session: &Session<'_>, args: &LoginArgs) -> Result<(), CliErro
     }
     let server = Server::new(host, "");
     let given = Credentials::Password { user: user.clone(), password };
-    let options = RemoteOptions { login: Login::As(given.clone()), ..session.remote_options()? };
+    let options = session.remote_options()?.with_login(Login::As(given.clone()));
     let runtime = session.runtime()?;
     let checked = runtime.block_on(check_login(host, &options))?;
     let (is_checked, token_server, identity_token) = match checked {

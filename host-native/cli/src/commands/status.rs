@@ -419,16 +419,7 @@ fn last_synced(workspace: &Workspace) -> Option<String> {
 
 fn state_of(error: &OpenError) -> RemoteState {
     match error {
-        OpenError::Remote(
-            RemoteError::ConnectionRefused { .. }
-            | RemoteError::HostNotFound { .. }
-            | RemoteError::Proxy { .. }
-            | RemoteError::ProxySetting { .. }
-            | RemoteError::Stalled { .. }
-            | RemoteError::Tls { .. }
-            | RemoteError::Unreachable { .. }
-            | RemoteError::WantsTls { .. },
-        ) => RemoteState::Unreachable,
+        OpenError::Remote(RemoteError::Connection(_)) => RemoteState::Unreachable,
         OpenError::Remote(error) if error.kind() == RemoteErrorKind::Authentication => {
             RemoteState::AuthFailed
         }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::progress::Silent;
 use crate::remote::archive::Archive;
+use crate::remote::error::BlobError;
 use crate::remote::layout::Layout;
 
 const MANIFEST: &[u8] = br#"{"artifactType":"t"}"#;
@@ -142,7 +143,7 @@ async fn wrong_bytes_do_not_arrive() {
                 .unwrap_err(),
             copy_to_remote(&source, &target, &parts, 8, &silent()).await.unwrap_err(),
         ] {
-            assert!(matches!(fault, RemoteError::Digest { .. }), "{fault}");
+            assert!(matches!(fault, RemoteError::Blob(BlobError::Digest { .. })), "{fault}");
         }
         assert!(!target.has_blob(&Descriptor::of("x/y", content)).await.unwrap());
         assert_eq!(target.manifest(&Version::Digest(parts.manifest.digest)).await.unwrap(), None);

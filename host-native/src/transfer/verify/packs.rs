@@ -18,6 +18,7 @@ use super::contents::{Contents, paths};
 use super::{BlobRead, Fault, FaultKind, Findings, VerifyError, damage, is_missing};
 use crate::bundle::{Bundle, Context};
 use crate::progress::Work;
+use crate::remote::error::BlobError;
 use crate::remote::{RemoteError, read_blob};
 use crate::threads::{engine, start};
 use crate::transfer::tables::{TablesError, load_table};
@@ -318,9 +319,11 @@ fn pack_faults(
 /// Whether what is wrong with the whole pack says already why its table is not there.
 fn is_said(table: &TablesError, whole: Option<&RemoteError>) -> bool {
     match (table, whole) {
-        (TablesError::Fetch { source: RemoteError::Digest { .. }, .. } | TablesError::Refused { .. }, _) => {
-            false
-        }
+        (
+            TablesError::Fetch { source: RemoteError::Blob(BlobError::Digest { .. }), .. }
+            | TablesError::Refused { .. },
+            _,
+        ) => false,
         (TablesError::Fetch { source, .. }, Some(whole)) => is_missing(source) == is_missing(whole),
         (TablesError::Fetch { .. }, None) => false,
     }

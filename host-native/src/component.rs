@@ -73,7 +73,7 @@ pub struct Core {
 /// One function of a core, as a person wants to read of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionInfo {
-    /// The interface that exports it, as `modelops:bundle/diff@1.0.0`.
+    /// The interface that exports it, as `modelops:bundle/diff@0.3.0`.
     pub interface: String,
     /// Its name, as `plan-push`.
     pub name: String,
@@ -139,7 +139,7 @@ impl Core {
         self.digest.unwrap_or_else(|| Digest::of(Self::embedded_bytes()))
     }
 
-    /// Name and version of the contract that it fulfils, as `modelops:bundle@1.0.0`.
+    /// Name and version of the contract that it fulfils, as `modelops:bundle@0.3.0`.
     pub fn contract(&self) -> String {
         let names = self.component.component_type();
         let name = names.exports(self.engine()).map(|(name, _)| name).next().unwrap_or_default();

@@ -265,7 +265,7 @@ fn a_trap_is_an_error_and_the_next_call_works() {
 fn lists_its_functions() {
     let functions = core().functions();
     let diff = functions.iter().find(|function| function.name == "diff").unwrap();
-    assert_eq!(diff.interface, "modelops:bundle/diff@1.0.0");
+    assert_eq!(diff.interface, "modelops:bundle/diff@0.3.0");
     assert_eq!(
         diff.signature,
         "func(local: list<file>, remote: list<file>, base: list<synced-file>, tracked: list<string>) \

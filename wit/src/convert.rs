@@ -1002,13 +1002,3 @@ impl From<VersionError> for plan::VersionError {
         }
     }
 }
-
-/// Refuses an index whose bytes are not those that its descriptor names.
-pub(crate) fn check_content(index: &[u8], descriptor: &Descriptor) -> Result<(), IndexError> {
-    let found = Descriptor::of(&descriptor.media_type, index);
-    if (found.digest, found.size) == (descriptor.digest, descriptor.size) {
-        return Ok(());
-    }
-    let name = |descriptor: &Descriptor| format!("{} with {} bytes", descriptor.digest, descriptor.size);
-    Err(IndexError::Content { expected: name(descriptor), found: name(&found) })
-}

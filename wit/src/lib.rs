@@ -17,7 +17,7 @@ mod generated {
     export!(Component);
 }
 
-use bundle_core::bundle::index::{BundleIndex, check_layers};
+use bundle_core::bundle::index::{BundleIndex, check_content, check_layers};
 use bundle_core::bundle::manifest::Manifest;
 use convert::Facts;
 use generated::exports::modelops::bundle::{bulk, bundle, diff, digest, plan, types};
@@ -69,7 +69,7 @@ impl bundle::Guest for Component {
         descriptor: bundle::Descriptor,
         layers: Vec<bundle::Descriptor>,
     ) -> Result<bundle::IndexView, bundle::IndexError> {
-        convert::check_content(index.as_bytes(), &convert::descriptor(descriptor)?)?;
+        check_content(index.as_bytes(), &convert::descriptor(descriptor)?)?;
         Self::read_verified_index(index, layers)
     }
 

@@ -18,6 +18,7 @@ from wasmtime.component import (
     Bool,
     Component,
     EnumType,
+    FlagsType,
     Func,
     FuncType,
     Instance,
@@ -118,6 +119,21 @@ def fields_to_component(fields: list[tuple[str, ValType]], value: Any) -> dict[s
     return converted
 
 
+def name_of(names: list[str], text: Any) -> str:
+    """The name of the contract that is spelled so in JSON."""
+    found = [name for name in names if snake(name) == text]
+    expect(bool(found), f"one of {names}", text)
+    return found[0]
+
+
+def document(content: bytes) -> Any:
+    """Bytes in JSON: a text where they are one, and not empty."""
+    try:
+        return content.decode() or []
+    except UnicodeDecodeError:
+        return list(content)
+
+
 def to_component(kind: ValType, value: Any) -> Any:
     """Converts a value of JSON to what wasmtime takes for `kind`."""
     if isinstance(kind, RecordType):
@@ -134,8 +150,10 @@ def to_component(kind: ValType, value: Any) -> Any:
     if isinstance(kind, OptionType):
         return None if value is None else to_component(kind.payload, value)
     if isinstance(kind, EnumType):
-        expect(value in kind.names, f"one of {kind.names}", value)
-        return value
+        return name_of(kind.names, value)
+    if isinstance(kind, FlagsType):
+        expect(isinstance(value, list), "a list of names", value)
+        return {name_of(kind.names, flag) for flag in value}
     if isinstance(kind, String):
         expect(isinstance(value, str), "a string", value)
         return value
@@ -159,6 +177,8 @@ def from_component(kind: ValType, value: Any) -> Any:
     if isinstance(kind, TupleType):
         return [from_component(*pair) for pair in zip(kind.elements, value)]
     if isinstance(kind, ListType):
+        if isinstance(kind.element, U8):
+            return document(value)
         return [from_component(kind.element, item) for item in value]
     if isinstance(kind, OptionType):
         return None if value is None else from_component(kind.payload, value)

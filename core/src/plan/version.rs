@@ -84,6 +84,13 @@ pub fn highest_version<'a>(tags: impl IntoIterator<Item = &'a Tag>) -> Option<Ve
     releases.max_by(|a, b| a.number.cmp(&b.number).then(b.has_v.cmp(&a.has_v)))
 }
 
+/// The highest release among `texts`: one that is no tag is no version either.
+#[must_use]
+pub fn highest_version_among(texts: &[String]) -> Option<Version> {
+    let tags: Vec<Tag> = texts.iter().filter_map(|text| text.parse().ok()).collect();
+    highest_version(&tags)
+}
+
 /// What a user says about the next version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bump {
@@ -209,6 +216,12 @@ mod tests {
 
     fn version(text: &str) -> Version {
         Version::of(&text.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_tag_is_passed_over() {
+        let texts = ["a b", "1.0.0", "9.9.9!", ""].map(str::to_owned);
+        assert_eq!(highest_version_among(&texts), Some(version("1.0.0")));
     }
 
     #[test]

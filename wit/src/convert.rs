@@ -11,6 +11,7 @@ pub(crate) mod push;
 pub(crate) mod seal;
 pub(crate) mod tag;
 pub(crate) mod types;
+pub(crate) mod undo;
 pub(crate) mod version;
 pub(crate) mod wire;
 

@@ -24,7 +24,7 @@ use bundle_core::plan::push::PushFacts;
 use convert::pull::PullPaths;
 use convert::types::Facts;
 use generated::exports::modelops::bundle::{
-    bundle, compare, digest, pack, pull, push, seal, tag, types, version, wire,
+    bundle, compare, digest, pack, pull, push, seal, tag, types, undo, version, wire,
 };
 
 /// Fulfils the whole contract.
@@ -236,5 +236,27 @@ impl wire::Guest for Component {
     ) -> Result<Vec<u8>, seal::SealError> {
         let (files, chunk_map) = convert::wire::placed_files(&files, &packs)?;
         Ok(bundle_core::plan::seal::packed_index(&files, &chunk_map, replaces.as_deref())?.into_bytes())
+    }
+}
+
+impl undo::Guest for Component {
+    fn choose_undo(operations: Vec<undo::Operation>, count: u32) -> Result<Vec<u32>, undo::UndoError> {
+        let operations: Vec<_> = operations.into_iter().map(Into::into).collect();
+        let chosen = bundle_core::plan::undo::choose(&operations, count as usize)?;
+        // A list that fits into a component has no more.
+        Ok(chosen.into_iter().map(|at| at as u32).collect())
+    }
+
+    fn make_room(kept: Vec<u64>, needed: u64, limit: undo::KeptLimit) -> Result<u32, types::Excess> {
+        // A list that fits into a component has no more.
+        Ok(bundle_core::plan::keep::make_room(&kept, needed, limit.into())? as u32)
+    }
+
+    fn had_elsewhere(facts: undo::TakenFacts) -> Result<Vec<undo::FileElsewhere>, types::FactsError> {
+        convert::undo::files_elsewhere(facts)
+    }
+
+    fn lost_by_removal(facts: undo::RemovalFacts) -> Result<Vec<undo::LostFile>, types::FactsError> {
+        convert::undo::lost_files(facts)
     }
 }

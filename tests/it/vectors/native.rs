@@ -18,17 +18,20 @@ use bundle_core::pack::table::{Pack, Run, TableRef};
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit, decide_delete};
 use bundle_core::plan::drops::{DropGuard, MassDrop};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport, plan_ranges};
+use bundle_core::plan::keep::{Bound, HadIn, LastSynced, had_elsewhere, make_room};
 use bundle_core::plan::layout::{LayoutPolicy, Readers, Rewrite};
 use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, PullPlan, hidden, plan_pull};
 use bundle_core::plan::push::{
     Builds, LeftBehind, PushDecision, PushFacts, PushPlan, decide_push, plan_push,
 };
+use bundle_core::plan::remove::{OnlyHere, lost_by_removal};
 use bundle_core::plan::repack::{PackUse, plan_repack};
 use bundle_core::plan::seal::{
     EmptyBlob, Extra, Origin, PackedSealRequest, SealError, SealRequest, packed_index, seal, seal_packed,
 };
 use bundle_core::plan::standing::{Standing, StandingFacts, standing};
 use bundle_core::plan::tag::{Mover, Occupant, TagDecision, TagFacts, decide_tag};
+use bundle_core::plan::undo::{self, CannotUndo, Operation, choose};
 use bundle_core::plan::version::{
     Bump, Difference, Version, VersionDecision, VersionError, VersionFacts, highest_version_among,
     next_version,
@@ -52,10 +55,14 @@ pub(super) fn answer(call: &str, input: &Value) -> Answer {
             let sides = Facts::of(read(input)?)?;
             Ok(json!({ "changes": changes(&diff(sides.sides())) }))
         }
+        "choose-undo" => undone(read(input)?),
+        "had-elsewhere" => elsewhere(read(input)?),
         "highest-version" => {
             let Tags { tags } = read(input)?;
             Ok(json!({ "result": highest_version_among(&tags).map(|version| version.to_string()) }))
         }
+        "lost-by-removal" => lost(read(input)?),
+        "make-room" => room(read(input)?),
         "next-version" => version_decision(read(input)?),
         "parse-reference" => parse_reference(input),
         "plan-pull" => pull(read(input)?),
@@ -374,8 +381,8 @@ fn run_json(run: &Run) -> Value {
 fn pack_json(pack: &Pack) -> Value {
     let TableRef { offset, size, digest } = pack.toc;
     json!({
-        "digest": pack.digest, "size": pack.size, "chunks": pack.chunks, "raw": pack.raw,
-        "toc": { "offset": offset, "size": size, "digest": digest },
+        "digest": pack.digest, "size": pack.size, "chunks": pack.chunks, "uncompressed_size": pack.raw,
+        "table": { "offset": offset, "size": size, "digest": digest },
     })
 }
 
@@ -1057,16 +1064,126 @@ struct Packs<T> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPackUse {
-    stored: u64,
+    compressed_size: u64,
     used: u64,
     #[serde(default)]
     is_here: bool,
 }
 
 impl From<RawPackUse> for PackUse {
-    fn from(RawPackUse { stored, used, is_here }: RawPackUse) -> Self {
+    fn from(RawPackUse { compressed_size: stored, used, is_here }: RawPackUse) -> Self {
         Self { stored, used, is_here }
     }
+}
+
+// Interface `undo`.
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUndo {
+    operations: Vec<RawOperation>,
+    count: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOperation {
+    #[serde(default)]
+    is_undo: bool,
+    fault: Option<RawUndoFault>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawUndoFault {
+    Damaged,
+    NotKept,
+    Pushed,
+}
+
+fn undone(raw: RawUndo) -> Answer {
+    let fault = |fault: RawUndoFault| match fault {
+        RawUndoFault::Damaged => undo::Fault::Damaged,
+        RawUndoFault::NotKept => undo::Fault::NotKept,
+        RawUndoFault::Pushed => undo::Fault::Pushed,
+    };
+    let operation = |raw: RawOperation| Operation { is_undo: raw.is_undo, fault: raw.fault.map(fault) };
+    let operations: Vec<_> = raw.operations.into_iter().map(operation).collect();
+    match choose(&operations, raw.count as usize) {
+        Ok(chosen) => Ok(json!({ "result": chosen })),
+        Err(CannotUndo::TooFew { .. }) => Err("too_few".to_owned()),
+        Err(CannotUndo::Fault { .. }) => Err("fault".to_owned()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoom {
+    kept: Vec<u64>,
+    needed: u64,
+    limit: RawLimit,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLimit {
+    operations: u32,
+    bytes: u64,
+}
+
+fn room(RawRoom { kept, needed, limit }: RawRoom) -> Answer {
+    let bound = Bound { operations: limit.operations as usize, bytes: limit.bytes };
+    Ok(json!({ "result": make_room(&kept, needed, bound).map_err(|_| "refused")? }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTaken {
+    taken: Vec<String>,
+    local: Vec<RawFile>,
+    new: Vec<RawFile>,
+    base: Vec<RawSyncedFile>,
+    #[serde(default)]
+    has_last_synced: bool,
+}
+
+fn elsewhere(raw: RawTaken) -> Answer {
+    let (taken, local, new) =
+        (checked_paths(&raw.taken)?, checked_files(raw.local)?, checked_files(raw.new)?);
+    let last_synced = if raw.has_last_synced { LastSynced::Found } else { LastSynced::Unseen };
+    let base = checked_synced_files(raw.base)?;
+    let found = had_elsewhere(&taken, &local, &new, &base, last_synced);
+    let one = |(file, had_in): &(&File, HadIn)| {
+        let had_in = match had_in {
+            HadIn::LastSynced => "last_synced",
+            HadIn::New => "new",
+        };
+        json!({ "path": file.path, "had_in": had_in })
+    };
+    Ok(json!({ "result": found.iter().map(one).collect::<Vec<_>>() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRemoval {
+    removed: Vec<String>,
+    local: Vec<RawFile>,
+    unreadable: Vec<String>,
+    base: Vec<RawSyncedFile>,
+}
+
+fn lost(raw: RawRemoval) -> Answer {
+    let (removed, unreadable) = (checked_paths(&raw.removed)?, checked_paths(&raw.unreadable)?);
+    let (local, base) = (checked_files(raw.local)?, checked_synced_files(raw.base)?);
+    let one = |(path, why): (&BundlePath, OnlyHere)| {
+        let why = match why {
+            OnlyHere::Edited => "edited",
+            OnlyHere::NeverSynced => "never_synced",
+        };
+        json!({ "path": path, "why": why })
+    };
+    let lost = lost_by_removal(&removed, &local, &unreadable, &base);
+    Ok(json!({ "result": lost.into_iter().map(one).collect::<Vec<_>>() }))
 }
 
 // Interface `wire`.
@@ -1191,8 +1308,8 @@ struct RawPack {
     digest: String,
     size: u64,
     chunks: u32,
-    raw: u64,
-    toc: RawTable,
+    uncompressed_size: u64,
+    table: RawTable,
 }
 
 #[derive(Deserialize)]
@@ -1206,9 +1323,15 @@ struct RawTable {
 fn checked_packs(packs: Vec<RawPack>) -> Result<Vec<Pack>, String> {
     let pack = |raw: RawPack| {
         let digest = |text: &str| text.parse::<Digest>().map_err(|_| "pack");
-        let toc = TableRef { offset: raw.toc.offset, size: raw.toc.size, digest: digest(&raw.toc.digest)? };
-        let pack =
-            Pack { digest: digest(&raw.digest)?, size: raw.size, chunks: raw.chunks, raw: raw.raw, toc };
+        let toc =
+            TableRef { offset: raw.table.offset, size: raw.table.size, digest: digest(&raw.table.digest)? };
+        let pack = Pack {
+            digest: digest(&raw.digest)?,
+            size: raw.size,
+            chunks: raw.chunks,
+            raw: raw.uncompressed_size,
+            toc,
+        };
         pack.check().map_err(|_| "pack")?;
         Ok(pack)
     };
@@ -1260,10 +1383,7 @@ impl Facts {
         Ok(Self {
             local: checked_files(raw.local)?,
             remote: checked_files(raw.remote)?,
-            base: by_path(raw.base.into_iter().map(|file| {
-                let (path, digest) = (path(&file.path)?, digest(&file.digest)?);
-                Ok(SyncedFile { path, digest, executable: file.executable })
-            }))?,
+            base: checked_synced_files(raw.base)?,
             tracked: checked_paths(&raw.tracked)?,
         })
     }
@@ -1293,6 +1413,13 @@ fn checked_files(files: Vec<RawFile>) -> Result<ByPath<File>, String> {
         };
         name.to_owned()
     })
+}
+
+fn checked_synced_files(files: Vec<RawSyncedFile>) -> Result<ByPath<SyncedFile>, String> {
+    by_path(files.into_iter().map(|file| {
+        let (path, digest) = (path(&file.path)?, digest(&file.digest)?);
+        Ok(SyncedFile { path, digest, executable: file.executable })
+    }))
 }
 
 fn checked_file(file: RawFile) -> Result<File, String> {

@@ -7,7 +7,7 @@ use crate::generated::exports::modelops::bundle::pack;
 
 impl From<pack::PackUse> for PackUse {
     fn from(pack: pack::PackUse) -> Self {
-        Self { stored: pack.stored, used: pack.used, is_here: pack.is_here }
+        Self { stored: pack.compressed_size, used: pack.used, is_here: pack.is_here }
     }
 }
 

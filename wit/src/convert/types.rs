@@ -45,7 +45,7 @@ impl TryFrom<types::Sides> for Facts {
         Ok(Self {
             local: files(sides.local)?,
             remote: files(sides.remote)?,
-            base: by_path(sides.base.into_iter().map(synced_file))?,
+            base: synced_files(sides.base)?,
             tracked: paths(sides.tracked)?,
         })
     }
@@ -53,6 +53,10 @@ impl TryFrom<types::Sides> for Facts {
 
 pub(crate) fn files(files: Vec<types::File>) -> Result<ByPath<File>, types::FactsError> {
     Ok(ByPath::tree(files.into_iter().map(file).collect::<Result<_, _>>()?)?)
+}
+
+pub(crate) fn synced_files(files: Vec<types::SyncedFile>) -> Result<ByPath<SyncedFile>, types::FactsError> {
+    by_path(files.into_iter().map(synced_file))
 }
 
 pub(crate) fn paths(paths: Vec<String>) -> Result<ByPath<BundlePath>, types::FactsError> {
@@ -199,18 +203,18 @@ impl From<Pack> for types::Pack {
             digest: pack.digest.into(),
             size: pack.size,
             chunks: pack.chunks,
-            raw: pack.raw,
-            toc: types::TableRef { offset, size, digest: digest.into() },
+            uncompressed_size: pack.raw,
+            table: types::TableRef { offset, size, digest: digest.into() },
         }
     }
 }
 
 fn pack(pack: &types::Pack) -> Result<Pack, types::PartFault> {
     let fault = |error: &dyn Error| part_fault(&pack.digest, error);
-    let types::TableRef { offset, size, ref digest } = pack.toc;
+    let types::TableRef { offset, size, ref digest } = pack.table;
     let toc = TableRef { offset, size, digest: digest.parse().map_err(|error| fault(&error))? };
     let digest = pack.digest.parse().map_err(|error| fault(&error))?;
-    let checked = Pack { digest, size: pack.size, chunks: pack.chunks, raw: pack.raw, toc };
+    let checked = Pack { digest, size: pack.size, chunks: pack.chunks, raw: pack.uncompressed_size, toc };
     checked.check().map_err(|error| fault(&error))?;
     Ok(checked)
 }

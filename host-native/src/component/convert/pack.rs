@@ -7,7 +7,7 @@ use crate::component::generated::exports::modelops::bundle::pack;
 
 impl From<PackUse> for pack::PackUse {
     fn from(pack: PackUse) -> Self {
-        Self { stored: pack.stored, used: pack.used, is_here: pack.is_here }
+        Self { compressed_size: pack.stored, used: pack.used, is_here: pack.is_here }
     }
 }
 

@@ -88,8 +88,8 @@ pub(in crate::component) fn packs<'a>(packs: &'a [Pack], digests: &'a Texts) -> 
             digest,
             size: pack.size,
             chunks: pack.chunks,
-            raw: pack.raw,
-            toc: types::TableRefParam { offset, size, digest: toc_digest },
+            uncompressed_size: pack.raw,
+            table: types::TableRefParam { offset, size, digest: toc_digest },
         });
     }
     described
@@ -193,9 +193,15 @@ pub(super) fn descriptor(descriptor: types::DescriptorResult) -> Answer<Descript
 }
 
 pub(super) fn pack(pack: &types::PackResult) -> Answer<Pack> {
-    let types::TableRefResult { offset, size, digest: ref toc_digest } = pack.toc;
+    let types::TableRefResult { offset, size, digest: ref toc_digest } = pack.table;
     let toc = TableRef { offset, size, digest: digest(toc_digest)? };
-    Ok(Pack { digest: digest(&pack.digest)?, size: pack.size, chunks: pack.chunks, raw: pack.raw, toc })
+    Ok(Pack {
+        digest: digest(&pack.digest)?,
+        size: pack.size,
+        chunks: pack.chunks,
+        raw: pack.uncompressed_size,
+        toc,
+    })
 }
 
 // Refusals.

@@ -31,6 +31,7 @@ from wasmtime.component import (
     String,
     TupleType,
     U8,
+    U16,
     U32,
     U64,
     ValType,
@@ -151,6 +152,8 @@ def to_component(kind: ValType, value: Any) -> Any:
         return None if value is None else to_component(kind.payload, value)
     if isinstance(kind, EnumType):
         return name_of(kind.names, value)
+    if isinstance(kind, VariantType):
+        return case_to_component(kind, value)
     if isinstance(kind, FlagsType):
         expect(isinstance(value, list), "a list of names", value)
         return {name_of(kind.names, flag) for flag in value}
@@ -160,12 +163,48 @@ def to_component(kind: ValType, value: Any) -> Any:
     if isinstance(kind, Bool):
         expect(isinstance(value, bool), "true or false", value)
         return value
-    if isinstance(kind, (U32, U64)):
+    if isinstance(kind, (U16, U32, U64)):
         is_integer = isinstance(value, int) and not isinstance(value, bool)
-        limit = 2**32 if isinstance(kind, U32) else 2**64
+        limit = 2 ** {U16: 16, U32: 32, U64: 64}[type(kind)]
         expect(is_integer and 0 <= value < limit, "an unsigned integer", value)
         return value
     raise TypeError(f"no function takes a {kind}")
+
+
+def case_to_component(kind: VariantType, value: Any) -> Any:
+    """Converts a case: its name, or an object of one member where it has a payload."""
+    expect(isinstance(value, str) or isinstance(value, dict) and len(value) == 1, "a case", value)
+    text, payload = (value, None) if isinstance(value, str) else next(iter(value.items()))
+    cases = dict(kind.cases)
+    name = name_of(list(cases), text)
+    expect((cases[name] is None) == isinstance(value, str), "a case with its payload", value)
+    converted = None if cases[name] is None else to_component(cases[name], payload)
+    return Variant(name, converted) if is_tagged(kind) else converted
+
+
+def classes(case: ValType | None) -> set[type]:
+    """The Python types of a case's payload."""
+    found: set[type] = set()
+    if case is None:
+        return {object}
+    case.add_classes(found)
+    return found
+
+
+def is_tagged(kind: VariantType) -> bool:
+    """Whether wasmtime wraps a case to say which one it is: it does not where all have different Python types."""
+    each = [classes(case) for _, case in kind.cases]
+    return len(set().union(*each)) != sum(map(len, each))
+
+
+def case_of(kind: VariantType, value: Any) -> Variant:
+    """The case that a value is, with its payload."""
+    if isinstance(value, Variant):
+        return value
+    for name, case in kind.cases:
+        if value is None if case is None else isinstance(value, tuple(classes(case))):
+            return Variant(name, value)
+    raise TypeError(f"{value!r} is no case of {kind}")
 
 
 def from_component(kind: ValType, value: Any) -> Any:
@@ -183,6 +222,7 @@ def from_component(kind: ValType, value: Any) -> Any:
     if isinstance(kind, OptionType):
         return None if value is None else from_component(kind.payload, value)
     if isinstance(kind, VariantType):
+        value = case_of(kind, value)
         payload = dict(kind.cases)[value.tag]
         return snake(value.tag) if payload is None else {snake(value.tag): from_component(payload, value.payload)}
     return snake(value) if isinstance(kind, EnumType) else value

@@ -1,8 +1,9 @@
 //! The vectors, answered by the crate `bundle_core`: documents in, documents out, and the core in between.
 
-use bundle_core::bundle::descriptor::{Descriptor, media_type};
+use bundle_core::bundle::descriptor::{Annotations, ContentId, Descriptor, media_type};
+use bundle_core::bundle::groups::Layers;
 use bundle_core::bundle::history::{Ancestor, History};
-use bundle_core::bundle::index::{BundleIndex, IndexError, check_content, check_layers};
+use bundle_core::bundle::index::{BundleIndex, Entry, IndexError, check_content, check_layers};
 use bundle_core::bundle::layout::Layout;
 use bundle_core::bundle::manifest::{Manifest, ManifestError};
 use bundle_core::bundle::resolve::{ResolveError, resolve};
@@ -20,9 +21,11 @@ use bundle_core::plan::drops::{DropGuard, MassDrop};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport, plan_ranges};
 use bundle_core::plan::keep::{Bound, HadIn, LastSynced, had_elsewhere, make_room};
 use bundle_core::plan::layout::{LayoutPolicy, Readers, Rewrite};
-use bundle_core::plan::pull::{Blocked, DeletedHere, PullMode, PullOptions, PullPlan, hidden, plan_pull};
+use bundle_core::plan::pull::{
+    Blocked, DeletedHere, PullMode, PullOptions, PullPlan, Source, hidden, plan_pull,
+};
 use bundle_core::plan::push::{
-    Builds, LeftBehind, PushDecision, PushFacts, PushPlan, decide_push, plan_push,
+    Builds, LeftBehind, PushDecision, PushFacts, PushPlan, Upload, decide_push, plan_push,
 };
 use bundle_core::plan::remove::{OnlyHere, lost_by_removal};
 use bundle_core::plan::repack::{PackUse, plan_repack};
@@ -261,7 +264,7 @@ fn descriptor_json(descriptor: &Descriptor) -> Value {
     })
 }
 
-fn annotations_json(annotations: &bundle_core::bundle::descriptor::Annotations) -> Vec<Value> {
+fn annotations_json(annotations: &Annotations) -> Vec<Value> {
     annotations.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
 }
 
@@ -340,8 +343,19 @@ fn checked_index(index: &[u8], layers: Vec<RawDescriptor>) -> Result<BundleIndex
 
 fn read_index(index: &[u8], layers: Vec<RawDescriptor>) -> Answer {
     let index = checked_index(index, layers)?;
-    let blob = |blob: &bundle_core::bundle::descriptor::ContentId| json!({ "digest": blob.digest, "size": blob.size });
-    let file = |entry: &bundle_core::bundle::index::Entry| json!({ "file": file_json(&entry.file), "runs": entry.runs.iter().map(run_json).collect::<Vec<_>>() });
+    let layers = index.groups("layers").into_iter();
+    let owned = |members: Vec<&str>| members.into_iter().map(str::to_owned).collect();
+    let layers = layers.map(|(name, members)| (name.to_owned(), owned(members))).collect();
+    let layers = Layers::of(&layers);
+    let blob = |blob: &ContentId| json!({ "digest": blob.digest, "size": blob.size });
+    let file = |entry: &Entry| {
+        let location = match index.layout {
+            Layout::Files => json!("registry"),
+            Layout::Packed => json!({ "pack": entry.runs.iter().map(run_json).collect::<Vec<_>>() }),
+        };
+        let layer = layers.number(&entry.file.path);
+        json!({ "file": file_json(&entry.file), "location": location, "layer": layer })
+    };
     let mut view = index_json(&index);
     view["files"] = index.entries.iter().map(file).collect();
     view["blobs"] = index.blobs().iter().map(blob).collect();
@@ -382,7 +396,7 @@ fn pack_json(pack: &Pack) -> Value {
     let TableRef { offset, size, digest } = pack.toc;
     json!({
         "digest": pack.digest, "size": pack.size, "chunks": pack.chunks, "uncompressed_size": pack.raw,
-        "table": { "offset": offset, "size": size, "digest": digest },
+        "table": { "offset": offset, "size": size, "digest": digest }, "store": null,
     })
 }
 
@@ -453,7 +467,10 @@ fn push(raw: RawPush) -> Answer {
     };
     let plan = plan_push(facts.sides(), push);
     let PushPlan { manifest, upload, blobs, tree, decision } = &plan;
-    let blob = |blob: &bundle_core::plan::push::Upload| json!({"digest": blob.digest, "size": blob.size, "path": blob.path, "ask_first": blob.ask_first});
+    let blob = |blob: &Upload| {
+        let Upload { digest, size, path, ask_first } = blob;
+        json!({ "digest": digest, "size": size, "path": path, "ask_first": ask_first })
+    };
     let json = json!({
         "files": manifest, "missing": upload, "uploads": blobs.iter().map(blob).collect::<Vec<_>>(),
         "delete": decision.delete, "untrack": decision.untrack, "changed": decision.changed, "tree": tree,
@@ -604,18 +621,21 @@ fn pull(raw: RawPull) -> Answer {
 }
 
 fn pull_json(plan: &PullPlan) -> Value {
-    let blocked = |one: &Blocked| json!({"path": one.path, "change": one.change.name(), "kind": one.kind.map(ConflictKind::name)});
+    let blocked = |one: &Blocked| {
+        let kind = one.kind.map(ConflictKind::name);
+        json!({ "path": one.path, "change": one.change.name(), "kind": kind })
+    };
     if plan.is_refused() {
         return json!({ "result": { "refused": {
             "blocked": plan.blocked.iter().map(blocked).collect::<Vec<_>>(),
             "mass_drop": plan.mass_drop.map(mass_drop),
         } } });
     }
-    let sources = plan.sources.iter();
+    let source = |one: &Source| json!({ "digest": one.digest, "size": one.size, "local": one.local });
     json!({ "result": { "plan": {
         "write": *plan.write, "executable": *plan.executable, "delete": *plan.delete, "adopt": *plan.adopt,
         "untrack": *plan.untrack, "kept": changes(&plan.kept),
-        "sources": sources.map(|s| json!({"digest": s.digest, "size": s.size, "local": s.local})).collect::<Vec<_>>(),
+        "sources": plan.sources.iter().map(source).collect::<Vec<_>>(),
     } } })
 }
 
@@ -803,7 +823,27 @@ struct RawWriteIndex {
 #[serde(deny_unknown_fields)]
 struct RawPlacedFile {
     file: RawFile,
-    runs: Vec<RawRun>,
+    location: RawLocation,
+    #[serde(rename = "layer")]
+    _layer: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawLocation {
+    Registry,
+    Pack(Vec<RawRun>),
+    External(RawObject),
+    Other(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawObject {
+    #[serde(rename = "store")]
+    _store: String,
+    #[serde(rename = "key")]
+    _key: String,
 }
 
 #[derive(Deserialize)]
@@ -816,10 +856,18 @@ struct RawRun {
 
 fn write_index(raw: RawWriteIndex) -> Answer {
     let run = |RawRun { pack, first, count }: RawRun| Run { pack, first, count };
-    let one =
-        |placed: RawPlacedFile| Ok((checked_file(placed.file)?, placed.runs.into_iter().map(run).collect()));
-    let placed: Result<_, String> = raw.files.into_iter().map(one).collect();
-    let placed = ChunkMap::of_placed(placed.map_err(|_| "facts")?, checked_packs(raw.packs)?);
+    let one = |placed: RawPlacedFile| {
+        let runs = match placed.location {
+            RawLocation::Pack(runs) => runs.into_iter().map(run).collect(),
+            RawLocation::Registry => Vec::new(),
+            RawLocation::External(RawObject { .. }) | RawLocation::Other(_) => {
+                return Err("no_pack".to_owned());
+            }
+        };
+        Ok((checked_file(placed.file).map_err(|_| "facts")?, runs))
+    };
+    let placed = raw.files.into_iter().map(one).collect::<Result<_, String>>()?;
+    let placed = ChunkMap::of_placed(placed, checked_packs(raw.packs)?);
     let (files, chunk_map) = placed.map_err(|error| match error {
         PlacedError::NoPack { .. } => "no_pack",
         PlacedError::Tree(_) => "facts",
@@ -1310,6 +1358,7 @@ struct RawPack {
     chunks: u32,
     uncompressed_size: u64,
     table: RawTable,
+    store: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -1322,6 +1371,9 @@ struct RawTable {
 
 fn checked_packs(packs: Vec<RawPack>) -> Result<Vec<Pack>, String> {
     let pack = |raw: RawPack| {
+        if raw.store.is_some() {
+            return Err("pack".to_owned());
+        }
         let digest = |text: &str| text.parse::<Digest>().map_err(|_| "pack");
         let toc =
             TableRef { offset: raw.table.offset, size: raw.table.size, digest: digest(&raw.table.digest)? };

@@ -1,9 +1,13 @@
 //! Interface `bundle`.
 
+use std::collections::BTreeMap;
+
 use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::bundle::foreign::{Foreign, ForeignKind};
+use bundle_core::bundle::groups::Layers;
 use bundle_core::bundle::history::{Ancestor, History};
 use bundle_core::bundle::index::{BundleIndex, Entry, IndexError};
+use bundle_core::bundle::layout::Layout;
 use bundle_core::bundle::manifest::{Manifest, ManifestError};
 use bundle_core::bundle::tree::tree_digest;
 use bundle_core::digest::Digest;
@@ -103,9 +107,14 @@ impl TryFrom<bundle::History> for History {
 impl From<&BundleIndex> for bundle::IndexView {
     fn from(index: &BundleIndex) -> Self {
         let files = index.files();
+        let layers = Layers::of(&owned_groups(index, "layers"));
         let placed = |entry: &Entry| types::PlacedFile {
             file: entry.file.clone().into(),
-            runs: entry.runs.iter().map(|run| (*run).into()).collect(),
+            location: match index.layout {
+                Layout::Files => types::Location::Registry,
+                Layout::Packed => types::Location::Pack(entry.runs.iter().map(|run| (*run).into()).collect()),
+            },
+            layer: u16::try_from(layers.number(&entry.file.path)).unwrap_or(u16::MAX),
         };
         Self {
             version: index.version().to_owned(),
@@ -122,12 +131,15 @@ impl From<&BundleIndex> for bundle::IndexView {
     }
 }
 
+fn owned_groups(index: &BundleIndex, field: &str) -> BTreeMap<String, Vec<String>> {
+    let groups = index.groups(field).into_iter();
+    let owned = |members: Vec<&str>| members.into_iter().map(str::to_owned).collect();
+    groups.map(|(name, members)| (name.to_owned(), owned(members))).collect()
+}
+
 pub(crate) fn groups(index: &BundleIndex, field: &str) -> Vec<bundle::Group> {
-    let group = |(name, members): (&str, Vec<&str>)| bundle::Group {
-        name: name.to_owned(),
-        members: members.into_iter().map(str::to_owned).collect(),
-    };
-    index.groups(field).into_iter().map(group).collect()
+    let groups = owned_groups(index, field).into_iter();
+    groups.map(|(name, members)| bundle::Group { name, members }).collect()
 }
 
 impl From<ManifestError> for bundle::ManifestError {

@@ -69,10 +69,17 @@ pub(crate) fn placed_files(
     packs: &[types::Pack],
 ) -> Result<(ByPath<File>, ChunkMap), seal::SealError> {
     let one = |placed: types::PlacedFile| {
-        Ok((file(placed.file)?, placed.runs.into_iter().map(Into::into).collect()))
+        let runs = match placed.location {
+            types::Location::Pack(runs) => runs.into_iter().map(Into::into).collect(),
+            types::Location::Registry => Vec::new(),
+            types::Location::External(_) | types::Location::Other(_) => {
+                return Err(seal::SealError::NoPack(placed.file.path));
+            }
+        };
+        Ok((file(placed.file).map_err(seal::SealError::Facts)?, runs))
     };
-    let placed: Result<_, types::FactsError> = placed.into_iter().map(one).collect();
-    Ok(ChunkMap::of_placed(placed.map_err(seal::SealError::Facts)?, self::packs(packs)?)?)
+    let placed = placed.into_iter().map(one).collect::<Result<_, _>>()?;
+    Ok(ChunkMap::of_placed(placed, self::packs(packs)?)?)
 }
 
 pub(crate) fn packs(packs: &[types::Pack]) -> Result<Vec<Pack>, seal::SealError> {

@@ -205,12 +205,17 @@ impl From<Pack> for types::Pack {
             chunks: pack.chunks,
             uncompressed_size: pack.raw,
             table: types::TableRef { offset, size, digest: digest.into() },
+            store: None,
         }
     }
 }
 
 fn pack(pack: &types::Pack) -> Result<Pack, types::PartFault> {
     let fault = |error: &dyn Error| part_fault(&pack.digest, error);
+    if pack.store.is_some() {
+        let reason = "this version knows no packs outside the bundle's repository".to_owned();
+        return Err(types::PartFault { part: pack.digest.clone(), reason });
+    }
     let types::TableRef { offset, size, ref digest } = pack.table;
     let toc = TableRef { offset, size, digest: digest.parse().map_err(|error| fault(&error))? };
     let digest = pack.digest.parse().map_err(|error| fault(&error))?;

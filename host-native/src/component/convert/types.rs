@@ -90,6 +90,7 @@ pub(in crate::component) fn packs<'a>(packs: &'a [Pack], digests: &'a Texts) -> 
             chunks: pack.chunks,
             uncompressed_size: pack.raw,
             table: types::TableRefParam { offset, size, digest: toc_digest },
+            store: None,
         });
     }
     described
@@ -193,6 +194,9 @@ pub(super) fn descriptor(descriptor: types::DescriptorResult) -> Answer<Descript
 }
 
 pub(super) fn pack(pack: &types::PackResult) -> Answer<Pack> {
+    if pack.store.is_some() {
+        return Err(fault("a pack lies outside the bundle's repository"));
+    }
     let types::TableRefResult { offset, size, digest: ref toc_digest } = pack.table;
     let toc = TableRef { offset, size, digest: digest(toc_digest)? };
     Ok(Pack {

@@ -238,7 +238,7 @@ def from_result(kind: ResultType, value: Any) -> Any:
         is_error = isinstance(value, tuple(error_types))
     if not is_error:
         return from_component(kind.ok, value)
-    raise Refused(snake(value.tag) if isinstance(value, Variant) else "refused")
+    raise Refused(snake(case_of(kind.err, value).tag) if isinstance(kind.err, VariantType) else "refused")
 
 
 def answer(core: Core, vector: dict[str, Any]) -> dict[str, Any]:

@@ -834,7 +834,13 @@ enum RawLocation {
     Registry,
     Pack(Vec<RawRun>),
     External(RawObject),
-    Other(String),
+    Other(RawElsewhere),
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct RawElsewhere {
+    _name: String,
 }
 
 #[derive(Deserialize)]
@@ -860,7 +866,7 @@ fn write_index(raw: RawWriteIndex) -> Answer {
         let runs = match placed.location {
             RawLocation::Pack(runs) => runs.into_iter().map(run).collect(),
             RawLocation::Registry => Vec::new(),
-            RawLocation::External(RawObject { .. }) | RawLocation::Other(_) => {
+            RawLocation::External(RawObject { .. }) | RawLocation::Other(RawElsewhere { .. }) => {
                 return Err("no_pack".to_owned());
             }
         };

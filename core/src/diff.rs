@@ -307,8 +307,7 @@ impl<'a, T: HasPath> Cursor<'a, T> {
 
 /// What is known of one path, as far as it counts: who has it, and what is equal to what.
 ///
-/// One byte a path, so that a host with many paths can have all of them classified without sending one. The bits are
-/// part of the contract (`wit/bulk.wit`).
+/// There are few, so that a host with many paths can ask once for each of them (`wit/compare.wit`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row(u8);
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::canonical::MAX_SAFE_INTEGER;
 use crate::digest::Digest;
 use crate::name::path::BundlePath;
 
@@ -185,6 +186,42 @@ impl<T: HasPath> ByPath<T> {
     }
 }
 
+impl ByPath<File> {
+    /// The tree of these files, in any order; refuses what no index could hold and no disk could.
+    pub fn tree(files: Vec<File>) -> Result<Self, TreeError> {
+        if let Some(file) = files.iter().find(|file| file.size > MAX_SAFE_INTEGER) {
+            return Err(TreeError::Size { path: file.path.clone() });
+        }
+        let files = Self::new(files)?;
+        if let Some((folder, below)) = files.nested().next() {
+            return Err(TreeError::Nested { folder: folder.clone(), below: below.clone() });
+        }
+        Ok(files)
+    }
+}
+
+/// Why files cannot lie side by side in a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TreeError {
+    /// One path would need another one, a file, to be a folder.
+    #[error("`{folder}` is a file, and `{below}` would need it to be a folder")]
+    Nested {
+        /// The file.
+        folder: BundlePath,
+        /// The path below it.
+        below: BundlePath,
+    },
+    /// A path comes twice.
+    #[error(transparent)]
+    Repeated(#[from] RepeatedPath),
+    /// A file is too large for its size to be written in JSON.
+    #[error("the size of `{path}` is greater than 2^53 - 1")]
+    Size {
+        /// The file.
+        path: BundlePath,
+    },
+}
+
 /// The set of these paths: one that comes twice is one.
 impl FromIterator<BundlePath> for ByPath<BundlePath> {
     fn from_iter<I: IntoIterator<Item = BundlePath>>(paths: I) -> Self {
@@ -278,6 +315,26 @@ pub struct RepeatedPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_repeats_no_path_and_has_no_file_for_a_folder() {
+        let file = |path: &str, size| File {
+            path: path.parse().unwrap(),
+            digest: Digest::EMPTY,
+            size,
+            executable: None,
+        };
+        let path = |text: &str| text.parse::<BundlePath>().unwrap();
+        let sorted = ByPath::tree(vec![file("b/c", 1), file("a", MAX_SAFE_INTEGER)]).unwrap();
+        assert_eq!(sorted.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a", "b/c"]);
+        for (files, fault) in [
+            (vec![file("a", 1), file("a", 1)], TreeError::Repeated(RepeatedPath { path: path("a") })),
+            (vec![file("a/b", 1), file("a", 1)], TreeError::Nested { folder: path("a"), below: path("a/b") }),
+            (vec![file("a", MAX_SAFE_INTEGER + 1)], TreeError::Size { path: path("a") }),
+        ] {
+            assert_eq!(ByPath::tree(files), Err(fault));
+        }
+    }
 
     #[test]
     fn a_fact_stands_beside_the_other_one_at_its_path() {

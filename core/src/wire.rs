@@ -1,7 +1,7 @@
 //! Facts as flat bytes: how a host hands many of them to the component at once.
 //!
 //! A list of a hundred thousand records costs several allocations for each when it crosses into a component; one
-//! block of bytes costs one copy. The layouts are part of the contract (`wit/bulk.wit`); numbers are little-endian.
+//! block of bytes costs one copy. The layouts are part of the contract (`wit/wire.wit`); numbers are little-endian.
 
 use thiserror::Error;
 

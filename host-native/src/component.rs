@@ -12,12 +12,12 @@ mod signature;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bundle_core::bundle::descriptor::Descriptor;
 use bundle_core::bundle::layout::Layout;
 use bundle_core::bundle::resolve::Resolved;
-use bundle_core::diff::{PathChange, Sides, Unsettled};
+use bundle_core::diff::{Change, PathChange, Row, Sides, Unsettled};
 use bundle_core::digest::Digest;
 use bundle_core::file::{ByPath, File};
 use bundle_core::name::reference::Tag;
@@ -45,8 +45,11 @@ use crate::whole_file::{self, Links};
 use answers::{
     FactsError, IndexError, IndexView, ManifestError, ManifestView, ResolveError, SealError, VersionError,
 };
-use convert::{OriginTexts, PackedSides, Texts};
+use convert::seal::OriginTexts;
+use convert::types::Texts;
+use convert::wire::WireSides;
 use generated::CorePre;
+use generated::exports::modelops::bundle as contract;
 pub use json::InputError;
 use signature::NamedTypes;
 
@@ -68,12 +71,14 @@ pub struct Core {
     component: Component,
     /// Of its bytes, unless they are those that this program carries.
     digest: Option<Digest>,
+    /// What it answers to each row, by the row's byte; nothing where the row contradicts itself.
+    changes: Arc<OnceLock<Vec<Option<Option<Change>>>>>,
 }
 
 /// One function of a core, as a person wants to read of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionInfo {
-    /// The interface that exports it, as `modelops:bundle/diff@1.0.0`.
+    /// The interface that exports it, as `modelops:bundle/compare@0.3.0`.
     pub interface: String,
     /// Its name, as `plan-push`.
     pub name: String,
@@ -131,7 +136,7 @@ impl Core {
         let instance = Linker::new(engine).instantiate_pre(&component).map_err(LoadError::engine)?;
         let bindings =
             CorePre::new(instance).map_err(|source| LoadError::Contract { source: source.into() })?;
-        Ok(Self { bindings, component, digest })
+        Ok(Self { bindings, component, digest, changes: Arc::default() })
     }
 
     /// The digest of its bytes.
@@ -139,7 +144,7 @@ impl Core {
         self.digest.unwrap_or_else(|| Digest::of(Self::embedded_bytes()))
     }
 
-    /// Name and version of the contract that it fulfils, as `modelops:bundle@1.0.0`.
+    /// Name and version of the contract that it fulfils, as `modelops:bundle@0.3.0`.
     pub fn contract(&self) -> String {
         let names = self.component.component_type();
         let name = names.exports(self.engine()).map(|(name, _)| name).next().unwrap_or_default();
@@ -226,15 +231,34 @@ pub enum CoreError {
 impl Core {
     /// Compares the sides: one change for every path that any of them still has, by path.
     pub fn diff(&self, sides: Sides<'_>) -> Result<Vec<PathChange>, FactsError> {
-        let least = sides.local.len().max(sides.remote.len());
-        let (mut paths, mut rows) = (Vec::with_capacity(least), Vec::with_capacity(least));
+        let answers = self.classified()?;
+        let mut changes = Vec::with_capacity(sides.local.len().max(sides.remote.len()));
         for (path, row) in bundle_core::diff::rows(sides) {
-            paths.push(path);
-            rows.push(row.byte());
+            let unanswered = || CoreError::Answer { reason: format!("the row {:#09b} has none", row.byte()) };
+            let answer = answers.get(usize::from(row.byte())).copied().flatten().ok_or_else(unanswered)?;
+            changes.extend(answer.map(|change| PathChange { path: path.clone(), change }));
         }
-        let answer =
-            self.call("classify", |core, store| core.modelops_bundle_bulk().call_classify(store, &rows))?;
-        Ok(convert::classified(&paths, &answer?)?)
+        Ok(changes)
+    }
+
+    /// What becomes of a path, for every row that there can be: they are few, so that all are asked for at once.
+    fn classified(&self) -> Result<&[Option<Option<Change>>], FactsError> {
+        if let Some(answers) = self.changes.get() {
+            return Ok(answers);
+        }
+        let rows: Vec<Option<Row>> = (0..=u8::MAX).map(Row::from_byte).collect();
+        let answers: Vec<_> = self.call("classify", |core, store| {
+            let compare = core.modelops_bundle_compare();
+            let mut classify = |row: Row| compare.call_classify(&mut *store, row.into());
+            rows.into_iter().map(|row| row.map(&mut classify).transpose()).collect()
+        })?;
+        let change = |answer: Result<Option<contract::types::Change>, contract::types::FactsError>| {
+            answer.map(|change| change.map(Change::from))
+        };
+        let answers: Result<Vec<_>, _> =
+            answers.into_iter().map(|answer| answer.map(change).transpose()).collect();
+        let answers = answers?;
+        Ok(self.changes.get_or_init(|| answers))
     }
 
     /// Plans a push of `sides.local`, the files on disk that the project tracks. What `facts` say of settled paths is not
@@ -248,15 +272,18 @@ impl Core {
         carried: &ByPath<File>,
     ) -> Result<PushPlan, FactsError> {
         let unsettled = Unsettled::of(sides, &ByPath::default());
-        let packed = PackedSides::of(unsettled.sides());
+        let wire = WireSides::of(&unsettled);
         let untracked = bundle_core::wire::encode(facts.untracked);
-        let is_free = facts.builds == Builds::On;
-        let answer = self.call("decide-push-packed", |core, store| {
-            let (bulk, settled) = (core.modelops_bundle_bulk(), unsettled.settled());
-            let (sides, rewrite) = (packed.as_param(), facts.rewrite.into());
-            bulk.call_decide_push_packed(store, sides, settled, is_free, rewrite, &untracked)
+        let asked = contract::wire::WirePushFacts {
+            sides: wire.as_param(),
+            rewrite: facts.rewrite.into(),
+            free: facts.builds == Builds::On,
+            untracked: &untracked,
+        };
+        let answer = self.call("plan-push-wire", |core, store| {
+            core.modelops_bundle_wire().call_plan_push_wire(store, asked)
         })?;
-        let decision = convert::push_decision(answer?)?;
+        let decision = convert::push::push_decision(answer?)?;
         if carried.is_empty() {
             return Ok(complete(decision, sides, facts.rewrite));
         }
@@ -275,19 +302,18 @@ impl Core {
             (Texts::of(facts.named_ancestors.iter()), Texts::of(facts.synced_ancestors.iter()));
         let (named_ancestors, synced_ancestors): (Vec<&str>, Vec<&str>) =
             (named_ancestors.iter().collect(), synced_ancestors.iter().collect());
-        let facts = generated::exports::modelops::bundle::plan::StandingFacts {
+        let facts = contract::tag::StandingFacts {
             named: named.as_deref(),
             named_ancestors: &named_ancestors,
             synced: synced.as_deref(),
             synced_ancestors: &synced_ancestors,
             seen: seen.as_deref(),
         };
-        let answer = self.call("tag-standing", |core, store| {
-            core.modelops_bundle_plan().call_tag_standing(store, facts)
-        })?;
+        let answer = self
+            .call("tag-standing", |core, store| core.modelops_bundle_tag().call_tag_standing(store, facts))?;
         // Typed facts cannot be refused.
         let standing = answer.map_err(|fault| CoreError::Answer { reason: fault.reason })?;
-        convert::standing(&standing)
+        convert::tag::standing(&standing)
     }
 
     /// Chooses the layout of the next bundle, of so many files with so many bytes in all, after one in layout
@@ -300,11 +326,15 @@ impl Core {
         total_size: u64,
         readers: Readers,
     ) -> Result<LayoutChoice, CoreError> {
-        let readers = Some(readers.into());
-        let current = current.map(Into::into);
+        let facts = contract::push::LayoutFacts {
+            policy: policy.into(),
+            current: current.map(Into::into),
+            files,
+            total_size,
+            readers: readers.into(),
+        };
         let choice = self.call("choose-layout", |core, store| {
-            let plan = core.modelops_bundle_plan();
-            plan.call_choose_layout(store, policy.into(), current, files, total_size, readers)
+            core.modelops_bundle_push().call_choose_layout(store, facts)
         })?;
         Ok(choice.into())
     }
@@ -312,7 +342,7 @@ impl Core {
     /// Decides which packs a push writes anew, by their places in `packs`.
     pub fn plan_repack(&self, packs: &[PackUse]) -> Result<Vec<u32>, CoreError> {
         let packs: Vec<_> = packs.iter().map(|pack| (*pack).into()).collect();
-        self.call("plan-repack", |core, store| core.modelops_bundle_plan().call_plan_repack(store, &packs))
+        self.call("plan-repack", |core, store| core.modelops_bundle_pack().call_plan_repack(store, &packs))
     }
 
     /// Decides which ranges of a pack to ask for, given the frames that are needed, in the order of the pack.
@@ -323,7 +353,7 @@ impl Core {
     ) -> Result<Vec<ByteRange>, CoreError> {
         let frames: Vec<_> = frames.iter().map(|frame| (*frame).into()).collect();
         let ranges = self.call("plan-ranges", |core, store| {
-            core.modelops_bundle_plan().call_plan_ranges(store, &frames, support.into())
+            core.modelops_bundle_pack().call_plan_ranges(store, &frames, support.into())
         })?;
         Ok(ranges.into_iter().map(Into::into).collect())
     }
@@ -340,88 +370,73 @@ impl Core {
         let placed = chunk_map.of_files(files).ok_or_else(unplaced)?;
         let placed = bundle_core::wire::encode_chunked(placed.into_iter());
         let digests = Texts::of(pack_digests(&chunk_map.packs));
-        let packs = convert::packs(&chunk_map.packs, &digests);
-        let answer = self.call("write-index-packed", |core, store| {
-            core.modelops_bundle_bulk().call_write_index_packed(store, &placed, &packs, replaces)
+        let packs = convert::types::packs(&chunk_map.packs, &digests);
+        let replaces = replaces.map(str::as_bytes);
+        let answer = self.call("write-index-wire", |core, store| {
+            core.modelops_bundle_wire().call_write_index_wire(store, &placed, &packs, replaces)
         })?;
-        Ok(answer?)
+        Ok(convert::text(answer?)?)
     }
 
     /// Makes the manifest of a bundle in layout `packed`, whose packs are in place.
     pub fn seal_packed(&self, request: &PackedSealRequest<'_>) -> Result<SealedManifest, SealError> {
         let digests = Texts::of(pack_digests(request.packs));
-        let packs = convert::packs(request.packs, &digests);
+        let packs = convert::types::packs(request.packs, &digests);
         let (index_digest, tree) = (request.index_digest.to_string(), request.tree.to_string());
-        let origin = request.origin;
-        let texts = OriginTexts::of(origin);
-        let before = origin.parent.map(|(_, before)| before);
-        let (parents, ancestors) = (texts.parents(), texts.ancestors(before));
-        let request = generated::exports::modelops::bundle::plan::PackedSealRequest {
-            index_digest: &index_digest,
-            index_size: request.index_size,
-            index_data: request.index_data,
+        let texts = OriginTexts::of(request.origin);
+        let (parents, ancestors) = (texts.parents(), texts.ancestors(request.origin));
+        let request = contract::seal::PackedSealRequest {
+            index: contract::seal::BlobWithData {
+                digest: &index_digest,
+                size: request.index_size,
+                data: request.index_data,
+            },
             packs: &packs,
             tree: &tree,
-            created: origin.created,
-            parent: texts.parent(origin.parent.map(|(parent, _)| parent)),
-            parent_history: before.map(|_| texts.history(&parents, &ancestors)),
-            tag_names: texts.tag_names(),
-            author: origin.author,
-            message: origin.message,
-            version: origin.version,
-            tool: origin.tool,
-            readers: Some(origin.readers.into()),
+            origin: texts.origin(request.origin, &parents, &ancestors),
         };
         let answer = self.call("seal-packed", |core, store| {
-            core.modelops_bundle_plan().call_seal_packed(store, request)
+            core.modelops_bundle_seal().call_seal_packed(store, request)
         })?;
-        Ok(convert::sealed_manifest(answer?)?)
+        Ok(convert::seal::sealed_manifest(answer?)?)
     }
 
     /// Plans a pull. What `options` say of settled paths is not looked at: they are found here.
     pub fn plan_pull(&self, sides: Sides<'_>, options: PullOptions<'_>) -> Result<PullPlan, FactsError> {
         let unsettled = Unsettled::of(sides, options.obstacles);
-        let packed = PackedSides::of(unsettled.sides());
+        let wire = WireSides::of(&unsettled);
         let paths = [options.mine, options.theirs, options.obstacles];
         let [mine, theirs, obstacles] = paths.map(bundle_core::wire::encode);
-        let answer = self.call("plan-pull-packed", |core, store| {
-            let (bulk, settled) = (core.modelops_bundle_bulk(), unsettled.settled());
-            let (sides, options) = (packed.as_param(), convert::pull_options(options));
-            bulk.call_plan_pull_packed(store, sides, settled, options, &mine, &theirs, &obstacles)
+        let facts = contract::wire::WirePullFacts {
+            sides: wire.as_param(),
+            options: convert::pull::pull_options(options),
+            mine: &mine,
+            theirs: &theirs,
+            obstacles: &obstacles,
+        };
+        let answer = self.call("plan-pull-wire", |core, store| {
+            core.modelops_bundle_wire().call_plan_pull_wire(store, facts)
         })?;
-        let mut plan = convert::pull_plan(answer?)?;
+        let mut plan = convert::pull::pull_plan(answer?)?;
         plan.find_local(sides.local);
         Ok(plan)
     }
 
     /// Makes the documents of a bundle in layout `files`, whose blobs are in place.
-    ///
-    /// The descriptors of extra blobs say their digests and sizes; their media types stand in the manifest.
     pub fn seal(&self, request: &SealRequest<'_>) -> Result<Sealed, SealError> {
-        let texts = Texts::of(request.files.iter().map(|file| &file.digest));
-        let files = convert::files(request.files, &texts);
-        let replaces = request.replaces.map(std::str::from_utf8).transpose();
-        let origin = request.origin;
-        let texts = OriginTexts::of(origin);
-        let before = origin.parent.map(|(_, before)| before);
-        let (parents, ancestors) = (texts.parents(), texts.ancestors(before));
-        let request = generated::exports::modelops::bundle::plan::SealRequest {
+        let digests = Texts::of(request.files.iter().map(|file| &file.digest));
+        let files = convert::types::files(request.files, &digests);
+        let texts = OriginTexts::of(request.origin);
+        let (parents, ancestors) = (texts.parents(), texts.ancestors(request.origin));
+        let request = contract::seal::SealRequest {
             files: &files,
-            replaces: replaces.map_err(|error| SealError::Replaces(error.to_string()))?,
-            created: origin.created,
-            parent: texts.parent(origin.parent.map(|(parent, _)| parent)),
-            parent_history: before.map(|_| texts.history(&parents, &ancestors)),
-            tag_names: texts.tag_names(),
-            author: origin.author,
-            message: origin.message,
-            version: origin.version,
-            tool: origin.tool,
-            readers: Some(origin.readers.into()),
+            replaces: request.replaces,
+            origin: texts.origin(request.origin, &parents, &ancestors),
             empty_blob: request.empty_blob == EmptyBlob::Taken,
         };
         let answer =
-            self.call("seal", |core, store| core.modelops_bundle_plan().call_seal(store, request))?;
-        Ok(convert::sealed(answer?)?)
+            self.call("seal", |core, store| core.modelops_bundle_seal().call_seal(store, request))?;
+        Ok(convert::seal::sealed(answer?)?)
     }
 
     /// Decides, just before a tag is written, whether it may be.
@@ -429,80 +444,81 @@ impl Core {
         let [planned, current] =
             [facts.planned, facts.current].map(|digest| digest.map(|digest| digest.to_string()));
         let target = facts.target.to_string();
-        let facts = generated::exports::modelops::bundle::plan::TagFacts {
+        let facts = contract::tag::TagFacts {
             tag: facts.tag.as_str(),
             planned: planned.as_deref(),
             current: current.as_deref(),
-            occupant: Some(facts.occupant.into()),
+            occupant: facts.occupant.into(),
             target: &target,
             force: facts.force,
-            mover: Some(facts.mover.into()),
+            mover: facts.mover.into(),
         };
         let answer =
-            self.call("decide-tag", |core, store| core.modelops_bundle_plan().call_decide_tag(store, facts))?;
+            self.call("decide-tag", |core, store| core.modelops_bundle_tag().call_decide_tag(store, facts))?;
         // Typed facts cannot be refused.
         let decision = answer.map_err(|fault| CoreError::Answer { reason: fault.reason })?;
-        convert::tag_decision(decision)
+        convert::tag::tag_decision(decision)
     }
 
     /// Decides what may be deleted.
     pub fn decide_delete(&self, facts: &DeleteFacts) -> Result<DeleteDecision, CoreError> {
         let tags: Vec<&str> = facts.tags.iter().map(Tag::as_str).collect();
-        let facts = generated::exports::modelops::bundle::plan::DeleteFacts {
+        let facts = contract::tag::DeleteFacts {
             tag: facts.tag.as_ref().map(Tag::as_str),
             tags: &tags,
-            occupant: Some(facts.occupant.into()),
+            occupant: facts.occupant.into(),
             unit: facts.unit.into(),
             force: facts.force,
         };
         let answer = self.call("decide-delete", |core, store| {
-            core.modelops_bundle_plan().call_decide_delete(store, facts)
+            core.modelops_bundle_tag().call_decide_delete(store, facts)
         })?;
         // Typed facts cannot be refused.
         let decision = answer.map_err(|fault| CoreError::Answer { reason: fault.reason })?;
-        convert::delete_decision(decision)
+        convert::tag::delete_decision(decision)
     }
 
     /// The highest version among `tags` that is released.
     pub fn highest_version(&self, tags: &[Tag]) -> Result<Option<Version>, CoreError> {
         let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
         let answer = self.call("highest-version", |core, store| {
-            core.modelops_bundle_plan().call_highest_version(store, &tags)
+            core.modelops_bundle_version().call_highest_version(store, &tags)
         })?;
-        answer.as_deref().map(convert::version).transpose()
+        answer.as_deref().map(convert::version::version).transpose()
     }
 
     /// Decides which version a push publishes.
     pub fn next_version(&self, facts: &VersionFacts) -> Result<VersionDecision, VersionError> {
         let highest = facts.highest.as_ref().map(Version::to_string);
-        let facts = generated::exports::modelops::bundle::plan::VersionFacts {
+        let facts = contract::version::VersionFacts {
             highest: highest.as_deref(),
             bump: facts.bump.into(),
             difference: facts.difference.map(Into::into),
         };
         let answer = self.call("next-version", |core, store| {
-            core.modelops_bundle_plan().call_next_version(store, facts)
+            core.modelops_bundle_version().call_next_version(store, facts)
         })?;
-        Ok(convert::version_decision(&answer?)?)
+        Ok(convert::version::version_decision(&answer?)?)
     }
 
     /// Reads a manifest from its exact bytes.
     pub fn read_manifest(&self, manifest: &str) -> Result<ManifestView, ManifestError> {
         let answer = self.call("read-manifest", |core, store| {
-            core.modelops_bundle_bundle().call_read_manifest(store, manifest)
+            core.modelops_bundle_bundle().call_read_manifest(store, manifest.as_bytes())
         })?;
-        Ok(convert::manifest_view(answer?)?)
+        Ok(convert::bundle::manifest_view(answer?)?)
     }
 
     /// Reads an index from its text, of which the caller has checked digest and size, and checks it against the
     /// manifest's `layers`. Hashing in here is several times slower than outside.
     pub fn read_verified_index(&self, index: &str, layers: &[Descriptor]) -> Result<IndexView, IndexError> {
-        let texts = descriptor_digests(layers);
-        let layers = convert::descriptors(layers, &texts);
-        let answer = self.call("read-index-packed", |core, store| {
-            core.modelops_bundle_bulk().call_read_index_packed(store, index, &layers)
+        let digests = Texts::of(layers.iter().map(|layer| &layer.digest));
+        let annotations = convert::types::annotations(layers);
+        let layers = convert::types::descriptors(layers, &digests, &annotations);
+        let answer = self.call("read-index-wire", |core, store| {
+            core.modelops_bundle_wire().call_read_index_wire(store, index.as_bytes(), &layers)
         })?;
-        Ok(convert::index_view(answer?)?)
+        Ok(convert::wire::index_view(answer?)?)
     }
 
     /// Decides the digest of a manifest that came from a remote: `actual` is the hash of the raw bytes, `declared`
@@ -517,28 +533,35 @@ impl Core {
         let answer = self.call("resolve", |core, store| {
             core.modelops_bundle_digest().call_resolve(store, &actual, declared, pinned.as_deref())
         })?;
-        Ok(convert::resolved(answer.map_err(convert::resolve_error)?)?)
+        Ok(convert::digest::resolved(answer.map_err(convert::digest::resolve_error)?)?)
     }
 
     /// The tree digest of `files`.
     pub fn tree(&self, files: &ByPath<File>) -> Result<Digest, FactsError> {
         let texts = Texts::of(files.iter().map(|file| &file.digest));
-        let files = convert::files(files, &texts);
-        let answer =
-            self.call("tree", |core, store| core.modelops_bundle_digest().call_tree(store, &files))?;
-        Ok(convert::digest(&answer?)?)
+        let files = convert::types::files(files, &texts);
+        let answer = self.call("tree-digest", |core, store| {
+            core.modelops_bundle_digest().call_tree_digest(store, &files)
+        })?;
+        Ok(convert::types::digest(&answer?)?)
     }
 
     /// The SHA-256 of `content`, which should be small: natively it is several times as fast.
     pub fn sha256(&self, content: &[u8]) -> Result<Digest, CoreError> {
         let answer =
             self.call("sha256", |core, store| core.modelops_bundle_digest().call_sha256(store, content))?;
-        convert::digest(&answer)
+        convert::types::digest(&answer)
     }
 
     /// A JSON document in canonical form (RFC 8785), or why it is no JSON that bundles take.
     pub fn canonicalize(&self, json: &str) -> Result<Result<String, String>, CoreError> {
-        self.call("canonicalize", |core, store| core.modelops_bundle_bundle().call_canonicalize(store, json))
+        let answer = self.call("canonicalize", |core, store| {
+            core.modelops_bundle_digest().call_canonicalize(store, json.as_bytes())
+        })?;
+        match answer {
+            Ok(document) => convert::text(document).map(Ok),
+            Err(reason) => Ok(Err(reason)),
+        }
     }
 
     fn call<T>(
@@ -564,10 +587,6 @@ impl Core {
 fn pack_digests(packs: &[bundle_core::pack::table::Pack]) -> impl ExactSizeIterator<Item = &Digest> {
     let digests: Vec<_> = packs.iter().flat_map(|pack| [&pack.digest, &pack.toc.digest]).collect();
     digests.into_iter()
-}
-
-fn descriptor_digests(descriptors: &[Descriptor]) -> Texts {
-    Texts::of(descriptors.iter().map(|descriptor| &descriptor.digest))
 }
 
 fn stopped(function: &str, error: &wasmtime::Error) -> CoreError {

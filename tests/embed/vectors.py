@@ -18,6 +18,7 @@ from wasmtime.component import (
     Bool,
     Component,
     EnumType,
+    FlagsType,
     Func,
     FuncType,
     Instance,
@@ -30,6 +31,7 @@ from wasmtime.component import (
     String,
     TupleType,
     U8,
+    U16,
     U32,
     U64,
     ValType,
@@ -118,6 +120,21 @@ def fields_to_component(fields: list[tuple[str, ValType]], value: Any) -> dict[s
     return converted
 
 
+def name_of(names: list[str], text: Any) -> str:
+    """The name of the contract that is spelled so in JSON."""
+    found = [name for name in names if snake(name) == text]
+    expect(bool(found), f"one of {names}", text)
+    return found[0]
+
+
+def document(content: bytes) -> Any:
+    """Bytes in JSON: a text where they are one, and not empty."""
+    try:
+        return content.decode() or []
+    except UnicodeDecodeError:
+        return list(content)
+
+
 def to_component(kind: ValType, value: Any) -> Any:
     """Converts a value of JSON to what wasmtime takes for `kind`."""
     if isinstance(kind, RecordType):
@@ -134,20 +151,60 @@ def to_component(kind: ValType, value: Any) -> Any:
     if isinstance(kind, OptionType):
         return None if value is None else to_component(kind.payload, value)
     if isinstance(kind, EnumType):
-        expect(value in kind.names, f"one of {kind.names}", value)
-        return value
+        return name_of(kind.names, value)
+    if isinstance(kind, VariantType):
+        return case_to_component(kind, value)
+    if isinstance(kind, FlagsType):
+        expect(isinstance(value, list), "a list of names", value)
+        return {name_of(kind.names, flag) for flag in value}
     if isinstance(kind, String):
         expect(isinstance(value, str), "a string", value)
         return value
     if isinstance(kind, Bool):
         expect(isinstance(value, bool), "true or false", value)
         return value
-    if isinstance(kind, (U32, U64)):
+    if isinstance(kind, (U16, U32, U64)):
         is_integer = isinstance(value, int) and not isinstance(value, bool)
-        limit = 2**32 if isinstance(kind, U32) else 2**64
+        limit = 2 ** {U16: 16, U32: 32, U64: 64}[type(kind)]
         expect(is_integer and 0 <= value < limit, "an unsigned integer", value)
         return value
     raise TypeError(f"no function takes a {kind}")
+
+
+def case_to_component(kind: VariantType, value: Any) -> Any:
+    """Converts a case: its name, or an object of one member where it has a payload."""
+    expect(isinstance(value, str) or isinstance(value, dict) and len(value) == 1, "a case", value)
+    text, payload = (value, None) if isinstance(value, str) else next(iter(value.items()))
+    cases = dict(kind.cases)
+    name = name_of(list(cases), text)
+    expect((cases[name] is None) == isinstance(value, str), "a case with its payload", value)
+    converted = None if cases[name] is None else to_component(cases[name], payload)
+    return Variant(name, converted) if is_tagged(kind) else converted
+
+
+def classes(case: ValType | None) -> set[type]:
+    """The Python types of a case's payload."""
+    found: set[type] = set()
+    if case is None:
+        return {object}
+    case.add_classes(found)
+    return found
+
+
+def is_tagged(kind: VariantType) -> bool:
+    """Whether wasmtime wraps a case to say which one it is: it does not where all have different Python types."""
+    each = [classes(case) for _, case in kind.cases]
+    return len(set().union(*each)) != sum(map(len, each))
+
+
+def case_of(kind: VariantType, value: Any) -> Variant:
+    """The case that a value is, with its payload."""
+    if isinstance(value, Variant):
+        return value
+    for name, case in kind.cases:
+        if value is None if case is None else isinstance(value, tuple(classes(case))):
+            return Variant(name, value)
+    raise TypeError(f"{value!r} is no case of {kind}")
 
 
 def from_component(kind: ValType, value: Any) -> Any:
@@ -159,10 +216,13 @@ def from_component(kind: ValType, value: Any) -> Any:
     if isinstance(kind, TupleType):
         return [from_component(*pair) for pair in zip(kind.elements, value)]
     if isinstance(kind, ListType):
+        if isinstance(kind.element, U8):
+            return document(value)
         return [from_component(kind.element, item) for item in value]
     if isinstance(kind, OptionType):
         return None if value is None else from_component(kind.payload, value)
     if isinstance(kind, VariantType):
+        value = case_of(kind, value)
         payload = dict(kind.cases)[value.tag]
         return snake(value.tag) if payload is None else {snake(value.tag): from_component(payload, value.payload)}
     return snake(value) if isinstance(kind, EnumType) else value
@@ -178,7 +238,7 @@ def from_result(kind: ResultType, value: Any) -> Any:
         is_error = isinstance(value, tuple(error_types))
     if not is_error:
         return from_component(kind.ok, value)
-    raise Refused(snake(value.tag) if isinstance(value, Variant) else "refused")
+    raise Refused(snake(case_of(kind.err, value).tag) if isinstance(kind.err, VariantType) else "refused")
 
 
 def answer(core: Core, vector: dict[str, Any]) -> dict[str, Any]:

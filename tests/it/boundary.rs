@@ -125,7 +125,7 @@ fn a_call_that_cannot_be_understood_is_a_usage_error() {
         ("diff", "{}"),
         ("diff", r#"{"local": [{"path": 1}], "remote": [], "base": [], "tracked": []}"#),
         ("diff", r#"{"local": [], "remote": [], "base": [], "tracked": [], "more": 1}"#),
-        ("plan-pull", r#"{"local": [], "remote": [], "base": [], "tracked": [], "mode": "sometimes"}"#),
+        ("plan-pull", r#"{"sides": {}, "options": {"mode": "sometimes"}}"#),
     ] {
         let output = project.command(["core", "call", name]).input(input).run().code(2);
         assert!(output.stderr().starts_with("error: "), "{name} {input}: {output}");

@@ -26,7 +26,7 @@ fn the_component_answers_the_vectors_in_python() {
 
     // It answers in the order in which the vectors are read here.
     let mut answers = answers.into_iter();
-    vectors::check_all(|_, _| {
+    vectors::check_all("python", |_, _| {
         let mut answer = answers.next().expect("Python answers every vector");
         match answer["error"].as_str() {
             Some(error) => Err(error.to_owned()),

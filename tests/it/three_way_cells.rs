@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use modelops_bundle::component::Core;
+use modelops_bundle::component::{CallError, Core};
 use modelops_bundle_tests::TestProject;
 use serde_json::{Value, json};
 
@@ -164,21 +164,13 @@ fn input(facts: &[(&str, Facts<'_>)], untracked: Untracked, tag_is_absent: bool)
     json!({"local": local, "remote": remote, "base": base, "tracked": tracked})
 }
 
-fn with(mut input: Value, fields: &Value) -> Value {
-    for (name, value) in fields.as_object().unwrap() {
-        input[name] = value.clone();
-    }
-    input
-}
-
 /// What a pull is asked, as the component takes it.
 fn pull_input(facts: &[(&str, Facts<'_>)], pull: Pull, settled: Settled) -> Value {
-    let mode = match (pull.mode, pull.restore_deleted) {
-        (PullMode::Merge, _) => "merge",
-        (PullMode::Safe, false) => "safe",
-        (PullMode::Safe, true) => "restore-deleted",
-        (PullMode::Exact, _) => "exact",
-        (PullMode::Overwrite, _) => "overwrite",
+    let mode = match pull.mode {
+        PullMode::Merge => "merge",
+        PullMode::Safe => "safe",
+        PullMode::Exact => "exact",
+        PullMode::Overwrite => "overwrite",
     };
     let paths = |wanted: Settled| -> Vec<&str> {
         if settled == wanted { facts.iter().map(|(path, _)| *path).collect() } else { Vec::new() }
@@ -186,11 +178,24 @@ fn pull_input(facts: &[(&str, Facts<'_>)], pull: Pull, settled: Settled) -> Valu
     let is_obstacle = |facts: &Facts<'_>| facts.disk == Disk::OtherKind && facts.remote.is_some();
     let obstacles: Vec<&str> =
         facts.iter().filter(|(_, facts)| is_obstacle(facts)).map(|(path, _)| *path).collect();
-    let asked = json!({
-        "mode": mode, "restore_deleted": pull.restore_deleted, "mine": paths(Settled::Mine),
-        "theirs": paths(Settled::Theirs), "obstacles": obstacles, "accept_deletions": false,
-    });
-    with(input(facts, Untracked::Told, false), &asked)
+    json!({
+        "sides": input(facts, Untracked::Told, false),
+        "options": {"mode": mode, "restore_deleted": pull.restore_deleted, "accept_deletions": false},
+        "mine": paths(Settled::Mine), "theirs": paths(Settled::Theirs), "untracked": [], "obstacles": obstacles,
+    })
+}
+
+/// Calls a function that plans: the lists of the plan, and of the reasons for which it is refused.
+fn decide(core: &Core, function: &str, asked: Value) -> Result<Value, CallError> {
+    let answer = core.call_json(function, asked)?;
+    let (plan, refused) = (&answer["result"]["plan"], &answer["result"]["refused"]);
+    let mut lists = json!({});
+    for part in [plan, refused, &refused["plan"], &refused["reasons"]] {
+        for (name, list) in part.as_object().into_iter().flatten() {
+            lists[name] = list.clone();
+        }
+    }
+    Ok(lists)
 }
 
 /// The lists of a pull's plan that `path` is in, as the model has them: what is blocked with its kind.
@@ -260,7 +265,7 @@ fn every_cell_of_a_pull_is_as_the_table_has_it() {
                     continue;
                 }
                 let expected = pulled(facts, pull, settled);
-                let answer = core.call_json("plan-pull", pull_input(&[(PATH, *facts)], pull, settled));
+                let answer = decide(&core, "plan-pull", pull_input(&[(PATH, *facts)], pull, settled));
                 asked += 1;
                 open += usize::from(expected.len() > 1);
                 *by_row.entry(row).or_default() += 1;
@@ -301,7 +306,8 @@ fn every_cell_of_a_push_is_as_the_table_has_it() {
             }
             let expected = pushed(row, *tag_is_absent);
             let sides = input(&[(PATH, *facts)], Untracked::LeftOut, *tag_is_absent);
-            let answer = core.call_json("plan-push", with(sides, &json!({"free": free})));
+            let facts_of_push = json!({"sides": sides, "rewrite": "no", "free": free, "untracked": []});
+            let answer = decide(&core, "plan-push", facts_of_push);
             asked += 1;
             let is_right = answer.as_ref().is_ok_and(|answer| is_pushed(answer, facts, expected, free));
             if !is_right {
@@ -338,10 +344,10 @@ fn is_pushed(answer: &Value, facts: &Facts<'_>, expected: Pushed, free: bool) ->
         Pushed::Drop | Pushed::Unseen => !has("untrack") || here.is_none() && facts.tracked,
         expected => has("untrack") == (expected == Pushed::Untrack),
     };
-    answer["unseen"].is_array()
+    answer["files"].is_array()
         && unseen.into_iter().eq(&expected_unseen)
-        && has("manifest") == here.is_some()
-        && has("upload") == is_new
+        && has("files") == here.is_some()
+        && has("missing") == is_new
         && is_dropped_rightly
         && is_untracked_rightly
 }
@@ -390,8 +396,9 @@ fn a_path_is_decided_whatever_stands_beside_it() {
         }
         for (places, stops) in [(&going, false), (&stopping, true)] {
             let facts: Vec<_> = places.iter().map(|(path, facts, _)| (path.as_str(), *facts)).collect();
-            let asked = with(pull_input(&facts, pull, Settled::No), &json!({"accept_deletions": true}));
-            let answer = core.call_json("plan-pull", asked).unwrap();
+            let mut asked = pull_input(&facts, pull, Settled::No);
+            asked["options"]["accept_deletions"] = true.into();
+            let answer = decide(&core, "plan-pull", asked).unwrap();
             for (path, facts, expected) in places {
                 let outcome = outcome_at(&answer, path);
                 assert!(
@@ -400,13 +407,21 @@ fn a_path_is_decided_whatever_stands_beside_it() {
                     places.len(),
                 );
             }
-            assert_eq!(answer["blocked"] != json!([]), stops && !places.is_empty(), "{name}");
+            assert_eq!(answer["blocked"].is_array(), stops && !places.is_empty(), "{name}");
         }
         println!("{name}: {} paths at once go on, {} stop", going.len(), stopping.len());
     }
 }
 
 // What is dropped at once.
+
+/// A merging pull of `sides`, which may drop most files or not.
+fn merging(sides: Value, accept: bool) -> Value {
+    json!({
+        "sides": sides, "options": {"mode": "merge", "restore_deleted": false, "accept_deletions": accept},
+        "mine": [], "theirs": [], "untracked": [], "obstacles": [],
+    })
+}
 
 #[test]
 fn a_pull_that_drops_most_of_the_files_stops_with_the_count() {
@@ -430,11 +445,8 @@ fn a_pull_that_drops_most_of_the_files_stops_with_the_count() {
         let base: Vec<Value> =
             names.iter().map(|name| synced(name, Side { content: name, executable: Some(false) })).collect();
         for accept in [false, true] {
-            let asked = json!({
-                "local": files, "remote": files[gone..], "base": base, "tracked": names, "mode": "merge",
-                "accept_deletions": accept,
-            });
-            let answer = core.call_json("plan-pull", asked).unwrap();
+            let sides = json!({"local": files, "remote": files[gone..], "base": base, "tracked": names});
+            let answer = decide(&core, "plan-pull", merging(sides, accept)).unwrap();
             let drop = &answer["mass_drop"];
             if stops && !accept {
                 assert_eq!(drop, &json!({"dropped": gone, "of": of}), "{gone} of {of}: {answer}");
@@ -448,10 +460,9 @@ fn a_pull_that_drops_most_of_the_files_stops_with_the_count() {
             .iter()
             .map(|name| file(&format!("new-{name}"), Side { content: name, executable: Some(false) }))
             .collect();
-        let asked =
-            json!({"local": files, "remote": renamed, "base": base, "tracked": names, "mode": "merge"});
-        let answer = core.call_json("plan-pull", asked).unwrap();
-        assert_eq!((&answer["mass_drop"], &answer["blocked"]), (&Value::Null, &json!([])), "{answer}");
+        let sides = json!({"local": files, "remote": renamed, "base": base, "tracked": names});
+        let answer = decide(&core, "plan-pull", merging(sides, false)).unwrap();
+        assert_eq!((&answer["mass_drop"], &answer["blocked"]), (&Value::Null, &Value::Null), "{answer}");
     }
 }
 

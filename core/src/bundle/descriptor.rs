@@ -3,6 +3,7 @@
 //! <https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md>
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,28 @@ pub const EMPTY_CONTENT: &[u8] = b"{}";
 /// Annotations: sorted by key, because they are written in that order.
 pub type Annotations = BTreeMap<String, String>;
 
+/// Digest and size of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContentId {
+    /// Their hash.
+    pub digest: Digest,
+    /// How many there are.
+    pub size: u64,
+}
+
+impl ContentId {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { digest: Digest::of(bytes), size: bytes.len() as u64 }
+    }
+}
+
+impl fmt::Display for ContentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} bytes", self.digest, self.size)
+    }
+}
+
 /// Names a blob, wherever it lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -61,6 +84,11 @@ impl Descriptor {
     /// Describes a blob of which digest and size are known.
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         Self { media_type: media_type.to_owned(), digest, size, annotations: Annotations::new(), data: None }
+    }
+
+    /// Digest and size of the blob.
+    pub fn content(&self) -> ContentId {
+        ContentId { digest: self.digest, size: self.size }
     }
 
     /// The OCI empty descriptor, which stands where a list of layers may not be empty.

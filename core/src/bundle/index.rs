@@ -13,7 +13,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::bundle::descriptor::{Descriptor, media_type};
+use crate::bundle::descriptor::{ContentId, Descriptor, media_type};
 use crate::bundle::layout::Layout;
 use crate::canonical::MAX_SAFE_INTEGER;
 use crate::canonical::{self, JsonError, ObjectWriter, StrictValue, insert_once, key_order, repeated_key};
@@ -154,6 +154,23 @@ impl BundleIndex {
         // What is nearly all repetition, as the runs of a disk image full of zeros are, is not to look like a bomb.
         let is_bomb = text.len() > stored.len().saturating_mul(MAX_RATIO);
         Ok(if is_bomb { zstd::store(text.as_bytes()) } else { stored })
+    }
+
+    /// The distinct non-empty blobs that its files need, by digest: their own ones, or packs.
+    pub fn blobs(&self) -> Vec<ContentId> {
+        let mut blobs: Vec<ContentId> = match self.layout {
+            Layout::Files => {
+                let file = |entry: &Entry| ContentId { digest: entry.file.digest, size: entry.file.size };
+                self.entries.iter().map(file).collect()
+            }
+            Layout::Packed => {
+                self.packs.iter().map(|pack| ContentId { digest: pack.digest, size: pack.size }).collect()
+            }
+        };
+        blobs.retain(|blob| blob.size > 0);
+        blobs.sort_unstable();
+        blobs.dedup();
+        blobs
     }
 
     /// Its files.
@@ -353,16 +370,22 @@ pub fn check_layers(index: &BundleIndex, layers: &[Descriptor]) -> Result<(), In
     }
 }
 
+/// Refuses an index whose bytes are not those that its descriptor names.
+pub fn check_content(index: &[u8], descriptor: &Descriptor) -> Result<(), IndexError> {
+    let (expected, found) = (descriptor.content(), ContentId::of(index));
+    if expected == found { Ok(()) } else { Err(IndexError::Content { expected, found }) }
+}
+
 /// Why an index cannot be taken.
 #[derive(Debug, Error)]
 pub enum IndexError {
     /// Its bytes have another digest or size than its descriptor says.
     #[error("the index's bytes are {found}, its descriptor says {expected}")]
     Content {
-        /// Digest and size that were promised.
-        expected: String,
-        /// Digest and size that came.
-        found: String,
+        /// What was promised.
+        expected: ContentId,
+        /// What came.
+        found: ContentId,
     },
     /// Its chunks were cut in another way.
     #[error("its chunks were cut in a way that this version does not know")]
@@ -774,6 +797,33 @@ mod tests {
     use crate::bundle::tree::tests::any_tree;
     use crate::bundle::tree::tree_digest;
     use crate::canonical::tests::any_json;
+
+    #[test]
+    fn the_blobs_of_an_index_are_its_distinct_contents_without_the_empty_one() {
+        let file = |path: &str, content: &str| File {
+            path: path.parse().unwrap(),
+            digest: Digest::of(content.as_bytes()),
+            size: content.len() as u64,
+            executable: None,
+        };
+        let files =
+            ByPath::tree(vec![file("a", "1"), file("b", ""), file("c", "1"), file("d", "22")]).unwrap();
+        let mut expected = vec![ContentId::of(b"1"), ContentId::of(b"22")];
+        expected.sort_unstable();
+        assert_eq!(BundleIndex::of(&files).blobs(), expected);
+    }
+
+    #[test]
+    fn other_bytes_than_the_descriptor_names_are_refused() {
+        let descriptor = Descriptor::of(media_type::INDEX_V1, b"{}");
+        assert!(check_content(b"{}", &descriptor).is_ok());
+        for other in [&b"{ }"[..], b"[]"] {
+            let refused = check_content(other, &descriptor);
+            assert!(
+                matches!(refused, Err(IndexError::Content { found, .. }) if found == ContentId::of(other))
+            );
+        }
+    }
 
     /// An index as the Python tool writes it.
     const PYTHON: &str = include_str!("../../../tests/fixtures/python-bundle/config.json");

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::file::{ByPath, File};
+use thiserror::Error;
+
+use crate::file::{ByPath, File, TreeError};
+use crate::name::path::BundlePath;
 use crate::pack::chunk::ChunkHash;
 use crate::pack::table::{ChunkPosition, Pack, Run, Table};
 
@@ -25,6 +28,23 @@ impl ChunkMap {
     /// That of so many files which lie in no packs.
     pub fn of_blobs(files: usize) -> Self {
         Self { ends: vec![0; files], ..Self::default() }
+    }
+
+    /// Files in any order, each with its runs of chunks in `packs`.
+    pub fn of_placed(
+        mut placed: Vec<(File, Vec<Run>)>,
+        packs: Vec<Pack>,
+    ) -> Result<(ByPath<File>, Self), PlacedError> {
+        placed.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+        let (mut files, mut chunk_map) = (Vec::with_capacity(placed.len()), Self::new(packs));
+        for (file, runs) in placed {
+            if runs.iter().any(|run| run.pack as usize >= chunk_map.packs.len()) {
+                return Err(PlacedError::NoPack { path: file.path });
+            }
+            chunk_map.push(&runs);
+            files.push(file);
+        }
+        Ok((ByPath::tree(files)?, chunk_map))
     }
 
     /// Adds the next file.
@@ -102,6 +122,20 @@ impl ChunkMap {
         };
         tables.iter().zip(&needed).map(used).collect()
     }
+}
+
+/// Why files cannot be placed in packs.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PlacedError {
+    /// The chunks of a file are said to be in a pack that there is not.
+    #[error("the chunks of `{path}` are in no pack")]
+    NoPack {
+        /// The file.
+        path: BundlePath,
+    },
+    /// The files are no tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
 }
 
 /// Every chunk of some packs, by its hash.
@@ -188,6 +222,26 @@ mod tests {
             frame
         };
         Table { frames: chunks.iter().map(frame).collect() }
+    }
+
+    #[test]
+    fn placed_files_keep_their_chunks_when_they_are_sorted() {
+        let file = |path: &str| File {
+            path: path.parse().unwrap(),
+            digest: Digest::EMPTY,
+            size: 1,
+            executable: None,
+        };
+        let run = |pack, first| Run { pack, first, count: 1 };
+        let placed = vec![(file("b"), vec![run(0, 1)]), (file("a"), vec![run(0, 0), run(0, 2)])];
+        let (files, chunk_map) = ChunkMap::of_placed(placed, vec![pack("p")]).unwrap();
+        assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(chunk_map.runs(0), Some(&[run(0, 0), run(0, 2)][..]));
+        assert_eq!(chunk_map.runs(1), Some(&[run(0, 1)][..]));
+        let in_no_pack = ChunkMap::of_placed(vec![(file("a"), vec![run(1, 0)])], vec![pack("p")]);
+        assert!(matches!(in_no_pack, Err(PlacedError::NoPack { path }) if path.as_str() == "a"));
+        let twice = ChunkMap::of_placed(vec![(file("a"), vec![]), (file("a"), vec![])], vec![]);
+        assert!(matches!(twice, Err(PlacedError::Tree(TreeError::Repeated(_)))));
     }
 
     #[test]

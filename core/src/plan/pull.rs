@@ -68,6 +68,18 @@ pub struct PullOptions<'a> {
     pub settled: u64,
 }
 
+/// The paths at which something lies of which nothing is known: `obstacles`, and those of `untracked` whose content is not
+/// among the `local` files.
+#[must_use]
+pub fn hidden(
+    local: &ByPath<File>,
+    untracked: &ByPath<BundlePath>,
+    obstacles: &ByPath<BundlePath>,
+) -> ByPath<BundlePath> {
+    let unknown = untracked.iter().filter(|path| local.at(path).is_none());
+    unknown.chain(obstacles).cloned().collect()
+}
+
 /// A path that stops a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
@@ -117,6 +129,11 @@ pub struct Source {
 }
 
 impl PullPlan {
+    /// Whether something stops the pull.
+    pub fn is_refused(&self) -> bool {
+        !self.blocked.is_empty() || self.mass_drop.is_some()
+    }
+
     /// `files` of the remote's, with the modes that the plan gives to those it writes.
     #[must_use]
     pub fn with_modes(&self, files: ByPath<File>) -> ByPath<File> {
@@ -407,6 +424,15 @@ mod tests {
             executable: Some(false),
         };
         ByPath::new(vec![file]).unwrap()
+    }
+
+    #[test]
+    fn an_untracked_path_hides_something_only_where_its_content_is_not_known() {
+        let path = |text: &str| ByPath::from_iter([text.parse::<BundlePath>().unwrap()]);
+        let (local, none) = (one("1"), ByPath::default());
+        assert_eq!(hidden(&local, &path("p"), &none), none);
+        assert_eq!(hidden(&local, &path("q"), &none), path("q"));
+        assert_eq!(hidden(&local, &path("p"), &path("p")), path("p"));
     }
 
     /// Options without anything settled.

@@ -85,6 +85,13 @@ pub struct PushDecision {
     pub changed: bool,
 }
 
+impl PushDecision {
+    /// Whether the push stops unless the user insists.
+    pub fn is_refused(&self) -> bool {
+        !self.unseen.is_empty() || self.mass_drop.is_some() || !self.left_behind.is_empty()
+    }
+}
+
 /// A file that was moved, and of whose new name the project does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftBehind {

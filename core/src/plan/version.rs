@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::diff::{Change, PathChange};
-use crate::name::reference::Tag;
+use crate::name::reference::{ReferenceError, Tag};
 
 /// A tag that is a version in full (<https://semver.org>), with or without a `v` in front.
 ///
@@ -29,6 +29,12 @@ impl Version {
         Some(Self { number: semver::Version::parse(text).ok()?, has_v })
     }
 
+    /// The released version that `text` spells.
+    pub fn released(text: &str) -> Result<Self, NotReleased> {
+        let version = Self::of(&text.parse()?).filter(Self::is_release);
+        version.ok_or(NotReleased::Version)
+    }
+
     /// Whether it is more than a step towards a version, as `1.0.0-rc.1` is one.
     pub fn is_release(&self) -> bool {
         self.number.pre.is_empty()
@@ -44,6 +50,17 @@ impl Version {
         };
         Some(Self { number, has_v: self.has_v })
     }
+}
+
+/// Why a text is not a released version.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NotReleased {
+    /// It is not even a tag.
+    #[error(transparent)]
+    Tag(#[from] ReferenceError),
+    /// It is not a version, or a pre-release.
+    #[error("it is not a released version")]
+    Version,
 }
 
 impl fmt::Display for Version {
@@ -65,6 +82,13 @@ impl From<&Version> for Tag {
 pub fn highest_version<'a>(tags: impl IntoIterator<Item = &'a Tag>) -> Option<Version> {
     let releases = tags.into_iter().filter_map(Version::of).filter(Version::is_release);
     releases.max_by(|a, b| a.number.cmp(&b.number).then(b.has_v.cmp(&a.has_v)))
+}
+
+/// The highest release among `texts`: one that is no tag is no version either.
+#[must_use]
+pub fn highest_version_among(texts: &[String]) -> Option<Version> {
+    let tags: Vec<Tag> = texts.iter().filter_map(|text| text.parse().ok()).collect();
+    highest_version(&tags)
 }
 
 /// What a user says about the next version.
@@ -192,6 +216,21 @@ mod tests {
 
     fn version(text: &str) -> Version {
         Version::of(&text.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_tag_is_passed_over() {
+        let texts = ["a b", "1.0.0", "9.9.9!", ""].map(str::to_owned);
+        assert_eq!(highest_version_among(&texts), Some(version("1.0.0")));
+    }
+
+    #[test]
+    fn a_pre_release_is_not_released() {
+        assert_eq!(Version::released("v1.2.3"), Ok(version("v1.2.3")));
+        for text in ["latest", "1.2", "1.2.3-rc.1"] {
+            assert_eq!(Version::released(text), Err(NotReleased::Version), "{text}");
+        }
+        assert!(matches!(Version::released("a b"), Err(NotReleased::Tag(_))));
     }
 
     #[test]

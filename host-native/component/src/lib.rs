@@ -15,5 +15,5 @@ pub fn precompiled(space: AddressSpace) -> &'static [u8] {
     }
 }
 
-/// Name and version of the contract that the component fulfils, as `modelops:bundle@1.0.0`.
+/// Name and version of the contract that the component fulfils, as `modelops:bundle@0.3.0`.
 pub const CONTRACT: &str = env!("CONTRACT");

@@ -20,6 +20,8 @@ use super::CoreError;
 /// A bundle's manifest, as far as it concerns a reader.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ManifestView {
+    /// The hash of the bytes that were read: the bundle's digest.
+    pub digest: Digest,
     /// Its artifact type; the Python tool writes none.
     pub artifact_type: Option<String>,
     /// The index: fetch it, unless it came along.

@@ -1,7 +1,7 @@
 //! JSON to the values of a component and back: how `core call` reaches any function of any component.
 //!
 //! Nothing here knows a function's name: the component's own types say what is taken. Names in JSON are those of the
-//! WIT in snake_case.
+//! WIT in snake_case; bytes are a text where they are UTF-8 and not empty, else a list of numbers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -299,9 +299,11 @@ pub(super) fn write(value: Val) -> Value {
         Val::Float64(number) => Number::from_f64(number).map_or(Value::Null, Value::Number),
         Val::Char(character) => character.to_string().into(),
         Val::String(text) => text.into(),
-        Val::List(items) | Val::Tuple(items) | Val::FixedLengthList(items) => {
-            items.into_iter().map(write).collect()
-        }
+        Val::List(items) => match document(&items) {
+            Some(text) => text.into(),
+            None => items.into_iter().map(write).collect(),
+        },
+        Val::Tuple(items) | Val::FixedLengthList(items) => items.into_iter().map(write).collect(),
         Val::Map(pairs) => {
             pairs.into_iter().map(|(key, value)| Value::Array(vec![write(key), write(value)])).collect()
         }
@@ -319,6 +321,16 @@ pub(super) fn write(value: Val) -> Value {
         Val::Flags(names) => names.iter().map(|name| Value::from(snake_case(name))).collect(),
         Val::Resource(_) | Val::Future(_) | Val::Stream(_) | Val::ErrorContext(_) => Value::Null,
     }
+}
+
+/// The text that a list of bytes is; an empty list of anything is an empty list.
+fn document(items: &[Val]) -> Option<String> {
+    let byte = |item: &Val| match item {
+        Val::U8(byte) => Some(*byte),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = items.iter().map(byte).collect();
+    bytes.filter(|bytes| !bytes.is_empty()).and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 /// Writes what a function returned as one object: a record is that object, anything else stands under `result`.

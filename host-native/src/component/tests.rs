@@ -122,11 +122,12 @@ proptest! {
         prop_assert_eq!((sealed.digest, sealed.tree), (native.digest, native.tree));
         for (extra, native) in sealed.extras.iter().zip(&native.extras) {
             prop_assert_eq!(&extra.content, &native.content);
-            prop_assert_eq!(extra.descriptor.digest, native.descriptor.digest);
+            prop_assert_eq!(&extra.descriptor, &native.descriptor);
         }
         prop_assert_eq!(sealed.extras.len(), native.extras.len());
 
         let manifest = core.read_manifest(&sealed.manifest).unwrap();
+        prop_assert_eq!(manifest.digest, sealed.digest);
         prop_assert_eq!(manifest.index_data.as_deref(), Some(&*sealed.index));
         prop_assert_eq!(manifest.index.digest, sealed.index_descriptor.digest);
         prop_assert_eq!(&manifest.as_ancestor, &Ancestor::of_manifest(sealed.digest, &manifest.annotations));
@@ -214,7 +215,9 @@ fn refuses_facts_and_documents_that_are_none() {
     ));
     let no_index = core.read_verified_index("{}", &[]);
     assert!(matches!(no_index, Err(IndexError::Json(_) | IndexError::Version { .. })));
-    let descriptor = json!({"media_type": media_type::INDEX_V1, "digest": Digest::of(b"{}"), "size": 2});
+    let descriptor = json!({
+        "media_type": media_type::INDEX_V1, "digest": Digest::of(b"{}"), "size": 2, "annotations": [],
+    });
     let other = json!({"index": "{ }", "descriptor": descriptor, "layers": []});
     let refused = core.call_json("read-index", other);
     assert!(matches!(refused, Err(CallError::Refused(error)) if error.get("content").is_some()));
@@ -265,12 +268,8 @@ fn a_trap_is_an_error_and_the_next_call_works() {
 fn lists_its_functions() {
     let functions = core().functions();
     let diff = functions.iter().find(|function| function.name == "diff").unwrap();
-    assert_eq!(diff.interface, "modelops:bundle/diff@1.0.0");
-    assert_eq!(
-        diff.signature,
-        "func(local: list<file>, remote: list<file>, base: list<synced-file>, tracked: list<string>) \
-         -> result<comparison, facts-error>"
-    );
+    assert_eq!(diff.interface, "modelops:bundle/compare@0.3.0");
+    assert_eq!(diff.signature, "func(sides: sides) -> result<comparison, facts-error>");
     assert!(functions.iter().any(|function| function.name == "read-verified-index"));
 }
 
@@ -278,76 +277,68 @@ fn lists_its_functions() {
 fn calls_by_name() {
     let core = core();
     let (one, two) = (Digest::of(b"1").to_string(), Digest::of(b"2").to_string());
-    let facts = json!({
+    let sides = json!({
         "local": [{ "path": "b", "digest": one, "size": 1, "executable": true }],
         "remote": [{ "path": "a", "digest": two, "size": 1 }, { "path": "b", "digest": one, "size": 1 }],
         "base": [{ "path": "b", "digest": one, "executable": false }],
         "tracked": ["b"],
     });
-    let with = |key: &str, value: Value| {
-        let mut facts = facts.clone();
-        facts[key] = value;
-        facts
-    };
     let changes = json!({ "changes": [
         { "path": "a", "change": "added_remote" },
         { "path": "b", "change": "modified_local" },
     ] });
-    assert_eq!(core.call_json("diff", facts.clone()).unwrap(), changes);
-    let pull = json!({
-        "write": ["a"], "executable": [], "delete": [], "adopt": [], "untrack": [], "kept": [], "blocked": [],
-        "mass_drop": null, "sources": [{ "digest": two, "size": 1, "local": null }],
+    assert_eq!(core.call_json("diff", sides.clone()).unwrap(), changes);
+    let pull = |sides: &Value, mode: &str| {
+        json!({
+            "sides": sides, "options": { "mode": mode }, "mine": [], "theirs": [], "untracked": [], "obstacles": [],
+        })
+    };
+    let fresh = json!({
+        "local": [], "remote": [{ "path": "a", "digest": two, "size": 1 }], "base": [], "tracked": [],
     });
-    let base = with("local", json!([]));
+    let plan = json!({ "result": { "plan": {
+        "write": ["a"], "executable": [], "delete": [], "adopt": [], "untrack": [], "kept": [],
+        "sources": [{ "digest": two, "size": 1, "local": null }],
+    } } });
     for name in ["plan-pull", "plan_pull"] {
-        for mode in ["restore-deleted", "restore_deleted", "overwrite"] {
-            let mut input = base.clone();
-            input["mode"] = mode.into();
-            input["tracked"] = json!([]);
-            input["base"] = json!([]);
-            input["remote"] = json!([{ "path": "a", "digest": two, "size": 1 }]);
-            assert_eq!(core.call_json(name, input).unwrap(), pull, "{name} {mode}");
+        for mode in ["merge", "safe", "overwrite"] {
+            assert_eq!(core.call_json(name, pull(&fresh, mode)).unwrap(), plan, "{name} {mode}");
         }
     }
-    let unknown = core.call_json(
-        "plan-pull",
-        json!({
-            "local": [{ "path": "a", "digest": one, "size": 1, "executable": true }],
-            "remote": [{ "path": "a", "digest": two, "size": 1, "executable": null }],
-            "base": [{ "path": "a", "digest": one }],
-            "tracked": ["a"],
-            "mode": "safe",
-        }),
-    );
-    assert_eq!(unknown.unwrap()["executable"], json!(["a"]));
-    let blocked = core.call_json("plan-pull", {
-        let mut input = facts.clone();
-        input["mode"] = "safe".into();
-        input
+    let unknown = json!({
+        "local": [{ "path": "a", "digest": one, "size": 1, "executable": true }],
+        "remote": [{ "path": "a", "digest": two, "size": 1, "executable": null }],
+        "base": [{ "path": "a", "digest": one }],
+        "tracked": ["a"],
     });
+    let answer = core.call_json("plan-pull", pull(&unknown, "safe")).unwrap();
+    assert_eq!(answer["result"]["plan"]["executable"], json!(["a"]));
+    let blocked = core.call_json("plan-pull", pull(&sides, "safe")).unwrap();
     assert_eq!(
-        blocked.unwrap()["blocked"],
+        blocked["result"]["refused"]["blocked"],
         json!([{ "path": "b", "change": "modified_local", "kind": null }])
     );
-    let plan = core.call_json("plan-push", facts.clone()).unwrap();
-    assert_eq!(plan["manifest"], json!(["b"]));
-    assert_eq!(plan["unseen"], json!([{ "path": "a", "change": "added_remote" }]));
+    let push = json!({ "sides": sides, "rewrite": "no", "free": false, "untracked": [] });
+    let push = core.call_json("plan-push", push).unwrap();
+    let refused = &push["result"]["refused"];
+    assert_eq!(refused["plan"]["files"], json!(["b"]));
+    assert_eq!(refused["reasons"]["unseen"], json!([{ "path": "a", "change": "added_remote" }]));
 
     let abc = json!({ "result": Digest::of(b"abc").to_string() });
     assert_eq!(core.call_json("sha256", json!({ "content": "abc" })).unwrap(), abc);
     assert_eq!(core.call_json("sha256", json!({ "content": [97, 98, 99] })).unwrap(), abc);
 
-    let tag = json!({ "tag": "latest", "planned": one, "current": two, "target": one });
-    assert_eq!(core.call_json("decide-tag", tag.clone()).unwrap(), json!({ "result": { "moved": two } }));
-    assert_eq!(
-        core.call_json("decide-tag", json!({ "facts": tag })).unwrap(),
-        json!({ "result": { "moved": two } })
-    );
-    let fresh = json!({ "tag": "latest", "current": null, "target": one });
+    let tag = json!({
+        "tag": "latest", "planned": one, "current": two, "occupant": "bundle", "target": one, "mover": "push",
+    });
+    let moved = json!({ "result": { "moved": { "now": two } } });
+    assert_eq!(core.call_json("decide-tag", tag.clone()).unwrap(), moved);
+    assert_eq!(core.call_json("decide-tag", json!({ "facts": tag })).unwrap(), moved);
+    let fresh = json!({ "tag": "latest", "occupant": "bundle", "target": one, "mover": "push" });
     assert_eq!(core.call_json("decide-tag", fresh).unwrap(), json!({ "result": "write" }));
 
     let error = core
-        .call_json("tree", json!({ "files": [{ "path": "../x", "digest": one, "size": 1 }] }))
+        .call_json("tree-digest", json!({ "files": [{ "path": "../x", "digest": one, "size": 1 }] }))
         .unwrap_err();
     let CallError::Refused(error) = error else { panic!("{error}") };
     assert_eq!(error["path"]["text"], "../x");
@@ -362,30 +353,34 @@ fn says_where_an_input_is_wrong() {
         json!({ "files": [{ "path": "a", "digest": "d", "size": 1 }, file] })
     };
     for (name, input, message) in [
-        ("tree", json!([]), "expected a JSON object, found an array"),
-        ("tree", json!({}), "files: it is missing"),
-        ("tree", json!({ "files": [], "file": 1 }), "file: no such field, expected one of files"),
-        ("tree", json!({ "files": {} }), "files: expected an array, found an object"),
-        ("tree", json!({ "files": [1] }), "files[0]: expected an object, found another number"),
-        ("tree", with("size", json!("1")), "files[1].size: expected an unsigned integer, found another text"),
+        ("tree-digest", json!([]), "expected a JSON object, found an array"),
+        ("tree-digest", json!({}), "files: it is missing"),
+        ("tree-digest", json!({ "files": [], "file": 1 }), "file: no such field, expected one of files"),
+        ("tree-digest", json!({ "files": {} }), "files: expected an array, found an object"),
+        ("tree-digest", json!({ "files": [1] }), "files[0]: expected an object, found another number"),
         (
-            "tree",
+            "tree-digest",
+            with("size", json!("1")),
+            "files[1].size: expected an unsigned integer, found another text",
+        ),
+        (
+            "tree-digest",
             with("size", json!(-1)),
             "files[1].size: expected an unsigned integer, found another number",
         ),
         (
-            "tree",
+            "tree-digest",
             with("size", json!(1.5)),
             "files[1].size: expected an unsigned integer, found another number",
         ),
-        ("tree", with("path", Value::Null), "files[1].path: expected a string, found null"),
+        ("tree-digest", with("path", Value::Null), "files[1].path: expected a string, found null"),
         (
-            "tree",
+            "tree-digest",
             with("executable", json!(1)),
             "files[1].executable: expected true or false, found another number",
         ),
         (
-            "tree",
+            "tree-digest",
             with("mode\u{1b}", json!(1)),
             "files[1].mode\\u{1b}: no such field, expected one of path, digest, size, executable",
         ),
@@ -397,8 +392,10 @@ fn says_where_an_input_is_wrong() {
         ("sha256", json!({ "content": null }), "content: expected a string or an array of bytes, found null"),
         (
             "plan_pull",
-            json!({ "local": [], "remote": [], "base": [], "tracked": [], "mode": "force" }),
-            "mode: expected one of merge, safe, exact, overwrite, restore_deleted, found another text",
+            json!({
+                "sides": { "local": [], "remote": [], "base": [], "tracked": [] }, "options": { "mode": "force" },
+            }),
+            "options.mode: expected one of merge, safe, exact, overwrite, found another text",
         ),
     ] {
         match core().call_json(name, input) {

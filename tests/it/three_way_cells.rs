@@ -416,7 +416,7 @@ fn a_path_is_decided_whatever_stands_beside_it() {
 // What is dropped at once.
 
 /// A merging pull of `sides`, which may drop most files or not.
-fn merging(sides: Value, accept: bool) -> Value {
+fn merging(sides: &Value, accept: bool) -> Value {
     json!({
         "sides": sides, "options": {"mode": "merge", "restore_deleted": false, "accept_deletions": accept},
         "mine": [], "theirs": [], "untracked": [], "obstacles": [],
@@ -446,7 +446,7 @@ fn a_pull_that_drops_most_of_the_files_stops_with_the_count() {
             names.iter().map(|name| synced(name, Side { content: name, executable: Some(false) })).collect();
         for accept in [false, true] {
             let sides = json!({"local": files, "remote": files[gone..], "base": base, "tracked": names});
-            let answer = decide(&core, "plan-pull", merging(sides, accept)).unwrap();
+            let answer = decide(&core, "plan-pull", merging(&sides, accept)).unwrap();
             let drop = &answer["mass_drop"];
             if stops && !accept {
                 assert_eq!(drop, &json!({"dropped": gone, "of": of}), "{gone} of {of}: {answer}");
@@ -461,7 +461,7 @@ fn a_pull_that_drops_most_of_the_files_stops_with_the_count() {
             .map(|name| file(&format!("new-{name}"), Side { content: name, executable: Some(false) }))
             .collect();
         let sides = json!({"local": files, "remote": renamed, "base": base, "tracked": names});
-        let answer = decide(&core, "plan-pull", merging(sides, false)).unwrap();
+        let answer = decide(&core, "plan-pull", merging(&sides, false)).unwrap();
         assert_eq!((&answer["mass_drop"], &answer["blocked"]), (&Value::Null, &Value::Null), "{answer}");
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! `tests/vectors/README.md` says what a vector is. Other hosts of the component answer the same ones: see `embed.rs`.
 
+#![expect(clippy::print_stdout, reason = "the table of hosts is what these tests are read for")]
+
 mod native;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use bundle_core::bundle::manifest::{Manifest, ManifestError};
 use bundle_core::bundle::resolve::{ResolveError, resolve};
 use bundle_core::bundle::tree::tree_digest;
 use bundle_core::canonical;
-use bundle_core::diff::{ConflictKind, PathChange, Row, Sides, diff};
+use bundle_core::diff::{Change, ConflictKind, PathChange, Row, Sides, diff};
 use bundle_core::digest::Digest;
 use bundle_core::file::{ByPath, File, HasPath, SyncedFile, TreeError, total_size};
 use bundle_core::name::path::BundlePath;
@@ -51,8 +51,8 @@ pub(super) fn answer(call: &str, input: &Value) -> Answer {
         "canonicalize" => canonicalize(input),
         "choose-layout" => choose_layout(input),
         "classify" => classify(input),
-        "decide-delete" => deletion(read(input)?),
-        "decide-tag" => tag_decision(read(input)?),
+        "decide-delete" => deletion(&read(input)?),
+        "decide-tag" => tag_decision(&read(input)?),
         "decompress-index" => decompress_index(input),
         "diff" => {
             let sides = Facts::of(read(input)?)?;
@@ -97,7 +97,7 @@ pub(super) fn answer(call: &str, input: &Value) -> Answer {
             let Content { content } = read(input)?;
             Ok(json!({ "result": Digest::of(&content.into_bytes()) }))
         }
-        "tag-standing" => tag_standing(read(input)?),
+        "tag-standing" => tag_standing(&read(input)?),
         "tree-digest" => {
             let Files { files } = read(input)?;
             Ok(json!({ "result": tree_digest(&checked_files(files)?) }))
@@ -190,7 +190,7 @@ fn classify(input: &Value) -> Answer {
         RawFlag::RemoteIsBase => Row::REMOTE_IS_BASE,
     };
     let row = Row::from_byte(row.into_iter().fold(0, |byte, flag| byte | bit(flag))).ok_or("row")?;
-    Ok(json!({ "result": row.classify().map(|change| change.name()) }))
+    Ok(json!({ "result": row.classify().map(Change::name) }))
 }
 
 // Interface `bundle`.
@@ -870,7 +870,7 @@ fn write_index(raw: RawWriteIndex) -> Answer {
                 return Err("no_pack".to_owned());
             }
         };
-        Ok((checked_file(placed.file).map_err(|_| "facts")?, runs))
+        Ok((checked_file(&placed.file).map_err(|_| "facts")?, runs))
     };
     let placed = raw.files.into_iter().map(one).collect::<Result<_, String>>()?;
     let placed = ChunkMap::of_placed(placed, checked_packs(raw.packs)?);
@@ -898,7 +898,7 @@ struct RawStanding {
     seen: Option<String>,
 }
 
-fn tag_standing(raw: RawStanding) -> Answer {
+fn tag_standing(raw: &RawStanding) -> Answer {
     let all = |list: &[String]| list.iter().map(|text| refused(text)).collect::<Result<Vec<Digest>, _>>();
     let (named_ancestors, synced_ancestors) = (all(&raw.named_ancestors)?, all(&raw.synced_ancestors)?);
     let standing = standing(&StandingFacts {
@@ -959,7 +959,7 @@ struct RawTagFacts {
     mover: RawMover,
 }
 
-fn tag_decision(raw: RawTagFacts) -> Answer {
+fn tag_decision(raw: &RawTagFacts) -> Answer {
     let decision = decide_tag(&TagFacts {
         tag: refused(&raw.tag)?,
         planned: raw.planned.as_deref().map(refused).transpose()?,
@@ -1000,7 +1000,7 @@ enum RawUnit {
     Tag,
 }
 
-fn deletion(raw: RawDeleteFacts) -> Answer {
+fn deletion(raw: &RawDeleteFacts) -> Answer {
     let decision = decide_delete(&DeleteFacts {
         tag: raw.tag.as_deref().map(refused).transpose()?,
         tags: raw.tags.iter().map(|text| refused(text)).collect::<Result<_, _>>()?,
@@ -1462,7 +1462,7 @@ impl Facts {
 }
 
 fn checked_files(files: Vec<RawFile>) -> Result<ByPath<File>, String> {
-    let files = files.into_iter().map(checked_file).collect::<Result<_, _>>()?;
+    let files = files.into_iter().map(|file| checked_file(&file)).collect::<Result<_, _>>()?;
     ByPath::tree(files).map_err(|error| {
         let name = match error {
             TreeError::Nested { .. } => "nested",
@@ -1480,7 +1480,7 @@ fn checked_synced_files(files: Vec<RawSyncedFile>) -> Result<ByPath<SyncedFile>,
     }))
 }
 
-fn checked_file(file: RawFile) -> Result<File, String> {
+fn checked_file(file: &RawFile) -> Result<File, String> {
     let (path, digest) = (path(&file.path)?, digest(&file.digest)?);
     Ok(File { path, digest, size: file.size, executable: file.executable })
 }

@@ -1,13 +1,31 @@
-//! The component in another language's runtime: Python loads what `core extract` writes, and answers the vectors. And
+//! The library in a program of somebody else; the component in another language's runtime: Python loads what `core extract` writes, and answers the vectors. And
 //! packs, read by an independent reading of the papers that they come from.
 
 use std::process::Command;
 
 use bundle_core::pack::zstd::decompress;
-use modelops_bundle_tests::{StoredBundle, TestProject, noise, tools};
+use modelops_bundle_tests::{StoredBundle, TestProject, bundle_binary, noise, tools};
 use serde_json::Value;
 
 use crate::vectors;
+
+#[test]
+fn a_program_with_the_library_alone_pulls_a_bundle() {
+    let project = TestProject::on_layout();
+    project.write("a.txt", "one");
+    let _ = project.run(&["add", "a.txt"]).success();
+    let _ = project.run(&["push"]).success();
+    let program = bundle_binary().with_file_name(format!("pull-bundle{}", std::env::consts::EXE_SUFFIX));
+    let folder = project.home().join("elsewhere");
+    let output = Command::new(program)
+        .arg(format!("oci:{}:latest", project.home().join("layout").display()))
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"1 files came\n");
+    assert_eq!(std::fs::read(folder.join("a.txt")).unwrap(), b"one");
+}
 
 #[test]
 fn the_component_answers_the_vectors_in_python() {

@@ -15,16 +15,4 @@ pub(crate) mod undo;
 pub(crate) mod version;
 pub(crate) mod wire;
 
-use std::error::Error;
-
-/// A failure and its causes in one line.
-pub(crate) fn text(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
+pub(crate) use bundle_core::causes::with_causes;

@@ -53,7 +53,7 @@ impl digest::Guest for Component {
     fn canonicalize(json: Vec<u8>) -> Result<Vec<u8>, String> {
         match bundle_core::canonical::parse(&json) {
             Ok(value) => Ok(bundle_core::canonical::to_string(&value).into_bytes()),
-            Err(error) => Err(convert::text(&error)),
+            Err(error) => Err(convert::with_causes(&error)),
         }
     }
 }

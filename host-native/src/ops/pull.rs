@@ -98,12 +98,15 @@ pub enum Target {
 }
 
 impl Target {
-    /// The project that `folder` lies in, or that folder where it lies in none.
+    /// The project that `folder` lies in, or that folder where it lies in none or is not there.
     ///
     /// # Errors
     ///
     /// The project cannot be locked or read.
     pub fn at(client: &Client, folder: &Path) -> Result<Self, EnterError> {
+        if !folder.exists() {
+            return Ok(Self::Folder(folder.to_owned()));
+        }
         match client.enter(folder, "pull") {
             Ok(entered) => Ok(Self::Project(Box::new(entered))),
             Err(EnterError::Find(FindError::NoProject { .. })) => Ok(Self::Folder(folder.to_owned())),

@@ -16,8 +16,8 @@ use bundle_core::name::reference::{Place, Reference};
 
 use crate::generated::exports::modelops::bundle::{bundle, types};
 
-use super::text;
 use super::types::{annotations, digest, digests, fault, optional_digest};
+use super::with_causes;
 
 impl From<Reference> for bundle::ParsedReference {
     fn from(reference: Reference) -> Self {
@@ -50,7 +50,7 @@ pub(crate) fn manifest_view(
 ) -> Result<bundle::ManifestView, bundle::ManifestError> {
     let index_text = |stored: Vec<u8>| match BundleIndex::text(&stored, &manifest.config.media_type) {
         Ok(text) => Ok(text.into_bytes()),
-        Err(error) => Err(bundle::ManifestError::Compression(text(&error))),
+        Err(error) => Err(bundle::ManifestError::Compression(with_causes(&error))),
     };
     Ok(bundle::ManifestView {
         digest: digest.into(),
@@ -149,7 +149,7 @@ impl From<ManifestError> for bundle::ManifestError {
                 Self::Field(types::PartFault { part: field.to_owned(), reason })
             }
             ManifestError::IndexData { digest } => Self::IndexData(digest.into()),
-            ManifestError::Json(error) => Self::Json(text(&error)),
+            ManifestError::Json(error) => Self::Json(with_causes(&error)),
             ManifestError::NotABundle(foreign) => Self::NotABundle(foreign.into()),
             ManifestError::TooLarge { size } => Self::TooLarge(size as u64),
             ManifestError::TwoSizes { digest } => Self::TwoSizes(digest.into()),
@@ -176,7 +176,7 @@ impl From<Foreign> for bundle::Foreign {
 
 impl From<IndexError> for bundle::IndexError {
     fn from(error: IndexError) -> Self {
-        let reason = text(&error);
+        let reason = with_causes(&error);
         let part = |part: String| types::PartFault { part, reason: reason.clone() };
         match error {
             IndexError::Chunker => Self::Chunker,

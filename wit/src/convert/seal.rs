@@ -13,8 +13,8 @@ use bundle_core::plan::seal::{
 
 use crate::generated::exports::modelops::bundle::{seal, types};
 
-use super::text;
 use super::types::{fact_digest, file, files, optional_digest};
+use super::with_causes;
 
 pub(crate) fn seal(request: seal::SealRequest) -> Result<seal::Sealed, seal::SealError> {
     let files = files(request.files).map_err(seal::SealError::Facts)?;
@@ -143,7 +143,7 @@ impl From<SealError> for seal::SealError {
             }
             SealError::IndexData { digest } => Self::IndexData(digest.into()),
             SealError::ChunkMap { .. } => Self::Unplaced(error.to_string()),
-            SealError::Replaces(error) => Self::Replaces(text(&error)),
+            SealError::Replaces(error) => Self::Replaces(with_causes(&error)),
             SealError::TooManyLayers { layers } => Self::TooManyLayers(excess(layers, MAX_LAYERS)),
         }
     }

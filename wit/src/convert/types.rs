@@ -14,14 +14,14 @@ use bundle_core::plan::layout::Readers;
 
 use crate::generated::exports::modelops::bundle::types;
 
-use super::text;
+use super::with_causes;
 
 pub(crate) fn fault(text: String, error: &dyn Error) -> types::Fault {
-    types::Fault { text, reason: super::text(error) }
+    types::Fault { text, reason: with_causes(error) }
 }
 
 pub(crate) fn part_fault(part: impl Into<String>, error: &dyn Error) -> types::PartFault {
-    types::PartFault { part: part.into(), reason: text(error) }
+    types::PartFault { part: part.into(), reason: with_causes(error) }
 }
 
 /// The facts of a comparison, as the core takes them.

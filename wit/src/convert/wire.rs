@@ -11,8 +11,8 @@ use crate::generated::exports::modelops::bundle::{seal, types, wire};
 
 use super::bundle::groups;
 use super::push::changes_and_reasons;
-use super::text;
 use super::types::{Facts, fault};
+use super::with_causes;
 
 impl TryFrom<&wire::WireSides> for Facts {
     type Error = types::FactsError;
@@ -42,7 +42,7 @@ impl From<WireError> for types::FactsError {
             | WireError::NotUtf8
             | WireError::Run { .. }
             | WireError::Truncated
-            | WireError::Unsorted { .. } => Self::Wire(text(&error)),
+            | WireError::Unsorted { .. } => Self::Wire(with_causes(&error)),
         }
     }
 }

@@ -4,7 +4,10 @@
 pub mod copy;
 pub mod delete;
 pub mod export;
+pub mod health;
 pub mod list;
+pub mod login;
+pub mod logout;
 pub mod pull;
 pub mod push;
 pub mod repos;

@@ -3,12 +3,18 @@
 use bundle_core::diff::Change;
 use bundle_core::name::reference::{Reference, Tag};
 use modelops_bundle::client::{Cancelled, Client};
+use modelops_bundle::credentials::{Environment, Kept, Store};
+use modelops_bundle::health::Verdict;
 use modelops_bundle::ops::copy::{self, CopyOptions, Selection};
 use modelops_bundle::ops::delete::{self, DeleteOptions, DeletionError};
 use modelops_bundle::ops::export::{self, ExportOptions, ExportingError, Format};
+use modelops_bundle::ops::health::{self, HealthOptions, Wanted};
 use modelops_bundle::ops::list::{self, ListError, ListOptions};
+use modelops_bundle::ops::login::{self, LoginError, LoginOptions};
+use modelops_bundle::ops::logout;
 use modelops_bundle::ops::pull::{self, PullOptions, PullingError, Settled, Target};
 use modelops_bundle::ops::push;
+use modelops_bundle::ops::repos::{self, ReposOptions};
 use modelops_bundle::ops::status::{self, Answer, Asks, StatusError, StatusOptions};
 use modelops_bundle::ops::tag::{self, TagOptions, TaggingError};
 use modelops_bundle::ops::verify::{self, VerifyError, VerifyOptions};
@@ -17,7 +23,7 @@ use modelops_bundle::pull::PullError;
 use modelops_bundle::push::PushOptions;
 use modelops_bundle::threads::ThreadError;
 use modelops_bundle::workspace::Workspace;
-use modelops_bundle_tests::TestProject;
+use modelops_bundle_tests::{PASSWORD, Registry, TestProject, USER};
 use tokio::runtime::Runtime;
 
 /// A project whose bundle lies in a layout under the tag `latest`, and the reference of that.
@@ -273,4 +279,57 @@ fn operations_can_be_spawned() {
         planned.apply().await.unwrap().pulled.downloaded.files
     });
     assert_eq!(runtime.block_on(done).unwrap(), 1);
+}
+
+#[test]
+fn health_tells_what_works_at_a_place() {
+    let (_project, reference) = pushed();
+    let client = Client::default();
+    let options = HealthOptions::default().wanting(Wanted::Named);
+    let checks = |reference: &Reference| {
+        runtime().block_on(health::plan(&client, reference, options).apply()).unwrap().checks
+    };
+    assert!(checks(&reference).iter().all(|check| check.verdict() != Verdict::Fail));
+    let absent = reference.with_tag(tag("absent"));
+    assert!(checks(&absent).iter().any(|check| check.verdict() == Verdict::Fail));
+}
+
+#[test]
+fn login_tries_credentials_before_it_keeps_them_and_logout_forgets_them() {
+    let Some(registry) = Registry::get_with_password() else { return };
+    let client = Client::default();
+    let folder = tempfile::tempdir().unwrap();
+    let mut environment = Environment::default();
+    environment.docker_folder = Some(folder.path().to_owned());
+    let store = Store::new(environment);
+    let host = registry.host();
+    runtime().block_on(async {
+        let login = |password: &str| {
+            login::plan(&client, &store, host, USER, password.to_owned(), LoginOptions::default())
+        };
+        assert!(matches!(login("wrong").await, Err(LoginError::Remote(_))));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let kept = login(PASSWORD).await.unwrap().apply().await.unwrap();
+        assert!(matches!(kept, Kept::File(file) if file.starts_with(folder.path())));
+        let planned = logout::plan(&client, &store, host);
+        assert_eq!(planned.foresee().await.unwrap().removed.len(), 1);
+        assert_eq!(planned.apply().await.unwrap().removed.len(), 1);
+        assert_eq!(logout::plan(&client, &store, host).foresee().await.unwrap().removed.len(), 0);
+    });
+}
+
+#[test]
+fn repos_lists_what_a_registry_has() {
+    let Some(registry) = Registry::get() else { return };
+    let (_project, source) = pushed();
+    let client = Client::default();
+    let target: Reference = format!("{}/team/model:v1", registry.host()).parse().unwrap();
+    runtime().block_on(async {
+        let planned = copy::plan(&client, &source, &target, Selection::One, CopyOptions::default());
+        let _ = planned.await.unwrap().apply().await.unwrap();
+        let list = |options| repos::plan(&client, registry.host(), options).apply();
+        assert_eq!(list(ReposOptions::default()).await.unwrap().names, ["team/model"]);
+        let other = ReposOptions::default().below(Some("other".to_owned()));
+        assert_eq!(list(other).await.unwrap().names, <[String; 0]>::default());
+    });
 }

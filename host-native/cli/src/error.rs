@@ -1603,6 +1603,40 @@ impl From<ops::pull::PullingError> for CliError {
     }
 }
 
+impl From<ops::health::HealthError> for CliError {
+    fn from(error: ops::health::HealthError) -> Self {
+        use ops::health::HealthError;
+        match error {
+            HealthError::Cancelled(error) => error.into(),
+            HealthError::Remote(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<ops::login::LoginError> for CliError {
+    fn from(error: ops::login::LoginError) -> Self {
+        use ops::login::LoginError;
+        match error {
+            LoginError::Cancelled(error) => error.into(),
+            LoginError::Credentials(error) => error.into(),
+            LoginError::Remote(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
+impl From<ops::logout::LogoutError> for CliError {
+    fn from(error: ops::logout::LogoutError) -> Self {
+        use ops::logout::LogoutError;
+        match error {
+            LogoutError::Cancelled(error) => error.into(),
+            LogoutError::Credentials(error) => error.into(),
+            error => Self::of(Exit::Failure, &error),
+        }
+    }
+}
+
 impl From<ops::verify::VerifyError> for CliError {
     fn from(error: ops::verify::VerifyError) -> Self {
         use ops::verify::VerifyError;

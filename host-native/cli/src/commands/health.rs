@@ -2,20 +2,14 @@
 
 use std::io::{self, Write};
 
-use bundle_core::name::reference::{Place, Reference};
+use bundle_core::name::reference::Reference;
 use clap::Args;
 
 use crate::error::{CliError, Exit};
 use crate::session::{Needs, Session, configured_or_named};
 use crate::ui::{Report, shown};
-use modelops_bundle::bundle::version_of;
-use modelops_bundle::health::{
-    Aspect, Check, Depth, Finding, Trial, Verdict, check_archive, check_layout, check_registry,
-};
-use modelops_bundle::remote::Remote as _;
-use modelops_bundle::remote::archive::Archive;
-use modelops_bundle::remote::layout::Layout;
-use modelops_bundle::remote::registry::Registry;
+use modelops_bundle::health::{Aspect, Check, Depth, Finding, Verdict};
+use modelops_bundle::ops::health::{self, Done, HealthOptions, Wanted};
 use modelops_bundle::workspace::Workspace;
 use modelops_bundle_report::{CheckReport, HealthReport};
 
@@ -68,23 +62,13 @@ pub(crate) fn run(session: &Session<'_>, args: &HealthArgs) -> Result<(), CliErr
         (false, true) => Depth::Write,
         (false, false) => Depth::Rights,
     };
-    let named = match &args.reference {
-        Some(_) if reference.tag.is_some() || reference.digest.is_some() => Some(version_of(&reference)),
-        _ => None,
+    let wanted = match &args.reference {
+        Some(_) if reference.tag.is_some() || reference.digest.is_some() => Wanted::Named,
+        _ => Wanted::Any,
     };
-    let trial = named.as_ref().map_or(Trial::Any(reference.tag.as_ref()), Trial::Named);
-    let runtime = session.runtime()?;
-    let (checks, requests) = match &reference.place {
-        Place::Repository { host, name } => {
-            let registry = Registry::new(host, name, &session.remote_options()?)?;
-            let checks = runtime.block_on(check_registry(&registry, trial, depth));
-            (checks, registry.requests())
-        }
-        Place::Layout { directory } => {
-            (runtime.block_on(check_layout(&Layout::new(directory), trial, depth)), 0)
-        }
-        Place::Archive { file } => (runtime.block_on(check_archive(&Archive::new(file), trial)), 0),
-    };
+    let options = HealthOptions::default().depth(depth).wanting(wanted);
+    let planned = health::plan(&session.client()?, &reference, options);
+    let Done { checks, requests, .. } = session.runtime()?.block_on(planned.apply())?;
     report(session, &reference, checks, requests)
 }
 

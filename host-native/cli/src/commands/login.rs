@@ -9,10 +9,9 @@ use crate::args::Execution;
 use crate::error::{CliError, Exit};
 use crate::session::Session;
 use crate::ui::{Report, shown};
-use modelops_bundle::credentials::server::Server;
-use modelops_bundle::credentials::{Credentials, Kept};
-use modelops_bundle::remote::registry::check_login;
-use modelops_bundle::remote::{CheckedLogin, Login};
+use modelops_bundle::credentials::Kept;
+use modelops_bundle::ops::login::{self, LoginOptions};
+use modelops_bundle::remote::CheckedLogin;
 use modelops_bundle_report::{LoginReport, StoredReport};
 
 /// The longest password that is read.
@@ -85,27 +84,20 @@ pub(crate) fn run(session: &Session<'_>, args: &LoginArgs) -> Result<(), CliErro
     if password.is_empty() {
         return Err(CliError::new(Exit::Usage, "the password is empty; nothing was stored"));
     }
-    let server = Server::new(host, "");
-    let given = Credentials::Password { user: user.clone(), password };
-    let options = session.remote_options()?.with_login(Login::As(given.clone()));
-    let runtime = session.runtime()?;
-    let checked = runtime.block_on(check_login(host, &options))?;
-    let (is_checked, token_server, identity_token) = match checked {
-        CheckedLogin::Accepted { token_server, identity_token } => (true, token_server, identity_token),
+    let (client, store, runtime) = (session.client()?, session.credentials(), session.runtime()?);
+    let planned = login::plan(&client, &store, host, &user, password, LoginOptions::default());
+    let planned = runtime.block_on(planned)?;
+    let (is_checked, token_server) = match planned.checked() {
+        CheckedLogin::Accepted { token_server, .. } => (true, token_server.clone()),
         CheckedLogin::NotAsked => {
             session.ui.warning(format_args!("{host} asks nobody for a login; nothing was checked"));
-            (false, None, None)
+            (false, None)
         }
-    };
-    // A token can be taken back and does less than a password.
-    let kept = match identity_token {
-        Some(token) => Credentials::IdentityToken { user: user.clone(), token },
-        None => given,
     };
     let execution = Execution::of(args.dry_run);
     let kept = match execution {
-        Execution::Apply => runtime.block_on(session.credentials().save(&server, &kept))?,
-        Execution::DryRun => session.credentials().place(&server)?,
+        Execution::Apply => runtime.block_on(planned.apply())?,
+        Execution::DryRun => planned.foresee()?,
     };
     if execution == Execution::Apply
         && let Kept::File(path) = &kept

@@ -9,7 +9,7 @@ use crate::commands::login::{named_registry, stored, stored_in_words};
 use crate::error::CliError;
 use crate::session::Session;
 use crate::ui::Report;
-use modelops_bundle::credentials::server::Server;
+use modelops_bundle::ops::logout;
 use modelops_bundle_report::LogoutReport;
 
 /// Log out of a registry
@@ -44,11 +44,11 @@ impl Report for LogoutReport {
 pub(crate) fn run(session: &Session<'_>, args: &LogoutArgs) -> Result<(), CliError> {
     let named = named_registry(&args.host)?;
     let host = named.noted(session);
-    let server = Server::new(host, "");
-    let (store, runtime) = (session.credentials(), session.runtime()?);
+    let (client, store, runtime) = (session.client()?, session.credentials(), session.runtime()?);
+    let planned = logout::plan(&client, &store, host);
     let forgotten = match Execution::of(args.dry_run) {
-        Execution::Apply => runtime.block_on(store.forget(&server))?,
-        Execution::DryRun => runtime.block_on(store.would_forget(&server))?,
+        Execution::Apply => runtime.block_on(planned.apply())?,
+        Execution::DryRun => runtime.block_on(planned.foresee())?,
     };
     let mut left: Vec<String> = forgotten.left.iter().map(|path| path.display().to_string()).collect();
     if forgotten.in_environment {

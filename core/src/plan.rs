@@ -2,6 +2,7 @@
 
 pub mod delete;
 pub mod drops;
+pub mod early_send;
 pub mod fetch;
 pub mod keep;
 pub mod layout;

@@ -23,6 +23,7 @@ use bundle_core::file::{ByPath, File};
 use bundle_core::name::reference::Tag;
 use bundle_core::pack::chunk_map::ChunkMap;
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts};
+use bundle_core::plan::early_send::{EarlyFacts, EarlySend};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport};
 use bundle_core::plan::layout::{LayoutChoice, LayoutPolicy, Readers};
 use bundle_core::plan::pull::{PullOptions, PullPlan};
@@ -337,6 +338,14 @@ impl Core {
             core.modelops_bundle_push().call_choose_layout(store, facts)
         })?;
         Ok(choice.into())
+    }
+
+    /// Decides whether content may go ahead of the decision of a push.
+    pub fn early_send(&self, facts: EarlyFacts) -> Result<EarlySend, CoreError> {
+        let decision = self.call("early-send", |core, store| {
+            core.modelops_bundle_push().call_early_send(store, facts.into())
+        })?;
+        Ok(decision.into())
     }
 
     /// Decides which packs a push writes anew, by their places in `packs`.

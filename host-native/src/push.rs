@@ -31,6 +31,7 @@ use bundle_core::pack::chunk_map::ChunkMap;
 use bundle_core::pack::limits::PackLimits;
 use bundle_core::pack::zstd::CompressionError;
 use bundle_core::plan::drops::MassDrop;
+use bundle_core::plan::early_send::{EarlyFacts, EarlySend};
 use bundle_core::plan::layout::{LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::plan::push::{Builds, LeftBehind, PushFacts, PushPlan};
 use bundle_core::plan::seal::{
@@ -410,19 +411,19 @@ pub async fn look_and_pack<'a>(
                 let destination = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 let destination = opened.insert(destination?);
                 let before = destination.replaces.as_ref();
-                let is_free = destination.standing.is_free() && destination.further.is_empty();
-                let is_sure = options.overrules_others() || is_free;
-                if !is_sure || refuse_tags(context, destination, Digest::EMPTY, options.force).is_err() {
-                    return Ok(found.hash_unknown(progress)?);
-                }
                 let policy = workspace.config.layout;
                 let (count, bytes) = (found.len() as u64, found.bytes());
                 let readers = readers(workspace, before);
-                match *choice.insert(destination.choose_layout(context, policy, count, bytes, readers)?) {
-                    // Where everything would be written anew, something must have changed first.
-                    LayoutChoice { layout: Layout::Files, .. }
-                    | LayoutChoice { rewrite: Rewrite::IfChanged, .. } => Ok(found.hash_unknown(progress)?),
-                    LayoutChoice { layout: Layout::Packed, .. } => {
+                let chosen = destination.choose_layout(context, policy, count, bytes, readers)?;
+                let facts = EarlyFacts {
+                    free: destination.standing.is_free() && destination.further.is_empty(),
+                    insists: options.overrules_others(),
+                    tags_free: refuse_tags(context, destination, Digest::EMPTY, options.force).is_ok(),
+                    choice: *choice.insert(chosen),
+                };
+                match context.core.early_send(facts)? {
+                    EarlySend::No(_) => Ok(found.hash_unknown(progress)?),
+                    EarlySend::Yes => {
                         let before = destination.with_packs();
                         packs.insert(Packs::after(context, bridge, lock, before)).read(found)
                     }

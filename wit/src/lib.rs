@@ -126,6 +126,10 @@ impl push::Guest for Component {
         let current = facts.current.map(Into::into);
         policy.choose_after(current, facts.readers.into(), facts.files, facts.total_size).into()
     }
+
+    fn early_send(facts: push::EarlyFacts) -> push::EarlyDecision {
+        bundle_core::plan::early_send::early_send(facts.into()).into()
+    }
 }
 
 impl pull::Guest for Component {

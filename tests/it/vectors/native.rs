@@ -18,9 +18,10 @@ use bundle_core::pack::chunk_map::{ChunkMap, PlacedError};
 use bundle_core::pack::table::{Pack, Run, TableRef};
 use bundle_core::plan::delete::{DeleteDecision, DeleteFacts, DeleteUnit, decide_delete};
 use bundle_core::plan::drops::{DropGuard, MassDrop};
+use bundle_core::plan::early_send::{EarlyFacts, EarlySend, Wait, early_send};
 use bundle_core::plan::fetch::{ByteRange, RangeSupport, plan_ranges};
 use bundle_core::plan::keep::{Bound, HadIn, LastSynced, had_elsewhere, make_room};
-use bundle_core::plan::layout::{LayoutPolicy, Readers, Rewrite};
+use bundle_core::plan::layout::{LayoutChoice, LayoutPolicy, Readers, Rewrite};
 use bundle_core::plan::pull::{
     Blocked, DeletedHere, PullMode, PullOptions, PullPlan, Source, hidden, plan_pull,
 };
@@ -54,6 +55,7 @@ pub(super) fn answer(call: &str, input: &Value) -> Answer {
         "decide-delete" => deletion(&read(input)?),
         "decide-tag" => tag_decision(&read(input)?),
         "decompress-index" => decompress_index(input),
+        "early-send" => early(&read(input)?),
         "diff" => {
             let sides = Facts::of(read(input)?)?;
             Ok(json!({ "changes": changes(&diff(sides.sides())) }))
@@ -508,7 +510,7 @@ struct RawLayoutFacts {
     readers: RawReaders,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum RawLayout {
     Files,
@@ -549,6 +551,34 @@ fn choose_layout(input: &Value) -> Answer {
         Rewrite::Always => "always",
     };
     Ok(json!({ "layout": choice.layout.name(), "rewrite": rewrite }))
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEarlyFacts {
+    free: bool,
+    insists: bool,
+    tags_free: bool,
+    choice: RawLayoutChoice,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLayoutChoice {
+    layout: RawLayout,
+    rewrite: RawRewrite,
+}
+
+fn early(raw: &RawEarlyFacts) -> Answer {
+    let RawEarlyFacts { free, insists, tags_free, choice } = *raw;
+    let choice = LayoutChoice { layout: choice.layout.into(), rewrite: choice.rewrite.into() };
+    Ok(match early_send(EarlyFacts { free, insists, tags_free, choice }) {
+        EarlySend::Yes => json!({ "result": "yes" }),
+        EarlySend::No(Wait::Unseen) => json!({ "result": { "no": "unseen" } }),
+        EarlySend::No(Wait::Tags) => json!({ "result": { "no": "tags" } }),
+        EarlySend::No(Wait::Files) => json!({ "result": { "no": "files" } }),
+        EarlySend::No(Wait::Unchanged) => json!({ "result": { "no": "unchanged" } }),
+    })
 }
 
 // Interface `pull`.

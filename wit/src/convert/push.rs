@@ -1,5 +1,6 @@
 //! Interface `push`.
 
+use bundle_core::plan::early_send::{EarlyFacts, EarlySend, Wait};
 use bundle_core::plan::layout::{LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::plan::push::{Builds, LeftBehind, PushDecision, PushPlan, Upload};
 
@@ -80,5 +81,30 @@ impl From<LayoutChoice> for push::LayoutChoice {
             Rewrite::Always => push::Rewrite::Always,
         };
         Self { layout: choice.layout.into(), rewrite }
+    }
+}
+
+impl From<push::LayoutChoice> for LayoutChoice {
+    fn from(choice: push::LayoutChoice) -> Self {
+        Self { layout: choice.layout.into(), rewrite: choice.rewrite.into() }
+    }
+}
+
+impl From<push::EarlyFacts> for EarlyFacts {
+    fn from(facts: push::EarlyFacts) -> Self {
+        let push::EarlyFacts { free, insists, tags_free, choice } = facts;
+        Self { free, insists, tags_free, choice: choice.into() }
+    }
+}
+
+impl From<EarlySend> for push::EarlyDecision {
+    fn from(decision: EarlySend) -> Self {
+        match decision {
+            EarlySend::Yes => Self::Yes,
+            EarlySend::No(Wait::Unseen) => Self::No(push::Wait::Unseen),
+            EarlySend::No(Wait::Tags) => Self::No(push::Wait::Tags),
+            EarlySend::No(Wait::Files) => Self::No(push::Wait::Files),
+            EarlySend::No(Wait::Unchanged) => Self::No(push::Wait::Unchanged),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Interface `push`.
 
+use bundle_core::plan::early_send::{EarlyFacts, EarlySend, Wait};
 use bundle_core::plan::layout::{LayoutChoice, LayoutPolicy, Rewrite};
 use bundle_core::plan::push::{LeftBehind, PushDecision};
 
@@ -36,6 +37,31 @@ impl From<push::LayoutChoice> for LayoutChoice {
             push::Rewrite::Always => Rewrite::Always,
         };
         Self { layout: choice.layout.into(), rewrite }
+    }
+}
+
+impl From<LayoutChoice> for push::LayoutChoice {
+    fn from(choice: LayoutChoice) -> Self {
+        Self { layout: choice.layout.into(), rewrite: choice.rewrite.into() }
+    }
+}
+
+impl From<EarlyFacts> for push::EarlyFacts {
+    fn from(facts: EarlyFacts) -> Self {
+        let EarlyFacts { free, insists, tags_free, choice } = facts;
+        Self { free, insists, tags_free, choice: choice.into() }
+    }
+}
+
+impl From<push::EarlyDecision> for EarlySend {
+    fn from(decision: push::EarlyDecision) -> Self {
+        match decision {
+            push::EarlyDecision::Yes => Self::Yes,
+            push::EarlyDecision::No(push::Wait::Unseen) => Self::No(Wait::Unseen),
+            push::EarlyDecision::No(push::Wait::Tags) => Self::No(Wait::Tags),
+            push::EarlyDecision::No(push::Wait::Files) => Self::No(Wait::Files),
+            push::EarlyDecision::No(push::Wait::Unchanged) => Self::No(Wait::Unchanged),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use bundle_core::bundle::foreign::{Foreign, ForeignKind};
 use bundle_core::bundle::index::{BundleIndex, Entry, IndexError};
 use bundle_core::bundle::layout::Layout;
 use bundle_core::bundle::manifest::{ManifestError, annotation};
-use bundle_core::bundle::open::{self, OpenError, Opened, Outcome, Part, Parts, content_blobs};
+use bundle_core::bundle::open::{self, OpenError, Opened, Outcome, Part, Parts};
 use bundle_core::causes::with_causes;
 use bundle_core::digest::{Digest, DigestError};
 use bundle_core::name::path::BundlePath;
@@ -69,7 +69,7 @@ impl Bundle {
 
     /// Itself at a glance.
     pub(crate) fn summary(&self) -> Summary {
-        let blobs = content_blobs(&self.index);
+        let blobs = self.index.blobs();
         let annotations = &self.opened.manifest.annotations;
         Summary {
             digest: self.opened.digest.to_string(),
@@ -87,7 +87,7 @@ impl Bundle {
             file_count: count(self.index.entries.len()),
             total_size: total(self.index.entries.iter().map(|entry| entry.file.size)),
             blob_count: count(blobs.len()),
-            stored_size: total(blobs.into_iter().map(|(_, size)| size)),
+            stored_size: total(blobs.into_iter().map(|blob| blob.size)),
             layer_count: count(self.opened.manifest.layers.len()),
             layers: groups(&self.index, "layers"),
             roles: groups(&self.index, "roles"),
@@ -150,8 +150,8 @@ impl Bundle {
 
     /// The blobs in which its files lie.
     pub(crate) fn blobs(&self) -> Vec<ContentBlob> {
-        let blobs = content_blobs(&self.index).into_iter();
-        blobs.map(|(digest, size)| ContentBlob { digest: digest.to_string(), size }).collect()
+        let blobs = self.index.blobs().into_iter();
+        blobs.map(|blob| ContentBlob { digest: blob.digest.to_string(), size: blob.size }).collect()
     }
 
     /// Compares the digest and size of some bytes with the files and packs that they may be, and keeps the outcome.
@@ -301,10 +301,12 @@ fn difference(error: &OpenError) -> (Option<String>, Option<String>, Option<Stri
     match error {
         OpenError::PinnedDiffers { expected, found } => both(expected, found),
         OpenError::TreeDiffers { expected, found } => both(expected, found),
-        OpenError::IndexDiffers { expected, found } if expected.0 != found.0 => both(&expected.0, &found.0),
+        OpenError::IndexDiffers { expected, found } if expected.digest != found.digest => {
+            both(&expected.digest, &found.digest)
+        }
         OpenError::IndexDiffers { expected, found } => {
-            let reason = format!("it has {} bytes, and the manifest says {}", found.1, expected.1);
-            (Some(expected.0.to_string()), Some(found.0.to_string()), Some(reason))
+            let reason = format!("it has {} bytes, and the manifest says {}", found.size, expected.size);
+            (Some(expected.digest.to_string()), Some(found.digest.to_string()), Some(reason))
         }
         OpenError::Layers(fault) => (None, None, Some(with_causes(fault))),
         other => (None, None, Some(with_causes(other))),

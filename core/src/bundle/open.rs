@@ -5,9 +5,8 @@
 
 use thiserror::Error;
 
-use crate::bundle::descriptor::Descriptor;
+use crate::bundle::descriptor::{ContentId, Descriptor};
 use crate::bundle::index::{BundleIndex, IndexError, check_layers};
-use crate::bundle::layout::Layout;
 use crate::bundle::manifest::{Manifest, ManifestError, annotation};
 use crate::bundle::tree::tree_digest;
 use crate::digest::Digest;
@@ -38,7 +37,7 @@ pub fn open(manifest: &[u8], root: Option<&[u8]>, pinned: Option<Digest>) -> Res
     check_pinned(digest, pinned).refuse()?;
     let (opened, found) = read(digest, manifest, root)?;
     if let Some((index, found)) = opened.index.as_ref().zip(found) {
-        check_index(&opened.manifest, &found).refuse()?;
+        check_index(&opened.manifest, found).refuse()?;
         check_blobs(&opened.manifest, index).refuse()?;
     }
     Ok(opened)
@@ -61,7 +60,7 @@ pub fn inspect(
     let mut checks = vec![Check { subject: Subject::Manifest, outcome: check_pinned(digest, pinned) }];
     if let Some((index, found)) = opened.index.as_ref().zip(found) {
         let manifest = &opened.manifest;
-        checks.push(Check { subject: Subject::Index, outcome: check_index(manifest, &found) });
+        checks.push(Check { subject: Subject::Index, outcome: check_index(manifest, found) });
         checks.push(Check { subject: Subject::Tree, outcome: check_tree(manifest, index) });
         checks.push(Check { subject: Subject::Layers, outcome: check_blobs(manifest, index) });
     }
@@ -73,28 +72,23 @@ fn read(
     digest: Digest,
     manifest: &[u8],
     root: Option<&[u8]>,
-) -> Result<(Opened, Option<Descriptor>), OpenError> {
+) -> Result<(Opened, Option<ContentId>), OpenError> {
     let manifest = Manifest::parse(manifest)?;
     let embedded = manifest.embedded_index()?;
     let config = Descriptor { data: None, ..manifest.config.clone() };
     let Some(root) = root.or(embedded.as_deref()) else {
         return Ok((Opened { digest, manifest, index: None, still_needed: vec![config] }, None));
     };
-    let found = Descriptor::of(&config.media_type, root);
+    let found = ContentId::of(root);
     let text = BundleIndex::text(root, &config.media_type);
     let index = text.and_then(|text| BundleIndex::parse(text.as_bytes())).map_err(|source| {
-        if names(&config, &found) {
+        if config.content() == found {
             OpenError::Index(source)
         } else {
             OpenError::OtherIndex { expected: config.digest, source }
         }
     })?;
     Ok((Opened { digest, manifest, index: Some(index), still_needed: Vec::new() }, Some(found)))
-}
-
-/// Whether the blob that `expected` names is the one `found`.
-fn names(expected: &Descriptor, found: &Descriptor) -> bool {
-    (expected.digest, expected.size) == (found.digest, found.size)
 }
 
 /// What a [`Check`] is about.
@@ -147,15 +141,12 @@ fn check_pinned(found: Digest, pinned: Option<Digest>) -> Outcome {
     }
 }
 
-fn check_index(manifest: &Manifest, found: &Descriptor) -> Outcome {
-    let expected = &manifest.config;
-    if names(expected, found) {
-        return Outcome::Matches(Some(found.digest));
+fn check_index(manifest: &Manifest, found: ContentId) -> Outcome {
+    let expected = manifest.config.content();
+    match expected == found {
+        true => Outcome::Matches(Some(found.digest)),
+        false => Outcome::Differs(OpenError::IndexDiffers { expected, found }),
     }
-    Outcome::Differs(OpenError::IndexDiffers {
-        expected: (expected.digest, expected.size),
-        found: (found.digest, found.size),
-    })
 }
 
 fn check_tree(manifest: &Manifest, index: &BundleIndex) -> Outcome {
@@ -230,18 +221,6 @@ impl Parts {
     }
 }
 
-/// The distinct blobs in which a bundle's files lie, with their sizes, by digest; an empty file needs none.
-pub fn content_blobs(index: &BundleIndex) -> Vec<(Digest, u64)> {
-    let files = index.entries.iter().map(|entry| &entry.file);
-    let mut blobs: Vec<_> = match index.layout {
-        Layout::Files => files.filter(|file| file.size > 0).map(|file| (file.digest, file.size)).collect(),
-        Layout::Packed => index.packs.iter().map(|pack| (pack.digest, pack.size)).collect(),
-    };
-    blobs.sort_unstable();
-    blobs.dedup();
-    blobs
-}
-
 /// Why a bundle cannot be opened, or what of it does not match.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -251,13 +230,13 @@ pub enum OpenError {
     /// The index's bytes are not those that the manifest names.
     #[error(
         "the manifest names the index {} with {} bytes, and it is {} with {}",
-        expected.0, expected.1, found.0, found.1
+        expected.digest, expected.size, found.digest, found.size
     )]
     IndexDiffers {
-        /// Digest and size in the manifest.
-        expected: (Digest, u64),
-        /// Digest and size of the bytes.
-        found: (Digest, u64),
+        /// What the manifest names.
+        expected: ContentId,
+        /// What the bytes are.
+        found: ContentId,
     },
     /// The manifest's layers are not the blobs that the index needs.
     #[error("the manifest's layers are not what the index needs")]

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bundle::descriptor::media_type;
+use crate::bundle::layout::Layout;
 use crate::bundle::tree::tests::any_tree;
 use crate::causes::with_causes;
 use crate::file::{ByPath, File};
@@ -142,7 +143,7 @@ fn a_bundle_of_the_python_tool_opens() {
         let told: Vec<_> = parts.told(entry.file.digest, entry.file.size).collect();
         assert_eq!(told, [Part::File(at)]);
     }
-    assert_eq!(content_blobs(index).len(), 5);
+    assert_eq!(index.blobs().len(), 5);
 }
 
 #[test]
@@ -274,7 +275,7 @@ fn every_blob_is_told_and_no_other() {
     let opened = open(documents.manifest.as_bytes(), None, None).unwrap();
     let parts = Parts::of(&opened, documents.manifest.len() as u64);
     assert_eq!(told(&parts, Digest::of(b"1"), 1), [Part::File(0), Part::File(2)]);
-    assert_eq!(content_blobs(opened.index.as_ref().unwrap()).len(), 2);
+    assert_eq!(opened.index.as_ref().unwrap().blobs().len(), 2);
 }
 
 #[test]

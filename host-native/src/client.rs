@@ -61,7 +61,7 @@ impl Locking for Duration {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes a [`Client`] that is not the default one.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct ClientBuilder(Settings);
 
 /// Where the core comes from.
@@ -74,7 +74,6 @@ enum CoreSource {
     File(PathBuf),
 }
 
-#[derive(Clone)]
 struct Settings {
     source: CoreSource,
     core: OnceLock<Core>,
@@ -268,7 +267,7 @@ impl Client {
     }
 }
 
-/// The client of an operation was cancelled: what had been made for it is taken away, and nothing else has changed.
+/// The client of an operation was cancelled while that waited. What the operation says of its errors holds for this one too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the operation was cancelled")]
 pub struct Cancelled;

@@ -65,6 +65,20 @@ impl Entered {
         Ok(Self { new: None, lock, workspace, recovery, gitignore: GitIgnore::default() })
     }
 
+    /// Enters `folder`, which is a project once this is [kept](Self::keep), if it is none yet.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be made or written to, or as [`Self::of`].
+    pub fn begin(
+        folder: &Path,
+        lock: impl Fn(&Project) -> Result<ProjectLock, LockError>,
+    ) -> Result<Self, EnterError> {
+        let (new, lock) = NewProject::begin(folder, GITIGNORE, lock)?;
+        make_cache_key();
+        Ok(Self { new: Some(new), ..Self::of(lock)? })
+    }
+
     /// Makes `folder` a project whose remote is at the place of `reference`, for `files` to come to it. It is one once it is
     /// [kept](Self::keep).
     ///
@@ -77,9 +91,7 @@ impl Entered {
         files: &ByPath<File>,
         lock: impl Fn(&Project) -> Result<ProjectLock, LockError>,
     ) -> Result<Self, EnterError> {
-        let (new, lock) = NewProject::begin(folder, GITIGNORE, lock)?;
-        make_cache_key();
-        let mut entered = Self { new: Some(new), ..Self::of(lock)? };
+        let mut entered = Self::begin(folder, lock)?;
         let config = &mut entered.workspace.config;
         config.set_value("registry_ref", reference.without_version().to_string().into())?;
         let tag = reference.tag.as_ref().unwrap_or(&config.default_tag).to_string();

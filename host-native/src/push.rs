@@ -57,7 +57,7 @@ use crate::project::synced::SyncedBundle;
 use crate::project::tracked::{TrackedError, write_tracked};
 use crate::project::{Project, ProjectLock, State, Synced};
 use crate::remote::{BlobSource, Condition, RemoteError, RemoteErrorKind, Version};
-use crate::scan::{Found, Scan, ScanError, ScanOptions, Untracked, find_untracked, scan_with};
+use crate::scan::{Found, Scan, ScanError, Untracked, find_untracked, scan_with};
 use crate::threads::{Bridge, ThreadError, engine, start};
 use crate::transfer::{
     Carried, Copied, Expected, Named, NamedKind, PackingError, PartlyTagged, TablesError, TagError, Tagging,
@@ -399,7 +399,7 @@ pub async fn look_and_pack<'a>(
     tags: &[Tag],
     options: PushOptions,
 ) -> Result<(Destination, Looked, SentAhead<'a>), PushError> {
-    let scanning = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
+    let scanning = workspace.scan_options(Untracked::Skip);
     let (project, tracked) = (&workspace.project, &workspace.tracked);
     let progress = context.progress.as_ref();
     let (mut opened, mut packs, mut choice) = (None, None, None);

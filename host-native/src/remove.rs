@@ -20,7 +20,7 @@ use crate::project::staging::Staging;
 use crate::project::stamp::Stamp;
 use crate::project::tracked::{TrackedError, format_tracked};
 use crate::project::{Project, ProjectLock};
-use crate::scan::{ScanError, ScanOptions, Untracked, scan_readable};
+use crate::scan::{ScanError, Untracked, scan_readable};
 use crate::track::{TrackError, track};
 use crate::workspace::Workspace;
 
@@ -88,7 +88,7 @@ pub fn check_loss(
     progress: &dyn Progress,
 ) -> Result<(), RemoveError> {
     let removed: ByPath<BundlePath> = paths.iter().cloned().collect();
-    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
+    let options = workspace.scan_options(Untracked::Skip);
     let scan = scan_readable(&workspace.project, &removed, options, progress)?;
     let mut unreadable: Vec<BundlePath> =
         scan.unreadable.iter().filter_map(|refused| refused.path.parse().ok()).collect();

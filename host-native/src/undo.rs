@@ -123,16 +123,8 @@ pub fn prepare<E: From<UndoError>>(
     let elsewhere = find_elsewhere(&prepared.undone, &files, scan)?;
     prepared.decide(project, &store, files, elsewhere)?;
     let takes_back: Vec<u64> = rows.iter().take(count).map(Row::id).collect();
-    let operation = NewOperation {
-        kind: Kind::Undo,
-        command: command(&prepared.undone),
-        policy,
-        last_push: workspace.state.last_push_digest,
-        synced: workspace.synced_with(),
-        brought: None,
-        elsewhere: BTreeMap::new(),
-        takes_back,
-    };
+    let command = command(&prepared.undone);
+    let operation = NewOperation { takes_back, ..workspace.operation(Kind::Undo, command, policy) };
     let taken: Vec<(&BundlePath, Before)> = prepared.taken().collect();
     let keeping = Keeping::plan(project, operation, taken, purpose).map_err(UndoError::from)?;
     prepared.keeping = keeping;

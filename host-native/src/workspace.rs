@@ -1,5 +1,6 @@
 //! A project with everything that its own folder says: the facts that each command starts from.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use bundle_core::diff::{GENERATED_GITIGNORE, GITIGNORE};
@@ -13,11 +14,14 @@ use thiserror::Error;
 
 use crate::bundle::Bundle;
 use crate::component::{Core, CoreError};
+use crate::progress::Progress;
 use crate::project::config::ConfigError;
+use crate::project::keeping::{NewOperation, Policy};
 use crate::project::state::StateError;
 use crate::project::tracked::{TrackedError, read_tracked};
-use crate::project::undo::BundleAt;
+use crate::project::undo::{BundleAt, Kind};
 use crate::project::{Config, Project, State, Synced};
+use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan, scan_readable};
 
 /// A project, its settings, what it tracks and what it last agreed on.
 #[derive(Clone, Debug)]
@@ -65,6 +69,48 @@ impl Workspace {
         let configured = self.config.registry_ref.as_ref()?;
         let tag = configured.tag.clone().unwrap_or_else(|| self.config.default_tag.clone());
         Some(configured.with_tag(tag))
+    }
+
+    /// How the project is scanned.
+    pub fn scan_options(&self, untracked: Untracked) -> ScanOptions {
+        ScanOptions { symlinks: self.config.symlinks, untracked }
+    }
+
+    /// Looks at the tracked files and at whatever lies at the paths `extra`.
+    ///
+    /// # Errors
+    ///
+    /// As [`scan`].
+    pub fn look(
+        &self,
+        extra: &[BundlePath],
+        untracked: Untracked,
+        progress: &dyn Progress,
+    ) -> Result<Scan, ScanError> {
+        scan(&self.project, &self.tracked, extra, self.scan_options(untracked), progress)
+    }
+
+    /// Looks at the tracked files, and at what else there is, for somebody who changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`scan_readable`].
+    pub fn look_readable(&self, untracked: Untracked, progress: &dyn Progress) -> Result<Scan, ScanError> {
+        scan_readable(&self.project, &self.tracked, self.scan_options(untracked), progress)
+    }
+
+    /// An operation on the project as it is now, which brings nothing and takes nothing away that lies elsewhere.
+    pub fn operation(&self, kind: Kind, command: String, policy: Policy) -> NewOperation {
+        NewOperation {
+            kind,
+            command,
+            policy,
+            last_push: self.state.last_push_digest,
+            synced: self.synced_with(),
+            brought: None,
+            elsewhere: BTreeMap::new(),
+            takes_back: Vec::new(),
+        }
     }
 
     /// Where a tag of the place of `reference` stands to the project, which names `bundle` now.

@@ -15,7 +15,7 @@ use modelops_bundle::ops::logout;
 use modelops_bundle::ops::pull::{self, PullOptions, PullingError, Settled, Target};
 use modelops_bundle::ops::push;
 use modelops_bundle::ops::repos::{self, ReposOptions};
-use modelops_bundle::ops::status::{self, Answer, Asks, StatusError, StatusOptions};
+use modelops_bundle::ops::status::{self, Answer, StatusError, StatusOptions};
 use modelops_bundle::ops::tag::{self, TagOptions, TaggingError};
 use modelops_bundle::ops::verify::{self, VerifyError, VerifyOptions};
 use modelops_bundle::project::Project;
@@ -231,13 +231,9 @@ fn status_compares_with_the_remote_or_with_what_was_last_synced() {
     let client = Client::default();
     project.write("a.txt", "two");
     let workspace = Workspace::load(Project::find(project.path()).unwrap()).unwrap();
-    let look = |asks| {
-        let options = StatusOptions::default().asking(asks);
-        let planned = status::plan(&client, &workspace, &reference, options).unwrap();
-        runtime().block_on(planned.apply()).unwrap()
-    };
-    for (asks, is_asked) in [(Asks::Remote, true), (Asks::Nobody, false)] {
-        let done = look(asks);
+    let plan = || status::plan(&client, &workspace, &reference, StatusOptions::default());
+    for (done, is_asked) in [(runtime().block_on(plan().apply()), true), (plan().apply_offline(), false)] {
+        let done = done.unwrap();
         assert_eq!(matches!(done.answer, Answer::Bundle(_)), is_asked);
         let changes: Vec<_> = done.changes.iter().map(|one| (one.path.as_str(), one.change)).collect();
         assert_eq!(changes, [("a.txt", Change::ModifiedLocal)]);
@@ -252,7 +248,7 @@ fn a_runtime_of_one_thread_is_refused_and_a_dropped_pull_leaves_nothing() {
     let client = Client::default();
     let alone = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let workspace = Workspace::load(Project::find(project.path()).unwrap()).unwrap();
-    let planned = status::plan(&client, &workspace, &reference, StatusOptions::default()).unwrap();
+    let planned = status::plan(&client, &workspace, &reference, StatusOptions::default());
     let refused = alone.block_on(planned.apply());
     assert!(matches!(refused, Err(StatusError::Threads(ThreadError::Runtime))));
 

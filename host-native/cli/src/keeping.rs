@@ -1,7 +1,5 @@
 //! What a command keeps for `undo`, as its arguments, the environment and the settings have it.
 
-use std::collections::BTreeMap;
-
 use bundle_core::name::path::BundlePath;
 
 use super::args::Execution;
@@ -47,16 +45,7 @@ pub(crate) fn operation(
     command: String,
     keep: Keep,
 ) -> Result<NewOperation, CliError> {
-    Ok(NewOperation {
-        kind,
-        command,
-        policy: policy(&workspace.config, keep)?,
-        last_push: workspace.state.last_push_digest,
-        synced: workspace.synced_with(),
-        brought: None,
-        elsewhere: BTreeMap::new(),
-        takes_back: Vec::new(),
-    })
+    Ok(workspace.operation(kind, command, policy(&workspace.config, keep)?))
 }
 
 /// Decides what is kept of `operation`, which takes away what is at the paths `taken`. One that takes nothing away goes on
@@ -68,18 +57,17 @@ pub(crate) fn plan<'b>(
     taken: impl Iterator<Item = (&'b BundlePath, Before)> + Clone,
     execution: Execution,
 ) -> Result<Keeping, CliError> {
-    let takes_nothing = taken.clone().all(|(_, before)| before == Before::Absent);
-    match Keeping::plan(project, operation, taken, purpose(execution)) {
-        Err(error @ KeepError::Store { .. }) if takes_nothing => {
-            let error = CliError::from(error);
-            session.ui.warning(format_args!("this cannot be taken back with `undo`: {}", error.message()));
-            Ok(Keeping::default())
-        }
-        planned => {
-            let keeping = planned?;
-            tell_expired(session, keeping.expired());
-            Ok(keeping)
-        }
+    let (keeping, not_kept) = Keeping::plan_where_needed(project, operation, taken, purpose(execution))?;
+    tell_not_kept(session, not_kept);
+    tell_expired(session, keeping.expired());
+    Ok(keeping)
+}
+
+/// Says that an operation cannot be taken back.
+pub(crate) fn tell_not_kept(session: &Session<'_>, why: Option<KeepError>) {
+    if let Some(why) = why {
+        let error = CliError::from(why);
+        session.ui.warning(format_args!("this cannot be taken back with `undo`: {}", error.message()));
     }
 }
 

@@ -25,18 +25,13 @@ use modelops_bundle::credentials::{Environment, Store};
 use modelops_bundle::entry::Entered;
 use modelops_bundle::environment::Pinned;
 use modelops_bundle::file_lock::SILENT_FOR;
-use modelops_bundle::progress::Progress;
 use modelops_bundle::project::folder::FindError;
 use modelops_bundle::project::lock::{Holder, LockError, Patience, name};
-use modelops_bundle::project::new_project::complete;
-use modelops_bundle::project::recovery::{
-    Applied, RecoverError, Recovery, RolledBack, recover, recover_locked,
-};
+use modelops_bundle::project::recovery::{Applied, RecoverError, Recovery, RolledBack, recover};
 use modelops_bundle::project::{Config, Project, ProjectLock};
 use modelops_bundle::remote::{
     Intent, Login, Notices, Remote, RemoteOptions, TlsOptions, Transport, Unfinished, Verification, open,
 };
-use modelops_bundle::scan::{Scan, ScanError, ScanOptions, Untracked, scan, scan_readable};
 use modelops_bundle::transfer::{Doubt, Unconfirmed};
 use modelops_bundle::whole_file::{self, Links};
 use modelops_bundle::workspace::Workspace;
@@ -120,7 +115,7 @@ impl<'a> Session<'a> {
         Ok(Self { ui, global, notices, cwd, run })
     }
 
-    /// What decides.
+    /// The core.
     pub(crate) fn core(&self) -> Result<Core, CliError> {
         let core = match &self.global.core_file {
             Some(file) => Core::from_file(&self.cwd.join(file)),
@@ -129,7 +124,7 @@ impl<'a> Session<'a> {
         Ok(core?)
     }
 
-    /// What decides, made ready while `work` is done.
+    /// The core, made ready while `work` is done.
     pub(crate) fn core_beside<T: Send>(
         &self,
         work: impl FnOnce() -> Result<T, CliError> + Send,
@@ -138,7 +133,7 @@ impl<'a> Session<'a> {
         Ok((done?, core?))
     }
 
-    /// The bytes of what decides.
+    /// The bytes of the core.
     pub(crate) fn component_bytes(&self) -> Result<Cow<'static, [u8]>, CliError> {
         let Some(file) = &self.global.core_file else { return Ok(Cow::Borrowed(Core::embedded_bytes())) };
         let bytes =
@@ -200,43 +195,34 @@ impl<'a> Session<'a> {
 
     /// The same for a command that changes the project: holds its lock until that is dropped.
     pub(crate) fn locked_workspace(&self, command: &str) -> Result<(ProjectLock, Workspace), CliError> {
-        let project = Project::find(&self.cwd)?;
-        self.lock(&project, command)
-    }
-
-    /// Locks a project that was found or made.
-    pub(crate) fn lock(
-        &self,
-        project: &Project,
-        command: &str,
-    ) -> Result<(ProjectLock, Workspace), CliError> {
-        let lock = self.acquire(project, command)?;
-        let workspace = self.recovered(&lock)?;
+        let Entered { lock, workspace, .. } = self.enter(&Project::find(&self.cwd)?, command)?;
         Ok((lock, workspace))
     }
 
-    /// Enters a project that was found, as an operation of the library wants it.
+    /// Enters a project that was found, once no other command changes it.
     pub(crate) fn enter(&self, project: &Project, command: &str) -> Result<Entered, CliError> {
-        let entered = Entered::of(self.acquire(project, command)?)?;
+        Ok(self.entered(Entered::of(self.acquire(project, command)?)?))
+    }
+
+    /// Enters `folder`, which becomes a project if it is none.
+    pub(crate) fn begin(&self, folder: &Path, command: &str) -> Result<Entered, CliError> {
+        Ok(self.entered(Entered::begin(folder, |project| self.acquire(project, command))?))
+    }
+
+    /// Says what was found on the way into a project.
+    fn entered(&self, entered: Entered) -> Entered {
         self.tell(&entered.recovery);
         self.tell_respelled_remote(&entered.workspace.config);
-        Ok(entered)
+        entered
     }
 
     /// Locks a project once no other command changes it.
-    pub(crate) fn acquire(&self, project: &Project, command: &str) -> Result<ProjectLock, LockError> {
+    fn acquire(&self, project: &Project, command: &str) -> Result<ProjectLock, LockError> {
         self.waits().acquire(project, command)
     }
 
     fn waits(&self) -> Waits {
         Waits { ui: self.ui.clone(), run: Arc::clone(self.run) }
-    }
-
-    /// The project that `lock` holds, after a crash put in order.
-    pub(crate) fn recovered(&self, lock: &ProjectLock) -> Result<Workspace, CliError> {
-        self.tell(&recover_locked(lock)?);
-        complete(lock)?;
-        self.load(lock.project().clone())
     }
 
     fn tell(&self, recovery: &Recovery) {
@@ -600,27 +586,6 @@ pub(crate) fn configured_or_named(workspace: &Workspace) -> Result<Reference, Cl
 /// The bundle of a tag at the project's own place.
 pub(crate) fn at_tag(workspace: &Workspace, tag: &Tag) -> Result<Reference, CliError> {
     Ok(configured(workspace)?.without_version().with_tag(tag.clone()))
-}
-
-/// Looks at the tracked files of a project and at whatever lies at the paths `extra`.
-pub(crate) fn look(
-    workspace: &Workspace,
-    extra: &[BundlePath],
-    untracked: Untracked,
-    progress: &dyn Progress,
-) -> Result<Scan, ScanError> {
-    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked };
-    scan(&workspace.project, &workspace.tracked, extra, options, progress)
-}
-
-/// Looks at the tracked files of a project, and at what else there is, for somebody who changes nothing.
-pub(crate) fn look_at_readable(
-    workspace: &Workspace,
-    untracked: Untracked,
-    progress: &dyn Progress,
-) -> Result<Scan, ScanError> {
-    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked };
-    scan_readable(&workspace.project, &workspace.tracked, options, progress)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use bundle_core::file::{ByPath, File};
@@ -27,7 +26,7 @@ use crate::project::undo::{BundleAt, Elsewhere, Kind};
 use crate::pull::{self, PreparedPull, PullChoices, PullError, Pulled, taken};
 use crate::remote::{Intent, Remote, RemoteError};
 use crate::scan::select::SelectError;
-use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan, select_tracked};
+use crate::scan::{Scan, ScanError, Untracked, select_tracked};
 use crate::transfer::{Downloaded, forecast};
 use crate::workspace::Workspace;
 
@@ -160,6 +159,8 @@ pub struct Foreseen {
     pub downloaded: Downloaded,
     /// Paths of which older content would not be kept for an undo any longer.
     pub expired: Vec<String>,
+    /// Why nothing of the pull could be taken back, where something stands in the way of that.
+    pub not_kept: Option<KeepError>,
 }
 
 /// What a pull came to.
@@ -205,20 +206,36 @@ pub async fn plan(
     options: PullOptions,
 ) -> Result<Planned, PullingError> {
     let remote = client.open(reference, Intent::Read)?;
-    let place = Place::look_at(target)?;
-    let prepared = {
-        let workspace = place.workspace();
+    let bundle = {
         let context = client.context(remote.as_ref())?;
-        let context = match &place {
-            Place::Project(_) => context.with_cache(&workspace.project),
+        let context = match &target {
+            Target::Project(entered) => context.with_cache(&entered.workspace.project),
             // It is no project yet, and has no cache.
-            Place::Folder(_) => context,
+            Target::Folder(_) => context,
         };
         let opening = async { Ok::<_, PullingError>(open(context, &version_of(reference)).await?) };
-        let bundle = client.unless_cancelled(opening).await?;
-        let bundle = bundle.ok_or_else(|| PullingError::NoBundle { reference: reference.clone() })?;
-        prepare(context, workspace, bundle, &options)?
+        client.unless_cancelled(opening).await?
     };
+    let bundle = bundle.ok_or_else(|| PullingError::NoBundle { reference: reference.clone() })?;
+    plan_opened(client, reference, remote, bundle, target, options)
+}
+
+/// The same for a bundle that was opened at `remote`, the place of `reference`, and perhaps verified: it is the one that comes,
+/// whatever `reference` names by now.
+///
+/// # Errors
+///
+/// As [`plan`].
+pub fn plan_opened(
+    client: &Client,
+    reference: &Reference,
+    remote: Box<dyn Remote>,
+    bundle: Bundle,
+    target: Target,
+    options: PullOptions,
+) -> Result<Planned, PullingError> {
+    let place = Place::look_at(target)?;
+    let prepared = prepare(client.context(remote.as_ref())?, place.workspace(), bundle, &options)?;
     let (client, reference) = (client.clone(), reference.clone());
     Ok(Planned { client, remote, reference, place, prepared, options })
 }
@@ -252,7 +269,10 @@ pub fn prepare(
     }
     let paths = bundle.files().iter().map(|file| &file.path);
     let extra: Vec<BundlePath> = paths.filter(|path| view.holds(path)).cloned().collect();
-    let found = look(context, workspace, &extra)?;
+    let found = match workspace.root().exists() {
+        true => workspace.look(&extra, Untracked::Skip, context.progress.as_ref())?,
+        false => Scan::nothing(),
+    };
     let mut prepared = pull::prepare(context, workspace, bundle, found, &choices)?;
     let Settled { mine, theirs, relative_to } = &options.settled;
     if !(mine.is_empty() && theirs.is_empty()) {
@@ -274,14 +294,6 @@ fn check_view(view: &View, files: &ByPath<File>) -> Result<(), PullingError> {
     };
     let globs: Vec<String> = view.include.iter().filter(means_nothing).cloned().collect();
     if globs.is_empty() { Ok(()) } else { Err(PullingError::NothingIncluded { globs }) }
-}
-
-fn look(context: Context<'_>, workspace: &Workspace, extra: &[BundlePath]) -> Result<Scan, ScanError> {
-    if !workspace.root().exists() {
-        return Ok(Scan::nothing());
-    }
-    let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
-    scan(&workspace.project, &workspace.tracked, extra, options, context.progress.as_ref())
 }
 
 /// Those of the `blocked` paths that `arguments` mean.
@@ -326,11 +338,11 @@ impl Planned {
     pub async fn foresee(&self) -> Result<Foreseen, PullingError> {
         let (workspace, prepared) = (self.place.workspace(), &self.prepared);
         let context = self.client.context(self.remote.as_ref())?.with_cache(&workspace.project);
-        let keeping = match &self.place {
+        let (keeping, not_kept) = match &self.place {
             Place::Project(_) => {
-                keeping(workspace, prepared, &self.reference, &self.options, Purpose::Foresee)?.0
+                keeping(workspace, prepared, &self.reference, &self.options, Purpose::Foresee)?
             }
-            Place::Folder(_) => Keeping::default(),
+            Place::Folder(_) => (Keeping::default(), None),
         };
         let root = workspace.root();
         let disk = root.ancestors().find(|above| above.exists()).unwrap_or(root);
@@ -343,7 +355,7 @@ impl Planned {
             Ok::<_, PullingError>(coming.map_err(PullError::from)?)
         };
         let downloaded = self.client.unless_cancelled(looking).await?;
-        Ok(Foreseen { downloaded, expired: keeping.expired().to_vec() })
+        Ok(Foreseen { downloaded, expired: keeping.expired().to_vec(), not_kept })
     }
 
     /// Carries it out. All files are fetched and verified before the first one is put in place; once that has begun, it is
@@ -424,20 +436,11 @@ fn keeping(
     let told_as = || (Kind::Pull, format!("pull {reference}"));
     let (kind, command) = options.told_as.clone().unwrap_or_else(told_as);
     let operation = NewOperation {
-        kind,
-        command,
-        policy,
-        last_push: workspace.state.last_push_digest,
-        synced: workspace.synced_with(),
         brought: Some(BundleAt { reference: reference.without_version().to_string(), digest: bundle.digest }),
         elsewhere: elsewhere(workspace, prepared),
-        takes_back: Vec::new(),
+        ..workspace.operation(kind, command, policy)
     };
-    let takes_nothing = taken(prepared).all(|(_, before)| before == Before::Absent);
-    match Keeping::plan(&workspace.project, operation, taken(prepared), purpose) {
-        Err(error @ KeepError::Store { .. }) if takes_nothing => Ok((Keeping::default(), Some(error))),
-        planned => Ok((planned?, None)),
-    }
+    Ok(Keeping::plan_where_needed(&workspace.project, operation, taken(prepared), purpose)?)
 }
 
 /// What the pull takes away and a bundle has, so that it need not be kept.
@@ -523,7 +526,4 @@ pub enum PullingError {
     /// The paths of conflicts cannot be understood.
     #[error(transparent)]
     Select(#[from] SelectError),
-    /// The system failed.
-    #[error(transparent)]
-    System(#[from] io::Error),
 }

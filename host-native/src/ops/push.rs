@@ -14,7 +14,7 @@ use crate::push::{
     self, PreparedPush, PushError, PushOptions, Pushed, SentAhead, UploadRecord, open_destination,
 };
 use crate::remote::{Intent, Remote, RemoteError};
-use crate::scan::{ScanError, ScanOptions, Untracked, scan};
+use crate::scan::{ScanError, Untracked};
 use crate::threads::on_disk;
 
 /// A push that has been decided.
@@ -63,8 +63,7 @@ pub async fn plan(
             Ok::<_, PushingError>(open_destination(context, workspace, reference, tags, options).await?)
         };
         let destination = client.unless_cancelled(opening).await?;
-        let scanning = ScanOptions { symlinks: workspace.config.symlinks, untracked: Untracked::Skip };
-        let found = scan(&workspace.project, &workspace.tracked, &[], scanning, context.progress.as_ref())?;
+        let found = workspace.look(&[], Untracked::Skip, context.progress.as_ref())?;
         let prepared = push::prepare(context, workspace, destination, found.into())?;
         push::check(context, &prepared)?;
         prepared

@@ -1,7 +1,5 @@
 //! Status: how a project and its remote compare.
 
-use std::thread::scope;
-
 use bundle_core::diff::{PathChange, Sides};
 use bundle_core::digest::Digest;
 use bundle_core::file::{ByPath, File};
@@ -17,45 +15,26 @@ use crate::bundle::{Bundle, OpenError, open, version_of};
 use crate::client::{Cancelled, Client};
 use crate::component::answers::FactsError;
 use crate::component::{Core, CoreError, LoadError};
-use crate::remote::{Intent, Remote, RemoteError};
-use crate::scan::{Scan, ScanError, ScanOptions, Untracked, scan_readable};
-use crate::threads::{Bridge, ThreadError, start};
+use crate::remote::{Intent, RemoteError};
+use crate::scan::{Scan, ScanError, Untracked};
+use crate::threads::{Bridge, ThreadError};
 use crate::workspace::Workspace;
-
-/// Whether the remote is asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Asks {
-    /// It is.
-    #[default]
-    Remote,
-    /// It is not: the project is compared with what was last synced.
-    Nobody,
-}
 
 /// How a project is looked at.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct StatusOptions {
-    /// Whether the remote is asked.
-    pub asks: Asks,
     /// What is done with files that are not tracked.
     pub untracked: Untracked,
 }
 
 impl Default for StatusOptions {
     fn default() -> Self {
-        Self { asks: Asks::default(), untracked: Untracked::List }
+        Self { untracked: Untracked::List }
     }
 }
 
 impl StatusOptions {
-    /// Asks the remote, or not.
-    #[must_use]
-    pub fn asking(mut self, asks: Asks) -> Self {
-        self.asks = asks;
-        self
-    }
-
     /// What is done with files that are not tracked.
     #[must_use]
     pub fn untracked(mut self, untracked: Untracked) -> Self {
@@ -71,7 +50,6 @@ pub struct Planned<'a> {
     client: Client,
     workspace: &'a Workspace,
     reference: Reference,
-    remote: Option<Box<dyn Remote>>,
     options: StatusOptions,
 }
 
@@ -110,21 +88,13 @@ pub enum Answer {
 }
 
 /// Plans to compare the project of `workspace` with the bundle that `reference` names.
-///
-/// # Errors
-///
-/// The place cannot be opened.
 pub fn plan<'a>(
     client: &Client,
     workspace: &'a Workspace,
     reference: &Reference,
     options: StatusOptions,
-) -> Result<Planned<'a>, StatusError> {
-    let remote = match options.asks {
-        Asks::Remote => Some(client.open(reference, Intent::Read)?),
-        Asks::Nobody => None,
-    };
-    Ok(Planned { client: client.clone(), workspace, reference: reference.clone(), remote, options })
+) -> Planned<'a> {
+    Planned { client: client.clone(), workspace, reference: reference.clone(), options }
 }
 
 impl Planned<'_> {
@@ -133,57 +103,65 @@ impl Planned<'_> {
     ///
     /// # Errors
     ///
-    /// The project cannot be looked at, the runtime has a single thread, or the client was cancelled.
+    /// The place cannot be opened, the project cannot be looked at, the runtime has a single thread, or the client was
+    /// cancelled.
     pub async fn apply(self) -> Result<Done, StatusError> {
-        let (found, answer) = self.client.unless_cancelled(self.look()).await?;
-        let (standing, answer, bundle) = self.weigh(answer)?;
-        let files = match bundle {
+        let Self { client, workspace, reference, .. } = &self;
+        let remote = client.open(reference, Intent::Read)?;
+        let context = client.context(remote.as_ref())?.with_cache(&workspace.project);
+        let (bridge, version) = (Bridge::here()?, version_of(reference));
+        let asking = client.unless_cancelled(async { Ok::<_, StatusError>(open(context, &version).await) });
+        let (found, answer) = bridge.enter(|| bridge.beside(|| self.look(), asking))?;
+        let found = found?;
+        let bundle = match answer? {
+            Err(error) => return self.compare(found, Answer::Failed(error), None, Some(remote.requests())),
+            Ok(bundle) => bundle,
+        };
+        let digest = bundle.as_ref().map(|bundle| bundle.digest);
+        let answer = digest.map_or(Answer::Nothing, Answer::Bundle);
+        self.compare(found, answer, Some(bundle), Some(remote.requests()))
+    }
+
+    /// Looks at the project alone, and compares it with what was last synced; needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// The project cannot be looked at.
+    pub fn apply_offline(self) -> Result<Done, StatusError> {
+        let found = self.look()?;
+        self.compare(found, Answer::NotAsked, None, None)
+    }
+
+    fn look(&self) -> Result<Scan, ScanError> {
+        self.workspace.look_readable(self.options.untracked, self.client.progress().as_ref())
+    }
+
+    /// Compares with the bundle that the remote has, if it said which one, or else with what was last synced.
+    fn compare(
+        &self,
+        found: Scan,
+        answer: Answer,
+        said: Option<Option<Bundle>>,
+        requests: Option<u64>,
+    ) -> Result<Done, StatusError> {
+        let core = self.client.core()?;
+        let standing = match &said {
+            Some(bundle) => self.standing(core, bundle.as_ref())?,
+            None => None,
+        };
+        let files = match said.flatten() {
             Some(bundle) => bundle.index_view.files,
             None => last_synced(self.workspace),
         };
-        let core = self.client.core()?;
-        let compared = compare(core, self.workspace, found, &files, standing)?;
-        let requests = self.remote.as_ref().map(|remote| remote.requests());
-        let Compared { scan, changes, unseen } = compared;
+        let Compared { scan, changes, unseen } = compare(core, self.workspace, found, &files, standing)?;
         Ok(Done { answer, standing, unseen, scan, files, changes, requests })
     }
 
-    /// What the project holds, and what the remote says.
-    async fn look(&self) -> Result<(Scan, Option<Result<Option<Bundle>, OpenError>>), StatusError> {
-        let Self { client, workspace, .. } = self;
-        let options = ScanOptions { symlinks: workspace.config.symlinks, untracked: self.options.untracked };
-        let (project, progress) = (&workspace.project, client.progress());
-        let look = || scan_readable(project, &workspace.tracked, options, progress.as_ref());
-        let bridge = Bridge::here()?;
-        let Some(remote) = &self.remote else { return Ok((bridge.enter(look)?, None)) };
-        let context = client.context(remote.as_ref())?.with_cache(project);
-        let version = version_of(&self.reference);
-        let (found, answer) = bridge.enter(|| {
-            scope(|scope| {
-                let looking = start(scope, "look", look)?;
-                let answer = bridge.wait(open(context, &version));
-                Ok::<_, StatusError>((looking.join(), answer))
-            })
-        })?;
-        let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok((found, Some(answer)))
-    }
-
-    /// Where the tag stands to the project, and the bundle to compare with.
-    fn weigh(
-        &self,
-        answer: Option<Result<Option<Bundle>, OpenError>>,
-    ) -> Result<(Option<Standing>, Answer, Option<Bundle>), StatusError> {
-        let bundle = match answer {
-            None => return Ok((None, Answer::NotAsked, None)),
-            Some(Err(error)) => return Ok((None, Answer::Failed(error), None)),
-            Some(Ok(bundle)) => bundle,
-        };
-        let digest = bundle.as_ref().map(|bundle| bundle.digest);
-        let core = self.client.core()?;
-        let stands = |tag| self.workspace.standing(core, &self.reference, tag, digest, bundle.as_ref());
-        let standing = self.reference.tag.as_ref().map(stands).transpose()?;
-        Ok((standing, digest.map_or(Answer::Nothing, Answer::Bundle), bundle))
+    /// Where the tag, which names `bundle`, stands to the project.
+    fn standing(&self, core: &Core, bundle: Option<&Bundle>) -> Result<Option<Standing>, CoreError> {
+        let digest = bundle.map(|bundle| bundle.digest);
+        let stands = |tag| self.workspace.standing(core, &self.reference, tag, digest, bundle);
+        self.reference.tag.as_ref().map(stands).transpose()
     }
 }
 

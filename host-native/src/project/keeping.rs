@@ -108,6 +108,25 @@ pub struct Keeping {
 }
 
 impl Keeping {
+    /// Like [`plan`](Self::plan), and an operation that takes nothing away goes on where nothing can be kept: what comes with
+    /// it is why not.
+    ///
+    /// # Errors
+    ///
+    /// As [`plan`](Self::plan), where something would be lost.
+    pub fn plan_where_needed<'a>(
+        project: &Project,
+        operation: NewOperation,
+        taken: impl Iterator<Item = (&'a BundlePath, Before)> + Clone,
+        purpose: Purpose,
+    ) -> Result<(Self, Option<KeepError>), KeepError> {
+        let takes_nothing = taken.clone().all(|(_, before)| before == Before::Absent);
+        match Self::plan(project, operation, taken, purpose) {
+            Err(error @ KeepError::Store { .. }) if takes_nothing => Ok((Self::default(), Some(error))),
+            planned => Ok((planned?, None)),
+        }
+    }
+
     /// Decides what is kept of `operation`, which takes away what is at the paths `taken`.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::status::{Sizes, change_reports};
 use crate::documents::unreadable;
 use crate::error::CliError;
-use crate::session::{Needs, Session, at_tag, configured_or_named, look_at_readable};
+use crate::session::{Needs, Session, at_tag, configured_or_named};
 use crate::subject::only_bundle;
 use crate::ui::{Report, Surface, bytes, counted, shown, shown_text};
 use modelops_bundle::bundle::{Bundle, Context, OpenError, open, version_of};
@@ -219,7 +219,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), CliError
     let context = session.context(&core, remote.as_ref());
     runtime.block_on(async {
         let from = find(context, &reference).await?;
-        let mut found = look_at_readable(&workspace, Untracked::Skip, session.ui.progress().as_ref())?;
+        let mut found = workspace.look_readable(Untracked::Skip, session.ui.progress().as_ref())?;
         found.recall_modes(&workspace.project, &workspace.state.last_synced, from.files());
         let sides = Sides {
             local: &found.files,

@@ -8,14 +8,15 @@ use bundle_core::name::reference::{Place, Reference, Tag, refuse_user};
 use clap::Args;
 
 use super::diff::find;
-use super::pull::{ChoiceArgs, pull_into};
+use super::pull::{ChoiceArgs, carry_out};
 use crate::args::Execution;
 use crate::error::{CliError, Exit};
-use crate::session::{Needs, Session, absolute, configured_or_named, refuse_archive};
+use crate::session::{Needs, Runtime, Session, absolute, configured_or_named, refuse_archive};
 use crate::subject::one_bundle;
 use crate::traffic::{blobs, sent_in_words, traffic};
 use crate::ui::{Report, shown};
-use modelops_bundle::ops::pull::Target;
+use modelops_bundle::bundle::Bundle;
+use modelops_bundle::ops::pull::{self, Target};
 use modelops_bundle::progress::Work;
 use modelops_bundle::project::Project;
 use modelops_bundle::project::folder::is_project;
@@ -99,7 +100,8 @@ pub(crate) fn run(session: &Session<'_>, args: &ImportArgs) -> Result<(), CliErr
     }
     let Some((target, tag)) = target else {
         let folder = session.cwd.join(args.dest.as_deref().unwrap_or(Path::new(".")));
-        return session.ui.report(&into_folder(session, folder, args, source)?);
+        let report = into_folder(session, &runtime, folder, args, (source, Box::new(archive), bundle))?;
+        return session.ui.report(&report);
     };
     let remote = session.remote_for(&target, Intent::Write)?;
     let to = session.context(&core, remote.as_ref());
@@ -179,12 +181,13 @@ fn target(
     Ok((reference, tag))
 }
 
-/// Pulls the bundle of `source` into `folder`, as `pull` would.
+/// Pulls a bundle that was verified in an archive into `folder`, as `pull` would.
 fn into_folder(
     session: &Session<'_>,
+    runtime: &Runtime<'_>,
     folder: PathBuf,
     args: &ImportArgs,
-    source: Reference,
+    (source, archive, bundle): (Reference, Box<Archive>, Bundle),
 ) -> Result<PullReport, CliError> {
     let reference = match &source.tag {
         Some(tag) => source.with_tag(tag.clone()),
@@ -200,5 +203,7 @@ fn into_folder(
     };
     let told_as = (Kind::Import, format!("import {}", args.file));
     let options = args.choices.options(session, workspace, told_as)?;
-    pull_into(session, &reference, target, options, Execution::of(args.dry_run))
+    let client = session.client()?;
+    let planned = pull::plan_opened(&client, &reference, archive, bundle, target, options)?;
+    carry_out(session, runtime, &client, &reference, planned, Execution::of(args.dry_run))
 }

@@ -17,10 +17,9 @@ use modelops_bundle::entry::{self, GitIgnore};
 use modelops_bundle::environment::{
     Environment, EnvironmentName, Environments, pin, pinned, place_of_project, switch,
 };
-use modelops_bundle::project::cache_key::make_cache_key;
 use modelops_bundle::project::folder::{PROJECT_FOLDER, is_project};
 use modelops_bundle::project::settings::{SizeFault, parse_size};
-use modelops_bundle::project::{Config, NewProject, Project, ProjectLock};
+use modelops_bundle::project::{Config, Project};
 use modelops_bundle::user_folders::UserFolders;
 use modelops_bundle::workspace::{GITIGNORE, Workspace};
 use modelops_bundle_report::InitReport;
@@ -122,12 +121,13 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     }
     let execution = Execution::of(args.dry_run);
     // Held to the end, where anything is to be changed.
-    let (new, _lock, workspace) = match execution {
+    let (entered, workspace) = match execution {
         Execution::Apply => {
-            let (new, lock, workspace) = create(session, &folder)?;
-            (Some(new), Some(lock), workspace)
+            let entered = session.begin(&folder, "init")?;
+            let workspace = entered.workspace.clone();
+            (Some(entered), workspace)
         }
-        Execution::DryRun => (None, None, to_be(&folder)?),
+        Execution::DryRun => (None, to_be(&folder)?),
     };
     let mut config = workspace.config;
     if existed && let Some(wanted) = &args.environment {
@@ -164,8 +164,8 @@ pub(crate) fn run(session: &Session<'_>, args: &InitArgs) -> Result<(), CliError
     if args.threshold.is_some() {
         tell_only_kept(session, "storage.threshold_bytes");
     }
-    if let Some(new) = new {
-        new.keep()?;
+    if let Some(entered) = entered {
+        entered.keep()?;
     }
     let remote = config.registry_ref.as_ref().map(Reference::without_version);
     session.ui.report(&InitReport {
@@ -186,13 +186,6 @@ fn refuse_other_environment(project: &Project, wanted: &EnvironmentName) -> Resu
     let name = wanted.as_str();
     Err(CliError::new(Exit::Usage, format_args!("the folder is a project already, and not pinned to {name}"))
         .hint(format!("switch it with `modelops-bundle env switch {name}`")))
-}
-
-fn create(session: &Session<'_>, folder: &Path) -> Result<(NewProject, ProjectLock, Workspace), CliError> {
-    let (new, lock) = NewProject::begin(folder, GITIGNORE, |project| session.acquire(project, "init"))?;
-    make_cache_key();
-    let workspace = session.recovered(&lock)?;
-    Ok((new, lock, workspace))
 }
 
 /// The project that `folder` is or would be, without a lock.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::verify::{verdict, verified};
 use crate::documents::short;
 use crate::error::{CliError, Exit};
-use crate::session::{Needs, Session, look};
+use crate::session::{Needs, Session};
 use crate::subject::subject;
 use crate::traffic::blobs;
 use crate::ui::{Report, bytes, counted, shown};
@@ -251,7 +251,7 @@ impl<'a> Push<'a> {
         Ok(Some(Self {
             workspace,
             tag,
-            scan: look(workspace, &[], Untracked::Skip, session.ui.progress().as_ref())?,
+            scan: workspace.look(&[], Untracked::Skip, session.ui.progress().as_ref())?,
         }))
     }
 

@@ -15,9 +15,9 @@ use clap::Args;
 use super::init::tell_gitignore;
 use crate::args::Execution;
 use crate::documents::{at, at_in_words, seen};
-use crate::error::{CliError, Exit, in_one_line};
-use crate::keeping::{keep, limit, tell_expired};
-use crate::session::{Session, at_tag, wanted_bundle};
+use crate::error::{CliError, Exit};
+use crate::keeping::{keep, limit, tell_expired, tell_not_kept};
+use crate::session::{Runtime, Session, at_tag, wanted_bundle};
 use crate::ui::{Report, bytes, counted, list, shown};
 use modelops_bundle::bundle::Bundle;
 use modelops_bundle::client::Client;
@@ -225,32 +225,34 @@ pub(crate) fn run(session: &Session<'_>, args: &PullArgs) -> Result<(), CliError
     };
     let told_as = (Kind::Pull, format!("pull {reference}"));
     let options = args.choices.options(session, workspace, told_as)?;
-    let report = pull_into(session, &reference, target, options, Execution::of(args.dry_run))?;
-    session.ui.report(&report)
+    let (client, runtime) = (session.client()?, session.runtime()?);
+    let planned = runtime.block_on(pull::plan(&client, &reference, target, options))?;
+    let execution = Execution::of(args.dry_run);
+    session.ui.report(&carry_out(session, &runtime, &client, &reference, planned, execution)?)
 }
 
-/// Pulls the bundle of `reference`, or finds out what that would come to.
-pub(super) fn pull_into(
+/// Carries out a pull, or finds out what that would come to.
+pub(super) fn carry_out(
     session: &Session<'_>,
+    runtime: &Runtime<'_>,
+    client: &Client,
     reference: &Reference,
-    target: Target,
-    options: PullOptions,
+    planned: Planned,
     execution: Execution,
 ) -> Result<PullReport, CliError> {
-    let client = session.client()?;
-    session.runtime()?.block_on(async {
-        let planned = pull::plan(&client, reference, target, options).await?;
-        let mut report = report(&client, reference, &planned)?;
+    runtime.block_on(async {
+        let mut report = report(client, reference, &planned)?;
         match execution {
             Execution::DryRun => {
-                let Foreseen { downloaded: coming, expired, .. } = planned.foresee().await?;
+                let Foreseen { downloaded: coming, expired, not_kept, .. } = planned.foresee().await?;
+                tell_not_kept(session, not_kept);
                 tell_expired(session, &expired);
                 (report.downloaded, report.expired) = (downloaded(coming), expired);
                 report.requests = planned.requests();
             }
             Execution::Apply => {
-                let done = planned.apply().await?;
-                tell(session, &done);
+                let mut done = planned.apply().await?;
+                tell(session, &mut done);
                 report.downloaded = downloaded(done.pulled.downloaded);
                 (report.expired, report.requests, report.dry_run) = (done.expired, done.requests, false);
             }
@@ -260,10 +262,8 @@ pub(super) fn pull_into(
 }
 
 /// Says what a pull came to beside its files.
-fn tell(session: &Session<'_>, done: &Done) {
-    if let Some(error) = &done.not_kept {
-        session.ui.warning(format_args!("this cannot be taken back with `undo`: {}", in_one_line(error)));
-    }
+fn tell(session: &Session<'_>, done: &mut Done) {
+    tell_not_kept(session, done.not_kept.take());
     tell_expired(session, &done.expired);
     session.tell_applied(&done.pulled.applied);
     session.warn_of_lost_modes(&done.pulled.without_mode);

@@ -17,7 +17,7 @@ use crate::args::{BumpArg, Execution, ExpectedArg};
 use crate::documents::seen;
 use crate::error::{CliError, Exit, settle_places, two_places};
 use crate::kept_settings::tell_passed_over;
-use crate::session::{Session, configured, look, refuse_archive};
+use crate::session::{Session, configured, refuse_archive};
 use crate::traffic::{blobs, traffic};
 use crate::ui::{Report, bytes, counted, list, shown};
 use modelops_bundle::author::author;
@@ -139,7 +139,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> Result<(), CliError
     let execution = Execution::of(args.dry_run);
     let is_named = execution == Execution::Apply && source_date_epoch.is_none();
     let report = session.runtime()?.block_on(async {
-        let look_here = || look(&workspace, &[], Untracked::Skip, session.ui.progress().as_ref());
+        let look_here = || workspace.look(&[], Untracked::Skip, session.ui.progress().as_ref());
         let (destination, found, ahead) = match (execution, bump) {
             (_, Some(bump)) => {
                 let mut destination =

@@ -22,7 +22,7 @@ use crate::session::{Session, configured};
 use crate::ui::{Report, counted, shown};
 use modelops_bundle::bundle::OpenError;
 use modelops_bundle::environment::Pinned;
-use modelops_bundle::ops::status::{self, Answer, Asks, Done, StatusOptions};
+use modelops_bundle::ops::status::{self, Answer, Done, StatusOptions};
 use modelops_bundle::project::State;
 use modelops_bundle::remote::{RemoteError, RemoteErrorKind};
 use modelops_bundle::scan::{RefusalReason, Scan, Untracked};
@@ -345,10 +345,12 @@ pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), CliErr
     let (workspace, _) = (workspace?, core?);
     let reference = configured(&workspace)?;
     let untracked = if args.names_ignored() { Untracked::NameIgnored } else { Untracked::List };
-    let asks = if args.offline || args.untracked_only { Asks::Nobody } else { Asks::Remote };
-    let options = StatusOptions::default().asking(asks).untracked(untracked);
-    let planned = status::plan(&client, &workspace, &reference, options)?;
-    let looked = session.runtime()?.block_on(planned.apply())?;
+    let planned =
+        status::plan(&client, &workspace, &reference, StatusOptions::default().untracked(untracked));
+    let looked = match args.offline || args.untracked_only {
+        true => planned.apply_offline()?,
+        false => session.runtime()?.block_on(planned.apply())?,
+    };
     let sizes = if matches!(looked.answer, Answer::Bundle(_)) { Sizes::Known } else { Sizes::Unknown };
     let Done { answer, standing, unseen, scan: found, files, changes, requests, .. } = looked;
     let stand_in = if sizes == Sizes::Known { None } else { last_synced(&workspace) };

@@ -10,7 +10,7 @@ use super::diff::find;
 use crate::args::Execution;
 use crate::error::CliError;
 use crate::keeping::{keep, policy, purpose, tell_expired};
-use crate::session::{Session, look};
+use crate::session::Session;
 use crate::ui::{Report, bytes, counted, list, shown};
 use modelops_bundle::project::ProjectLock;
 use modelops_bundle::project::undo::{Entry, Kind, Row};
@@ -98,7 +98,7 @@ pub(crate) fn run(session: &Session<'_>, args: &UndoArgs) -> Result<(), CliError
     let purpose = purpose(execution);
     let policy = policy(&workspace.config, keep(args.no_keep))?;
     let prepared = prepare(&workspace, usize::from(args.count), policy, purpose, |paths| {
-        let found = look(&workspace, paths, Untracked::Skip, session.ui.progress().as_ref());
+        let found = workspace.look(paths, Untracked::Skip, session.ui.progress().as_ref());
         Ok::<_, CliError>(found?.files)
     })?;
     tell_expired(session, prepared.expired());
